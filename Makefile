@@ -1,0 +1,36 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help install demo test lint types check torture clean
+
+help:  ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt "torch==2.13.0"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $(STAMP)
+
+install: $(STAMP)  ## make .venv and install latentedit with its development tools
+
+demo: install  ## run the quickstart suite and write its report
+	$(BIN)/latentedit bench run quickstart --out runs/quickstart
+
+test: install  ## run every test and every documented example
+	$(BIN)/python -m pytest -n 2
+
+lint: install  ## ruff and import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: install  ## mypy
+	$(BIN)/mypy
+
+check: lint types test  ## everything that CI checks
+
+clean:  ## remove what was built
+	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache

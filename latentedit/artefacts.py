@@ -1,0 +1,177 @@
+"""Files that are whole or absent: JSON and safetensors, written beside their place and moved in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError
+
+Digest = str
+"""A sha256, in hexadecimal."""
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Put `data` at `path`: the old content stays until the new one is complete on disk.
+
+    Raises:
+        EnvironmentFault: the disk is full or refuses; the old file is intact.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise EnvironmentFault(
+            f"could not write {path}: {error.strerror}. What was there before is unchanged; "
+            f"free space or choose another folder, and run the same command again."
+        ) from error
+    except BaseException:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Yield a temporary sibling of `path` that becomes `path` when the block ends without error.
+
+    Raises:
+        InputError: `path` exists and `replace` is not set.
+    """
+    if path.exists() and not replace and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"{path} exists already; choose another folder or remove it first")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield temporary
+        os.chmod(temporary, 0o755)  # noqa: S103  (mkdtemp makes private folders)
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise EnvironmentFault(f"could not write {path}: {error.strerror}") from error
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def canonical_json(value: Any) -> bytes:
+    """One byte string for equal values: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_bytes(
+        path, (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+    )
+
+
+def read_json(path: Path) -> Any:
+    """Raises `InputError` where there is no file, `CorruptArtefact` where it is not JSON."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}") from None
+    except (ValueError, RecursionError) as error:
+        raise CorruptArtefact(f"{path} is not JSON: {error}") from None
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> Digest:
+    """Write a safetensors file; return its sha256."""
+    data = save_safetensors({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
+    write_bytes(path, data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Raises `InputError` where there is no file, `CorruptArtefact` where it is not safetensors."""
+    try:
+        return load_safetensors(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}") from None
+    except (SafetensorError, ValueError) as error:
+        raise CorruptArtefact(f"{path} is not a safetensors file: {error}") from None
+
+
+def map_tensors(path: Path) -> dict[str, Tensor]:
+    """The float32 tensors of a safetensors file, memory-mapped and read-only: only rows that are
+    used are read."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > min(path.stat().st_size, 100_000_000):
+                raise CorruptArtefact(f"{path} is cut short: its header claims {length} bytes")
+            header = json.loads(file.read(length))
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}") from None
+    except ValueError as error:
+        raise CorruptArtefact(f"{path} is not a safetensors file: {error}") from None
+    mapped = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        try:
+            if entry["dtype"] != "F32":
+                raise CorruptArtefact(f"{path}: tensor {name!r} is {entry['dtype']}, not F32")
+            array = np.memmap(
+                path, np.float32, "c", 8 + length + entry["data_offsets"][0], tuple(entry["shape"])
+            )
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise CorruptArtefact(f"{path}: tensor {name!r} cannot be mapped: {error}") from None
+        mapped[name] = torch.from_numpy(array)
+    return mapped
+
+
+def file_digest(path: Path) -> Digest:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}") from None
+
+
+def fingerprint(configuration: Any, tensors: Mapping[str, Tensor] | None = None) -> Digest:
+    """The identity of a model: sha256 over its configuration and its weights.
+
+    >>> fingerprint({"curvature": 0.5}) == fingerprint({"curvature": 0.5})
+    True
+    """
+    digest = hashlib.sha256(canonical_json(configuration))
+    for name, tensor in sorted((tensors or {}).items()):
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,251 @@
+"""The work of a cell: look at faces, fit an editor, or edit and look again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from latentedit.attributes import AttributeSchema
+from latentedit.bank import LatentBank
+from latentedit.benchmark.suite import Suite, Task
+from latentedit.editing import FittedEditor, build_generator
+from latentedit.errors import InputError, Unsupported
+from latentedit.estimators import AttributeEstimator, IdentityEncoder
+from latentedit.generator import Generator
+from latentedit.metrics import achieved_change, identity_drift, identity_similarity, match_effect
+from latentedit.registry import Registry
+
+BATCH = 64
+"""Faces synthesized and judged together; part of every cell's key."""
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What judge, recognisers and the world itself say of N faces.
+
+    Args:
+        judged: (N, A) by the judge.
+        embeddings: (E, N, D) by each recogniser, zero-padded to one width.
+        truth: (N, A) exact values, or the judge's where the world does not tell.
+        identity: (N, F) exact identity scores; F is 0 where the world does not tell.
+        images: the first few images, (M, 3, H, W) as bytes.
+    """
+
+    judged: Tensor
+    embeddings: Tensor
+    truth: Tensor
+    identity: Tensor
+    images: Tensor
+
+
+class Bench:
+    """The models of a suite and the faces it edits."""
+
+    def __init__(self, suite: Suite, bank: LatentBank, registry: Registry) -> None:
+        self.suite, self.bank, self.registry = suite, bank, registry
+
+    @cached_property
+    def generator(self) -> Generator:
+        return build_generator(self.registry, self.bank.generator)
+
+    @cached_property
+    def judge(self) -> AttributeEstimator:
+        judge = self.registry.estimator(self.suite.judge)
+        if judge.fingerprint == self.bank.labeller.fingerprint:
+            raise InputError(
+                f"judge {self.suite.judge} has the labeller's fingerprint: it is the same model"
+            )
+        if judge.schema != self.bank.schema:
+            raise InputError(
+                f"judge {self.suite.judge} reads {', '.join(judge.schema.names)}; the bank is "
+                f"labelled with {', '.join(self.bank.schema.names)}"
+            )
+        return judge
+
+    @cached_property
+    def recognisers(self) -> list[IdentityEncoder]:
+        return [self.registry.identity(name) for name in self.suite.identity]
+
+    @cached_property
+    def sigma(self) -> Tensor:
+        """(A,) standard deviation of the labels over the fit split."""
+        return self.bank.split("fit").attributes.std(0).clamp_min(1e-6)
+
+    @torch.no_grad()
+    def look(
+        self, codes: Tensor, space: str, show: int = 0, progress: Progress | None = None
+    ) -> Sight:
+        """Synthesize and judge (N, \\*shape) codes in batches of fixed size."""
+        parts = []
+        for start in range(0, len(codes), BATCH):
+            batch = codes[start : start + BATCH]
+            images = self.generator.synthesize(batch, space)
+            judged = self.judge.estimate(images)
+            embeddings = torch.nn.utils.rnn.pad_sequence(
+                [encoder.embed(images).T for encoder in self.recognisers], batch_first=True
+            ).mT
+            kept = _bytes(images[: max(0, show - start)])
+            truth, identity = self._truth(batch, space, judged)
+            parts.append(Sight(judged, embeddings, truth, identity, kept))
+            if progress is not None:
+                progress(min(start + BATCH, len(codes)) / len(codes), "looking")
+        return Sight(
+            torch.cat([part.judged for part in parts]),
+            torch.cat([part.embeddings for part in parts], 1),
+            torch.cat([part.truth for part in parts]),
+            torch.cat([part.identity for part in parts]),
+            torch.cat([part.images for part in parts]),
+        )
+
+    def _truth(self, codes: Tensor, space: str, judged: Tensor) -> tuple[Tensor, Tensor]:
+        try:
+            truth = self.generator.truth(codes, space)
+        except Unsupported:
+            return judged, judged.new_empty(len(codes), 0)
+        return truth.schema.select(truth.attributes, self.bank.schema.names), truth.identity
+
+
+def _bytes(images: Tensor) -> Tensor:
+    """[-1, 1] → uint8."""
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def requested(
+    task: Task, labels: Tensor, fit_labels: Tensor, schema: AttributeSchema
+) -> tuple[Tensor, Tensor]:
+    """Which faces a task edits, and by how much.
+
+    Args:
+        labels: (N, A) of the test faces.
+        fit_labels: (M, A) of the fit split, for its median.
+
+    Returns:
+        (K,) face indices and (K,) changes Δ in natural units.
+    """
+    attribute = schema[task.attribute]
+    if attribute.kind == "vector":
+        raise InputError(f"a task changes one number; {task.attribute!r} is a vector")
+    keep = torch.ones(len(labels), dtype=torch.bool)
+    for name, (low, high) in task.among.items():
+        column = labels[:, schema.columns(name)][:, 0]
+        keep &= (column >= low) & (column <= high)
+    faces = keep.nonzero()[:, 0]
+    if len(faces) < 2:
+        raise InputError(
+            f"task {task.name!r}: its `among` leaves {len(faces)} of {len(labels)} faces"
+        )
+    values = labels[faces, schema.columns(task.attribute).start]
+    if task.change == "flip":
+        middle = (attribute.low + attribute.high) / 2
+        ends = torch.where(values < middle, attribute.high, attribute.low)
+        return faces, ends - values
+    if isinstance(task.change, str) or task.change > attribute.high - attribute.low:
+        raise InputError(
+            f"task {task.name!r} changes {task.attribute} by {task.change}, but its range is "
+            f"{attribute.low:g} to {attribute.high:g} {attribute.unit}"
+        )
+    median = fit_labels[:, schema.columns(task.attribute).start].median()
+    return faces, torch.where(values < median, task.change, -task.change)
+
+
+def measure_edits(
+    bench: Bench,
+    editor: FittedEditor,
+    task: Task,
+    before: Mapping[str, Tensor],
+    progress: Progress,
+) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """Edit the test faces at every strength, then at the strengths that match each effect.
+
+    Returns:
+        Arrays over strengths S, effects R, faces N, columns A, recognisers E, and what it cost.
+    """
+    suite, test = bench.suite, bench.bank.split("test")
+    faces, change = requested(
+        task, test.attributes, bench.bank.split("fit").attributes, test.schema
+    )
+    codes, source = test.rows(faces)
+    if editor.space != test.space:
+        codes = bench.generator.convert(codes, test.space, editor.space)
+    column = test.schema.columns(task.attribute).start
+    seen = {
+        name: values[faces] for name, values in before.items() if name in ("judged", "identity")
+    }
+    embeddings = before["embeddings"][:, faces]
+    cost = {"edit_seconds": 0.0, "edits": 0.0, "nfe": 0.0, "edit_calls": 0.0}
+    space = "w+" if task.layers is not None else editor.space
+
+    def edit(strengths: Tensor, rows: Tensor) -> Tensor:
+        target = source[rows].clone()
+        target[:, column] += strengths * change[rows]
+        started = time.perf_counter()
+        edited = editor.edit(
+            codes[rows], source[rows], target, layers=task.layers, extrapolate=True
+        )
+        cost["edit_seconds"] += time.perf_counter() - started
+        cost["edits"] += len(rows)
+        cost["edit_calls"] += 1
+        cost["nfe"] += edited.nfe
+        return edited.codes
+
+    def look(strengths: Tensor, rows: Tensor, show: int = 0) -> dict[str, Tensor]:
+        sight = bench.look(edit(strengths, rows), space, show)
+        return {
+            "effect": achieved_change(
+                seen["judged"][rows, column], sight.judged[:, column], change[rows]
+            ),
+            "judged": sight.judged,
+            "similarity": identity_similarity(embeddings[:, rows], sight.embeddings),
+            "truth": sight.truth,
+            "drift": identity_drift(seen["identity"][rows], sight.identity),
+            "images": sight.images,
+        }
+
+    every = torch.arange(len(faces))
+    steps = len(suite.strengths) + len(suite.effects)
+    grid = []
+    for i, strength in enumerate(suite.strengths):
+        grid.append(look(torch.full((len(faces),), strength), every))
+        progress((i + 1) / steps, f"strength {strength:g}")
+    effects = torch.stack([sight["effect"] for sight in grid])
+    strengths = torch.tensor(suite.strengths)
+    matched = []
+    for i, wanted in enumerate(suite.effects):
+        at = match_effect(lambda s, rows: look(s, rows)["effect"], strengths, effects, wanted)
+        final = look(at.nan_to_num(suite.strengths[-1]), every, suite.show_faces)
+        matched.append({"strength": at, **final})
+        progress((len(suite.strengths) + i + 1) / steps, f"effect {wanted:g}")
+    arrays = {"faces": faces, "change": change, "source": source[:, column].clone()}
+    for name in ("effect", "judged", "similarity", "truth", "drift"):
+        arrays[name] = torch.stack([sight[name] for sight in grid])
+        arrays[f"matched_{name}"] = torch.stack([sight[name] for sight in matched])
+    arrays["matched_strength"] = torch.stack([sight["strength"] for sight in matched])
+    arrays["matched_images"] = torch.stack([sight["images"] for sight in matched])
+    return arrays, cost
+
+
+def edit_milliseconds(
+    editor: FittedEditor, bank: LatentBank, batch: int, repeats: int = 5
+) -> float:
+    """Median wall milliseconds of one face in an edit of `batch` faces."""
+    test = bank.split("test")
+    rows = torch.arange(batch) % len(test)
+    codes, source = test.rows(rows)
+    generator = editor.runtime.generator
+    if editor.space != test.space and generator is not None:
+        codes = generator.convert(codes, test.space, editor.space)
+    target = source.clone()
+    target[:, 0] = source[:, 0] + 0.5 * source[:, 0].std().nan_to_num(1.0)
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        editor.edit(codes, source, target, extrapolate=True)
+        seconds.append(time.perf_counter() - started)
+    return 1000 * sorted(seconds)[repeats // 2] / batch

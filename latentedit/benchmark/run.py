@@ -1,0 +1,238 @@
+"""A run: a suite carried out in a folder. The same command again goes on where it stopped."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import latentedit
+from latentedit.artefacts import write_json
+from latentedit.attributes import AttributeSchema
+from latentedit.bank import LatentBank
+from latentedit.benchmark.cells import Cell, CellRecord, CellStore
+from latentedit.benchmark.executor import LocalExecutor, Observer, in_process
+from latentedit.benchmark.measure import BATCH, Bench
+from latentedit.benchmark.suite import Suite
+from latentedit.benchmark.worker import THREADS, Job, fit_id, make_run_bank
+from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError
+from latentedit.registry import Registry, parse_options
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What became of a run.
+
+    Args:
+        computed, kept: how many cells were computed now, and how many had been before.
+        failed: records of cells that have no result.
+    """
+
+    folder: Path
+    computed: int
+    kept: int
+    failed: list[CellRecord]
+
+
+def run_suite(
+    suite: Suite,
+    folder: Path,
+    observer: Observer,
+    *,
+    registry: Callable[[], Registry] = Registry.discover,
+    workers: int | None = None,
+) -> RunOutcome:
+    """Compute every cell of `suite` that `folder` does not hold yet.
+
+    Args:
+        registry: finds plugins; called in every process.
+        workers: cells at a time; one a core if not given.
+
+    Raises:
+        UnknownName, InputError: the suite names what is not there. Nothing was computed.
+        EnvironmentFault: another process uses the folder; names it.
+    """
+    plugins = registry()
+    check_names(suite, plugins)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        write_json(folder / "suite.json", suite.model_dump(mode="json"))
+        bank = _bank(suite, folder, registry, observer)
+        check_attributes(suite, bank.schema)
+        jobs = plan(suite, folder, bank, plugins, registry)
+        write_json(folder / "provenance.json", provenance(suite, bank, plugins))
+        store = CellStore(folder)
+        todo = [job for job in jobs if not store.is_done(job.cell)]
+        LocalExecutor(workers or os.cpu_count() or 1).run(todo, store, observer)
+    records = [store.record(job.cell.id) for job in jobs]
+    failed = [record for record in records if record is not None and record.status != "ok"]
+    return RunOutcome(folder, len(todo), len(jobs) - len(todo), failed)
+
+
+def check_names(suite: Suite, registry: Registry) -> None:
+    """Raise unless every plugin that a suite names is there and takes its options."""
+    generator = suite.bank.generator
+    registry.find("estimator", suite.bank.labeller)
+    registry.find("estimator", suite.judge)
+    for name in suite.identity:
+        registry.find("identity", name)
+    uses = {"generator": [generator], "editor": list(suite.contestants.values())}
+    for kind, listed in uses.items():
+        for use in listed:
+            registry.find(kind, use.plugin)
+            parse_options(registry.load(kind, use.plugin), use.plugin, use.options)
+
+
+def check_attributes(suite: Suite, schema: AttributeSchema) -> None:
+    """Raise unless every task's attributes are in the bank's schema."""
+    for task in suite.tasks:
+        for name in (task.attribute, *task.among):
+            _ = schema[name]
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold `folder` for this process; the lock goes when the process does, however it ends."""
+    with (folder / "run.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise EnvironmentFault(
+                f"{folder} is in use by {file.read().strip() or 'another process'}; "
+                "wait for it, or choose another folder"
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield
+
+
+def _bank(
+    suite: Suite, folder: Path, registry: Callable[[], Registry], observer: Observer
+) -> LatentBank:
+    """The run's bank: the one that is there if it is whole and as planned, else a new one."""
+    path, plan = folder / "bank", suite.bank
+    wanted = {
+        "seed": plan.seed,
+        "truncation_psi": plan.truncation_psi,
+        "fit": plan.n_fit,
+        "test": plan.n_test,
+    }
+    try:
+        bank = LatentBank.open(path)
+        bank.verify()
+        plugins = registry()
+        current = (
+            plugins.generator(plan.generator.plugin, plan.generator.options).fingerprint,
+            plugins.estimator(plan.labeller).fingerprint,
+        )
+        if dict(bank.sampling) == wanted and current == (
+            bank.generator.fingerprint,
+            bank.labeller.fingerprint,
+        ):
+            return bank
+    except (InputError, CorruptArtefact):
+        pass
+    if path.exists():
+        shutil.rmtree(path)
+    in_process(
+        make_run_bank,
+        (folder, suite, registry),
+        lambda fraction, message: observer.progressed("bank", fraction, message),
+    )
+    observer.finished("bank", "ok", "")
+    return LatentBank.open(path)
+
+
+def plan(
+    suite: Suite,
+    folder: Path,
+    bank: LatentBank,
+    plugins: Registry,
+    registry: Callable[[], Registry],
+) -> list[Job]:
+    """Every cell of a suite with its key, in an order that never waits for long."""
+    bench = Bench(suite, bank, plugins)
+    base = {
+        "bank": bank.hash,
+        "threads": THREADS,
+        "versions": {"latentedit": latentedit.__version__, "torch": version("torch")},
+    }
+    sight = {
+        "judge": bench.judge.fingerprint,
+        "identity": [encoder.fingerprint for encoder in bench.recognisers],
+        "batch": BATCH,
+        "show_faces": suite.show_faces,
+    }
+    jobs = [Job(folder, suite, Cell("faces", base | sight), registry)]
+    edits = []
+    for name, use in suite.contestants.items():
+        origin = plugins.version("editor", use.plugin)
+        for seed in suite.seeds:
+            key = base | {"editor": use.model_dump(mode="json"), "seed": seed, "plugin": origin}
+            jobs.append(Job(folder, suite, Cell("fit", key, name, seed), registry, "faces"))
+            for task in suite.tasks:
+                edit_key = (
+                    key
+                    | sight
+                    | {
+                        "task": task.model_dump(mode="json"),
+                        "strengths": suite.strengths,
+                        "effects": suite.effects,
+                    }
+                )
+                cell = Cell("edit", edit_key, name, seed, task.name)
+                edits.append(Job(folder, suite, cell, registry, fit_id(name, seed)))
+    return jobs + edits
+
+
+def provenance(suite: Suite, bank: LatentBank, plugins: Registry) -> dict[str, Any]:
+    """Everything that a reader needs to make the same run again."""
+    bench = Bench(suite, bank, plugins)
+    return {
+        "latentedit": latentedit.__version__,
+        "python": platform.python_version(),
+        "packages": {
+            name: version(name)
+            for name in ("torch", "torchdiffeq", "numpy", "scipy", "scikit-learn", "safetensors")
+        },
+        "bank": {
+            "hash": bank.hash,
+            **bank.sampling,
+            "generator": bank.generator.name,
+            "generator_options": dict(bank.generator.options),
+            "generator_fingerprint": bank.generator.fingerprint,
+            "labeller": bank.labeller.name,
+            "labeller_fingerprint": bank.labeller.fingerprint,
+        },
+        "judge": {"name": suite.judge, "fingerprint": bench.judge.fingerprint},
+        "identity": [
+            {
+                "name": name,
+                "fingerprint": encoder.fingerprint,
+                "threshold": encoder.same_person_threshold,
+            }
+            for name, encoder in zip(suite.identity, bench.recognisers, strict=True)
+        ],
+        "plugins": {
+            f"{kind} {name}": plugins.version(kind, name)
+            for kind, names in (
+                ("generator", [suite.bank.generator.plugin]),
+                ("estimator", [suite.bank.labeller, suite.judge]),
+                ("identity", suite.identity),
+                ("editor", [use.plugin for use in suite.contestants.values()]),
+            )
+            for name in names
+        },
+        "threads": THREADS,
+        "batch": BATCH,
+    }

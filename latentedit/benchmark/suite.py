@@ -1,0 +1,256 @@
+"""A suite: the whole protocol of a comparison as YAML, strictly validated."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+import latentedit
+from latentedit.errors import InputError, SuiteError, UnknownName, nearest
+
+SUITE_BYTES = 1 << 20
+CONTROLS = ("no-edit", "random-direction", "resample", "nearest-neighbour")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PluginUse(_Strict):
+    """A plugin by name, with its options."""
+
+    plugin: str
+    options: dict[str, Any] = {}
+
+
+class BankPlan(_Strict):
+    """Which faces: sampled once, shared by all editors."""
+
+    generator: PluginUse
+    labeller: str
+    n_fit: int = Field(ge=10)
+    n_test: int = Field(ge=2)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    truncation_psi: float = Field(default=1.0, gt=0, le=1)
+
+
+class Task(_Strict):
+    """One requested change of one attribute.
+
+    `change` is ``flip`` (a binary attribute to its other end) or an amount in natural units, of
+    which each face gets the sign that leads it towards the fit split's median, so that no face is
+    asked to leave the range. `among` keeps only faces with labels in the given ranges.
+    """
+
+    attribute: str
+    change: Literal["flip"] | float
+    among: dict[str, tuple[float, float]] = {}
+    layers: tuple[int, ...] | None = None
+    name: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        if isinstance(data, dict) and not data.get("name") and "attribute" in data:
+            return {**data, "name": str(data["attribute"])}
+        return data
+
+    @field_validator("change")
+    @classmethod
+    def _positive(cls, change: str | float) -> str | float:
+        if not isinstance(change, str) and not 0 < change < float("inf"):
+            raise ValueError("is 'flip' or an amount above 0 in the attribute's units")
+        return change
+
+
+class StatisticsPlan(_Strict):
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    resamples: int = Field(default=2000, ge=100, le=100_000)
+    false_discovery_rate: float = Field(default=0.05, gt=0, lt=1)
+
+
+class Limits(_Strict):
+    """What one cell may take."""
+
+    seconds: float = Field(default=1800, gt=0)
+
+
+class Suite(_Strict):
+    """Everything that decides what a run computes."""
+
+    name: str
+    summary: str = ""
+    bank: BankPlan
+    judge: str
+    identity: list[str] = Field(min_length=1)
+    editors: dict[str, PluginUse] = Field(min_length=1)
+    controls: list[str] = list(CONTROLS)
+    tasks: list[Task] = Field(min_length=1)
+    strengths: list[float] = [0.25, 0.5, 0.75, 1.0, 1.5, 2.0]
+    effects: list[float] = [0.8]
+    seeds: list[int] = Field(default=[0], min_length=1)
+    show_faces: int = Field(default=6, ge=0, le=64)
+    statistics: StatisticsPlan = StatisticsPlan()
+    limits: Limits = Limits()
+
+    @field_validator("strengths")
+    @classmethod
+    def _ascending(cls, strengths: list[float]) -> list[float]:
+        if len(strengths) < 2 or strengths[0] <= 0 or sorted(set(strengths)) != strengths:
+            raise ValueError("are at least two numbers above 0 in ascending order")
+        if 1.0 not in strengths:
+            raise ValueError("must hold 1.0, at which target error is measured")
+        return strengths
+
+    @field_validator("effects")
+    @classmethod
+    def _shares(cls, effects: list[float]) -> list[float]:
+        if not effects or not all(0 < effect <= 1 for effect in effects):
+            raise ValueError("are shares of the requested change, above 0 and up to 1")
+        return effects
+
+    @field_validator("editors", "tasks", "controls")
+    @classmethod
+    def _file_names(cls, value: Any) -> Any:
+        names = (
+            [task.name for task in value]
+            if value and isinstance(value[0] if isinstance(value, list) else None, Task)
+            else list(value)
+        )
+        for name in names:
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", name):
+                raise ValueError(
+                    f"has the name {name!r}; names are letters, digits, '-', '_', '.', '+'"
+                )
+        if len(set(names)) != len(names):
+            raise ValueError("has two entries of one name; give them a `name` each")
+        return value
+
+    @model_validator(mode="after")
+    def _apart(self) -> Suite:
+        if both := set(self.editors) & set(self.controls):
+            raise ValueError(f"{sorted(both)[0]} is both an editor and a control")
+        if self.judge == self.bank.labeller:
+            raise ValueError(
+                f"judge: {self.judge} labels the bank too; an editor must not be judged by what it "
+                "was fitted to"
+            )
+        return self
+
+    @property
+    def contestants(self) -> dict[str, PluginUse]:
+        """Editors and controls by name."""
+        return self.editors | {name: PluginUse(plugin=name) for name in self.controls}
+
+
+def suite_folder() -> Path:
+    """Where the shipped suites are: inside an installed package, or beside it in a checkout."""
+    package = Path(latentedit.__file__).parent
+    installed = package / "suites"
+    return installed if installed.is_dir() else package.parent / "benchmarks" / "suites"
+
+
+def find_suite(name_or_path: str) -> Path:
+    """A suite file by path, or by the name of a shipped one.
+
+    Raises:
+        UnknownName: neither; lists the shipped suites.
+    """
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml") or os.sep in name_or_path:
+        if not path.is_file():
+            raise InputError(f"there is no suite file {path}")
+        return path
+    shipped = {file.stem: file for file in sorted(suite_folder().glob("*.yaml"))}
+    if name_or_path not in shipped:
+        raise UnknownName("suite", name_or_path, shipped)
+    return shipped[name_or_path]
+
+
+def load_suite(name_or_path: str) -> Suite:
+    path = find_suite(name_or_path)
+    if path.stat().st_size > SUITE_BYTES:
+        raise SuiteError(f"{path} is larger than {SUITE_BYTES} bytes; a suite is a page of YAML")
+    return parse_suite(path.read_text(encoding="utf-8", errors="replace"), str(path))
+
+
+def parse_suite(text: str, where: str = "suite") -> Suite:
+    """A suite from YAML text.
+
+    Raises:
+        SuiteError: naming the field, what was found there, and the nearest valid key.
+    """
+    try:
+        data = yaml.load(text, _StrictLoader)  # noqa: S506  (a SafeLoader, with more refused)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise SuiteError(f"{where} is not YAML that a suite may use: {error}") from None
+    if not isinstance(data, dict):
+        raise SuiteError(f"{where} is not a mapping; it holds {type(data).__name__}")
+    try:
+        return Suite.model_validate(data)
+    except ValidationError as error:
+        raise SuiteError(_explained(where, error)) from None
+
+
+def _explained(where: str, error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors()[:5]:
+        place = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            valid = _valid_keys(problem["loc"])
+            close = nearest(str(problem["loc"][-1]), valid)
+            hint = f"; did you mean {close!r}?" if close else "."
+            lines.append(f"{place}: no such key{hint} Valid: {', '.join(valid)}")
+        elif problem["type"] == "missing":
+            lines.append(f"{place}: is missing")
+        else:
+            received = str(problem["input"])[:80]
+            message = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{place or where}: {message} (received {received})")
+    return f"{where}: " + "; ".join(lines)
+
+
+def _valid_keys(place: tuple[Any, ...]) -> list[str]:
+    """The keys that the model at `place` has."""
+    models: dict[str, type[BaseModel]] = {
+        "bank": BankPlan,
+        "generator": PluginUse,
+        "editors": PluginUse,
+        "tasks": Task,
+        "statistics": StatisticsPlan,
+        "limits": Limits,
+    }
+    named = [models[part] for part in place[:-1] if part in models]
+    return list((named[-1] if named else Suite).model_fields)
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without duplicate keys, aliases or tags."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(
+                None, None, "aliases are not used here", event.start_mark
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} is not text", key_node.start_mark
+                )
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)

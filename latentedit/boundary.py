@@ -1,0 +1,107 @@
+"""The one place where what a plugin returns is checked, and its faults get its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from latentedit.bank import Split
+from latentedit.editor import Edited, Editor, FitStats, Runtime
+from latentedit.errors import LatentEditError, PluginFault
+
+
+def fit(name: str, editor: Editor, data: Split, runtime: Runtime) -> FitStats:
+    """`editor.fit`, with its faults named."""
+    with _named(name, "fit"):
+        stats = editor.fit(data, runtime)
+    if not isinstance(stats, FitStats):
+        raise PluginFault(name, f"fit returned {type(stats).__name__}, not FitStats")
+    for key, tensor in editor.state().items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise PluginFault(name, f"fit left NaN or infinity in {key!r}")
+    return stats
+
+
+def edit(
+    name: str, editor: Editor, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime
+) -> Edited:
+    """`editor.edit`, refused unless it is pure and returns finite codes of the same kind.
+
+    Codes of faces that are not `ok` may be anything finite or not: they come back as they were.
+    """
+    before = [tensor.clone() for tensor in (codes, source, target)]
+    with _named(name, "edit"), _same_globals(name):
+        edited = editor.edit(codes, source, target, runtime)
+    for what, now, then in zip(
+        ("codes", "source", "target"), (codes, source, target), before, strict=True
+    ):
+        if not torch.equal(now, then):
+            raise PluginFault(name, f"edit changed its input {what} in place; work on a copy")
+    if not isinstance(edited, Edited):
+        raise PluginFault(name, f"edit returned {type(edited).__name__}, not Edited")
+    _same_kind(name, edited.codes, codes)
+    ok = (
+        torch.ones(len(codes), dtype=torch.bool, device=codes.device)
+        if edited.ok is None
+        else edited.ok
+    )
+    if ok.shape != (len(codes),) or ok.dtype != torch.bool:
+        raise PluginFault(
+            name, f"edit returned an ok mask {_kind(ok)}; it must be bool of shape ({len(codes)},)"
+        )
+    finite = edited.codes.flatten(1).isfinite().all(1)
+    if bool((ok & ~finite).any()):
+        bad = int((ok & ~finite).nonzero()[0])
+        raise PluginFault(name, f"edit returned NaN or infinity for face {bad} and called it ok")
+    kept = ok.view(-1, *[1] * (codes.ndim - 1))
+    return Edited(torch.where(kept, edited.codes.detach(), codes), ok, edited.nfe)
+
+
+def _same_kind(name: str, result: Tensor, codes: Tensor) -> None:
+    if not isinstance(result, Tensor):
+        raise PluginFault(name, f"edit returned codes of type {type(result).__name__}, not Tensor")
+    if (result.shape, result.dtype, result.device) != (codes.shape, codes.dtype, codes.device):
+        raise PluginFault(name, f"edit returned codes {_kind(result)} for codes {_kind(codes)}")
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{tuple(tensor.shape)} {tensor.dtype} on {tensor.device}"
+
+
+@contextmanager
+def _named(name: str, method: str) -> Iterator[None]:
+    """Give errors of a plugin its name; the project's own errors pass as they are."""
+    try:
+        yield
+    except (LatentEditError, MemoryError):
+        raise
+    except Exception as error:
+        raise PluginFault(name, f"{method} raised {type(error).__name__}: {error}") from error
+
+
+GLOBALS: dict[str, tuple[Callable[[], object], Callable[[object], object]]] = {
+    "the number of threads": (torch.get_num_threads, torch.set_num_threads),  # type: ignore[dict-item]
+    "the default dtype": (torch.get_default_dtype, torch.set_default_dtype),  # type: ignore[dict-item]
+    "the gradient mode": (torch.is_grad_enabled, torch.set_grad_enabled),  # type: ignore[dict-item]
+}
+
+
+@contextmanager
+def _same_globals(name: str) -> Iterator[None]:
+    """Refuse a call that leaves torch's global state changed; the state is put back first."""
+    before = {what: read() for what, (read, _) in GLOBALS.items()}
+    rng = torch.get_rng_state()
+    try:
+        yield
+    finally:
+        changed = [what for what, (read, _) in GLOBALS.items() if read() != before[what]]
+        for what in changed:
+            GLOBALS[what][1](before[what])
+        if not torch.equal(torch.get_rng_state(), rng):
+            torch.set_rng_state(rng)
+            changed.append("the global random state (use runtime.rng instead)")
+    if changed:
+        raise PluginFault(name, f"edit changed {', '.join(changed)}")

@@ -1,0 +1,25 @@
+"""How far an attribute moves along a direction: the bridge from natural units to strength."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def slopes(codes: Tensor, attributes: Tensor, directions: Tensor) -> Tensor:
+    """Change of each attribute per unit of strength along its own direction.
+
+    Least squares of attribute k on the projection p = w·d_k over the fit split:
+    slope_k = cov(a_k, p_k) / var(p_k). A direction editor that moves by
+    (target − source) / slope_k therefore asks for what the target says, to first order.
+
+    Args:
+        codes: (N, D).
+        attributes: (N, A), natural units.
+        directions: (A, D), unit norm.
+
+    Returns:
+        (A,) natural units per unit of strength.
+    """
+    projected = (codes - codes.mean(0)) @ directions.T
+    centred = attributes - attributes.mean(0)
+    return (projected * centred).sum(0) / projected.square().sum(0)

@@ -1,0 +1,148 @@
+"""``latentedit bench``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from latentedit.benchmark.run import run_suite
+from latentedit.benchmark.suite import load_suite, suite_folder
+from latentedit.benchmark.summary import ALL_TASKS, Run, summarise
+from latentedit.cli.console import CellProgress, err, out, print_json, say
+
+FOLDER = click.Path(path_type=Path)
+
+
+@click.group()
+def bench() -> None:
+    """Run benchmark suites and compare editors."""
+
+
+@bench.command()
+@click.argument("suite")
+@click.option(
+    "--out", "folder", required=True, type=FOLDER, help="Run folder; the same one resumes."
+)
+@click.option(
+    "--workers", type=click.IntRange(1), default=None, help="Cells at a time; one a core."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+def run(suite: str, folder: Path, workers: int | None, as_json: bool) -> None:
+    """Run SUITE, a shipped name or a YAML file, and write its report.
+
+    The same command again computes only what is missing.
+
+    \b
+    Examples:
+      latentedit bench run quickstart --out runs/quickstart
+      latentedit bench run my_suite.yaml --out runs/mine
+    """
+    from latentedit.report.page import write_report
+
+    loaded = load_suite(suite)
+    cells = 1 + len(loaded.contestants) * len(loaded.seeds) * (1 + len(loaded.tasks))
+    try:
+        with CellProgress(cells) as progress:
+            outcome = run_suite(loaded, folder, progress, workers=workers)
+    except KeyboardInterrupt:
+        again = f"latentedit bench run {shlex.quote(suite)} --out {shlex.quote(str(folder))}"
+        err.print(f"interrupted; finished cells are kept. Go on with: {again}", soft_wrap=True)
+        sys.exit(130)
+    with err.status("computing intervals and drawing the report"):
+        results = summarise(folder)
+        page = write_report(folder)
+    if as_json:
+        print_json(results)
+    else:
+        print_results(results)
+        say(f"{outcome.computed} cells computed, {outcome.kept} kept, {len(outcome.failed)} failed")
+        say(f"report: {page}", next_step=f"open {page}")
+    if outcome.failed:
+        sys.exit(1)
+
+
+@bench.command()
+@click.argument("folder", type=FOLDER)
+def report(folder: Path) -> None:
+    """Compute the results of a run folder again, and write its report.
+
+    \b
+    Example:
+      latentedit bench report runs/quickstart
+    """
+    from latentedit.report.page import write_report
+
+    print_results(summarise(folder))
+    page = write_report(folder)
+    say(f"report: {page}", next_step=f"open {page}")
+
+
+@bench.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(folder: Path, as_json: bool) -> None:
+    """Show which cells of a run are done, failed or missing.
+
+    \b
+    Example:
+      latentedit bench status runs/quickstart
+    """
+    opened = Run(folder)
+    rows = opened.cell_records()
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("cell", "status", "seconds", "error"):
+        table.add_column(column)
+    for row in rows:
+        error = row["error"].strip().splitlines()
+        table.add_row(
+            row["id"], row["status"], f"{row['seconds']:.1f}", escape(error[-1] if error else "")
+        )
+    out.print(table)
+
+
+@bench.command("suites")
+def list_suites() -> None:
+    """List the shipped suites."""
+    for file in sorted(suite_folder().glob("*.yaml")):
+        say(f"{file.stem:14} {load_suite(file.stem).summary}")
+
+
+def print_results(results: dict[str, Any]) -> None:
+    """The headline table: one row an editor, all tasks together, with intervals."""
+    effect = results["suite"]["effects"][0]
+    measures = [m for m in results["measures"] if m["task"] == ALL_TASKS]
+    wanted = [
+        (metric, at)
+        for metric, at in dict.fromkeys((m["metric"], m["effect"]) for m in measures)
+        if at in (0.0, effect) and not metric.startswith(("identity accuracy", "true identity"))
+    ]
+    table = Table(
+        title=f"at {effect:.0%} of the requested change, {results['faces']} faces, "
+        f"{results['suite']['statistics']['confidence']:.0%} intervals",
+        title_justify="left",
+        pad_edge=False,
+    )
+    table.add_column("editor", no_wrap=True)
+    for metric, _ in wanted:
+        higher = results["metrics"][metric.split(" · ")[0]]["higher_is_better"]
+        table.add_column(f"{metric.replace(' · ', ' ')} {'↑' if higher else '↓'}", justify="right")
+    found = {(m["editor"], m["metric"], m["effect"]): m for m in measures}
+    for name in dict.fromkeys(m["editor"] for m in measures):
+        cells = []
+        for metric, at in wanted:
+            m = found.get((name, metric, at))
+            cells.append(
+                "–" if m is None else f"{m['mean']:.2f}\n[dim]{m['low']:.2f}…{m['high']:.2f}[/dim]"
+            )
+        style = "dim" if name in results["controls"] else "bold"
+        table.add_row(f"[{style}]{escape(name)}[/]", *cells)
+    out.print(table)

@@ -1,0 +1,105 @@
+"""How commands speak: tables and progress for people, JSON for programs, errors on stderr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, sort_keys=True))
+
+
+def say(text: str, *, next_step: str = "") -> None:
+    """A line of outcome, and the one clear next step after it."""
+    out.print(escape(text), soft_wrap=True)
+    if next_step:
+        out.print(f"[dim]next:[/dim] {escape(next_step)}", soft_wrap=True)
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[float, str], None]]:
+    """Yield a function of (fraction, message); draws only on a terminal."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    ) as bars:
+        task = bars.add_task(title, total=1.0)
+
+        def report(fraction: float, message: str) -> None:
+            bars.update(task, completed=fraction, description=f"{title}: {message}")
+
+        yield report
+
+
+class CellProgress:
+    """An observer of a run: one bar for all cells and one for each that is being computed; where
+    there is no terminal, a line for every cell that ends."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done = total, 0
+        self.bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=err,
+            disable=not err.is_terminal,
+        )
+        self.all = self.bars.add_task("cells", total=total)
+        self.tasks: dict[str, TaskID] = {}
+        self.quarters: dict[str, int] = {}
+
+    def __enter__(self) -> CellProgress:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+    def progressed(self, cell_id: str, fraction: float, message: str) -> None:
+        if cell_id not in self.tasks:
+            self.tasks[cell_id] = self.bars.add_task(escape(cell_id), total=100)
+        self.bars.update(
+            self.tasks[cell_id],
+            completed=round(100 * fraction),
+            description=f"{escape(cell_id)} [dim]{escape(message)}[/dim]",
+        )
+        if not err.is_terminal and int(4 * fraction) > self.quarters.get(cell_id, 0):
+            self.quarters[cell_id] = int(4 * fraction)
+            if cell_id == "bank" or cell_id.startswith("fit"):
+                err.print(escape(f"{cell_id}: {fraction:.0%} {message}"), soft_wrap=True)
+
+    def finished(self, cell_id: str, status: str, error: str) -> None:
+        if cell_id in self.tasks:
+            self.bars.remove_task(self.tasks.pop(cell_id))
+        if cell_id != "bank":
+            self.done += 1
+            self.bars.update(self.all, completed=self.done)
+        if status != "ok":
+            last = error.strip().splitlines()[-1] if error.strip() else ""
+            err.print(f"[red]{status}[/red] {escape(cell_id)}: {escape(last)}", soft_wrap=True)
+        elif not err.is_terminal:
+            err.print(escape(f"done {cell_id} ({self.done} of {self.total} cells)"), soft_wrap=True)

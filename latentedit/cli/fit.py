@@ -1,0 +1,78 @@
+"""``latentedit fit``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from latentedit.bank import LatentBank
+from latentedit.cli.console import progress_bar, say
+from latentedit.editing import fit_editor
+from latentedit.errors import InputError
+from latentedit.registry import Registry
+
+
+@click.command()
+@click.argument("editor")
+@click.option("--bank", "bank_folder", required=True, type=click.Path(path_type=Path))
+@click.option("--out", "folder", required=True, type=click.Path(path_type=Path), help="New folder.")
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of the editor; VALUE is read as YAML. May be repeated.",
+)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+def fit(
+    editor: str, bank_folder: Path, folder: Path, options: tuple[str, ...], seed: int, device: str
+) -> None:
+    """Fit EDITOR on the fit split of a bank, and save it.
+
+    \b
+    Examples:
+      latentedit fit styleflow --bank B --out E
+      latentedit fit interfacegan --bank B --out S --option conditional=others
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder} exists already; choose another folder or remove it first")
+    with progress_bar(f"fit {editor}") as progress:
+        fitted = fit_editor(
+            Registry.discover(),
+            editor,
+            LatentBank.open(bank_folder),
+            parse_pairs(options),
+            seed=seed,
+            device=device,
+            progress=progress,
+            checkpoint=folder.with_name(f"{folder.name}.checkpoint"),
+        )
+    fitted.save(folder)
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in fitted.figures.items())
+    say(
+        f"{folder}: {editor} fitted on {bank_folder} ({figures})",
+        next_step=f"latentedit edit --editor {folder} --bank {bank_folder} --index 0..7 "
+        "--set age=65 --out grid.png",
+    )
+
+
+def parse_pairs(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """``("a=1", "b=[2, 3]")`` → ``{"a": 1, "b": [2, 3]}``.
+
+    >>> parse_pairs(("conditional=others", "steps=4"))
+    {'conditional': 'others', 'steps': 4}
+    """
+    parsed: dict[str, Any] = {}
+    for pair in pairs:
+        name, found, value = pair.partition("=")
+        if not found or not name:
+            raise InputError(f"write NAME=VALUE, received {pair!r}")
+        try:
+            parsed[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError(f"{name}: cannot read {value!r}: {error}") from None
+    return parsed

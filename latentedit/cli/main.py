@@ -1,0 +1,80 @@
+"""The entry point: loads a command group when it is called, so that light commands stay light."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from latentedit import __version__
+from latentedit.errors import LatentEditError, UnknownName
+
+_COMMANDS = {
+    "bank": ("latentedit.cli.bank", "Make, inspect and verify banks of shared latents."),
+    "bench": ("latentedit.cli.bench", "Run benchmark suites and compare editors."),
+    "doctor": ("latentedit.cli.doctor", "Check that this installation works."),
+    "edit": ("latentedit.cli.edit", "Edit faces of a bank with a fitted editor."),
+    "fit": ("latentedit.cli.fit", "Fit an editor on a bank."),
+    "plugins": ("latentedit.cli.plugins", "List the installed plugins and their state."),
+}
+
+
+class _Lazy(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        module, _ = _COMMANDS[name]
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in _COMMANDS:
+            raise UnknownName("command", args[0], sorted(_COMMANDS))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, summary) for name, (_, summary) in sorted(_COMMANDS.items())]
+            )
+
+
+@click.group(cls=_Lazy, epilog="Start with: latentedit bench run quickstart --out runs/quickstart")
+@click.version_option(__version__, prog_name="latentedit")
+@click.option("--no-plugins", is_flag=True, help="Start without any plugin.")
+def cli(no_plugins: bool) -> None:
+    """Edit faces in a generator's latent space, and see which method keeps the person."""
+    if no_plugins:
+        os.environ["LATENTEDIT_LOAD_PLUGINS"] = ""
+
+
+def main() -> None:
+    """Run the command line; exit 0 ok, 1 some cells failed, 2 bad input, 3 environment, 130
+    interrupted."""
+    try:
+        code = cli.main(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except LatentEditError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except KeyboardInterrupt:
+        click.echo("interrupted; run the same command again to go on", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

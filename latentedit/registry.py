@@ -1,0 +1,268 @@
+"""Finds plugins, keeps each one's failures to itself, and imports a class when it is first used."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, Literal
+
+import pluggy
+
+from latentedit import plugin as hooks
+from latentedit.errors import EnvironmentFault, InputError, PluginFault, UnknownName
+from latentedit.plugin import API_VERSION, ENTRY_POINTS, KINDS, PluginSpec
+
+if TYPE_CHECKING:
+    from latentedit.editor import Editor
+    from latentedit.estimators import AttributeEstimator, IdentityEncoder
+    from latentedit.generator import Generator
+
+Status = Literal["ok", "broken", "incompatible", "disabled", "collision"]
+
+_INTERFACE = {
+    "generator": ("latentedit.generator", "Generator"),
+    "estimator": ("latentedit.estimators", "AttributeEstimator"),
+    "identity": ("latentedit.estimators", "IdentityEncoder"),
+    "editor": ("latentedit.editor", "Editor"),
+}
+
+
+@dataclass
+class Origin:
+    """One entry point: where plugins come from, and what became of loading it."""
+
+    name: str
+    distribution: str
+    version: str
+    status: Status = "ok"
+    detail: str = ""
+    specs: list[PluginSpec] = field(default_factory=list)
+
+
+class Registry:
+    """Every known plugin, by kind and name.
+
+    `Registry.discover()` reads the installed entry points; `Registry()` starts empty, and `add`
+    registers a plugin module or object by hand, as tests do.
+    """
+
+    def __init__(self) -> None:
+        self.origins: list[Origin] = []
+
+    @classmethod
+    def discover(cls, environment: Mapping[str, str] | None = None) -> Registry:
+        """Load every installed plugin.
+
+        ``LATENTEDIT_LOAD_PLUGINS=a,b`` loads only those entry points (empty: none),
+        ``LATENTEDIT_BLOCK_PLUGINS=a,b`` leaves some out, and ``LATENTEDIT_STRICT_PLUGINS=1``
+        raises on the first one that is not ok.
+        """
+        environment = os.environ if environment is None else environment
+        registry = cls()
+        only = environment.get("LATENTEDIT_LOAD_PLUGINS")
+        blocked = _names(environment.get("LATENTEDIT_BLOCK_PLUGINS", ""))
+        found = sorted(entry_points(group=ENTRY_POINTS), key=lambda e: (e.name, e.value))
+        for entry in found:
+            origin = _origin(entry)
+            if entry.name in blocked or (only is not None and entry.name not in _names(only)):
+                origin.status, origin.detail = "disabled", "switched off by the environment"
+                registry.origins.append(origin)
+            else:
+                registry._load(origin, entry)
+        if environment.get("LATENTEDIT_STRICT_PLUGINS") == "1":
+            registry.require_ok()
+        return registry
+
+    def add(self, plugin: object, name: str, distribution: str = "", version: str = "") -> None:
+        """Register a plugin module or object, as an entry point called `name` would be."""
+        self._register(Origin(name, distribution or name, version), plugin)
+
+    def _load(self, origin: Origin, entry: EntryPoint) -> None:
+        try:
+            plugin = entry.load()
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # a plugin may raise anything at import, SystemExit included
+            origin.status, origin.detail = "broken", traceback.format_exc()
+            self.origins.append(origin)
+            return
+        self._register(origin, plugin)
+
+    def _register(self, origin: Origin, plugin: object) -> None:
+        self.origins.append(origin)
+        try:
+            origin.specs = _specs(plugin)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            origin.status, origin.detail = "broken", traceback.format_exc()
+            return
+        versions = {spec.api_version for spec in origin.specs}
+        if versions - {API_VERSION}:
+            origin.status = "incompatible"
+            origin.detail = (
+                f"written for interface version {max(versions - {API_VERSION})}, this latentedit "
+                f"has {API_VERSION}; install a matching release of {origin.distribution}"
+            )
+        elif rivals := self._rivals(origin):
+            origin.status, origin.detail = "collision", rivals
+
+    def _rivals(self, origin: Origin) -> str:
+        mine = {(spec.kind, spec.name) for spec in origin.specs}
+        return "; ".join(
+            f"{other.name} ({other.distribution}) also offers {spec.kind} {spec.name!r}"
+            for other in self.origins
+            if other is not origin and other.status in ("ok", "collision")
+            for spec in other.specs
+            if (spec.kind, spec.name) in mine
+        )
+
+    def require_ok(self) -> None:
+        """Raise `EnvironmentFault` naming the first origin that failed to load."""
+        for origin in self.origins:
+            if origin.status in ("broken", "incompatible", "collision"):
+                raise EnvironmentFault(
+                    f"plugin {origin.name!r} ({origin.distribution}) is {origin.status}: "
+                    f"{origin.detail}"
+                )
+
+    def specs(self, kind: str) -> dict[str, list[tuple[Origin, PluginSpec]]]:
+        """Every usable spec of `kind` by name, with its origins (more than one: a collision)."""
+        table: dict[str, list[tuple[Origin, PluginSpec]]] = {}
+        for origin in self.origins:
+            if origin.status in ("ok", "collision"):
+                for spec in origin.specs:
+                    if spec.kind == kind:
+                        table.setdefault(spec.name, []).append((origin, spec))
+        return table
+
+    def names(self, kind: str) -> list[str]:
+        return sorted(self.specs(kind))
+
+    def find(self, kind: str, name: str) -> tuple[Origin, PluginSpec]:
+        """The spec called `name`, or ``origin/name`` where two origins claim one name.
+
+        Raises:
+            UnknownName: nothing is called so; lists what is.
+            InputError: two origins claim the name; names both.
+            EnvironmentFault: it belongs to an origin that failed to load.
+        """
+        prefix, _, bare = name.rpartition("/")
+        found = self.specs(kind).get(bare, [])
+        claims = [c for c in found if not prefix or c[0].name == prefix]
+        if len(claims) == 1:
+            return claims[0]
+        if claims:
+            origins = ", ".join(f"{o.name}/{bare} ({o.distribution})" for o, _ in claims)
+            raise InputError(f"{kind} {bare!r} is offered by more than one plugin; write {origins}")
+        for origin in self.origins:
+            if origin.status in ("broken", "incompatible") and (
+                origin.name in (prefix, bare) or any(s.name == bare for s in origin.specs)
+            ):
+                raise EnvironmentFault(
+                    f"plugin {origin.name!r} is {origin.status}: {origin.detail}"
+                )
+        raise UnknownName(kind, name, self.names(kind))
+
+    def load(self, kind: str, name: str) -> type[Any]:
+        """Import the class of a plugin, and check that it implements its interface."""
+        origin, spec = self.find(kind, name)
+        module, _, attribute = spec.target.partition(":")
+        try:
+            loaded: type[Any] = getattr(importlib.import_module(module), attribute)
+        except Exception as error:
+            raise PluginFault(
+                name, f"could not import {spec.target} of {origin.name}: {error}"
+            ) from error
+        if kind in _INTERFACE:
+            home, interface = _INTERFACE[kind]
+            expected = getattr(importlib.import_module(home), interface)
+            if not (isinstance(loaded, type) and issubclass(loaded, expected)):
+                raise PluginFault(name, f"{spec.target} is not a {interface}")
+        return loaded
+
+    def build(self, kind: str, name: str, options: Mapping[str, Any] | None = None) -> Any:
+        """An instance of a plugin, its options checked against its own model.
+
+        Raises:
+            InputError: an option that the plugin does not have, or a value it does not take.
+        """
+        loaded = self.load(kind, name)
+        return loaded(parse_options(loaded, name, options or {})) if options else loaded()
+
+    def generator(self, name: str, options: Mapping[str, Any] | None = None) -> Generator:
+        built: Generator = self.build("generator", name, options)
+        return built
+
+    def estimator(self, name: str, options: Mapping[str, Any] | None = None) -> AttributeEstimator:
+        built: AttributeEstimator = self.build("estimator", name, options)
+        return built
+
+    def identity(self, name: str, options: Mapping[str, Any] | None = None) -> IdentityEncoder:
+        built: IdentityEncoder = self.build("identity", name, options)
+        return built
+
+    def editor(self, name: str, options: Mapping[str, Any] | None = None) -> Editor:
+        built: Editor = self.build("editor", name, options)
+        return built
+
+    def version(self, kind: str, name: str) -> str:
+        origin, _ = self.find(kind, name)
+        return f"{origin.distribution} {origin.version}".strip()
+
+
+def parse_options(loaded: type[Any], name: str, options: Mapping[str, Any]) -> Any:
+    """The plugin's own options object from a plain mapping."""
+    from pydantic import ValidationError
+
+    model = getattr(loaded, "Options", None)
+    if model is None:
+        raise InputError(f"{name} takes no options, received {', '.join(options)}")
+    if unknown := [key for key in options if key not in model.model_fields]:
+        raise UnknownName(f"option of {name}", unknown[0], model.model_fields)
+    try:
+        return model(**options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"option {place!r} of {name}: {first['msg']}, received {first['input']!r}"
+        ) from None
+
+
+def _specs(plugin: object) -> list[PluginSpec]:
+    """What `plugin` offers, through pluggy, which refuses hooks that do not exist."""
+    manager = pluggy.PluginManager("latentedit")
+    manager.add_hookspecs(hooks)
+    manager.register(plugin)
+    manager.check_pending()
+    if not manager.hook.latentedit_plugins.get_hookimpls():
+        raise InputError(
+            f"{plugin!r} has no hook latentedit_plugins; "
+            "decorate one with latentedit.plugin.hookimpl"
+        )
+    specs = [spec for result in manager.hook.latentedit_plugins() for spec in result]
+    for spec in specs:
+        if not isinstance(spec, PluginSpec):
+            raise InputError(f"latentedit_plugins returned {spec!r}, which is not a PluginSpec")
+        if spec.kind not in KINDS:
+            raise UnknownName("plugin kind", spec.kind, KINDS, f"of {spec.name!r}")
+    return specs
+
+
+def _origin(entry: EntryPoint) -> Origin:
+    distribution = entry.dist
+    return Origin(
+        entry.name,
+        distribution.name if distribution else entry.value,
+        distribution.version if distribution else "",
+    )
+
+
+def _names(listed: str | Iterable[str]) -> set[str]:
+    parts = listed.split(",") if isinstance(listed, str) else listed
+    return {part.strip() for part in parts if part.strip()}

@@ -1,0 +1,86 @@
+"""Makes a bank: sample codes, look at their images, write both down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentedit.bank import SHARD_ROWS, LatentBank, ModelReference, Split
+from latentedit.errors import InputError
+from latentedit.estimators import AttributeEstimator
+from latentedit.generator import Generator
+from latentedit.registry import Registry
+
+BATCH = 64
+TEST_SEED_OFFSET = 1_000_000_007
+
+
+def make_bank(
+    registry: Registry,
+    folder: str | Path,
+    *,
+    generator: str,
+    labeller: str,
+    n_fit: int,
+    n_test: int,
+    seed: int = 0,
+    truncation_psi: float = 1.0,
+    generator_options: Mapping[str, Any] | None = None,
+    progress: Callable[[float, str], None] = lambda fraction, message: None,
+) -> LatentBank:
+    """Sample W codes, label their images, and write them as a bank.
+
+    Args:
+        folder: where to write; must not exist yet.
+        generator, labeller: plugin names.
+        n_fit, n_test: faces to fit on and to edit; the two are drawn from disjoint seeds.
+        truncation_psi: 1 samples the generator's whole distribution.
+    """
+    if n_fit < 1 or n_test < 1:
+        raise InputError(
+            f"a bank needs at least one face in each split, received {n_fit}, {n_test}"
+        )
+    options = dict(generator_options or {})
+    model = registry.generator(generator, options)
+    estimator = registry.estimator(labeller)
+    splits, done, total = {}, 0, n_fit + n_test
+    for name, n, split_seed in (("fit", n_fit, seed), ("test", n_test, seed + TEST_SEED_OFFSET)):
+        codes = model.sample(n, split_seed, "w", truncation_psi)
+
+        def report(rows: int, name: str = name, before: int = done) -> None:
+            progress((before + rows) / total, f"labelling {name} faces")
+
+        attributes = label(codes, model, estimator, report)
+        splits[name] = Split(
+            "w",
+            estimator.schema,
+            tuple(zip(codes.split(SHARD_ROWS), attributes.split(SHARD_ROWS), strict=True)),
+        )
+        done += n
+    return LatentBank.write(
+        folder,
+        splits,
+        generator=ModelReference(generator, options, model.fingerprint),
+        labeller=ModelReference(labeller, {}, estimator.fingerprint),
+        sampling={"seed": seed, "truncation_psi": truncation_psi, "fit": n_fit, "test": n_test},
+    )
+
+
+@torch.no_grad()
+def label(
+    codes: Tensor,
+    generator: Generator,
+    estimator: AttributeEstimator,
+    report: Callable[[int], None] = lambda rows: None,
+    space: str = "w",
+) -> Tensor:
+    """(N, \\*shape) codes → (N, A) attribute values of their images, in batches of fixed size."""
+    parts = []
+    for start in range(0, len(codes), BATCH):
+        parts.append(estimator.estimate(generator.synthesize(codes[start : start + BATCH], space)))
+        report(min(start + BATCH, len(codes)))
+    return torch.cat(parts).float().cpu()

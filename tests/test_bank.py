@@ -1,0 +1,98 @@
+"""Banks: what is written is read back, hashed, verified, and refused when it was changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latentedit import Attribute, AttributeSchema, CorruptArtefact, InputError, LatentBank
+from latentedit import ModelReference, Split, UnknownName
+
+SCHEMA = AttributeSchema(
+    (Attribute("age", "continuous", 0, 70), Attribute("yaw", "continuous", -40, 40))
+)
+
+
+def split(*sizes: int) -> Split:
+    generator = torch.Generator().manual_seed(sum(sizes))
+    return Split(
+        "w",
+        SCHEMA,
+        tuple(
+            (torch.randn(n, 4, generator=generator), torch.randn(n, 2, generator=generator))
+            for n in sizes
+        ),
+    )
+
+
+def write(folder: Path, seed: int = 0) -> LatentBank:
+    model = ModelReference("toy", {}, "f" * 64)
+    return LatentBank.write(
+        folder,
+        {"fit": split(7, 5), "test": split(3)},
+        model,
+        model,
+        {"seed": seed, "fit": 12, "test": 3},
+    )
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    written = write(tmp_path / "b")
+    opened = LatentBank.open(tmp_path / "b")
+    opened.verify()
+    assert opened.hash == written.hash
+    assert torch.equal(opened.split("fit").codes, split(7, 5).codes)
+    assert torch.equal(opened.split("fit").attributes, split(7, 5).attributes)
+    assert len(opened.split("test")) == 3
+
+
+def test_equal_banks_have_equal_hashes_and_others_have_not(tmp_path: Path) -> None:
+    hashes = [write(tmp_path / name, seed).hash for name, seed in (("a", 0), ("b", 0), ("c", 1))]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+@given(st.lists(st.integers(0, 11), max_size=20))
+def test_rows_read_across_shards(index: list[int]) -> None:
+    data, at = split(7, 5), torch.tensor(index, dtype=torch.long)
+    codes, attributes = data.rows(at)
+    assert torch.equal(codes, data.codes[at])
+    assert torch.equal(attributes, data.attributes[at])
+
+
+@pytest.mark.parametrize("file", ["fit-00000.safetensors", "test-00000.safetensors"])
+def test_every_flipped_byte_is_found(tmp_path: Path, file: str) -> None:
+    write(tmp_path / "b")
+    path = tmp_path / "b" / file
+    whole = path.read_bytes()
+    for position in range(0, len(whole), 7):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        with pytest.raises(CorruptArtefact, match=file):
+            LatentBank.open(tmp_path / "b").verify()
+
+
+def test_a_folder_without_a_bank_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="latentedit bank make"):
+        LatentBank.open(tmp_path)
+
+
+def test_an_unknown_split_lists_the_splits(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="Valid: fit, test"):
+        write(tmp_path / "b").split("train")
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"format": 1}', '{"format": 99}', "null"])
+def test_a_broken_record_is_refused(tmp_path: Path, text: str) -> None:
+    write(tmp_path / "b")
+    (tmp_path / "b" / "bank.json").write_text(text)
+    with pytest.raises(InputError):
+        LatentBank.open(tmp_path / "b")
+
+
+def test_a_subset_of_attributes_keeps_the_codes() -> None:
+    data = split(4).with_attributes(("yaw",))
+    assert data.schema.names == ("yaw",)
+    assert torch.equal(data.attributes, split(4).attributes[:, 1:])

@@ -1,0 +1,258 @@
+"""A run from suite to results in the toy world, where every answer is known."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import toy_editors
+
+from latentedit import EnvironmentFault, InputError, UnknownName
+from latentedit.benchmark.cells import CellStore
+from latentedit.benchmark.run import RunOutcome, locked, run_suite
+from latentedit.benchmark.suite import Suite
+from latentedit.benchmark.summary import ALL_TASKS, Run, summarise
+
+SUITE: dict[str, Any] = {
+    "name": "toy",
+    "bank": {
+        "generator": {"plugin": "toy"},
+        "labeller": "toy-labeller",
+        "n_fit": 100,
+        "n_test": 40,
+    },
+    "judge": "toy-judge",
+    "identity": ["toy-identity"],
+    "editors": {name: {"plugin": name} for name in ("exact", "leaky", "timid")},
+    "controls": ["no-edit"],
+    "tasks": [{"attribute": "age", "change": 10}, {"attribute": "glasses", "change": "flip"}],
+    "effects": [0.8],
+    "show_faces": 3,
+    "statistics": {"resamples": 300},
+}
+
+
+class Silent:
+    """An observer that remembers what ended."""
+
+    def __init__(self) -> None:
+        self.ended: dict[str, str] = {}
+
+    def progressed(self, cell_id: str, fraction: float, message: str) -> None:
+        assert 0 <= fraction <= 1
+
+    def finished(self, cell_id: str, status: str, error: str) -> None:
+        self.ended[cell_id] = status
+
+
+def carry_out(folder: Path, **changes: Any) -> RunOutcome:
+    suite = Suite.model_validate(SUITE | changes)
+    return run_suite(suite, folder, Silent(), registry=toy_editors.registry, workers=2)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "toy"
+    outcome = carry_out(folder)
+    assert outcome.computed == 1 + 4 + 8
+    assert not outcome.failed
+    summarise(folder)
+    return folder
+
+
+def measure(results: dict[str, Any], editor: str, metric: str, task: str = ALL_TASKS) -> float:
+    found = [
+        m["mean"]
+        for m in results["measures"]
+        if m["editor"] == editor and m["metric"].startswith(metric) and m["task"] == task
+    ]
+    return float(found[0])
+
+
+def test_the_known_answers_come_out(run: Path) -> None:
+    results = summarise(run)
+    assert measure(results, "exact", "reach") == 1
+    assert measure(results, "exact", "identity similarity") == pytest.approx(1, abs=1e-4)
+    assert measure(results, "exact", "attribute leakage") == pytest.approx(0, abs=1e-3)
+    assert measure(results, "exact", "true identity drift") == pytest.approx(0, abs=1e-3)
+    assert measure(results, "exact", "target error") == pytest.approx(0, abs=1e-2)
+    assert measure(results, "exact", "edit–identity area") == pytest.approx(1, abs=1e-3)
+    assert measure(results, "leaky", "identity similarity") < 0.99
+    assert measure(results, "leaky", "true identity drift") > 0.1
+
+
+def test_doing_nothing_reaches_nothing_and_is_not_compared_as_if_it_had(run: Path) -> None:
+    results = summarise(run)
+    assert measure(results, "no-edit", "reach") == 0
+    assert measure(results, "no-edit", "edit–identity area") < 0.05
+    assert not [
+        m
+        for m in results["measures"]
+        if m["editor"] == "no-edit" and m["metric"].startswith("identity similarity")
+    ]
+
+
+def test_faces_that_an_editor_does_not_serve_count_as_failures(run: Path) -> None:
+    results = summarise(run)
+    served = measure(results, "timid", "reach")
+    assert 0.1 < served < 0.9
+    identity = next(
+        m
+        for m in results["measures"]
+        if m["editor"] == "timid"
+        and m["metric"].startswith("identity similarity")
+        and m["task"] == ALL_TASKS
+    )
+    assert identity["faces"] == round(served * 40)
+
+
+def test_comparisons_find_the_difference_that_is_there_and_no_other(run: Path) -> None:
+    rows = {
+        (c["first"], c["second"], c["metric"].split(" · ")[0]): c["better"]
+        for c in summarise(run)["comparisons"]
+        if c["task"] == ALL_TASKS
+    }
+    assert rows["exact", "leaky", "identity similarity"] == "exact"
+    assert rows["exact", "leaky", "true identity drift"] == "exact"
+    assert rows["exact", "leaky", "reach"] is None
+    assert rows["exact", "timid", "reach"] == "exact"
+    assert rows["exact", "timid", "attribute leakage"] is None
+
+
+def test_matched_effects_are_the_wanted_ones(run: Path) -> None:
+    arrays = CellStore(run).arrays("edit--leaky--seed0--age")
+    assert arrays["matched_effect"][0].sub(0.8).abs().max() < 0.06
+    assert arrays["matched_images"].shape == (1, 3, 3, 8, 8)
+
+
+def test_the_same_command_again_computes_nothing(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    again = carry_out(copy)
+    assert (again.computed, again.kept) == (0, 13)
+
+
+def test_an_added_editor_computes_only_itself(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    editors = SUITE["editors"] | {"second": {"plugin": "exact"}}
+    assert carry_out(copy, editors=editors).computed == 3
+
+
+def test_a_damaged_cell_is_computed_again_and_results_are_the_same(
+    run: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    path = copy / "cells" / "edit--leaky--seed0--age" / "arrays.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    assert carry_out(copy).computed == 1
+    summarise(copy)
+    assert (copy / "results.json").read_bytes() == (run / "results.json").read_bytes()
+
+
+def test_a_damaged_bank_is_made_again(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    (copy / "bank" / "fit-00000.safetensors").write_bytes(b"nonsense")
+    assert carry_out(copy).computed == 0
+    summarise(copy)
+    assert (copy / "results.json").read_bytes() == (run / "results.json").read_bytes()
+
+
+def test_deadly_editors_fail_alone(run: Path, tmp_path: Path) -> None:
+    names = [*toy_editors.DEADLY, "raises", "gives-nan"]
+    outcome = carry_out(
+        tmp_path / "run",
+        editors=SUITE["editors"] | {name: {"plugin": name} for name in names},
+        limits={"seconds": 8},
+    )
+    statuses = {record.id: record.status for record in outcome.failed}
+    # a fit ends with timing an edit, so a deadly edit takes its fit cell with it
+    assert {cell.split("--")[1] for cell in statuses} == set(names)
+    assert statuses["fit--crashes--seed0"] == "crashed"
+    assert statuses["fit--leaves--seed0"] == "crashed"
+    assert statuses["fit--hangs--seed0"] == "timeout"
+    assert statuses["fit--raises-in-fit--seed0"] == "failed"
+    told = {record.id: record.error for record in outcome.failed}
+    assert "SIGSEGV" in told["fit--crashes--seed0"]
+    assert "exit code 7" in told["fit--leaves--seed0"]
+    assert "nothing to learn here" in told["fit--raises-in-fit--seed0"]
+    assert "nothing to learn here" in told["edit--raises-in-fit--seed0--age"]
+    clean, disturbed = CellStore(run), CellStore(tmp_path / "run")
+    for cell in ("edit--exact--seed0--age", "edit--leaky--seed0--glasses"):
+        kept = [
+            (store.path(cell) / "arrays.safetensors").read_bytes() for store in (clean, disturbed)
+        ]
+        assert kept[0] == kept[1]
+    summarise(tmp_path / "run")
+
+
+def test_a_folder_in_use_is_refused_naming_the_process(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        context = multiprocessing.get_context("spawn")
+        with context.Pool(1) as pool:
+            told = pool.apply(_try_to_lock, (tmp_path,))
+    assert "is in use by process" in told
+
+
+def _try_to_lock(folder: Path) -> str:
+    try:
+        with locked(folder):
+            return "locked twice"
+    except EnvironmentFault as error:
+        return str(error)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "told"),
+    [
+        ({"judge": "toy-jugde"}, UnknownName, "did you mean 'toy-judge'"),
+        ({"identity": ["nobody"]}, UnknownName, "unknown identity 'nobody'"),
+        ({"editors": {"a": {"plugin": "exct"}}}, UnknownName, "did you mean 'exact'"),
+        (
+            {"editors": {"a": {"plugin": "exact", "options": {"x": 1}}}},
+            UnknownName,
+            "option of exact",
+        ),
+        ({"tasks": [{"attribute": "agee", "change": 5}]}, UnknownName, "did you mean 'age'"),
+        (
+            {"tasks": [{"attribute": "age", "change": 5, "among": {"yaww": [0, 1]}}]},
+            UnknownName,
+            "did you mean 'yaw'",
+        ),
+    ],
+)
+def test_a_suite_that_names_what_is_not_there_computes_nothing(
+    tmp_path: Path, changes: dict[str, Any], error: type[Exception], told: str
+) -> None:
+    with pytest.raises(error, match=told):
+        carry_out(tmp_path / "run", **changes)
+    assert not (tmp_path / "run" / "cells").exists()
+
+
+def test_a_folder_that_is_no_run_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="latentedit bench run SUITE"):
+        Run(tmp_path)
+
+
+def test_results_hold_the_provenance(run: Path) -> None:
+    results = json.loads((run / "results.json").read_text())
+    assert results["bank_hash"] == results["provenance"]["bank"]["hash"]
+    assert set(results["provenance"]["packages"]) >= {"torch", "numpy"}
+    assert results["estimators"]["judge"]["attributes"]["age"]["r2"] == pytest.approx(1, abs=1e-3)
+    costs = json.loads((run / "costs.json").read_text())
+    assert {row["editor"] for row in costs} == {"exact", "leaky", "timid", "no-edit"}
+
+
+def test_outcomes_are_plain_data(run: Path) -> None:
+    record = CellStore(run).record("faces")
+    assert record is not None
+    assert dataclasses.asdict(record)["status"] == "ok"

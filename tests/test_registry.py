@@ -1,0 +1,174 @@
+"""The registry keeps each plugin's failures to itself and answers unknown names with known ones."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import latentedit
+from latentedit import EnvironmentFault, InputError, PluginFault, Registry, UnknownName
+from latentedit.plugin import PluginSpec, hookimpl
+
+
+def plugin(*specs: PluginSpec) -> object:
+    class Plugin:
+        @hookimpl
+        def latentedit_plugins(self) -> list[PluginSpec]:
+            return list(specs)
+
+    return Plugin()
+
+
+def editor(name: str, target: str = "x:Y", version: int = 1) -> PluginSpec:
+    return PluginSpec("editor", name, target, "moves codes", version)
+
+
+def test_a_name_that_two_plugins_claim_is_refused_naming_both() -> None:
+    registry = Registry()
+    registry.add(plugin(editor("flow")), "one")
+    registry.add(plugin(editor("flow"), editor("other")), "two")
+    assert registry.origins[1].status == "collision"
+    with pytest.raises(InputError, match=r"one/flow \(one\), two/flow \(two\)"):
+        registry.find("editor", "flow")
+    assert registry.find("editor", "two/flow")[0].name == "two"
+    assert registry.find("editor", "other")[0].name == "two"
+
+
+def test_an_unknown_name_lists_the_valid_ones() -> None:
+    registry = Registry()
+    registry.add(plugin(editor("styleflow"), editor("sefa")), "one")
+    with pytest.raises(UnknownName, match=r"did you mean 'styleflow'\? Valid: sefa, styleflow"):
+        registry.find("editor", "stylflow")
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        (object(), "has no hook"),
+        (plugin("not a spec"), "not a PluginSpec"),  # type: ignore[arg-type]
+        (plugin(PluginSpec("wheel", "x", "x:Y", "")), "unknown plugin kind 'wheel'"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_plugin_that_registers_nonsense_is_broken(broken: object, told: str) -> None:
+    registry = Registry()
+    registry.add(broken, "bad")
+    registry.add(plugin(editor("good")), "fine")
+    assert registry.origins[0].status == "broken"
+    assert told in registry.origins[0].detail
+    assert registry.names("editor") == ["good"]
+
+
+def test_a_misspelt_hook_is_broken() -> None:
+    class Misspelt:
+        @hookimpl
+        def latentedit_plugin(self) -> list[PluginSpec]:
+            return []
+
+    registry = Registry()
+    registry.add(Misspelt(), "bad")
+    assert registry.origins[0].status == "broken"
+
+
+def test_another_interface_version_is_incompatible() -> None:
+    registry = Registry()
+    registry.add(plugin(editor("old", version=0)), "old-plugin")
+    assert registry.origins[0].status == "incompatible"
+    with pytest.raises(EnvironmentFault, match="old-plugin"):
+        registry.find("editor", "old")
+
+
+@pytest.mark.parametrize("target", ["no_such_module:X", "json:NoSuchName", "json:JSONDecoder"])
+def test_a_class_that_cannot_be_had_names_the_plugin(target: str) -> None:
+    registry = Registry()
+    registry.add(plugin(editor("ghost", target)), "one")
+    with pytest.raises(PluginFault, match="plugin 'ghost'"):
+        registry.load("editor", "ghost")
+
+
+BROKEN_MODULES = {
+    "raises": "raise RuntimeError('no')",
+    "exits": "import sys; sys.exit(3)",
+    "missing": "import no_such_thing",
+    "syntax": "def (",
+    "empty": "",
+    "hook_raises": (
+        "from latentedit.plugin import hookimpl\n"
+        "@hookimpl\ndef latentedit_plugins(): raise ValueError('late')"
+    ),
+}
+
+
+def test_broken_packages_are_listed_and_harm_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in BROKEN_MODULES.items():
+        (tmp_path / f"bad_{name}.py").write_text(text)
+    (tmp_path / "good_one.py").write_text(
+        "from latentedit.plugin import PluginSpec, hookimpl\n@hookimpl\n"
+        "def latentedit_plugins(): return [PluginSpec('editor', 'good', 'x:Y', '')]"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = [
+        importlib.metadata.EntryPoint(module, module, "latentedit.plugins")
+        for module in [*(f"bad_{name}" for name in BROKEN_MODULES), "good_one"]
+    ]
+    monkeypatch.setattr("latentedit.registry.entry_points", lambda group: found)
+    registry = Registry.discover({})
+    statuses = {origin.name: origin.status for origin in registry.origins}
+    assert statuses == {f"bad_{name}": "broken" for name in BROKEN_MODULES} | {"good_one": "ok"}
+    assert all(
+        "Error" in o.detail or "Exit" in o.detail for o in registry.origins if o.status != "ok"
+    )
+    assert registry.names("editor") == ["good"]
+    with pytest.raises(EnvironmentFault, match="broken"):
+        Registry.discover({"LATENTEDIT_STRICT_PLUGINS": "1"})
+
+
+@pytest.mark.parametrize(
+    ("environment", "on"),
+    [
+        ({}, {"a", "b"}),
+        ({"LATENTEDIT_LOAD_PLUGINS": "a"}, {"a"}),
+        ({"LATENTEDIT_LOAD_PLUGINS": ""}, set()),
+        ({"LATENTEDIT_BLOCK_PLUGINS": "a"}, {"b"}),
+    ],
+)
+def test_off_switches(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], on: set[str]
+) -> None:
+    found = [
+        SimpleNamespace(name=n, value=n, dist=None, load=lambda n=n: plugin(editor(f"{n}-editor")))
+        for n in ("a", "b")
+    ]
+    monkeypatch.setattr("latentedit.registry.entry_points", lambda group: found)
+    registry = Registry.discover(environment)
+    assert {origin.name for origin in registry.origins if origin.status == "ok"} == on
+
+
+def test_listing_plugins_never_imports_torch() -> None:
+    script = (
+        "import sys; from latentedit.cli.main import cli; "
+        "cli.main(['plugins', 'list', '--json'], standalone_mode=False); "
+        "assert not {'torch', 'sklearn', 'scipy', 'numpy'} & set(sys.modules), 'imported'"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    rows = json.loads(found.stdout)
+    assert {"styleflow", "linear", "synthface"} <= {row["origin"] for row in rows}
+    assert {row["status"] for row in rows} == {"ok"}
+
+
+def test_the_public_names_are_the_ones_that_load() -> None:
+    source = Path(latentedit.__file__).read_text().partition("if TYPE_CHECKING:")[2]
+    for name in latentedit.__all__:
+        assert getattr(latentedit, name) is not None
+        assert name == "__version__" or name in source
+    with pytest.raises(AttributeError):
+        _ = latentedit.no_such_name

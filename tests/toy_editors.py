@@ -1,0 +1,165 @@
+"""Editors of the toy world: a perfect one, a leaking one, and ones that misbehave."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import torch
+from torch import Tensor
+from toy import ToyGenerator, toy_registry
+
+from latentedit import Edited, Editor, FitStats, PluginSpec, Registry, Runtime, Split, hookimpl
+
+
+class Exact(Editor):
+    """w' = w + M⁺ (target − source): what the world itself would do."""
+
+    needs = frozenset()
+    fitted = ("inverse",)
+
+    def fit(self, data: Split, runtime: Runtime) -> FitStats:
+        self.inverse = torch.linalg.pinv(ToyGenerator().matrix).T.contiguous()
+        return FitStats()
+
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        return Edited(codes + (target - source) @ self.inverse)
+
+
+class Leaky(Exact):
+    """Exact, and a push along the first identity direction."""
+
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        moved = super().edit(codes, source, target, runtime).codes
+        size = ((target - source) / 10).norm(dim=1, keepdim=True)
+        return Edited(moved + size * ToyGenerator().basis[6:7])
+
+
+class Timid(Exact):
+    """Serves only half of the faces: those with a positive first coordinate."""
+
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        return Edited(super().edit(codes, source, target, runtime).codes, codes[:, 0] > 0)
+
+
+class NoEdit(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        return Edited(codes.clone())
+
+
+class Raises(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        raise ValueError("I do not feel like it")
+
+
+class RaisesInFit(Exact):
+    def fit(self, data: Split, runtime: Runtime) -> FitStats:
+        raise ValueError("nothing to learn here")
+
+
+class GivesNaN(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        return Edited(codes * float("nan"))
+
+
+class WrongShape(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        return Edited(codes[:, :-1])
+
+
+class WrongDtype(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        return Edited(codes.double())
+
+
+class WrongType(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        return codes  # type: ignore[return-value]
+
+
+class WrongMask(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        return Edited(codes, torch.ones(len(codes)))
+
+
+class Mutates(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        return Edited(codes.add_(1))
+
+
+class MutatesTarget(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        target.zero_()
+        return Edited(codes)
+
+
+class UsesGlobalRandomness(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        return Edited(codes + torch.randn(codes.shape))
+
+
+class ChangesThreads(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        torch.set_num_threads(torch.get_num_threads() + 1)
+        return Edited(codes.clone())
+
+
+class ChangesDtype(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        torch.set_default_dtype(torch.float64)
+        return Edited(codes.clone())
+
+
+class Crashes(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        os.kill(os.getpid(), signal.SIGSEGV)
+        return Edited(codes)
+
+
+class Leaves(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        os._exit(7)
+
+
+class Hangs(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        time.sleep(3600)
+        return Edited(codes)
+
+
+GOOD = {"exact": "Exact", "leaky": "Leaky", "timid": "Timid", "no-edit": "NoEdit"}
+IMPURE = {
+    "raises": ("Raises", "edit raised ValueError: I do not feel like it"),
+    "gives-nan": ("GivesNaN", "NaN or infinity for face 0"),
+    "wrong-shape": ("WrongShape", r"codes \(.*23\) torch.float32 on cpu for codes \(.*24\)"),
+    "wrong-dtype": ("WrongDtype", "torch.float64 on cpu for codes"),
+    "wrong-type": ("WrongType", "returned Tensor, not Edited"),
+    "wrong-mask": ("WrongMask", "an ok mask"),
+    "mutates": ("Mutates", "changed its input codes in place"),
+    "mutates-target": ("MutatesTarget", "changed its input target in place"),
+    "global-randomness": ("UsesGlobalRandomness", "global random state"),
+    "changes-threads": ("ChangesThreads", "the number of threads"),
+    "changes-dtype": ("ChangesDtype", "the default dtype"),
+}
+DEADLY = {
+    "crashes": "Crashes",
+    "leaves": "Leaves",
+    "hangs": "Hangs",
+    "raises-in-fit": "RaisesInFit",
+}
+
+
+class _Editors:
+    @hookimpl
+    def latentedit_plugins(self) -> list[PluginSpec]:
+        classes = GOOD | DEADLY | {name: found for name, (found, _) in IMPURE.items()}
+        return [
+            PluginSpec("editor", name, f"toy_editors:{found}", "for tests")
+            for name, found in classes.items()
+        ]
+
+
+def registry() -> Registry:
+    """The toy world with these editors, as every process of a test run builds it."""
+    return toy_registry(_Editors())
