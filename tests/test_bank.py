@@ -9,8 +9,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latentedit import Attribute, AttributeSchema, CorruptArtefact, InputError, LatentBank
-from latentedit import ModelReference, Split, UnknownName
+from latentedit import (
+    Attribute,
+    AttributeSchema,
+    CorruptArtefact,
+    InputError,
+    LatentBank,
+    ModelReference,
+    Split,
+    UnknownName,
+)
 
 SCHEMA = AttributeSchema(
     (Attribute("age", "continuous", 0, 70), Attribute("yaw", "continuous", -40, 40))

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 import toy_editors
 
-from latentedit import EnvironmentFault, InputError, UnknownName
+from latentedit import EnvironmentFault, FingerprintMismatch, InputError, UnknownName
 from latentedit.benchmark.cells import CellStore
-from latentedit.benchmark.run import RunOutcome, locked, run_suite
+from latentedit.benchmark.compare import compare_runs
+from latentedit.benchmark.paired import ALL_TASKS
+from latentedit.benchmark.run import RunOutcome, explain, locked, run_suite
 from latentedit.benchmark.suite import Suite
-from latentedit.benchmark.summary import ALL_TASKS, Run, summarise
+from latentedit.benchmark.summary import Run, summarise
 
 SUITE: dict[str, Any] = {
     "name": "toy",
@@ -256,3 +258,51 @@ def test_outcomes_are_plain_data(run: Path) -> None:
     record = CellStore(run).record("faces")
     assert record is not None
     assert dataclasses.asdict(record)["status"] == "ok"
+
+
+def test_two_runs_of_one_bank_compare_and_equal_editors_do_not_differ(
+    run: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    carry_out(other, editors={"exact": {"plugin": "leaky"}, "timid": {"plugin": "timid"}})
+    rows = {
+        (row["first"].split(" ")[0], row["metric"].split(" · ")[0]): row
+        for row in compare_runs(run, other)
+        if row["task"] == ALL_TASKS
+    }
+    assert rows["exact", "identity similarity"]["better"] == f"exact @ {run}"
+    assert rows["exact", "identity similarity"]["low"] > 0
+    assert all(row["difference"] == 0 for (name, _), row in rows.items() if name == "timid")
+    assert all(row["better"] is None for (name, _), row in rows.items() if name == "timid")
+
+
+def test_editors_of_one_run_compare(run: Path) -> None:
+    rows = compare_runs(run, run, ("leaky", "exact"))
+    assert {row["first"] for row in rows} == {f"leaky @ {run}"}
+    with pytest.raises(UnknownName, match="did you mean 'leaky'"):
+        compare_runs(run, run, ("leak", "exact"))
+
+
+def test_runs_of_different_banks_are_refused_with_both_hashes(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    carry_out(
+        other, bank=SUITE["bank"] | {"seed": 1}, editors={"exact": {"plugin": "exact"}}, controls=[]
+    )
+    with pytest.raises(FingerprintMismatch) as caught:
+        compare_runs(run, other)
+    for folder in (run, other):
+        assert Run(folder).bank.hash[:12] in str(caught.value)
+
+
+def test_explain_names_the_field_that_differs(run: Path, tmp_path: Path) -> None:
+    cell = "edit--exact--seed0--age"
+    assert explain(run, cell, registry=toy_editors.registry) == []
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    suite = json.loads((copy / "suite.json").read_text())
+    suite["tasks"][0]["change"] = 12
+    (copy / "suite.json").write_text(json.dumps(suite))
+    told = explain(copy, cell, registry=toy_editors.registry)
+    assert told == ["task.change was 10.0, is 12.0"]
+    with pytest.raises(UnknownName, match="did you mean 'edit--exact--seed0--age'"):
+        explain(run, "edit--exact--seed0--agee", registry=toy_editors.registry)

@@ -107,6 +107,10 @@ class CellStore:
             raise CorruptArtefact(f"{data} is not what cell.json records; run the suite again")
         return read_tensors(data)
 
+    def key(self, cell_id: str) -> dict[str, Any]:
+        key: dict[str, Any] = read_json(self.folder / cell_id / "cell.json")["key"]
+        return key
+
     def timings(self, cell_id: str) -> dict[str, float]:
         timings: dict[str, float] = read_json(self.folder / cell_id / "cell.json")["timings"]
         return timings

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import latentedit
-from latentedit.artefacts import write_json
+from latentedit.artefacts import read_json, write_json
 from latentedit.attributes import AttributeSchema
 from latentedit.bank import LatentBank
 from latentedit.benchmark.cells import Cell, CellRecord, CellStore
@@ -23,7 +23,7 @@ from latentedit.benchmark.executor import LocalExecutor, Observer, in_process
 from latentedit.benchmark.measure import BATCH, Bench
 from latentedit.benchmark.suite import Suite
 from latentedit.benchmark.worker import THREADS, Job, fit_id, make_run_bank
-from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError
+from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError, UnknownName
 from latentedit.registry import Registry, parse_options
 
 
@@ -75,6 +75,46 @@ def run_suite(
     records = [store.record(job.cell.id) for job in jobs]
     failed = [record for record in records if record is not None and record.status != "ok"]
     return RunOutcome(folder, len(todo), len(jobs) - len(todo), failed)
+
+
+def explain(
+    folder: Path, cell_id: str, *, registry: Callable[[], Registry] = Registry.discover
+) -> list[str]:
+    """Why a cell would be computed again: the key fields that differ, one line each; empty if it
+    is done.
+
+    Raises:
+        UnknownName: the run has no such cell.
+    """
+    suite = Suite.model_validate(read_json(folder / "suite.json"))
+    bank = LatentBank.open(folder / "bank")
+    jobs = {job.cell.id: job for job in plan(suite, folder, bank, registry(), registry)}
+    if cell_id not in jobs:
+        raise UnknownName("cell", cell_id, jobs)
+    cell, store = jobs[cell_id].cell, CellStore(folder)
+    record = store.record(cell_id)
+    if record is None:
+        return ["it was never finished"]
+    lines = [] if record.status == "ok" else [f"its status is {record.status}: {record.error}"]
+    before, now = _flat(store.key(cell_id)), _flat(cell.key)
+    for field in sorted({*before, *now}):
+        then, new = before.get(field, "nothing"), now.get(field, "nothing")
+        if then != new:
+            lines.append(f"{field} was {then}, is {new}")
+    if not lines and not store.is_done(cell):
+        lines.append("its files are not what it recorded")
+    return lines
+
+
+def _flat(value: Any, place: str = "") -> dict[str, Any]:
+    """Nested mappings as dotted fields."""
+    if not isinstance(value, dict):
+        return {place: value}
+    return {
+        key: leaf
+        for name, child in value.items()
+        for key, leaf in _flat(child, f"{place}.{name}".lstrip(".")).items()
+    }
 
 
 def check_names(suite: Suite, registry: Registry) -> None:

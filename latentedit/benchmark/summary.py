@@ -6,20 +6,20 @@ import csv
 import io
 import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from latentedit.artefacts import read_json, write_bytes, write_json
 from latentedit.attributes import AttributeSchema
 from latentedit.bank import LatentBank
 from latentedit.benchmark.cells import Cell, CellStore
+from latentedit.benchmark.paired import Faces, Scores, by_task, comparisons, mean_known
 from latentedit.benchmark.suite import Suite
 from latentedit.errors import InputError
 from latentedit.metrics import (
@@ -30,13 +30,9 @@ from latentedit.metrics import (
     edit_identity_area,
     target_error,
 )
-from latentedit.statistics import discoveries, interval, paired_difference
+from latentedit.statistics import interval
 
-ALL_TASKS = "all tasks"
 CURVE_EFFECTS = torch.linspace(0, 1, 21)
-
-Faces = NDArray[np.float64]
-"""One number a test face, NaN where there is none."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +74,8 @@ class Run:
         self.bank = LatentBank.open(folder / "bank")
         self.store = CellStore(folder)
         self.schema = self.bank.schema
+        self.provenance: dict[str, Any] = read_json(folder / "provenance.json")
+        self.tasks = [task.name for task in self.suite.tasks]
         self.sigma = self.bank.split("fit").attributes.std(0).clamp_min(1e-6)
         self.faces = self.store.arrays("faces")
         self.n = len(self.faces["judged"])
@@ -94,37 +92,37 @@ class Run:
         return found
 
     def results(self) -> dict[str, Any]:
-        values, unclustered = self._values()
+        values, by_seed = self.per_face()
         return {
             "suite": self.suite.model_dump(mode="json"),
             "bank_hash": self.bank.hash,
-            "provenance": read_json(self.folder / "provenance.json"),
+            "provenance": self.provenance,
             "faces": self.n,
             "controls": self.suite.controls,
             "cells": self._cell_states(),
             "estimators": self._estimator_errors(),
-            "measures": self._measures(values, unclustered),
-            "comparisons": self._comparisons(values),
+            "measures": self._measures(values, by_seed),
+            "comparisons": comparisons(values, self._pairs(), self.tasks, self.suite.statistics),
             "curves": self._curves(),
             "leakage": self._leakage(),
             "metrics": {name: asdict(metric) for name, metric in METRICS.items()},
         }
 
-    def _values(
+    def per_face(
         self,
-    ) -> tuple[dict[tuple[str, str, float], Faces], dict[tuple[str, str, float], list[Faces]]]:
+    ) -> tuple[Scores, dict[tuple[str, str, float], list[Faces]]]:
         """Per (editor, metric, effect) a (T, N) array: seeds averaged, NaN where there is none;
         and the same arrays seed by seed."""
         by_seed: dict[tuple[str, str, float], list[Faces]] = {}
         for name in self.suite.contestants:
-            for t, task in enumerate(self.suite.tasks):
-                for i, case in enumerate(self.cases(name, task.name)):
+            for t, task in enumerate(self.tasks):
+                for i, case in enumerate(self.cases(name, task)):
                     for (metric, effect), found in self._case_values(case).items():
                         tables = by_seed.setdefault((name, metric, effect), [])
                         while len(tables) <= i:
-                            tables.append(np.full((len(self.suite.tasks), self.n), np.nan))
+                            tables.append(np.full((len(self.tasks), self.n), np.nan))
                         tables[i][t, case.arrays["faces"].numpy()] = found.double().numpy()
-        return {key: _nanmean(np.stack(tables)) for key, tables in by_seed.items()}, by_seed
+        return {key: mean_known(np.stack(tables)) for key, tables in by_seed.items()}, by_seed
 
     def _case_values(self, case: Case) -> dict[tuple[str, float], Tensor]:
         """Every metric of one case: (N,) by (metric, effect); effect 0 is 'not matched'."""
@@ -169,24 +167,17 @@ class Run:
         return self.faces["identity"].shape[1] > 0
 
     def _thresholds(self) -> list[tuple[str, float]]:
-        recorded = read_json(self.folder / "provenance.json")["identity"]
-        return [(entry["name"], entry["threshold"]) for entry in recorded]
-
-    def _rows(self, table: Faces) -> Iterable[tuple[str, Faces]]:
-        """Each task's faces, then all tasks with each face's cases averaged first."""
-        for t, task in enumerate(self.suite.tasks):
-            yield task.name, table[t]
-        yield ALL_TASKS, _nanmean(table)
+        return [(entry["name"], entry["threshold"]) for entry in self.provenance["identity"]]
 
     def _measures(
         self,
-        values: dict[tuple[str, str, float], Faces],
+        values: Scores,
         by_seed: dict[tuple[str, str, float], list[Faces]],
     ) -> list[dict[str, Any]]:
         plan, rows = self.suite.statistics, []
         for (name, metric, effect), table in values.items():
-            seed_rows = [dict(self._rows(t)) for t in by_seed[name, metric, effect]]
-            for task, faces in self._rows(table):
+            seed_rows = [dict(by_task(t, self.tasks)) for t in by_seed[name, metric, effect]]
+            for task, faces in by_task(table, self.tasks):
                 found = interval(faces, confidence=plan.confidence, resamples=plan.resamples)
                 if found.n == 0:
                     continue
@@ -211,57 +202,10 @@ class Run:
                 )
         return rows
 
-    def _comparisons(self, values: dict[tuple[str, str, float], Faces]) -> list[dict[str, Any]]:
-        """Each editor against each other editor and control, paired by face."""
-        rows = [
-            self._compared(first, second, metric, effect, task, faces)
-            for (first, metric, effect), table in values.items()
-            if first not in self.suite.controls
-            for second in self._opponents(first)
-            if (second, metric, effect) in values
-            for task, faces in self._rows(table - values[second, metric, effect])
-            if not np.isnan(faces).all()
-        ]
-        for row, q in zip(rows, discoveries([row["p"] for row in rows]), strict=True):
-            row["q"] = q
-            row["better"] = self._better(row)
-        return rows
-
-    def _opponents(self, first: str) -> list[str]:
-        """Every contestant after `first` in the suite; controls come last."""
-        names = list(self.suite.contestants)
-        return names[names.index(first) + 1 :]
-
-    def _compared(
-        self, first: str, second: str, metric: str, effect: float, task: str, difference: Faces
-    ) -> dict[str, Any]:
-        plan = self.suite.statistics
-        found = paired_difference(
-            difference,
-            np.zeros_like(difference),
-            confidence=plan.confidence,
-            resamples=plan.resamples,
-        )
-        return {
-            "first": first,
-            "second": second,
-            "task": task,
-            "metric": metric,
-            "effect": effect,
-            "difference": found.mean,
-            "low": found.low,
-            "high": found.high,
-            "faces": found.n,
-            "p": found.p,
-        }
-
-    def _better(self, row: dict[str, Any]) -> str | None:
-        """The editor that is better, or None where the interval holds zero or q is too high."""
-        if row["low"] <= 0 <= row["high"] or row["q"] > self.suite.statistics.false_discovery_rate:
-            return None
-        higher = METRICS[row["metric"].split(" · ")[0]].higher_is_better
-        better: str = row["first"] if (row["difference"] > 0) == higher else row["second"]
-        return better
+    def _pairs(self) -> list[tuple[str, str]]:
+        """Each editor with each other editor and each control; controls come last."""
+        pairs = itertools.combinations(self.suite.contestants, 2)
+        return [(a, b) for a, b in pairs if a not in self.suite.controls]
 
     def _curves(self) -> list[dict[str, Any]]:
         """Mean identity similarity and leakage along achieved effect, with normal bands."""
@@ -429,21 +373,12 @@ def _errors(
     return found
 
 
-def _nanmean(values: Faces) -> Faces:
-    """Mean over the first axis, NaN only where all are NaN, without a warning."""
-    known = ~np.isnan(values)
-    total = np.where(known, values, 0.0).sum(0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean: Faces = total / known.sum(0)
-    return mean
-
-
 def _band(values: Faces) -> dict[str, list[float | None]]:
     """Mean over faces ± 1.96 standard errors, and the share of faces that reach each effect."""
     known = ~np.isnan(values)
     n = known.sum(1)
-    mean = _nanmean(values.T)
-    spread = np.sqrt(_nanmean((values.T - mean) ** 2))
+    mean = mean_known(values.T)
+    spread = np.sqrt(mean_known((values.T - mean) ** 2))
     half = 1.96 * spread / np.sqrt(np.maximum(n - 1, 1))
     return {
         "mean": _plain(mean),

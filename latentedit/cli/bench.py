@@ -11,10 +11,13 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from latentedit.benchmark.run import run_suite
+from latentedit.benchmark.compare import compare_runs
+from latentedit.benchmark.paired import ALL_TASKS
+from latentedit.benchmark.run import explain, run_suite
 from latentedit.benchmark.suite import load_suite, suite_folder
-from latentedit.benchmark.summary import ALL_TASKS, Run, summarise
+from latentedit.benchmark.summary import Run, summarise
 from latentedit.cli.console import CellProgress, err, out, print_json, say
+from latentedit.errors import InputError
 
 FOLDER = click.Path(path_type=Path)
 
@@ -107,6 +110,52 @@ def status(folder: Path, as_json: bool) -> None:
             row["id"], row["status"], f"{row['seconds']:.1f}", escape(error[-1] if error else "")
         )
     out.print(table)
+
+
+@bench.command()
+@click.argument("run_a", type=FOLDER)
+@click.argument("run_b", type=FOLDER)
+@click.option("--editors", default=None, metavar="A,B", help="One editor of each run.")
+@click.option("--by-task", is_flag=True, help="A row for each task too.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def compare(run_a: Path, run_b: Path, editors: str | None, by_task: bool, as_json: bool) -> None:
+    """Paired differences, with intervals, between the editors of two runs of one bank.
+
+    \b
+    Examples:
+      latentedit bench compare runs/a runs/b
+      latentedit bench compare runs/a runs/a --editors styleflow,interfacegan
+    """
+    pair = tuple(editors.split(",")) if editors else None
+    if pair is not None and len(pair) != 2:
+        raise InputError(f"--editors takes two names, as in A,B; received {editors!r}")
+    rows = compare_runs(run_a, run_b, pair)
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(pad_edge=False)
+    for column in ("first", "second", "task", "metric", "first − second", "q", "better"):
+        table.add_column(column, no_wrap=column in ("first", "second"))
+    for row in rows:
+        if by_task or row["task"] == ALL_TASKS:
+            difference = f"{row['difference']:+.3f} ({row['low']:+.3f}…{row['high']:+.3f})"
+            cells = (row["first"], row["second"], row["task"], row["metric"], difference)
+            table.add_row(*map(escape, cells), f"{row['q']:.3f}", escape(row["better"] or "–"))
+    out.print(table)
+
+
+@bench.command("explain")
+@click.argument("folder", type=FOLDER)
+@click.argument("cell")
+def explain_cell(folder: Path, cell: str) -> None:
+    """Say why a cell would be computed again: which fields of its key differ.
+
+    \b
+    Example:
+      latentedit bench explain runs/quickstart edit--styleflow--seed0--age
+    """
+    lines = explain(folder, cell)
+    say("\n".join(lines) if lines else f"{cell} is done; nothing that decides it has changed")
 
 
 @bench.command("suites")
