@@ -53,27 +53,39 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from latentedit.artefacts import fingerprint, read_tensors, write_tensors
-    from latentedit.attributes import Attribute, AttributeSchema
-    from latentedit.bank import LatentBank, ModelReference, Split
-    from latentedit.calibration import slopes
-    from latentedit.editing import FittedEditor, fit_editor, load_editor
-    from latentedit.editor import Edited, Editor, FitStats, Options, Runtime
-    from latentedit.errors import (
-        CorruptArtefact,
-        EnvironmentFault,
-        FingerprintMismatch,
-        InputError,
-        LatentEditError,
-        NotFitted,
-        OutOfRange,
-        PluginFault,
-        SuiteError,
-        UnknownName,
-        Unsupported,
-    )
-    from latentedit.estimators import AttributeEstimator, IdentityEncoder
-    from latentedit.generator import Generator, Truth
-    from latentedit.plugin import PluginSpec, hookimpl
-    from latentedit.registry import Registry
-    from latentedit.sampling import make_bank
+    from latentedit.artefacts import fingerprint as fingerprint
+    from latentedit.artefacts import read_tensors as read_tensors
+    from latentedit.artefacts import write_tensors as write_tensors
+    from latentedit.attributes import Attribute as Attribute
+    from latentedit.attributes import AttributeSchema as AttributeSchema
+    from latentedit.bank import LatentBank as LatentBank
+    from latentedit.bank import ModelReference as ModelReference
+    from latentedit.bank import Split as Split
+    from latentedit.calibration import slopes as slopes
+    from latentedit.editing import FittedEditor as FittedEditor
+    from latentedit.editing import fit_editor as fit_editor
+    from latentedit.editing import load_editor as load_editor
+    from latentedit.editor import Edited as Edited
+    from latentedit.editor import Editor as Editor
+    from latentedit.editor import FitStats as FitStats
+    from latentedit.editor import Options as Options
+    from latentedit.editor import Runtime as Runtime
+    from latentedit.errors import CorruptArtefact as CorruptArtefact
+    from latentedit.errors import EnvironmentFault as EnvironmentFault
+    from latentedit.errors import FingerprintMismatch as FingerprintMismatch
+    from latentedit.errors import InputError as InputError
+    from latentedit.errors import LatentEditError as LatentEditError
+    from latentedit.errors import NotFitted as NotFitted
+    from latentedit.errors import OutOfRange as OutOfRange
+    from latentedit.errors import PluginFault as PluginFault
+    from latentedit.errors import SuiteError as SuiteError
+    from latentedit.errors import UnknownName as UnknownName
+    from latentedit.errors import Unsupported as Unsupported
+    from latentedit.estimators import AttributeEstimator as AttributeEstimator
+    from latentedit.estimators import IdentityEncoder as IdentityEncoder
+    from latentedit.generator import Generator as Generator
+    from latentedit.generator import Truth as Truth
+    from latentedit.plugin import PluginSpec as PluginSpec
+    from latentedit.plugin import hookimpl as hookimpl
+    from latentedit.registry import Registry as Registry
+    from latentedit.sampling import make_bank as make_bank

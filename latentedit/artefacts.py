@@ -95,9 +95,8 @@ def canonical_json(value: Any) -> bytes:
 
 
 def write_json(path: Path, value: Any) -> None:
-    write_bytes(
-        path, (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
-    )
+    """Write JSON for people to read; keys keep their order."""
+    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
 def read_json(path: Path) -> Any:

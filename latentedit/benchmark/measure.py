@@ -242,7 +242,8 @@ def edit_milliseconds(
     if editor.space != test.space and generator is not None:
         codes = generator.convert(codes, test.space, editor.space)
     target = source.clone()
-    target[:, 0] = source[:, 0] + 0.5 * source[:, 0].std().nan_to_num(1.0)
+    first = test.schema.attributes[0]
+    target[:, 0] += 0.25 * (first.high - first.low)
     seconds = []
     for _ in range(repeats):
         started = time.perf_counter()

@@ -165,33 +165,38 @@ def list_suites() -> None:
         say(f"{file.stem:14} {load_suite(file.stem).summary}")
 
 
+HEADLINE = ("reach", "identity similarity", "attribute leakage", "true leakage", "target error")
+
+
 def print_results(results: dict[str, Any]) -> None:
     """The headline table: one row an editor, all tasks together, with intervals."""
     effect = results["suite"]["effects"][0]
     measures = [m for m in results["measures"] if m["task"] == ALL_TASKS]
-    wanted = [
-        (metric, at)
-        for metric, at in dict.fromkeys((m["metric"], m["effect"]) for m in measures)
-        if at in (0.0, effect) and not metric.startswith(("identity accuracy", "true identity"))
-    ]
+    columns = sorted(
+        {m["metric"] for m in measures if m["metric"].split(" · ")[0] in HEADLINE},
+        key=lambda metric: (HEADLINE.index(metric.split(" · ")[0]), metric),
+    )
     table = Table(
         title=f"at {effect:.0%} of the requested change, {results['faces']} faces, "
         f"{results['suite']['statistics']['confidence']:.0%} intervals",
         title_justify="left",
+        box=None,
         pad_edge=False,
+        padding=(0, 2, 0, 0),
     )
     table.add_column("editor", no_wrap=True)
-    for metric, _ in wanted:
-        higher = results["metrics"][metric.split(" · ")[0]]["higher_is_better"]
-        table.add_column(f"{metric.replace(' · ', ' ')} {'↑' if higher else '↓'}", justify="right")
-    found = {(m["editor"], m["metric"], m["effect"]): m for m in measures}
-    for name in dict.fromkeys(m["editor"] for m in measures):
-        cells = []
-        for metric, at in wanted:
-            m = found.get((name, metric, at))
-            cells.append(
-                "–" if m is None else f"{m['mean']:.2f}\n[dim]{m['low']:.2f}…{m['high']:.2f}[/dim]"
-            )
+    for metric in columns:
+        name, _, encoder = metric.partition(" · ")
+        arrow = "↑" if results["metrics"][name]["higher_is_better"] else "↓"
+        heading = f"{name.split(' ')[-1] if name != 'true leakage' else name} {arrow}"
+        table.add_column(f"{heading}\n[dim]{encoder.split('-')[-1]}[/dim]", no_wrap=True)
+    found = {(m["editor"], m["metric"]): m for m in measures if m["effect"] in (0.0, effect)}
+    for name in [*results["suite"]["editors"], *results["controls"]]:
         style = "dim" if name in results["controls"] else "bold"
+        cells = [_with_interval(found.get((name, metric))) for metric in columns]
         table.add_row(f"[{style}]{escape(name)}[/]", *cells)
     out.print(table)
+
+
+def _with_interval(m: dict[str, Any] | None) -> str:
+    return "–" if m is None else f"{m['mean']:.2f} [dim]{m['low']:.2f}…{m['high']:.2f}[/dim]"

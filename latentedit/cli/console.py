@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +20,10 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-out = Console(highlight=False)
+WIDTH_OF_FILES = 140
+"""Columns that a table may take where the output is no terminal."""
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
 err = Console(stderr=True, highlight=False)
 
 

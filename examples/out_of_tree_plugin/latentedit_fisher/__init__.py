@@ -1,0 +1,11 @@
+"""What this plugin offers. Imported whenever latentedit lists its plugins, so it stays light."""
+
+from __future__ import annotations
+
+from latentedit.plugin import PluginSpec, hookimpl
+
+
+@hookimpl
+def latentedit_plugins() -> list[PluginSpec]:
+    target = "latentedit_fisher.editor:Fisher"
+    return [PluginSpec("editor", "fisher", target, "directions of Fisher's linear discriminant")]

@@ -1,0 +1,29 @@
+"""Linear editors and the controls of every comparison.
+
+This module only says what there is; importing it never imports torch.
+"""
+
+from __future__ import annotations
+
+from latentedit.plugin import PluginSpec, hookimpl
+
+
+@hookimpl
+def latentedit_plugins() -> list[PluginSpec]:
+    """Four supervised directions, two unsupervised families of axes, four controls."""
+    here = "latentedit_linear"
+    table = [
+        ("interfacegan", "interfacegan:InterFaceGAN", "unit normals of linear SVM boundaries"),
+        ("regression", "regression:Regression", "directions of ridge regression"),
+        ("logistic", "logistic:Logistic", "unit normals of logistic regression"),
+        ("mean-difference", "mean_difference:MeanDifference", "from low to high faces' mean code"),
+        ("ganspace", "ganspace:GANSpace", "principal axes of W, labelled by correlation"),
+        ("sefa", "sefa:SeFa", "eigenvectors of the style weights, labelled by correlation"),
+        ("no-edit", "controls:NoEdit", "control: leaves every code as it is"),
+        ("random-direction", "controls:RandomDirection", "control: a random move of equal length"),
+        ("resample", "controls:Resample", "control: another face that has what was asked for"),
+        ("nearest-neighbour", "controls:NearestNeighbour", "control: the closest such face"),
+    ]
+    return [
+        PluginSpec("editor", name, f"{here}.{target}", summary) for name, target, summary in table
+    ]

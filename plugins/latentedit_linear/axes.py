@@ -1,0 +1,61 @@
+"""Editors whose axes know nothing of attributes, and how axes get their names."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from latentedit import InputError, Runtime, Split
+from latentedit_linear.directions import DirectionEditor, Figures, by_column, standardised
+
+
+def label_axes(codes: Tensor, attributes: Tensor, axes: Tensor) -> tuple[Tensor, Tensor]:
+    """For each attribute, the axis it is most correlated with, and which way it runs.
+
+        index_k = argmax_i |corr(w · v_i, a_k)|,    sign_k = sign of that correlation
+
+    Two attributes may get one axis: then the method cannot tell them apart.
+
+    Args:
+        codes: (N, D).
+        attributes: (N, A).
+        axes: (K, D).
+
+    Returns:
+        (A,) indices into `axes`, and (A,) signs, −1 or +1.
+    """
+    projected, attributes = codes.double() @ axes.double().T, attributes.double()
+    correlation = standardised(attributes).T @ standardised(projected)
+    index = correlation.abs().argmax(1)
+    found = correlation.gather(1, index[:, None])[:, 0]
+    return index, torch.where(found < 0, -1.0, 1.0)
+
+
+class AxisEditor(DirectionEditor):
+    """Moves each attribute along the one axis, of those that the method finds, that it is most
+    correlated with on the fit split; slopes are calibrated there as for any direction.
+
+    Figures name the axis of each column, from 0, and the standard deviation of the codes along it:
+    the unit in which such axes are usually walked.
+    """
+
+    spaces: ClassVar[tuple[str, ...]] = ("w",)
+
+    @abstractmethod
+    def find_axes(self, data: Split, runtime: Runtime) -> Tensor:
+        """(K, D) unit axes, the most important first."""
+
+    def find_directions(self, data: Split, runtime: Runtime) -> tuple[Tensor, Figures]:
+        axes = self.find_axes(data, runtime)
+        if axes.shape[1:] != data.code_shape:
+            raise InputError(
+                f"the axes have {axes.shape[1]} dimensions, codes have shape {data.code_shape}; "
+                "they come from another generator"
+            )
+        index, sign = label_axes(data.codes, data.attributes, axes)
+        deviation = (data.codes.double() @ axes.double().T).std(0)[index]
+        figures = by_column("axis", index, data) | by_column("sigma", deviation, data)
+        return sign[:, None] * axes[index], figures

@@ -1,0 +1,103 @@
+"""Editing along one direction per attribute column: what all linear editors share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from latentedit import Edited, Editor, FitStats, Runtime, Split, slopes
+
+Figures = dict[str, float]
+
+CERTAINTY = 3.0
+"""Standard errors (of 1/√N) by which a correlation has to differ from zero to be calibrated."""
+
+
+class DirectionEditor(Editor):
+    """Moves a code along unit directions, as far as slopes fitted on the fit split say.
+
+        w' = w + Σ_k (target_k − source_k) / slope_k · d_k
+
+    A leaf class finds the directions. A column whose direction does not predict it on the fit
+    split has slope 0; faces that ask for a change of such a column come back not `ok`.
+
+    Attributes:
+        directions: (A, D) d_k, unit norm, or zero where none was found.
+        slopes: (A,) natural units per unit of strength, or zero.
+    """
+
+    spaces: ClassVar[tuple[str, ...]] = ("w", "z")
+    fitted = ("directions", "slopes")
+    invertible: ClassVar[bool] = True
+    directions: Tensor
+    slopes: Tensor
+
+    @abstractmethod
+    def find_directions(self, data: Split, runtime: Runtime) -> tuple[Tensor, Figures]:
+        """(A, D) directions, unit norm or zero, and what finding them reached."""
+
+    def fit(self, data: Split, runtime: Runtime) -> FitStats:
+        found, figures = self.find_directions(data, runtime)
+        self.directions = found.float()
+        self.slopes, predicted = calibrate(data.codes, data.attributes, self.directions)
+        return FitStats({**figures, **by_column("correlation", predicted, data)})
+
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        directions, slope = fitted_tensors(self, codes)
+        change, calibrated = target - source, slope != 0
+        strength = torch.where(calibrated, change / slope, 0.0)
+        ok = (calibrated | (change == 0)).all(1)
+        return Edited(codes + strength @ directions, ok)
+
+
+def fitted_tensors(editor: Editor, like: Tensor) -> list[Tensor]:
+    """The fitted tensors in the order of `fitted`, on the device and of the dtype of `like`.
+
+    Raises:
+        NotFitted: before `fit` or `load_state`.
+    """
+    return [tensor.to(like) for tensor in editor.state().values()]
+
+
+def calibrate(codes: Tensor, attributes: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    """Slopes of the attributes along their own directions, 0 where they cannot be told from noise.
+
+    Args:
+        codes: (N, D).
+        attributes: (N, A), natural units.
+        directions: (A, D), unit norm or zero.
+
+    Returns:
+        (A,) natural units per unit of strength, and (A,) correlation of a_k with w·d_k.
+    """
+    codes, attributes, directions = codes.double(), attributes.double(), directions.double()
+    predicted = (standardised(codes @ directions.T) * standardised(attributes)).sum(0)
+    certain = predicted.abs() > CERTAINTY / len(codes) ** 0.5
+    found = torch.where(certain, slopes(codes, attributes, directions), 0.0)
+    return found.float(), predicted.float()
+
+
+def standardised(values: Tensor) -> Tensor:
+    """(N, K) columns centred and of unit norm, so that their products are correlations; columns
+    that do not vary become zero."""
+    centred = values - values.mean(0)
+    norm = centred.norm(dim=0)
+    varies = norm > 1e-7 * values.norm(dim=0)
+    return torch.where(varies, centred / norm, 0.0)
+
+
+def unit(directions: Tensor) -> Tensor:
+    """(…, D) at unit norm; zero and what is not finite become zero."""
+    norm = directions.norm(dim=-1, keepdim=True)
+    return torch.where((norm > 0) & norm.isfinite(), directions / norm, 0.0)
+
+
+def by_column(figure: str, values: Tensor, data: Split) -> Figures:
+    """(A,) values as figures named ``figure/column``."""
+    return {
+        f"{figure}/{name}": value
+        for name, value in zip(data.schema.column_names, values.tolist(), strict=True)
+    }

@@ -1,0 +1,138 @@
+"""InterFaceGAN: the unit normals of linear boundaries between faces with and without."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from pydantic import Field
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.svm import SVC
+from torch import Tensor
+
+from latentedit import InputError, Options, Runtime, Split
+from latentedit_linear.boundaries import project, read_boundary
+from latentedit_linear.directions import DirectionEditor, Figures, unit
+from latentedit_linear.extremes import extremes
+
+MAX_ITERATIONS = 50_000
+"""Of the SVM's solver, a second on 4,000 faces; how many boundaries hit it is in the figures."""
+
+
+class InterFaceGANOptions(Options):
+    """Options of InterFaceGAN.
+
+    Args:
+        extreme_share: of all faces, the share at each end that the SVM is trained on.
+        validation_share: of those, the share that is held out to report the boundary's accuracy;
+            0 trains on all.
+        c: the SVM's C; less is a wider margin.
+        conditional: ``"none"``; ``"others"``, to move each attribute parallel to the boundaries
+            of all others; or the names of the attributes whose boundaries to keep to.
+        boundaries: attribute name → published ``.npy`` file, taken instead of training one.
+    """
+
+    extreme_share: float = Field(default=0.02, gt=0, le=0.5)
+    validation_share: float = Field(default=0.3, ge=0, lt=1)
+    c: float = Field(default=1.0, gt=0)
+    conditional: Literal["none", "others"] | tuple[str, ...] = "none"
+    boundaries: Mapping[str, Path] = {}
+
+
+class _Boundary(NamedTuple):
+    """A (D,) unit normal, its accuracy on held-out faces, and whether its solver finished."""
+
+    normal: Tensor
+    accuracy: float
+    converged: bool = True
+
+
+class InterFaceGAN(DirectionEditor):
+    """Moves along the normals of linear support vector machines.
+
+        n = argmin ½‖n‖² + C Σ_i max(0, 1 − y_i (n·w_i + b)),    d = n / ‖n‖
+
+    with y = −1, +1 for the faces that have least and most of the attribute. Every column of a
+    vector attribute has its own boundary. With `conditional`, each d is projected orthogonal to
+    other boundaries before its slope is calibrated; see `project`.
+
+    Shen, Gu, Tang, Zhou: "Interpreting the latent space of GANs for semantic face editing", CVPR
+    2020; Shen, Yang, Tang, Zhou: "InterFaceGAN", TPAMI 2020.
+    """
+
+    Options: ClassVar[type[InterFaceGANOptions]] = InterFaceGANOptions
+    options: InterFaceGANOptions
+
+    def find_directions(self, data: Split, runtime: Runtime) -> tuple[Tensor, Figures]:
+        codes, attributes = data.codes.double(), data.attributes
+        directions = codes.new_zeros(data.schema.width, codes.shape[1])
+        published, figures = self._published(data), {"unconverged": 0.0}
+        for k, name in enumerate(data.schema.column_names):
+            runtime.progress(k / data.schema.width, f"boundary of {name}")
+            if k in published:
+                directions[k] = published[k]
+            else:
+                found = self._train(codes, attributes[:, k], runtime.rng(k))
+                directions[k], figures[f"accuracy/{name}"] = found.normal, found.accuracy
+                figures["unconverged"] += not found.converged
+        return self._conditional(directions, data), figures
+
+    def _published(self, data: Split) -> dict[int, Tensor]:
+        """Column → boundary, of the attributes that `boundaries` names."""
+        found = {}
+        for name, path in self.options.boundaries.items():
+            boundary, columns = read_boundary(path), data.schema.columns(name)
+            if data.schema[name].size != 1 or data.code_shape != boundary.shape:
+                raise InputError(
+                    f"{path} holds one boundary in {len(boundary)} dimensions; {name!r} has "
+                    f"{data.schema[name].size} columns and codes have shape {data.code_shape}"
+                )
+            found[columns.start] = boundary
+        return found
+
+    def _train(self, codes: Tensor, values: Tensor, rng: torch.Generator) -> _Boundary:
+        """The boundary between the extremes of `values` (N,); a zero normal if all are equal."""
+        ends = [_shuffled(end, rng) for end in extremes(values, self.options.extreme_share)]
+        kept = [len(end) - int(self.options.validation_share * len(end)) for end in ends]
+        if min(kept) == 0:
+            return _Boundary(codes.new_zeros(codes.shape[1]), 0.5)
+        train, labels = _joined([end[:n] for end, n in zip(ends, kept, strict=True)])
+        machine = SVC(kernel="linear", C=self.options.c, max_iter=MAX_ITERATIONS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            machine.fit(codes[train].numpy(), labels.numpy())
+        held, truth = _joined([end[n:] for end, n in zip(ends, kept, strict=True)])
+        if len(held) == 0:
+            held, truth = train, labels
+        accuracy = float(machine.score(codes[held].numpy(), truth.numpy()))
+        return _Boundary(unit(torch.tensor(machine.coef_[0])), accuracy, machine.fit_status_ == 0)
+
+    def _conditional(self, directions: Tensor, data: Split) -> Tensor:
+        """Each direction projected orthogonal to the boundaries that `conditional` names."""
+        if self.options.conditional == "none":
+            return directions
+        names = data.schema.names
+        if self.options.conditional != "others":
+            names = self.options.conditional
+        width = range(data.schema.width)
+        keep_to = [k for name in names for k in width[data.schema.columns(name)]]
+        others = [[k for k in keep_to if k != column] for column in width]
+        return torch.stack(
+            [
+                project(directions[column], directions[other]) if other else directions[column]
+                for column, other in enumerate(others)
+            ]
+        )
+
+
+def _shuffled(index: Tensor, rng: torch.Generator) -> Tensor:
+    return index[torch.randperm(len(index), generator=rng)]
+
+
+def _joined(ends: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Low and high faces as one index with labels 0 and 1."""
+    low, high = ends
+    return torch.cat(ends), torch.cat([torch.zeros(len(low)), torch.ones(len(high))])

@@ -1,0 +1,47 @@
+"""The vector from the mean code of low faces to that of high faces."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from latentedit import Options, Runtime, Split
+from latentedit_linear.directions import DirectionEditor, Figures, unit
+from latentedit_linear.extremes import extremes
+
+
+class MeanDifferenceOptions(Options):
+    """Options of the mean difference.
+
+    Args:
+        share: of all faces, the share at each end whose mean is taken.
+    """
+
+    share: float = Field(default=0.5, gt=0, le=0.5)
+
+
+class MeanDifference(DirectionEditor):
+    """Moves along the attribute vector of the sample.
+
+        d_k ∝ mean(w | a_k high) − mean(w | a_k low)
+
+    For normal codes this is cov(w, a_k): attributes that are correlated in the sample leak in
+    proportion to their covariance.
+
+    Larsen, Sønderby, Larochelle, Winther: "Autoencoding beyond pixels using a learned similarity
+    metric", ICML 2016 (attribute vectors).
+    """
+
+    Options: ClassVar[type[MeanDifferenceOptions]] = MeanDifferenceOptions
+    options: MeanDifferenceOptions
+
+    def find_directions(self, data: Split, runtime: Runtime) -> tuple[Tensor, Figures]:
+        codes = data.codes.double()
+        differences = []
+        for values in data.attributes.T:
+            low, high = extremes(values, self.options.share)
+            differences.append(codes[high].mean(0) - codes[low].mean(0))
+        return unit(torch.stack(differences)), {}

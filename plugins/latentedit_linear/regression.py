@@ -1,0 +1,46 @@
+"""The directions of ridge regression."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from latentedit import Options, Runtime, Split
+from latentedit_linear.directions import DirectionEditor, Figures, unit
+
+
+class RegressionOptions(Options):
+    """Options of regression directions.
+
+    Args:
+        ridge: penalty as a share of the mean variance of the codes; 0 is least squares.
+    """
+
+    ridge: float = Field(default=0.1, ge=0)
+
+
+class Regression(DirectionEditor):
+    """Moves along the direction in which a linear model predicts the attribute.
+
+        d_k ∝ (Σ + λ I)⁻¹ cov(w, a_k),    λ = ridge · tr Σ / D
+
+    Where attributes are linear in w, d_k is their gradient whatever the distribution of w, so
+    attributes that are correlated only in the sample do not leak.
+
+    Hoerl, Kennard: "Ridge regression: biased estimation for nonorthogonal problems", 1970.
+    """
+
+    Options: ClassVar[type[RegressionOptions]] = RegressionOptions
+    options: RegressionOptions
+
+    def find_directions(self, data: Split, runtime: Runtime) -> tuple[Tensor, Figures]:
+        codes, attributes = data.codes.double(), data.attributes.double()
+        centred = codes - codes.mean(0)
+        covariance = centred.T @ centred / len(codes)
+        penalty = self.options.ridge * covariance.diagonal().mean()
+        ridged = covariance + penalty * torch.eye(len(covariance))
+        shared = centred.T @ (attributes - attributes.mean(0)) / len(codes)
+        return unit(torch.linalg.lstsq(ridged, shared, driver="gelsd").solution.T), {}

@@ -1,0 +1,74 @@
+"""SeFa: closed-form factorisation of the style weights."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from latentedit import InputError, Options, Runtime, Split, Unsupported
+from latentedit_linear.axes import AxisEditor
+from latentedit_linear.directions import unit
+
+
+def factorise(weights: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Directions along which styles change most.
+
+        AᵀA n_i = λ_i n_i,    A: the affine weights of all layers, stacked
+
+    Args:
+        weights: (D_l, D) affine weights of each layer.
+
+    Returns:
+        (D, D) unit eigenvectors and (D,) eigenvalues, falling.
+    """
+    stacked = torch.cat(weights).double()
+    values, vectors = torch.linalg.eigh(stacked.T @ stacked)
+    return vectors.flip(1).T, values.flip(0)
+
+
+class SeFaOptions(Options):
+    """Options of SeFa.
+
+    Args:
+        components: how many axes to choose from; the default is all of them.
+        rows: the W+ rows whose weights count; the default is all of them.
+        normalize_styles: give each style's weights unit norm first, as the authors' code does and
+            the paper does not.
+    """
+
+    components: int | None = Field(default=None, ge=1)
+    rows: tuple[int, ...] | None = None
+    normalize_styles: bool = False
+
+
+class SeFa(AxisEditor):
+    """Moves along eigenvectors of the generator's style weights.
+
+        N = argmax Σ_i ‖A n_i‖²  with n_iᵀn_i = 1   ⇒   AᵀA n_i = λ_i n_i
+
+    Unsupervised: the axes come from the generator alone; attributes only say which axis is whose,
+    and how far to walk.
+
+    Shen, Zhou: "Closed-form factorization of latent semantics in GANs", CVPR 2021.
+    """
+
+    Options: ClassVar[type[SeFaOptions]] = SeFaOptions
+    needs = frozenset({"attributes", "generator"})
+    options: SeFaOptions
+
+    def find_axes(self, data: Split, runtime: Runtime) -> Tensor:
+        if runtime.generator is None:
+            raise Unsupported("sefa factorises the generator's style weights: give a generator")
+        weights = self._chosen(runtime.generator.style_weights())
+        if self.options.normalize_styles:
+            weights = [unit(weight) for weight in weights]
+        return factorise(weights)[0][: self.options.components]
+
+    def _chosen(self, weights: list[Tensor]) -> list[Tensor]:
+        rows = range(len(weights)) if self.options.rows is None else self.options.rows
+        if bad := [row for row in rows if not 0 <= row < len(weights)]:
+            raise InputError(f"style weights have rows 0 to {len(weights) - 1}, received {bad[0]}")
+        return [weights[row] for row in rows]
