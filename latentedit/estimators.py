@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 from torch import Tensor
 
@@ -24,6 +25,10 @@ class AttributeEstimator(ABC):
     def estimate(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) images in [-1, 1] → (N, A) values in natural units. Pure."""
 
+    def card(self) -> dict[str, Any]:
+        """What is known of the model: data, recipe, and under ``"held_out"`` its measured error."""
+        return {}
+
 
 class IdentityEncoder(ABC):
     """Maps an image to a unit vector, so that one person's images lie close together.
@@ -40,3 +45,7 @@ class IdentityEncoder(ABC):
     @abstractmethod
     def embed(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) images in [-1, 1] → (N, E) embeddings of unit norm. Pure."""
+
+    def card(self) -> dict[str, Any]:
+        """What is known of the model: data, recipe, and under ``"held_out"`` its measured error."""
+        return {}

@@ -35,7 +35,7 @@ class Sight:
         embeddings: (E, N, D) by each recogniser, zero-padded to one width.
         truth: (N, A) exact values, or the judge's where the world does not tell.
         identity: (N, F) exact identity scores; F is 0 where the world does not tell.
-        images: the first few images, (M, 3, H, W) as bytes.
+        images: the first `show` images, (M, 3, H, W) as bytes.
     """
 
     judged: Tensor
@@ -222,7 +222,13 @@ def measure_edits(
         final = look(at.nan_to_num(suite.strengths[-1]), every, suite.show_faces)
         matched.append({"strength": at, **final})
         progress((len(suite.strengths) + i + 1) / steps, f"effect {wanted:g}")
-    arrays = {"faces": faces, "change": change, "source": source[:, column].clone()}
+    shown = bench.generator.synthesize(test.rows(faces[: suite.show_faces])[0], test.space)
+    arrays = {
+        "faces": faces,
+        "change": change,
+        "source": source[:, column].clone(),
+        "images": _bytes(shown),
+    }
     for name in ("effect", "judged", "similarity", "truth", "drift"):
         arrays[name] = torch.stack([sight[name] for sight in grid])
         arrays[f"matched_{name}"] = torch.stack([sight[name] for sight in matched])

@@ -260,6 +260,7 @@ def provenance(suite: Suite, bank: LatentBank, plugins: Registry) -> dict[str, A
                 "name": name,
                 "fingerprint": encoder.fingerprint,
                 "threshold": encoder.same_person_threshold,
+                "card": encoder.card().get("held_out", {}),
             }
             for name, encoder in zip(suite.identity, bench.recognisers, strict=True)
         ],

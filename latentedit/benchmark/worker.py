@@ -73,7 +73,7 @@ def _compute(job: Job, store: CellStore, progress: Callable[[float, str], None])
     bench = Bench(suite, bank, registry)
 
     if cell.kind == "faces":
-        sight = bench.look(bank.split("test").codes, bank.space, suite.show_faces, progress)
+        sight = bench.look(bank.split("test").codes, bank.space, progress=progress)
         arrays = {field.name: getattr(sight, field.name) for field in fields(sight)}
         store.commit(cell, "ok", time.perf_counter() - started, arrays)
         return

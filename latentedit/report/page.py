@@ -1,0 +1,232 @@
+"""The report of a run: one page that holds everything it shows."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from torch import Tensor
+
+from latentedit.artefacts import read_json, write_bytes
+from latentedit.benchmark.paired import ALL_TASKS
+from latentedit.benchmark.summary import Run
+from latentedit.report.figures import colours, curves, forest
+from latentedit.report.findings import findings
+from latentedit.report.grid import png, to_picture
+
+HEADLINE = (
+    "reach",
+    "identity similarity",
+    "identity accuracy",
+    "attribute leakage",
+    "true leakage",
+    "true identity drift",
+    "target error",
+    "edit–identity area",
+)
+COMPARED = ("identity similarity", "attribute leakage", "true leakage", "reach", "target error")
+
+
+def write_report(folder: Path) -> Path:
+    """Write ``report/index.html`` of a run that `summarise` has been through.
+
+    Returns:
+        The path of the page, which needs no other file and no network.
+    """
+    run, results = Run(folder), read_json(folder / "results.json")
+    environment = Environment(
+        loader=PackageLoader("latentedit.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("page.html.jinja").render(
+        results=results,
+        costs={row["editor"]: row for row in read_json(folder / "costs.json")},
+        findings=findings(results),
+        effect=results["suite"]["effects"][0],
+        contestants=[*results["suite"]["editors"], *results["controls"]],
+        colours=colours(results),
+        headline=_headline(results),
+        curves=_curves(results),
+        forests=_forests(results),
+        leakage=_leakage(results),
+        faces=_faces(run),
+        suite_yaml=yaml.safe_dump(results["suite"], sort_keys=False, allow_unicode=True),
+        provenance_yaml=yaml.safe_dump(results["provenance"], sort_keys=False),
+    )
+    path = folder / "report" / "index.html"
+    write_bytes(path, page.encode())
+    return path
+
+
+def _headline(results: dict[str, Any]) -> dict[str, Any]:
+    """Columns (metric, recogniser, arrow) and per editor a cell each, over all tasks."""
+    effect = results["suite"]["effects"][0]
+    measures = [
+        m for m in results["measures"] if m["task"] == ALL_TASKS and m["effect"] in (0.0, effect)
+    ]
+    metrics = sorted(
+        {m["metric"] for m in measures},
+        key=lambda metric: (HEADLINE.index(metric.split(" · ")[0]), metric),
+    )
+    found = {(m["editor"], m["metric"]): m for m in measures}
+    best = {metric: _best(results, metric) for metric in metrics}
+    return {
+        "columns": [
+            {
+                "metric": metric.split(" · ")[0],
+                "recogniser": metric.partition(" · ")[2],
+                "higher": results["metrics"][metric.split(" · ")[0]]["higher_is_better"],
+                "formula": results["metrics"][metric.split(" · ")[0]]["formula"],
+            }
+            for metric in metrics
+        ],
+        "cells": {
+            name: [
+                {"m": found.get((name, metric)), "best": best[metric] == name} for metric in metrics
+            ]
+            for name in [*results["suite"]["editors"], *results["controls"]]
+        },
+    }
+
+
+def _best(results: dict[str, Any], metric: str) -> str | None:
+    """The editor that is better than every other editor over all tasks, if there is one."""
+    editors: list[str] = list(results["suite"]["editors"])
+    effect = results["suite"]["effects"][0]
+    for name in editors:
+        duels: list[str | None] = [
+            row["better"]
+            for row in results["comparisons"]
+            if row["task"] == ALL_TASKS
+            and row["metric"] == metric
+            and row["effect"] in (0.0, effect)
+            and name in (row["first"], row["second"])
+            and {row["first"], row["second"]} <= set(editors)
+        ]
+        if duels and all(winner == name for winner in duels):
+            return name
+    return None
+
+
+def _curves(results: dict[str, Any]) -> list[dict[str, Any]]:
+    metrics = dict.fromkeys(row["metric"] for row in results["curves"])
+    return [{"metric": metric, "svg": Markup(curves(results, metric))} for metric in metrics]  # noqa: S704
+
+
+def _forests(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Per pair of editors the paired differences of every compared metric."""
+    effect, controls = results["suite"]["effects"][0], set(results["controls"])
+    rows = [
+        row
+        for row in results["comparisons"]
+        if row["effect"] in (0.0, effect)
+        and row["metric"].split(" · ")[0] in COMPARED
+        and not {row["first"], row["second"]} & controls
+    ]
+    found = []
+    for pair in dict.fromkeys((row["first"], row["second"]) for row in rows):
+        mine = [row for row in rows if (row["first"], row["second"]) == pair]
+        panels = []
+        for metric in dict.fromkeys(row["metric"] for row in mine):
+            plain = results["metrics"][metric.split(" · ")[0]]
+            chosen = [row for row in mine if row["metric"] == metric]
+            svg = forest(chosen, plain["unit"], plain["higher_is_better"])
+            panels.append({"metric": metric, "svg": Markup(svg), "rows": chosen})  # noqa: S704
+        found.append({"first": pair[0], "second": pair[1], "panels": panels})
+    return found
+
+
+def _leakage(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Per editor its matrices; a cell says whether it lies below the judge's own error."""
+    judge = results["estimators"].get("judge", {}).get("attributes", {})
+    found = []
+    for name in [*results["suite"]["editors"], *results["controls"]]:
+        for kind in ("judged", "truth"):
+            rows = [r for r in results["leakage"] if r["editor"] == name and r["by"] == kind]
+            if rows:
+                found.append(
+                    {
+                        "editor": name,
+                        "by": kind,
+                        "attributes": rows[0]["attributes"],
+                        "rows": [
+                            {
+                                "task": row["task"],
+                                "cells": [
+                                    {
+                                        "value": value,
+                                        "shade": min(1.0, value / 1.5),
+                                        "own": attribute == row["edited"],
+                                        "noise": kind == "judged"
+                                        and value < judge.get(attribute, {}).get("mae_sigma", 0.0),
+                                    }
+                                    for attribute, value in zip(
+                                        row["attributes"], row["change"], strict=True
+                                    )
+                                ],
+                            }
+                            for row in rows
+                        ],
+                    }
+                )
+    return found
+
+
+def _faces(run: Run) -> list[dict[str, Any]]:
+    """Per task, its first faces: unedited, then under each contestant at the matched effect."""
+    blocks = []
+    for task in run.suite.tasks:
+        cases = {name: run.cases(name, task.name) for name in run.suite.contestants}
+        known = {name: found[0].arrays for name, found in cases.items() if found}
+        if not known:
+            continue
+        first = next(iter(known.values()))
+        shown = range(len(first["images"]))
+        unit = run.schema[task.attribute].unit
+        blocks.append(
+            {
+                "task": task.name,
+                "originals": [
+                    {
+                        "uri": _uri(first["images"][i]),
+                        "caption": f"{_from(first, i)} → {_to(first, i)} {unit}",
+                    }
+                    for i in shown
+                ],
+                "rows": [
+                    {"editor": name, "cells": [_face(arrays, i) for i in shown]}
+                    for name, arrays in known.items()
+                ],
+            }
+        )
+    return blocks
+
+
+def _from(arrays: dict[str, Tensor], i: int) -> str:
+    return f"{float(arrays['source'][i]):.2g}"
+
+
+def _to(arrays: dict[str, Tensor], i: int) -> str:
+    return f"{float(arrays['source'][i] + arrays['change'][i]):.2g}"
+
+
+def _face(arrays: dict[str, Tensor], i: int) -> dict[str, Any]:
+    reached = not bool(torch.isnan(arrays["matched_strength"][0, i]))
+    return {
+        "uri": _uri(arrays["matched_images"][0, i]),
+        "reached": reached,
+        "identity": float(arrays["matched_similarity"][0, 0, i]),
+        "effect": float(arrays["matched_effect"][0, i]),
+    }
+
+
+def _uri(image: Tensor) -> str:
+    return "data:image/png;base64," + base64.b64encode(png(to_picture(image))).decode()

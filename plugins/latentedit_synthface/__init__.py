@@ -1,0 +1,46 @@
+"""SynthFace: a small offline world of faces whose every factor is known.
+
+This module only says what there is; importing it never imports torch.
+"""
+
+from __future__ import annotations
+
+from latentedit.plugin import PluginSpec, hookimpl
+
+
+@hookimpl
+def latentedit_plugins() -> list[PluginSpec]:
+    """One generator, two attribute estimators and two identity encoders."""
+    here = "latentedit_synthface"
+    return [
+        PluginSpec(
+            "generator",
+            "synthface",
+            f"{here}.generator:SynthFace",
+            "rendered faces whose attributes and identity are read off the code exactly",
+        ),
+        PluginSpec(
+            "estimator",
+            "synthface-labeller",
+            f"{here}.estimators:SynthFaceLabeller",
+            "attributes and lighting of synthface images, for labelling banks",
+        ),
+        PluginSpec(
+            "estimator",
+            "synthface-judge",
+            f"{here}.estimators:SynthFaceJudge",
+            "attributes and lighting of synthface images, for judging edits",
+        ),
+        PluginSpec(
+            "identity",
+            "synthface-identity-contrastive",
+            f"{here}.identity:ContrastiveIdentity",
+            "embeds synthface people; trained to tell them apart",
+        ),
+        PluginSpec(
+            "identity",
+            "synthface-identity-regression",
+            f"{here}.identity:RegressionIdentity",
+            "embeds synthface people; trained to measure their features",
+        ),
+    ]

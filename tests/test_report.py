@@ -1,0 +1,152 @@
+"""The report shows what was measured, needs nothing else, and says nothing that was not found."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from test_benchmark import SUITE, carry_out
+
+from latentedit.benchmark.summary import summarise
+from latentedit.report.findings import findings
+from latentedit.report.grid import save_grid
+from latentedit.report.page import write_report
+from latentedit.report.picture import write_overview
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report") / "run"
+    editors = SUITE["editors"] | {"raises": {"plugin": "raises"}}
+    carry_out(folder, editors=editors, summary="<b>bold</b> & <script>alert(1)</script>")
+    summarise(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(run: Path) -> str:
+    return write_report(run).read_text()
+
+
+class Tags(HTMLParser):
+    """Counts open tags and collects what a page would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loads: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "img", "br", "link", "input"):
+            self.open.append(tag)
+        self.loads += [v or "" for k, v in attrs if k in ("src", "href", "xlink:href", "srcset")]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.loads += [v or "" for k, v in attrs if k in ("src", "href", "xlink:href", "srcset")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_well_formed_and_needs_nothing_else(page: str) -> None:
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == []
+    assert all(load.startswith(("data:image/png;base64,", "#", "")) for load in tags.loads)
+    assert not [load for load in tags.loads if load and not load.startswith(("data:", "#"))]
+    assert "@import" not in page
+    assert "url(http" not in page
+
+
+def test_every_editor_task_and_metric_is_on_the_page(page: str, run: Path) -> None:
+    results = json.loads((run / "results.json").read_text())
+    for name in [*results["suite"]["editors"], *results["controls"]]:
+        assert name in page
+    for task in results["suite"]["tasks"]:
+        assert f"<h3>{task['name']}</h3>" in page
+    for metric in results["metrics"].values():
+        assert metric["formula"].split("'")[0].split("≠")[0] in page
+    assert results["bank_hash"] in page
+
+
+def test_failed_cells_and_unreached_faces_are_shown(page: str) -> None:
+    assert "I do not feel like it" in page
+    assert 'class="face failed"' in page
+
+
+def test_text_from_a_suite_is_escaped(page: str) -> None:
+    assert "<script>alert(1)" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_equal_runs_have_equal_pages(run: Path, page: str, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    assert write_report(copy).read_text() == page
+
+
+def duel(better: str | None, difference: float = 0.1) -> dict[str, Any]:
+    rows = [
+        {
+            "first": "a",
+            "second": "b",
+            "task": task,
+            "metric": "identity similarity · judge",
+            "effect": 0.8,
+            "difference": difference,
+            "low": 0.05,
+            "high": 0.2,
+            "better": better,
+        }
+        for task in ("age", "yaw", "all tasks")
+    ]
+    return {
+        "controls": [],
+        "suite": {"effects": [0.8], "editors": {"a": {}, "b": {}}},
+        "comparisons": rows,
+        "measures": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("better", "told"),
+    [
+        ("a", r"^a keeps identity better on age and yaw than b \(by judge\)\. .*a is better by"),
+        ("b", r"^a keeps identity worse on age and yaw than b .*b is better by"),
+        (
+            None,
+            r"^On identity, a and b cannot be told apart on any task .*cannot be told from none",
+        ),
+    ],
+)
+def test_findings_say_what_the_comparisons_say(better: str | None, told: str) -> None:
+    assert re.match(told, findings(duel(better))[0])
+
+
+def test_the_findings_of_a_known_world_are_right(run: Path) -> None:
+    results = json.loads((run / "results.json").read_text())
+    text = "\n".join(findings(results))
+    assert "exact keeps identity better on age and glasses than leaky" in text
+    assert "no-edit 0%" in text
+
+
+def test_the_overview_is_a_picture(run: Path, tmp_path: Path) -> None:
+    write_overview(run, tmp_path / "o.png")
+    with Image.open(tmp_path / "o.png") as picture:
+        assert picture.height == 960
+
+
+def test_a_grid_has_a_place_for_everything(tmp_path: Path) -> None:
+    red = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    red[0] = 255
+    save_grid(tmp_path / "g.png", [[red, None], [red, red]], ["before", "after"], ["1", "2"])
+    with Image.open(tmp_path / "g.png") as picture:
+        colours = {c: n for n, c in picture.convert("RGB").getcolors(1 << 16) or []}
+    assert colours[255, 0, 0] == 3 * 16 * 16
