@@ -1,0 +1,95 @@
+"""The released checkpoint layout: names of a plain state dict, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from latentedit import InputError
+from latentedit_styleflow.flow import ContinuousFlow
+from latentedit_styleflow.solver import Solver
+
+_PARTS = (
+    ("odefunc.diffeq.layers", "field.layers"),
+    ("_layer.", "linear."),
+    ("_hyper_gate.", "gate."),
+    ("_hyper_bias.", "shift."),
+)
+_COUNTERS = ("step", "_num_evals")
+"""Entries of a released file that count training steps and evaluations; no part of the map."""
+
+RELEASED_CONDITION = (
+    "lighting",
+    "gender",
+    "glasses",
+    "yaw",
+    "pitch",
+    "baldness",
+    "beard",
+    "age",
+    "expression",
+)
+"""Attributes in the released order: 9 lighting coefficients, then 8 numbers in raw units."""
+
+
+def from_released(state: Mapping[str, Tensor], solver: Solver | None = None) -> ContinuousFlow:
+    """A flow from a released state dict: any number of blocks, widths and attributes.
+
+    Raises:
+        InputError: keys or shapes are not those of a released flow; names the first that is not.
+    """
+    ours = {
+        _our_name(name): torch.as_tensor(value)
+        for name, value in state.items()
+        if name.split(".")[-1] not in _COUNTERS
+    }
+    try:
+        weight = ours["norms.0.weight"]
+        condition = ours["blocks.0.field.layers.0.gate.weight"].shape[1] - 1
+        blocks = 1 + max(int(name.split(".")[1]) for name in ours if name.startswith("blocks."))
+        flow = ContinuousFlow(
+            len(weight), condition, _hidden(ours), blocks, solver or Solver("dopri5")
+        )
+        flow.to(weight.dtype).load_state_dict(ours)
+    except (KeyError, ValueError, IndexError, RuntimeError) as error:
+        raise InputError(
+            f"not a StyleFlow checkpoint: {error}; it has {', '.join(sorted(state)[:5])}, …"
+        ) from None
+    return flow
+
+
+def to_released(flow: ContinuousFlow) -> dict[str, Tensor]:
+    """The state dict of `flow` under the released names, counters included."""
+    state = {_released_name(name): value for name, value in flow.state_dict().items()}
+    for i in range(len(flow.norms)):
+        state[f"chain.{2 * i}.step"] = torch.zeros(1)
+    for i in range(len(flow.blocks)):
+        state[f"chain.{2 * i + 1}.odefunc._num_evals"] = torch.zeros(())
+    return state
+
+
+def _our_name(name: str) -> str:
+    """``chain.1.odefunc.diffeq.layers.0._layer.bias`` → ``blocks.0.field.layers.0.linear.bias``."""
+    head, place, rest = name.split(".", 2) if name.count(".") > 1 else ("", "0", name)
+    for theirs, ours in _PARTS:
+        rest = rest.replace(theirs, ours)
+    if head != "chain" or not place.isdigit():
+        return name
+    i, is_block = divmod(int(place), 2)
+    return f"{'blocks' if is_block else 'norms'}.{i}.{rest}"
+
+
+def _released_name(name: str) -> str:
+    head, place, rest = name.split(".", 2)
+    for theirs, ours in _PARTS:
+        rest = rest.replace(ours, theirs)
+    return f"chain.{2 * int(place) + (head == 'blocks')}.{rest}"
+
+
+def _hidden(state: Mapping[str, Tensor]) -> tuple[int, ...]:
+    widths: list[int] = []
+    while (name := f"blocks.0.field.layers.{len(widths)}.linear.weight") in state:
+        widths.append(len(state[name]))
+    return tuple(widths[:-1])

@@ -1,0 +1,84 @@
+"""What a flow is trained to do: two losses with one signature."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from latentedit_styleflow.coupling import CouplingFlow
+from latentedit_styleflow.flow import ContinuousFlow
+from latentedit_styleflow.solver import basis_probes
+
+Flow = ContinuousFlow | CouplingFlow
+
+
+class Objective(ABC):
+    """A loss over a batch: lower is better."""
+
+    @abstractmethod
+    def loss(self, flow: Flow, w: Tensor, a: Tensor, rng: torch.Generator) -> Tensor:
+        """Scalar loss of codes (N, D) under attributes (N, A); `rng` draws its noise."""
+
+
+class Likelihood(Objective):
+    """−log p(w | a) per dimension.
+
+    Args:
+        trace: ``"hutchinson"``, one probe a sample, or ``"exact"``, D of them.
+        adjoint: gradients by the adjoint method.
+    """
+
+    def __init__(self, trace: Literal["hutchinson", "exact"] = "hutchinson", adjoint: bool = False):
+        self.trace, self.adjoint = trace, adjoint
+
+    def loss(self, flow: Flow, w: Tensor, a: Tensor, rng: torch.Generator) -> Tensor:
+        if isinstance(flow, CouplingFlow):
+            return -flow.log_prob(w, a).mean() / flow.dim
+        probes = (
+            basis_probes(len(w), flow.dim, w)
+            if self.trace == "exact"
+            else noise(1, *w.shape, rng=rng, like=w)
+        )
+        return -flow.log_prob(w, a, probes, self.adjoint).mean() / flow.dim
+
+
+class FlowMatching(Objective):
+    """Regress the velocity of straight paths from normalised codes x to base samples z.
+
+        x_t = (1 − t) x + t z,    loss = mean ‖f(t, x_t, a) − (z − x)‖² / D,    t ~ U(0, 1)
+
+    Lipman et al., "Flow matching for generative modeling", ICLR 2023; Tong et al., "Improving and
+    generalizing flow-based generative models with minibatch optimal transport", TMLR 2024.
+
+    Args:
+        coupling: how z are paired with x: ``"independent"``, or ``"optimal-transport"``, by the
+            least total squared distance within the batch.
+    """
+
+    def __init__(self, coupling: Literal["independent", "optimal-transport"] = "independent"):
+        self.coupling = coupling
+
+    def loss(self, flow: Flow, w: Tensor, a: Tensor, rng: torch.Generator) -> Tensor:
+        norm, field = flow.matching()
+        x = norm.encode(w).detach()
+        z = noise(*x.shape, rng=rng, like=x)
+        if self.coupling == "optimal-transport":
+            z = z[optimal_pairs(x, z)]
+        t = torch.rand(len(x), 1, generator=rng).to(x)
+        velocity: Tensor = field(t, torch.lerp(x, z, t), a)
+        return (velocity - (z - x)).square().mean()
+
+
+def optimal_pairs(x: Tensor, z: Tensor) -> Tensor:
+    """Which z (N, D) belongs to each x (N, D) for the least Σ ‖x_i − z_π(i)‖²: (N,)."""
+    _, pairs = linear_sum_assignment(torch.cdist(x, z).square().cpu().numpy())
+    return torch.from_numpy(pairs).to(x.device)
+
+
+def noise(*shape: int, rng: torch.Generator, like: Tensor) -> Tensor:
+    """Standard normal numbers of the dtype and on the device of `like`."""
+    return torch.randn(*shape, generator=rng).to(like)

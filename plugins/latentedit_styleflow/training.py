@@ -1,0 +1,213 @@
+"""The training loop of all flows: seeded, early stopping on held-out loss, resumable bitwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from latentedit import InputError, Runtime, Split, fingerprint, read_tensors, write_tensors
+from latentedit_styleflow.objectives import Flow, Objective
+
+VALIDATION_ROWS = 256
+_ORDER, _NOISE, _HELD_OUT = 10, 1_000_000, 2
+"""Random streams: data order by epoch, noise by step, and the split."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train.
+
+    Args:
+        steps: of the optimiser, at most.
+        batch: codes a step.
+        learning_rate: peak of a cosine schedule after `warmup` steps.
+        ema: decay of the averaged weights, which are the ones kept.
+        clip: largest gradient norm.
+        validation_share: of the data, held out.
+        evaluations: how often held-out loss is measured, evenly spread.
+        patience: evaluations without a better one before stopping.
+    """
+
+    steps: int
+    batch: int
+    learning_rate: float
+    ema: float
+    clip: float
+    validation_share: float
+    evaluations: int
+    patience: int
+    warmup: int = 100
+
+
+class Condition(nn.Module):
+    """Attribute values to standard scores: (a − mean) / std."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+
+    def forward(self, a: Tensor) -> Tensor:
+        return (a - self.mean) / self.std
+
+
+class Trainer:
+    """Trains one flow on one split; everything that the next step needs is in `state`."""
+
+    def __init__(
+        self,
+        flow: Flow,
+        objective: Objective,
+        condition: Condition,
+        plan: Plan,
+        data: Split,
+        runtime: Runtime,
+    ) -> None:
+        self.flow, self.objective, self.condition = flow.to(runtime.device), objective, condition
+        self.plan, self.data, self.runtime = plan, data, runtime
+        self.held_out, self.kept = _split(data, plan, runtime)
+        self.optimizer = torch.optim.Adam(flow.parameters(), lr=plan.learning_rate)
+        self.schedule = LambdaLR(self.optimizer, self._rate)
+        self.average = {name: p.detach().clone() for name, p in flow.named_parameters()}
+        self.best = {name: p.clone() for name, p in self.average.items()}
+        self.best_loss, self.stale, self.step = float("inf"), 0, 0
+
+    def train(self) -> dict[str, float]:
+        """Run to the end of the plan, or until held-out loss no longer falls; the flow is left
+        with the best averaged weights.
+
+        Returns:
+            Steps made, and the best held-out loss.
+        """
+        self._resume()
+        every = max(1, self.plan.steps // self.plan.evaluations)
+        while self.step < self.plan.steps and self.stale < self.plan.patience:
+            self._step()
+            if self.step % every == 0 or self.step == self.plan.steps:
+                self._evaluate()
+                self._checkpoint()
+        self.flow.load_state_dict(self.best, strict=False)
+        self.flow.requires_grad_(False).eval()
+        return {"steps": float(self.step), "held_out_loss": self.best_loss}
+
+    def _step(self) -> None:
+        codes, attributes = self._batch()
+        noise = self.runtime.rng(_NOISE + self.step)
+        loss = self.objective.loss(self.flow, codes, attributes, noise)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.flow.parameters(), self.plan.clip)
+        self.optimizer.step()
+        self.schedule.step()
+        self.step += 1
+        decay = min(self.plan.ema, self.step / (self.step + 10))
+        with torch.no_grad():
+            for name, p in self.flow.named_parameters():
+                self.average[name].lerp_(p, 1 - decay)
+
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        """The next codes and conditions, in an order that the seed and the epoch decide."""
+        per_epoch = max(1, len(self.kept) // self.plan.batch)
+        epoch, i = divmod(self.step, per_epoch)
+        if i == 0 or not hasattr(self, "_shuffled"):
+            rng = self.runtime.rng(_ORDER + epoch)
+            self._shuffled = self.kept[torch.randperm(len(self.kept), generator=rng)]
+        return self._load(self._shuffled[i * self.plan.batch : (i + 1) * self.plan.batch])
+
+    def _load(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        codes, attributes = self.data.rows(index)
+        device = self.runtime.device
+        return codes.to(device), self.condition(attributes.to(device))
+
+    def _evaluate(self) -> None:
+        """Held-out loss of the averaged weights, always with the same noise."""
+        live = {name: p.detach().clone() for name, p in self.flow.named_parameters()}
+        self.flow.load_state_dict(self.average, strict=False)
+        with torch.no_grad():
+            rng = self.runtime.rng(_HELD_OUT + 1)
+            loss = float(self.objective.loss(self.flow, *self._load(self.held_out), rng))
+        self.flow.load_state_dict(live, strict=False)
+        if not loss < float("inf"):
+            raise InputError(
+                f"training diverged: held-out loss is {loss} after {self.step} steps; "
+                "lower learning_rate, or look for extreme values in the bank's attributes"
+            )
+        self.stale += 1
+        if loss < self.best_loss:
+            self.best_loss, self.stale = loss, 0
+            self.best = {name: p.clone() for name, p in self.average.items()}
+        self.runtime.progress(self.step / self.plan.steps, f"held-out loss {loss:.4f}")
+
+    def _rate(self, step: int) -> float:
+        """Linear warm-up, then half a cosine."""
+        if step < self.plan.warmup:
+            return (step + 1) / self.plan.warmup
+        share = (step - self.plan.warmup) / max(1, self.plan.steps - self.plan.warmup)
+        return 0.5 * (1 + float(torch.cos(torch.tensor(share * torch.pi))))
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the next step depends on."""
+        numbers = torch.tensor([self.step, self.stale, self.best_loss], dtype=torch.float64)
+        tensors = {"numbers": numbers}
+        for i, (name, p) in enumerate(self.flow.named_parameters()):
+            tensors[f"live.{name}"] = p.detach()
+            tensors[f"average.{name}"] = self.average[name]
+            tensors[f"best.{name}"] = self.best[name]
+            for key, value in self.optimizer.state_dict()["state"].get(i, {}).items():
+                tensors[f"adam.{i}.{key}"] = value
+        return tensors
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        numbers = tensors["numbers"].tolist()
+        self.step, self.stale, self.best_loss = int(numbers[0]), int(numbers[1]), numbers[2]
+        adam: dict[int, dict[str, Tensor]] = {}
+        for i, (name, p) in enumerate(self.flow.named_parameters()):
+            p.data.copy_(tensors[f"live.{name}"])
+            self.average[name].copy_(tensors[f"average.{name}"])
+            self.best[name].copy_(tensors[f"best.{name}"])
+            keys = ("step", "exp_avg", "exp_avg_sq")
+            if f"adam.{i}.step" in tensors:
+                adam[i] = {key: tensors[f"adam.{i}.{key}"] for key in keys}
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.schedule.last_epoch = self.step
+        for group in groups:
+            group["lr"] = self.plan.learning_rate * self._rate(self.step)
+        self.optimizer.load_state_dict({"state": adam, "param_groups": groups})
+
+    @property
+    def _file(self) -> Path | None:
+        folder = self.runtime.checkpoint
+        return None if folder is None else folder / "training.safetensors"
+
+    def _key(self) -> Tensor:
+        """What a checkpoint must have been made with: plan, seed and data."""
+        print_ = fingerprint([str(self.plan), self.runtime.seed, len(self.data)])
+        return torch.tensor(list(bytes.fromhex(print_)), dtype=torch.uint8)
+
+    def _checkpoint(self) -> None:
+        if self._file is not None:
+            write_tensors(self._file, {**self.state(), "key": self._key()})
+
+    def _resume(self) -> None:
+        if self._file is None or not self._file.is_file():
+            return
+        tensors = read_tensors(self._file)
+        if torch.equal(tensors.get("key", torch.zeros(0)), self._key()):
+            self.load_state(tensors)
+
+
+def _split(data: Split, plan: Plan, runtime: Runtime) -> tuple[Tensor, Tensor]:
+    """Held-out and kept rows, by seed."""
+    order = torch.randperm(len(data), generator=runtime.rng(_HELD_OUT))
+    held = max(2, min(VALIDATION_ROWS, int(plan.validation_share * len(data))))
+    if len(data) - held < 2:
+        raise InputError(f"a flow needs at least 4 codes to fit, received {len(data)}")
+    return order[:held], order[held:]
