@@ -8,10 +8,18 @@ import sys
 
 import pytest
 import torch
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from latentedit import CorruptArtefact, InputError, Registry, UnknownName, Unsupported
 from latentedit_synthface.factors import IDENTITY, NAMES, factors_from_scores
-from latentedit_synthface.generator import CURVATURE, ROWS, SynthFace, SynthFaceOptions
+from latentedit_synthface.generator import (
+    CURVATURE,
+    ROWS,
+    WORLD,
+    SynthFace,
+    SynthFaceOptions,
+)
+from latentedit_synthface.optimizer import orthogonalised
 from latentedit_synthface.pretrained import Pretrained
 from latentedit_synthface.renderer import render
 from latentedit_synthface.renders import VIEWS, rendered_set, unpacked
@@ -207,6 +215,14 @@ class TestImages:
         assert torch.equal(codes, before)
         assert torch.allclose(again, images[:3], atol=1e-3)
 
+    def test_equal_codes_make_the_images_of_this_world(self, world):
+        """Where this fails on purpose, name a new `WORLD` and train the networks again."""
+        assert WORLD == "synthface-1"
+        with torch.no_grad():
+            pooled = adaptive_avg_pool2d(world.synthesize(world.sample(1, seed=1)).mean(1), 3)
+        expected = [0.151, 0.0, 0.133, 0.261, 0.321, 0.222, -0.019, 0.101, -0.022]
+        assert pooled.flatten().tolist() == pytest.approx(expected, abs=0.01)
+
     def test_gradients_reach_the_codes(self, world):
         codes = world.sample(2, 14, "w+").requires_grad_()
         world.synthesize(codes, "w+").square().mean().backward()
@@ -266,7 +282,7 @@ class TestNetworks:
 
     def test_reads_larger_images(self, faces):
         network = Pretrained("judge")
-        larger = torch.nn.functional.interpolate(faces[2][:20], scale_factor=2, mode="bilinear")
+        larger = interpolate(faces[2][:20], scale_factor=2, mode="bilinear")
         yaw = SCHEMA.columns("yaw")
         assert (network(larger) - network(faces[2][:20]))[:, yaw].abs().mean() < 3
 
@@ -286,6 +302,21 @@ class TestNetworks:
 
 
 class TestTraining:
+    @pytest.mark.parametrize("shape", [(24, 200), (200, 24)])
+    def test_orthogonalised_updates_have_singular_values_near_one(self, shape):
+        matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        values = torch.linalg.svdvals(orthogonalised(matrix))
+        assert values.min() > 0.6
+        assert values.max() < 1.3
+
+    def test_mirrored_renders_are_renders_of_mirrored_faces(self, tmp_path):
+        renders = rendered_set(tmp_path, 16, seed=2, broadened=False)
+        mirrored = renders.mirrored(torch.ones(16, dtype=torch.bool))
+        direct = render(mirrored.factors)
+        wrong = render(renders.factors)
+        error = (unpacked(mirrored.images) - direct).abs().mean()
+        assert error < 0.3 * (unpacked(mirrored.images) - wrong).abs().mean()
+
     def test_renders_are_written_once_and_share_people(self, tmp_path):
         first = rendered_set(tmp_path, 16, seed=1, broadened=True)
         written = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
@@ -304,7 +335,7 @@ class TestTraining:
         assert torch.allclose(contrastive_loss(useless, person), expected, atol=1e-4)
 
     def test_resumes_where_it_stopped(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("latentedit_synthface.train.HELD_OUT_IMAGES", 16)
+        monkeypatch.setattr("latentedit_synthface.train.HELD_OUT_IMAGES", 160)
         schedule = Schedule(4, 8, 16, 1e-3, 0.0, "float32")
         whole, halves = tmp_path / "whole", tmp_path / "halves"
         for folder in (whole, halves):

@@ -41,7 +41,7 @@ class FlowOptions(Options):
 
     attributes: tuple[str, ...] | None = None
     gains: Literal["none", "released"] | dict[str, float] = "none"
-    steps: int = Field(default=3000, ge=1)
+    steps: int = Field(default=1000, ge=1)
     batch: int = Field(default=256, ge=2)
     learning_rate: float = Field(default=1e-3, gt=0)
     ema: float = Field(default=0.995, ge=0, lt=1)

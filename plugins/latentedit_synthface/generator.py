@@ -47,8 +47,14 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("age", "baldness", "lips"),
     ("expression", "beard", "mouth_width"),
     ("skin", "hair_lightness", "hair_redness", "eye_hue", "light_0", "light_1"),
-    ("light_2", "light_3", "light_4", "background_lightness", "background_hue",
-     "background_saturation"),
+    (
+        "light_2",
+        "light_3",
+        "light_4",
+        "background_lightness",
+        "background_hue",
+        "background_saturation",
+    ),
     ("light_5", "light_6", "light_7", "light_8", "clothes_hue", "clothes_lightness"),
 )
 """The factors that each row of a W+ code decides, coarse to fine, the strongest first."""

@@ -1,0 +1,45 @@
+"""What reads attributes off SynthFace images: a labeller, and a judge that is independent of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from latentedit import AttributeEstimator
+from latentedit_synthface.pretrained import Pretrained
+from latentedit_synthface.schema import SCHEMA
+
+
+class SynthFaceLabeller(AttributeEstimator):
+    """Labels banks: a residual network whose stem overlaps."""
+
+    def __init__(self) -> None:
+        self._network = Pretrained("labeller")
+        self.schema = SCHEMA
+        self.fingerprint = self._network.fingerprint
+
+    def estimate(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] → (N, 17) in natural units, linear: not clamped to a range."""
+        return self._network(images)
+
+    def card(self) -> dict[str, Any]:
+        """Data, recipe, seeds and held-out error of each attribute."""
+        return self._network.card
+
+
+class SynthFaceJudge(AttributeEstimator):
+    """Judges edits: other architecture, other training renders, other seed than the labeller."""
+
+    def __init__(self) -> None:
+        self._network = Pretrained("judge")
+        self.schema = SCHEMA
+        self.fingerprint = self._network.fingerprint
+
+    def estimate(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] → (N, 17) in natural units, linear: not clamped to a range."""
+        return self._network(images)
+
+    def card(self) -> dict[str, Any]:
+        """Data, recipe, seeds and held-out error of each attribute."""
+        return self._network.card

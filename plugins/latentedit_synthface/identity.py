@@ -1,0 +1,45 @@
+"""What recognises SynthFace people: two encoders trained for different ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from latentedit import IdentityEncoder
+from latentedit_synthface.pretrained import Pretrained
+
+
+class ContrastiveIdentity(IdentityEncoder):
+    """Trained to draw one person's images together and push others' away (Khosla et al. 2020)."""
+
+    def __init__(self) -> None:
+        self._network = Pretrained("identity-contrastive")
+        self.same_person_threshold = float(self._network.card["held_out"]["threshold"])
+        self.fingerprint = self._network.fingerprint
+
+    def embed(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] → (N, 64), unit norm."""
+        return normalize(self._network(images), dim=1)
+
+    def card(self) -> dict[str, Any]:
+        """Data, recipe, seeds, threshold and held-out verification figures."""
+        return self._network.card
+
+
+class RegressionIdentity(IdentityEncoder):
+    """Trained to measure the 14 identity factors; the embedding is what it measures, normalised."""
+
+    def __init__(self) -> None:
+        self._network = Pretrained("identity-regression")
+        self.same_person_threshold = float(self._network.card["held_out"]["threshold"])
+        self.fingerprint = self._network.fingerprint
+
+    def embed(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] → (N, 14), unit norm."""
+        return normalize(self._network(images), dim=1)
+
+    def card(self) -> dict[str, Any]:
+        """Data, recipe, seeds, threshold and held-out verification figures."""
+        return self._network.card

@@ -1,0 +1,175 @@
+"""What the networks are worth on renders that no training saw, and the page that says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from latentedit_synthface.pretrained import WEIGHTS
+from latentedit_synthface.renders import Renders
+from latentedit_synthface.schema import SCHEMA
+
+FALSE_ACCEPT_RATE = 1e-3
+PAGE = Path(__file__).parent / "CARD.md"
+
+_INTRODUCTION = """# SynthFace networks
+
+Four small networks that look at 64-pixel SynthFace images: a labeller and a judge of attributes,
+independent of each other in architecture, training renders and seed, and two identity encoders of
+different kinds. They know this world alone: on photographs their output means nothing.
+
+This page is written by `python -m latentedit_synthface.scorecard` from `weights/*.json`. Every
+figure is of the half-precision weights in this folder, computed in float32, on renders of people
+whom no training saw, drawn from the natural joint distribution of the factors. `noise` is the
+standard deviation of the error, as a share of the attribute's own: a change or a leakage below it
+cannot be told from the network's error on one image.
+"""
+
+
+def coefficient(estimate: Tensor, truth: Tensor) -> Tensor:
+    """R² of each column: 1 − Σ (estimate − truth)² / Σ (truth − mean)²; (N, A), (N, A) → (A,)."""
+    residual = (estimate - truth).square().sum(0)
+    return 1 - residual / (truth - truth.mean(0)).square().sum(0)
+
+
+def attribute_figures(estimate: Tensor, held_out: Renders) -> dict[str, Any]:
+    """R², mean absolute error and noise of every column; accuracy and AUC of binary attributes.
+
+    Args:
+        estimate: (N, 17) of the held-out images, natural units.
+    """
+    truth = held_out.attributes
+    error = estimate - truth
+    figures: dict[str, Any] = {"n": len(truth), "columns": {}}
+    for i, name in enumerate(SCHEMA.column_names):
+        figures["columns"][name] = {
+            "r2": _rounded(coefficient(estimate, truth)[i]),
+            "mae": _rounded(error[:, i].abs().mean()),
+            "bias": _rounded(error[:, i].mean()),
+            "error_sd": _rounded(error[:, i].std()),
+            "truth_sd": _rounded(truth[:, i].std()),
+        }
+        if i < len(SCHEMA) - 1 and SCHEMA[name].kind == "binary":
+            figures["columns"][name] |= _detection(estimate[:, i], truth[:, i] > 0.5)
+    return figures
+
+
+def _detection(estimate: Tensor, present: Tensor) -> dict[str, float]:
+    return {
+        "accuracy": _rounded(((estimate > 0.5) == present).float().mean()),
+        "auc": _rounded(roc_auc_score(present.numpy(), estimate.numpy())),
+        "share_present": _rounded(present.float().mean()),
+    }
+
+
+def identity_figures(output: Tensor, held_out: Renders) -> dict[str, Any]:
+    """Verification on pairs of held-out people.
+
+    The threshold is chosen on the first half of the people, every other figure is measured on
+    the second half. A genuine pair shows one person's identity factors with everything else drawn
+    anew; an impostor pair shows two people.
+
+    Args:
+        output: (N, E) of the held-out images, normalised here.
+    """
+    embedded, person = normalize(output, dim=1), held_out.person
+    first = person < person.max() // 2
+    _, impostor = _pairs(embedded[first], person[first])
+    threshold = np.quantile(impostor.numpy(), 1 - FALSE_ACCEPT_RATE)
+    genuine, impostor = _pairs(embedded[~first], person[~first])
+    return {
+        "threshold": _rounded(threshold),
+        "false_accept_rate_asked": FALSE_ACCEPT_RATE,
+        "false_accept_rate": float(f"{(impostor > threshold).double().mean():.2e}"),
+        "true_accept_rate": _rounded((genuine > threshold).float().mean()),
+        "auc": _rounded(_auc(genuine, impostor)),
+        "genuine_similarity": _rounded(genuine.mean()),
+        "impostor_similarity": _rounded(impostor.mean()),
+        "people": int(person[~first].unique().numel()),
+        "genuine_pairs": len(genuine),
+        "impostor_pairs": len(impostor),
+    }
+
+
+def _pairs(embedded: Tensor, person: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines of all genuine and all impostor pairs."""
+    similarity = embedded @ embedded.T
+    once = torch.ones_like(similarity, dtype=torch.bool).triu(1)
+    same = person[:, None] == person
+    return similarity[once & same], similarity[once & ~same]
+
+
+def _auc(genuine: Tensor, impostor: Tensor) -> float:
+    """P(genuine > impostor)."""
+    below = torch.searchsorted(impostor.sort().values, genuine)
+    return float(below.double().mean() / len(impostor))
+
+
+def _rounded(value: Any) -> float:
+    return round(float(value), 5)
+
+
+def page(cards: Sequence[Mapping[str, Any]]) -> str:
+    """The model cards as Markdown."""
+    return "\n".join([_INTRODUCTION, *(_section(card) for card in cards)])
+
+
+def _section(card: Mapping[str, Any]) -> str:
+    schedule, data = card["schedule"], card["data"]
+    lines = [
+        f"## {card['name']}",
+        "",
+        f"{card['parameters']:,} parameters, seed {card['seed']}, sha256 `{card['sha256'][:16]}`. "
+        f"Learns {card['learns']} from {data['training']} (seed {data['training_seed']}): "
+        f"{schedule['steps']:,} steps of {schedule['batch']} images, Muon at "
+        f"{schedule['learning_rate']:g}, {schedule['precision']}. "
+        f"Held out: {data['held_out']} (seed {data['held_out_seed']}).",
+        "",
+    ]
+    figures = card["held_out"]
+    return "\n".join(lines + (_columns(figures) if "columns" in figures else _pairs_table(figures)))
+
+
+def _columns(figures: Mapping[str, Any]) -> list[str]:
+    rows = ["| attribute | R² | mean abs. error | bias | noise | accuracy | AUC |"]
+    rows.append("|---|---|---|---|---|---|---|")
+    for name, f in figures["columns"].items():
+        noise = f["error_sd"] / f["truth_sd"]
+        detection = f"{f['accuracy']:.4f} | {f['auc']:.4f}" if "auc" in f else " | "
+        errors = f"{f['r2']:.3f} | {f['mae']:.3f} | {f['bias']:+.3f} | {noise:.2f}"
+        rows.append(f"| {name} | {errors} | {detection} |")
+    return [*rows, ""]
+
+
+def _pairs_table(figures: Mapping[str, Any]) -> list[str]:
+    return [
+        "| figure | value |",
+        "|---|---|",
+        f"| AUC | {figures['auc']:.4f} |",
+        f"| true accept rate at false accept rate {figures['false_accept_rate_asked']:g} "
+        f"| {figures['true_accept_rate']:.3f} |",
+        f"| same-person threshold (cosine) | {figures['threshold']:.3f} |",
+        f"| false accept rate measured at it | {figures['false_accept_rate']:.2g} |",
+        f"| mean cosine of one person, of two | {figures['genuine_similarity']:.3f}, "
+        f"{figures['impostor_similarity']:.3f} |",
+        f"| people, genuine pairs, impostor pairs | {figures['people']:,}, "
+        f"{figures['genuine_pairs']:,}, {figures['impostor_pairs']:,} |",
+        "",
+    ]
+
+
+def written_cards(folder: Path = WEIGHTS) -> list[dict[str, Any]]:
+    """Every card in `folder`, by name."""
+    return [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(written_cards()), "utf-8")

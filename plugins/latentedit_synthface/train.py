@@ -1,0 +1,323 @@
+"""Trains one network of the world: ``python -m latentedit_synthface.train NAME --out FOLDER``.
+
+Leaves ``NAME.safetensors`` (half precision) and its card ``NAME.json`` in FOLDER, with
+``NAME-log.csv`` and ``NAME-checkpoint.safetensors`` beside them; the same command again goes on
+from the checkpoint. The learning rate follows the step, not the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, huber_loss, normalize
+
+from latentedit import InputError, read_tensors, write_tensors
+from latentedit_synthface.factors import factors_from_scores, sample_scores
+from latentedit_synthface.networks import ConvNet
+from latentedit_synthface.optimizer import Muon
+from latentedit_synthface.pretrained import WEIGHTS, Pretrained
+from latentedit_synthface.renders import VIEWS, Renders, rendered_set, unpacked
+from latentedit_synthface.schema import SCHEMA
+from latentedit_synthface.scorecard import attribute_figures, coefficient, identity_figures
+
+HELD_OUT_SEED = 9_000
+HELD_OUT_IMAGES = 6_000
+LIGHTING_WEIGHT = 0.5
+"""Of a lighting column in the loss, where another attribute's weight is 1."""
+TEMPERATURE = 0.1
+"""Of the contrastive loss (Khosla et al. 2020, section 4.4)."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one network is made.
+
+    Args:
+        stages, hidden, outputs: arguments of `ConvNet`.
+        target: what it learns: ``"attributes"``, ``"identity"`` or ``"person"``.
+        seed: of initialisation and batches.
+        data_seed: of its training renders; no two independent networks share one.
+    """
+
+    stages: tuple[tuple[int, int, int, int], ...]
+    hidden: int
+    outputs: int
+    target: str
+    seed: int
+    data_seed: int
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        return {"stages": self.stages, "hidden": self.hidden, "outputs": self.outputs}
+
+
+_OVERLAPPING = ((24, 3, 2, 0), (48, 3, 2, 1), (96, 3, 2, 2), (160, 3, 2, 0))
+_PATCHES = ((64, 4, 4, 1), (112, 2, 2, 1), (144, 3, 2, 1))
+
+RECIPES = {
+    "labeller": Recipe(_OVERLAPPING, 192, SCHEMA.width, "attributes", seed=1, data_seed=101),
+    "judge": Recipe(_PATCHES, 256, SCHEMA.width, "attributes", seed=2, data_seed=202),
+    "identity-contrastive": Recipe(_PATCHES, 192, 64, "person", seed=3, data_seed=101),
+    "identity-regression": Recipe(_OVERLAPPING, 192, 14, "identity", seed=4, data_seed=202),
+}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Steps, batch, images and how they are used; part of the card."""
+
+    steps: int
+    batch: int
+    images: int
+    learning_rate: float
+    weight_decay: float
+    precision: str
+
+    def rate(self, step: int) -> float:
+        """Linear warm-up over 5 % of the steps, then a cosine to zero."""
+        warm = max(1, self.steps // 20)
+        if step < warm:
+            return self.learning_rate * (step + 1) / warm
+        done = (step - warm) / (self.steps - warm)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def train(
+    name: str,
+    out: Path,
+    data: Path,
+    schedule: Schedule,
+    device: str = "cpu",
+    checkpoint_every: int = 500,
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Train the network `name`, write weights and card into `out`, return the card."""
+    recipe = RECIPES[name]
+    renders = rendered_set(data, schedule.images, recipe.data_seed, broadened=True, report=say)
+    held_out = rendered_set(data, HELD_OUT_IMAGES, HELD_OUT_SEED, broadened=False, report=say)
+    torch.manual_seed(recipe.seed)
+    net = ConvNet(**recipe.plan).to(device)
+    optimizer = Muon(net.parameters(), schedule.learning_rate, schedule.weight_decay)
+    checkpoint = out / f"{name}-checkpoint.safetensors"
+    step = _resume(checkpoint, net, optimizer) if checkpoint.exists() else 0
+    say(f"{name}: {sum(p.numel() for p in net.parameters()):,} parameters, from step {step}")
+    centre, spread = _standard(recipe)
+    started, began = time.monotonic(), step
+    while step < schedule.steps:
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.rate(step)
+        labels = _batch(recipe, schedule, renders, step)
+        with torch.autocast(device, torch.bfloat16, enabled=schedule.precision == "bf16"):
+            output = net(unpacked(labels.images).to(device))
+        loss = _loss(recipe, output.float(), labels, centre, spread)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        step += 1
+        if step % checkpoint_every == 0 or step == schedule.steps:
+            rate = (step - began) * schedule.batch / (time.monotonic() - started)
+            _save(checkpoint, net, optimizer, step)
+            score = _progress_score(recipe, net, held_out, centre, spread, device)
+            _log(out / f"{name}-log.csv", step, loss.item(), score, rate)
+            say(f"{name} step {step} loss {loss:.4f} held-out {score:.4f} {rate:.0f} images/s")
+    return finish(name, net.cpu(), out, schedule, held_out, centre, spread)
+
+
+def finish(
+    name: str,
+    net: ConvNet,
+    out: Path,
+    schedule: Schedule,
+    held_out: Renders,
+    centre: Tensor,
+    spread: Tensor,
+) -> dict[str, Any]:
+    """Write the folded half-precision weights and a card with what *they* reach."""
+    recipe = RECIPES[name]
+    physical = recipe.target == "attributes"
+    folded = net.folded(spread, centre) if physical else net.folded()
+    weights = {key: tensor.half() for key, tensor in folded.state_dict().items()}
+    digest = write_tensors(out / f"{name}.safetensors", weights)
+    card = {
+        "name": f"synthface-{name}",
+        "plan": recipe.plan,
+        "sha256": digest,
+        "parameters": sum(tensor.numel() for tensor in weights.values()),
+        "learns": recipe.target,
+        "seed": recipe.seed,
+        "schedule": asdict(schedule),
+        "data": {
+            "training": f"{schedule.images} renders, half natural and half broadened",
+            "training_seed": recipe.data_seed,
+            "held_out": f"{len(held_out)} natural renders, {VIEWS} of each person",
+            "held_out_seed": HELD_OUT_SEED,
+        },
+        "versions": {"torch": torch.__version__},
+    }
+    _write_json(out / f"{name}.json", card)
+    output = _outputs(Pretrained(name, out), held_out)
+    figures = attribute_figures if physical else identity_figures
+    card["held_out"] = figures(output, held_out)
+    _write_json(out / f"{name}.json", card)
+    return card
+
+
+def _standard(recipe: Recipe) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation, among natural faces, of what is regressed."""
+    if recipe.target == "attributes":
+        natural = factors_from_scores(sample_scores(20_000, recipe.seed))[:, : SCHEMA.width]
+        return natural.mean(0), natural.std(0)
+    return torch.zeros(recipe.outputs), torch.ones(recipe.outputs)
+
+
+def _batch(recipe: Recipe, schedule: Schedule, renders: Renders, step: int) -> Renders:
+    """One batch, half of it mirrored: a function of seed and step alone, so that resuming changes
+    nothing."""
+    group = VIEWS if recipe.target == "person" else 1
+    epoch, place = divmod(step, len(renders) // schedule.batch)
+    rng = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
+    take = schedule.batch // group
+    order = torch.randperm(len(renders) // group, generator=rng)
+    chosen = order[place * take : (place + 1) * take, None] * group + torch.arange(group)
+    coins = torch.rand(len(renders), generator=rng) < 0.5
+    rows = chosen.flatten()
+    return renders.rows(rows).mirrored(coins[rows])
+
+
+def _loss(
+    recipe: Recipe, output: Tensor, labels: Renders, centre: Tensor, spread: Tensor
+) -> Tensor:
+    if recipe.target == "person":
+        return contrastive_loss(output, labels.person.to(output.device))
+    wanted = labels.identity if recipe.target == "identity" else labels.attributes
+    wanted = ((wanted - centre) / spread).to(output)
+    loss = huber_loss(output, wanted, reduction="none")
+    if recipe.target == "attributes":
+        weights = torch.ones(SCHEMA.width)
+        weights[SCHEMA.columns("lighting")] = LIGHTING_WEIGHT
+        loss = loss * (weights / weights.mean()).to(loss)
+    return loss.mean()
+
+
+def contrastive_loss(output: Tensor, person: Tensor) -> Tensor:
+    """Supervised contrastive loss, L_out of Khosla et al. 2020, equation 2.
+
+    Args:
+        output: (N, E), normalised here.
+        person: (N,), equal where two rows show one person.
+    """
+    embedded = normalize(output, dim=1)
+    similarity = embedded @ embedded.T / TEMPERATURE
+    itself = torch.eye(len(output), dtype=torch.bool, device=output.device)
+    same = ((person[:, None] == person) & ~itself).float()
+    similarity = similarity.masked_fill(itself, -1e9)
+    return cross_entropy(similarity, same / same.sum(1, keepdim=True))
+
+
+@torch.no_grad()
+def _progress_score(
+    recipe: Recipe, net: ConvNet, held_out: Renders, centre: Tensor, spread: Tensor, device: str
+) -> float:
+    """Mean R² of what is regressed, or verification AUC."""
+    net.eval()
+    parts = [net(unpacked(part).to(device)).cpu() for part in held_out.images.split(256)]
+    net.train()
+    output = torch.cat(parts)
+    if recipe.target == "person":
+        return float(identity_figures(output, held_out)["auc"])
+    wanted = held_out.identity if recipe.target == "identity" else held_out.attributes
+    return float(coefficient(output * spread + centre, wanted).mean())
+
+
+@torch.no_grad()
+def _outputs(network: Pretrained, renders: Renders) -> Tensor:
+    return torch.cat([network(unpacked(part)) for part in renders.images.split(256)])
+
+
+def _save(path: Path, net: ConvNet, optimizer: torch.optim.Optimizer, step: int) -> None:
+    state = {f"net.{key}": tensor for key, tensor in net.state_dict().items()}
+    for name, parameter in net.named_parameters():
+        for key, tensor in optimizer.state[parameter].items():
+            state[f"optimizer.{key}.{name}"] = tensor
+    write_tensors(path, {**state, "step": torch.tensor(step)})
+
+
+def _resume(path: Path, net: ConvNet, optimizer: torch.optim.Optimizer) -> int:
+    state = read_tensors(path)
+    net.load_state_dict(
+        {key.removeprefix("net."): t for key, t in state.items() if key.startswith("net.")}
+    )
+    for name, parameter in net.named_parameters():
+        optimizer.state[parameter] = {
+            key: state[f"optimizer.{key}.{name}"].to(parameter if key != "step" else "cpu")
+            for key in ("step", "mean", "square")
+        }
+    return int(state["step"])
+
+
+def _log(path: Path, step: int, loss: float, score: float, rate: float) -> None:
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(["step", "loss", "held_out", "images_per_second"])
+        writer.writerow([step, f"{loss:.5f}", f"{score:.5f}", f"{rate:.0f}"])
+
+
+def _write_json(path: Path, value: Any) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", "utf-8")
+    os.replace(temporary, path)
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="latentedit_synthface.train", description=__doc__)
+    parser.add_argument("name", choices=sorted(RECIPES))
+    parser.add_argument("--out", type=Path, default=WEIGHTS, help="where weights and card go")
+    parser.add_argument("--data", type=Path, required=True, help="where renders are kept")
+    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--images", type=int, default=48_000, help="renders to train on")
+    parser.add_argument("--learning-rate", type=float, default=4e-3)
+    parser.add_argument("--weight-decay", type=float, default=0.05)
+    parser.add_argument("--precision", choices=["bf16", "float32"], default="bf16")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    return parser
+
+
+def main() -> None:
+    given = _arguments().parse_args()
+    if given.batch % VIEWS or given.batch > given.images:
+        raise InputError(
+            f"--batch is a multiple of {VIEWS} and at most --images ({given.images}), "
+            f"received {given.batch}"
+        )
+    torch.set_num_threads(given.threads)
+    given.out.mkdir(parents=True, exist_ok=True)
+    given.data.mkdir(parents=True, exist_ok=True)
+    schedule = Schedule(
+        given.steps,
+        given.batch,
+        given.images,
+        given.learning_rate,
+        given.weight_decay,
+        given.precision,
+    )
+    card = train(given.name, given.out, given.data, schedule, given.device)
+    print(json.dumps(card["held_out"], indent=2))
+
+
+if __name__ == "__main__":
+    main()
