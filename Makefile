@@ -3,10 +3,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test lint types check torture clean
+.PHONY: help install demo demo-stylegan test lint types check torture clean
 
 help:  ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -18,6 +18,9 @@ install: $(STAMP)  ## make .venv and install latentedit with its development too
 
 demo: install  ## run the quickstart suite and write its report
 	$(BIN)/latentedit bench run quickstart --out runs/quickstart
+
+demo-stylegan: install  ## import a small StyleGAN2 file and run a suite on it
+	$(BIN)/python examples/stylegan_demo.py --out runs/stylegan
 
 test: install  ## run every test and every documented example
 	$(BIN)/python -m pytest -n 2
@@ -31,6 +34,9 @@ types: install  ## mypy
 	$(BIN)/mypy
 
 check: lint types test  ## everything that CI checks
+
+torture: install  ## a million mutated weight files; takes hours
+	LATENTEDIT_MUTANTS=1000000 LATENTEDIT_LIES=10000 $(BIN)/python -m pytest tests/test_inert.py -k "mutants or within_its"
 
 clean:  ## remove what was built
 	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "artefacts": ["fingerprint", "read_tensors", "write_tensors"],
+    "artefacts": [
+        "file_digest",
+        "fingerprint",
+        "new_folder",
+        "read_json",
+        "read_tensors",
+        "write_json",
+        "write_tensors",
+    ],
     "attributes": ["Attribute", "AttributeSchema"],
     "bank": ["LatentBank", "ModelReference", "Split"],
     "calibration": ["slopes"],
@@ -33,9 +41,18 @@ _HOME = {
     ],
     "estimators": ["AttributeEstimator", "IdentityEncoder"],
     "generator": ["Generator", "Truth"],
+    "inert": [
+        "InertObject",
+        "InertTensor",
+        "NetworkFile",
+        "RefusedFile",
+        "read_network",
+        "read_state_dict",
+    ],
     "plugin": ["PluginSpec", "hookimpl"],
     "registry": ["Registry"],
     "sampling": ["make_bank"],
+    "styleflow_data": ["read_styleflow_data"],
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -53,8 +70,12 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from latentedit.artefacts import file_digest as file_digest
     from latentedit.artefacts import fingerprint as fingerprint
+    from latentedit.artefacts import new_folder as new_folder
+    from latentedit.artefacts import read_json as read_json
     from latentedit.artefacts import read_tensors as read_tensors
+    from latentedit.artefacts import write_json as write_json
     from latentedit.artefacts import write_tensors as write_tensors
     from latentedit.attributes import Attribute as Attribute
     from latentedit.attributes import AttributeSchema as AttributeSchema
@@ -85,7 +106,14 @@ if TYPE_CHECKING:
     from latentedit.estimators import IdentityEncoder as IdentityEncoder
     from latentedit.generator import Generator as Generator
     from latentedit.generator import Truth as Truth
+    from latentedit.inert import InertObject as InertObject
+    from latentedit.inert import InertTensor as InertTensor
+    from latentedit.inert import NetworkFile as NetworkFile
+    from latentedit.inert import RefusedFile as RefusedFile
+    from latentedit.inert import read_network as read_network
+    from latentedit.inert import read_state_dict as read_state_dict
     from latentedit.plugin import PluginSpec as PluginSpec
     from latentedit.plugin import hookimpl as hookimpl
     from latentedit.registry import Registry as Registry
     from latentedit.sampling import make_bank as make_bank
+    from latentedit.styleflow_data import read_styleflow_data as read_styleflow_data

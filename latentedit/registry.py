@@ -178,6 +178,8 @@ class Registry:
             raise PluginFault(
                 name, f"could not import {spec.target} of {origin.name}: {error}"
             ) from error
+        if kind == "importer" and not callable(loaded):
+            raise PluginFault(name, f"{spec.target} cannot be called")
         if kind in _INTERFACE:
             home, interface = _INTERFACE[kind]
             expected = getattr(importlib.import_module(home), interface)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from latentedit.bank import LatentBank
 from latentedit.cli.console import out, print_json, progress_bar, say
+from latentedit.cli.fit import parse_pairs
 from latentedit.registry import Registry
 from latentedit.sampling import make_bank
 
@@ -33,6 +34,13 @@ def bank() -> None:
 @click.option(
     "--test", "n_test", default=200, show_default=True, help="Faces to edit, from another seed."
 )
+@click.option(
+    "--generator-option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of the generator; VALUE is read as YAML. May be repeated.",
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--truncation-psi", default=1.0, show_default=True)
 @click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
@@ -41,6 +49,7 @@ def make(
     labeller: str,
     n_fit: int,
     n_test: int,
+    options: tuple[str, ...],
     seed: int,
     truncation_psi: float,
     folder: Path,
@@ -61,6 +70,7 @@ def make(
             n_fit=n_fit,
             n_test=n_test,
             seed=seed,
+            generator_options=parse_pairs(options),
             truncation_psi=truncation_psi,
             progress=progress,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import os
 import sys
 from typing import Any
@@ -18,6 +19,7 @@ _COMMANDS = {
     "doctor": ("latentedit.cli.doctor", "Check that this installation works."),
     "edit": ("latentedit.cli.edit", "Edit faces of a bank with a fitted editor."),
     "fit": ("latentedit.cli.fit", "Fit an editor on a bank."),
+    "import": ("latentedit.cli.importing", "Turn published weights into files that run nothing."),
     "plugins": ("latentedit.cli.plugins", "List the installed plugins and their state."),
 }
 
@@ -32,7 +34,8 @@ class _Lazy(click.Group):
         if name not in _COMMANDS:
             return None
         module, _ = _COMMANDS[name]
-        command: click.Command = getattr(importlib.import_module(module), name)
+        attribute = f"{name}_" if keyword.iskeyword(name) else name
+        command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:

@@ -1,0 +1,21 @@
+"""Reads weight files that other projects pickled, and runs nothing that they name.
+
+A small interpreter of pickle opcodes builds plain values and inert nodes. It resolves no name,
+calls nothing that a file names, and imports neither the standard library's unpickler nor torch.
+"""
+
+from __future__ import annotations
+
+from latentedit.inert.network import NetworkFile, read_network, read_state_dict
+from latentedit.inert.nodes import InertObject, InertTensor, Value
+from latentedit.inert.refusal import RefusedFile
+
+__all__ = [
+    "InertObject",
+    "InertTensor",
+    "NetworkFile",
+    "RefusedFile",
+    "Value",
+    "read_network",
+    "read_state_dict",
+]

@@ -1,0 +1,27 @@
+"""StyleGAN2 in plain PyTorch, and the import of networks that other projects published.
+
+This module only says what there is; importing it never imports torch.
+"""
+
+from __future__ import annotations
+
+from latentedit.plugin import PluginSpec, hookimpl
+
+
+@hookimpl
+def latentedit_plugins() -> list[PluginSpec]:
+    """One generator, and what reads published networks into it."""
+    return [
+        PluginSpec(
+            "generator",
+            "stylegan2",
+            "latentedit_stylegan.generator:StyleGAN2",
+            "a StyleGAN2 network that `latentedit import` wrote",
+        ),
+        PluginSpec(
+            "importer",
+            "stylegan2",
+            "latentedit_stylegan.importing:import_network",
+            "NVIDIA .pkl, rosinality .pt and genforce .pth files of StyleGAN2",
+        ),
+    ]

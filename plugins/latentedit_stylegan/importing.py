@@ -1,0 +1,129 @@
+"""Turns a published network into a folder that `stylegan2` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from latentedit import (
+    EnvironmentFault,
+    InputError,
+    new_folder,
+    read_network,
+    read_tensors,
+    write_json,
+    write_tensors,
+)
+from latentedit_stylegan.generator import StyleGAN2, StyleGAN2Options
+from latentedit_stylegan.manifest import MANIFEST, WEIGHTS, Manifest, Parity
+from latentedit_stylegan.mapping import MappingNetwork
+from latentedit_stylegan.reading import Found, find_generator
+
+LICENCE = (
+    "Importing changes no licence: the weights stay under that of whoever published them. NVIDIA's "
+    "networks are for non-commercial use."
+)
+PARITY_SEED, PARITY_IMAGES = 0, 2
+MEAN_SEED, MEAN_CODES = 0, 10_000
+"""Where a file has no mean of w, it is measured on so many codes."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """An import that succeeded.
+
+    Args:
+        folder: what the option `path` of `stylegan2` takes.
+        fingerprint: of the generator built with that option alone.
+        manifest: what stands beside the weights.
+    """
+
+    folder: Path
+    fingerprint: str
+    manifest: Manifest
+
+    def __str__(self) -> str:
+        parity = self.manifest.parity
+        lines = (
+            *self.manifest.found,
+            f"sha256 of the file {self.manifest.source_sha256}",
+            f"fingerprint {self.fingerprint}",
+            f"{parity.images} images from the written weights differ by "
+            f"{parity.largest_difference:.1e} from those in memory",
+            self.manifest.licence,
+        )
+        return "\n".join(lines)
+
+
+def import_network(file: str | Path, out: str | Path) -> Imported:
+    """Read `file` without running anything in it, and write the generator in it to a new folder.
+
+    Args:
+        file: a .pkl of stylegan2-ada-pytorch, a .pt of rosinality, or a .pth of genforce.
+        out: a folder that does not exist yet; it appears whole or not at all.
+
+    Raises:
+        RefusedFile: the file is damaged, hostile, or holds something else.
+        Unsupported: it holds a network of another kind.
+    """
+    source, out = read_network(file), Path(out)
+    found = find_generator(source)
+    weights = {name: torch.tensor(array) for name, array in found.weights.items()}
+    statements = found.statements
+    if "mapping.w_avg" not in weights:
+        weights["mapping.w_avg"] = _mean_of_w(found, weights)
+        statements += (f"no mean of w: measured on {MEAN_CODES:,} codes, seed {MEAN_SEED}",)
+    with new_folder(out) as temporary:
+        digest = write_tensors(temporary / WEIGHTS, weights)
+        manifest = Manifest(
+            source=source.path.name,
+            source_sha256=source.sha256,
+            source_format=f"{source.format}, {found.layout}",
+            licence=LICENCE,
+            found=statements,
+            architecture=found.architecture,
+            weights_sha256=digest,
+            parity=_parity(found, weights, temporary),
+        )
+        write_json(temporary / MANIFEST, manifest.model_dump(mode="json"))
+        fingerprint = _generator(found, weights, out).fingerprint
+    return Imported(out, fingerprint, manifest)
+
+
+def _generator(found: Found, weights: Mapping[str, Tensor], path: Path) -> StyleGAN2:
+    first_class = 0 if found.architecture.c_dim else None
+    options = StyleGAN2Options(path=path, class_index=first_class)
+    return StyleGAN2.from_weights(found.architecture, weights, options)
+
+
+@torch.no_grad()
+def _parity(found: Found, weights: Mapping[str, Tensor], folder: Path) -> Parity:
+    """Images from the weights in memory against images from those on disk."""
+    ours = _generator(found, weights, folder)
+    again = _generator(found, read_tensors(folder / WEIGHTS), folder)
+    codes = ours.sample(PARITY_IMAGES, PARITY_SEED)
+    images = ours.unclipped(codes)
+    if not bool(images.isfinite().all()):
+        raise InputError(
+            "the network's images are not finite: its weights are damaged. Download it again"
+        )
+    difference = (images - again.unclipped(codes)).abs().max().item()
+    if difference > 0 or ours.fingerprint != again.fingerprint:
+        raise EnvironmentFault(
+            f"weights written to {folder.parent} and read again make other images (difference "
+            f"{difference:.1e}): the disk or the memory is faulty. Nothing was kept."
+        )
+    return Parity(seed=PARITY_SEED, images=PARITY_IMAGES, largest_difference=difference)
+
+
+@torch.no_grad()
+def _mean_of_w(found: Found, weights: Mapping[str, Tensor]) -> Tensor:
+    width = found.architecture.w_dim
+    mapping = MappingNetwork(found.architecture, {**weights, "mapping.w_avg": torch.zeros(width)})
+    rng = torch.Generator().manual_seed(MEAN_SEED)
+    z = torch.randn(MEAN_CODES, found.architecture.z_dim, generator=rng)
+    return torch.stack([mapping(part).sum(0) for part in z.split(1_000)]).sum(0) / MEAN_CODES

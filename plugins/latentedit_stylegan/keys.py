@@ -1,0 +1,137 @@
+"""How three projects name one network's weights, and what turns each into ours.
+
+Ours are those of stylegan2-ada-pytorch. A table gives for each of our names the other project's,
+and the function that turns its array into ours; a file must hold exactly what its table says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentedit_stylegan.architecture import Architecture, Layer
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One weight in another project's file.
+
+    Args:
+        key: its name there.
+        convert: its array there → the array here.
+    """
+
+    key: str
+    convert: Callable[[Array], Array] = np.asarray
+
+
+Table = Mapping[str, Entry]
+"""By our names."""
+
+
+def first(array: Array) -> Array:
+    """(1, \\*shape) → (\\*shape)."""
+    return np.asarray(array[0])
+
+
+def plane(array: Array) -> Array:
+    """(1, 1, R, R) → (R, R)."""
+    return np.asarray(array[0, 0])
+
+
+def flipped(array: Array) -> Array:
+    """A kernel (O, I, k, k) turned by half a turn, as a correlation instead of a convolution."""
+    return array[:, :, ::-1, ::-1]
+
+
+def plus_one(array: Array) -> Array:
+    """Style biases are stored without the 1 that they start from."""
+    return array + np.float32(1)
+
+
+def flat(array: Array) -> Array:
+    return array.reshape(-1)
+
+
+def scalar(array: Array) -> Array:
+    return array.reshape(())
+
+
+def nvidia(architecture: Architecture) -> Table:
+    """stylegan2-ada-pytorch and StyleGAN3's copy of it: our own names."""
+    return {name: Entry(name) for name in architecture.shapes()}
+
+
+def rosinality(architecture: Architecture) -> Table:
+    """rosinality/stylegan2-pytorch: keys of ``g_ema``, and the top-level ``latent_avg``."""
+    table = {"mapping.w_avg": Entry("latent_avg", flat)}
+    for i in range(architecture.mapping_layers):
+        table |= _plain(f"mapping.fc{i}", f"style.{i + 1}")
+    table["synthesis.b4.const"] = Entry("input.input", first)
+    for layer in architecture.layers():
+        theirs = _rosinality_name(layer)
+        bias = Entry(f"{theirs}.bias", flat) if layer.to_rgb else Entry(f"{theirs}.activate.bias")
+        table |= {
+            f"{layer.name}.weight": Entry(f"{theirs}.conv.weight", first),
+            f"{layer.name}.bias": bias,
+            f"{layer.name}.affine.weight": Entry(f"{theirs}.conv.modulation.weight"),
+            f"{layer.name}.affine.bias": Entry(f"{theirs}.conv.modulation.bias"),
+        }
+        if not layer.to_rgb:
+            index = _convolution_index(layer)
+            table[f"{layer.name}.noise_strength"] = Entry(f"{theirs}.noise.weight", scalar)
+            table[f"{layer.name}.noise_const"] = Entry(f"noises.noise_{index}", plane)
+    return table
+
+
+def genforce(architecture: Architecture) -> Table:
+    """genforce/genforce: keys of ``generator_smooth``."""
+    table = {"mapping.w_avg": Entry("truncation.w_avg", flat)}
+    for i in range(architecture.mapping_layers):
+        table |= _plain(f"mapping.fc{i}", f"mapping.dense{i}")
+    table["synthesis.b4.const"] = Entry("synthesis.early_layer.const", first)
+    for layer in architecture.layers():
+        if layer.to_rgb:
+            theirs = f"synthesis.output{_block(layer)}"
+        else:
+            theirs = f"synthesis.layer{_convolution_index(layer)}"
+        table |= {
+            f"{layer.name}.weight": Entry(f"{theirs}.weight", flipped if layer.up else np.asarray),
+            f"{layer.name}.bias": Entry(f"{theirs}.bias"),
+            f"{layer.name}.affine.weight": Entry(f"{theirs}.style.weight"),
+            f"{layer.name}.affine.bias": Entry(f"{theirs}.style.bias", plus_one),
+        }
+        if not layer.to_rgb:
+            table[f"{layer.name}.noise_strength"] = Entry(f"{theirs}.noise_strength", scalar)
+            table[f"{layer.name}.noise_const"] = Entry(f"{theirs}.noise", plane)
+    return table
+
+
+def _plain(ours: str, theirs: str) -> dict[str, Entry]:
+    return {f"{ours}.{part}": Entry(f"{theirs}.{part}") for part in ("weight", "bias")}
+
+
+def _block(layer: Layer) -> int:
+    """0 for the block of resolution 4, 1 for 8, …"""
+    return int(math.log2(layer.resolution)) - 2
+
+
+def _convolution_index(layer: Layer) -> int:
+    """0 for the convolution at 4, 1 and 2 for those at 8, …"""
+    return 2 * _block(layer) - (1 if layer.up else 0)
+
+
+def _rosinality_name(layer: Layer) -> str:
+    block = _block(layer)
+    if block == 0:
+        return "to_rgb1" if layer.to_rgb else "conv1"
+    if layer.to_rgb:
+        return f"to_rgbs.{block - 1}"
+    return f"convs.{_convolution_index(layer) - 1}"
