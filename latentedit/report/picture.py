@@ -21,7 +21,7 @@ HEIGHT = 900
 INK, QUIET = (30, 32, 36), (100, 106, 115)
 
 
-def write_overview(folder: Path, path: Path, faces: int = 3) -> None:
+def write_overview(folder: Path, path: Path, faces: int = 2) -> None:
     """Write a PNG: left, the first faces of each task under each editor at the matched effect;
     right, identity similarity against achieved effect.
 
@@ -63,7 +63,7 @@ def _faces(run: Run, count: int) -> Image.Image:
     half = -(-len(rows) // 2)
     columns = ["unedited", *editors]
     parts = [
-        draw_grid(rows[at], columns, titles[at], captions[at], scale=1)
+        draw_grid(rows[at], columns, titles[at], captions[at], scale=2)
         for at in (slice(0, half), slice(half, None))
         if rows[at]
     ]
