@@ -20,19 +20,17 @@ from latentedit.registry import Registry
 def import_(file: Path, importer: str, folder: Path) -> None:
     """Read FILE without running anything in it, and write safetensors and a manifest.
 
-    NVIDIA's .pkl, rosinality's .pt and genforce's .pth files of StyleGAN2 are understood.
+    NVIDIA's .pkl, rosinality's .pt and genforce's .pth files of StyleGAN2 are understood; with
+    --as styleflow, released checkpoints of StyleFlow.
 
     \b
-    Example:
+    Examples:
       latentedit import stylegan2-ffhq-256.pkl --out G
+      latentedit import modellarge10k.pt --as styleflow --out F
     """
     if not file.is_file():
         raise InputError(f"there is no file {file}")
     imports = Registry.discover().load("importer", importer)
     with err.status(f"reading {file}"):
         imported = imports(file, folder)
-    say(
-        str(imported),
-        next_step=f"latentedit bank make --generator {importer} --generator-option path={folder} "
-        "--labeller ESTIMATOR --out B",
-    )
+    say(str(imported), next_step=imported.next_step)

@@ -10,7 +10,7 @@ from latentedit.plugin import PluginSpec, hookimpl
 
 @hookimpl
 def latentedit_plugins() -> list[PluginSpec]:
-    """The continuous flow of the paper, and a discrete one beside it."""
+    """The continuous flow of the paper, a discrete one, and the reader of released checkpoints."""
     home = "latentedit_styleflow.editor"
     return [
         PluginSpec(
@@ -21,5 +21,11 @@ def latentedit_plugins() -> list[PluginSpec]:
             "coupling-flow",
             f"{home}:CouplingEditor",
             "discrete flow (DNF) under attributes",
+        ),
+        PluginSpec(
+            "importer",
+            "styleflow",
+            "latentedit_styleflow.importing:import_checkpoint",
+            "released checkpoints of StyleFlow",
         ),
     ]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from latentedit import InputError
-from latentedit_styleflow.flow import ContinuousFlow
+from latentedit_styleflow.flow import ContinuousFlow, Whitening
 from latentedit_styleflow.solver import Solver
 
 _PARTS = (
@@ -46,13 +46,8 @@ def from_released(state: Mapping[str, Tensor], solver: Solver | None = None) -> 
         if name.split(".")[-1] not in _COUNTERS
     }
     try:
-        weight = ours["norms.0.weight"]
-        condition = ours["blocks.0.field.layers.0.gate.weight"].shape[1] - 1
-        blocks = 1 + max(int(name.split(".")[1]) for name in ours if name.startswith("blocks."))
-        flow = ContinuousFlow(
-            len(weight), condition, _hidden(ours), blocks, solver or Solver("dopri5")
-        )
-        flow.to(weight.dtype).load_state_dict(ours)
+        flow = flow_of(ours, solver or Solver("dopri5"))
+        flow.to(ours["norms.0.weight"].dtype).load_state_dict(ours)
     except (KeyError, ValueError, IndexError, RuntimeError) as error:
         raise InputError(
             f"not a StyleFlow checkpoint: {error}; it has {', '.join(sorted(state)[:5])}, …"
@@ -60,8 +55,25 @@ def from_released(state: Mapping[str, Tensor], solver: Solver | None = None) -> 
     return flow
 
 
+def flow_of(state: Mapping[str, Tensor], solver: Solver) -> ContinuousFlow:
+    """A new flow of the shape whose state dict is `state`."""
+    gate = state["blocks.0.field.layers.0.gate.weight"]
+    dim = state["blocks.0.field.layers.0.linear.weight"].shape[1]
+    blocks = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))
+    whiten = "norms.0.basis" in state
+    return ContinuousFlow(dim, gate.shape[1] - 1, _hidden(state), blocks, solver, whiten)
+
+
 def to_released(flow: ContinuousFlow) -> dict[str, Tensor]:
-    """The state dict of `flow` under the released names, counters included."""
+    """The state dict of `flow` under the released names, counters included.
+
+    Raises:
+        InputError: the flow whitens codes, for which the released layout has no place.
+    """
+    if isinstance(flow.links()[0], Whitening):
+        raise InputError(
+            "a flow that whitens has no place in the released layout; fit with whiten=false"
+        )
     state = {_released_name(name): value for name, value in flow.state_dict().items()}
     for i in range(len(flow.norms)):
         state[f"chain.{2 * i}.step"] = torch.zeros(1)

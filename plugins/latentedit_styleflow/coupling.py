@@ -8,7 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from latentedit import Unsupported
-from latentedit_styleflow.flow import Mapped, MovingBatchNorm, standard_normal_log_prob
+from latentedit_styleflow.flow import (
+    Mapped,
+    MovingBatchNorm,
+    Norm,
+    Whitening,
+    standard_normal_log_prob,
+)
 
 _SCALE_BOUND = 2.0
 """Largest |log scale| of a layer, which keeps inversion exact in float32."""
@@ -60,12 +66,15 @@ class CouplingFlow(nn.Module):
 
     Args:
         dim: D; condition: A; hidden: width of each layer's network; layers: how many.
+        whiten: begin with `Whitening`, not with `MovingBatchNorm`.
     """
 
-    def __init__(self, dim: int, condition: int, hidden: int, layers: int) -> None:
+    def __init__(
+        self, dim: int, condition: int, hidden: int, layers: int, whiten: bool = False
+    ) -> None:
         super().__init__()
         self.dim = dim
-        self.norm = MovingBatchNorm(dim)
+        self.norm: Norm = Whitening(dim) if whiten else MovingBatchNorm(dim)
         rng = torch.Generator().manual_seed(0)
         self.layers = nn.ModuleList(
             AffineCoupling(torch.randperm(dim, generator=rng), condition, hidden)
@@ -75,11 +84,9 @@ class CouplingFlow(nn.Module):
     def _couplings(self) -> list[AffineCoupling]:
         return [cast(AffineCoupling, layer) for layer in self.layers]
 
-    @torch.no_grad()
-    def standardise(self, mean: Tensor, variance: Tensor) -> None:
-        """Let the norm bring codes to zero mean and unit variance."""
-        self.norm.running_mean.copy_(mean)
-        self.norm.running_var.copy_(variance)
+    def start(self, mean: Tensor, covariance: Tensor) -> None:
+        """Let the norm bring codes to the base's scale; new couplings are the identity."""
+        self.norm.take(mean, covariance)
 
     def matching(self) -> NoReturn:
         raise Unsupported("flow matching trains a vector field; coupling layers have none")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
@@ -12,13 +14,19 @@ from pydantic import Field
 from torch import Tensor
 
 from latentedit import Edited, Editor, FitStats, InputError, NotFitted, Options, Runtime, Split
+from latentedit_styleflow.checkpoint import RELEASED_CONDITION, flow_of
 from latentedit_styleflow.coupling import CouplingFlow
 from latentedit_styleflow.flow import ContinuousFlow, Mapped
+from latentedit_styleflow.importing import read_imported
 from latentedit_styleflow.objectives import Flow, FlowMatching, Likelihood, Objective, noise
 from latentedit_styleflow.presets import RELEASED_GAINS
 from latentedit_styleflow.solver import Method, Solver
-from latentedit_styleflow.training import Condition, Plan, Trainer
+from latentedit_styleflow.training import VALIDATION_ROWS, Condition, Plan, Trainer
 
+SLICE = 4096
+"""Rows read at a time."""
+PLANNED = tuple(field.name for field in fields(Plan) if field.name != "warmup")
+"""Options that say how to train."""
 _PROBE_STREAM, _SAMPLE_STREAM, _INIT_STREAM = 3, 4, 5
 
 
@@ -27,6 +35,8 @@ class FlowOptions(Options):
 
     Args:
         attributes: names of the attributes to condition on; all of the bank's if None.
+        whiten: bring codes to unit covariance before the flow; the release only brings each
+            coordinate to unit variance.
         gains: by how much a requested change is multiplied: numbers by attribute, or
             ``"released"`` for those hidden in the StyleFlow release's interface.
         steps: of training, at most.
@@ -40,6 +50,7 @@ class FlowOptions(Options):
     """
 
     attributes: tuple[str, ...] | None = None
+    whiten: bool = True
     gains: Literal["none", "released"] | dict[str, float] = "none"
     steps: int = Field(default=1000, ge=1)
     batch: int = Field(default=256, ge=2)
@@ -72,40 +83,40 @@ class FlowEditor(Editor):
     def build(self, dim: int, condition: int) -> Flow:
         """An untrained flow of codes (N, D) under (N, A) standard scores."""
 
+    def rebuild(self, state: Mapping[str, Tensor]) -> Flow:
+        """A flow of the shape that `state` was saved from."""
+        mean = next(v for k, v in state.items() if re.match(r"flow\..*mean", k))
+        return self.build(len(mean), len(self.columns))
+
     @abstractmethod
     def objective(self) -> Objective:
         """What to train it for."""
 
     def fit(self, data: Split, runtime: Runtime) -> FitStats:
         self._take_columns(data)
-        mean, variance = moments(data)
-        a_mean, a_variance = moments(data, attributes=True)
-        a_std = a_variance[self.columns].sqrt().clamp_min(1e-6)
+        mean, covariance = moments(data)
+        a_mean, a_covariance = moments(data, attributes=True)
+        a_std = a_covariance.diagonal()[self.columns].sqrt().clamp_min(1e-6)
         self.condition = Condition(a_mean[self.columns], a_std).to(runtime.device)
         with torch.random.fork_rng():
             torch.manual_seed(int(runtime.rng(_INIT_STREAM).initial_seed()))
             self.flow = self.build(len(mean), len(self.columns))
-        self.flow.standardise(mean, variance)
-        o = self.options
-        plan = Plan(
-            o.steps,
-            o.batch,
-            o.learning_rate,
-            o.ema,
-            o.clip,
-            o.validation_share,
-            o.evaluations,
-            o.patience,
-        )
+        self.flow.start(mean, covariance)
         condition = _Chosen(self.condition, self.columns)
+        plan = Plan(**{name: getattr(self.options, name) for name in PLANNED})
         trainer = Trainer(self.flow, self.objective(), condition, plan, data, runtime)
         figures = trainer.train()
-        w, a = data.rows(trainer.held_out)
+        return self._figures(data, trainer.held_out, runtime, figures)
+
+    def _figures(
+        self, data: Split, rows: Tensor, runtime: Runtime, figures: Mapping[str, float]
+    ) -> FitStats:
+        w, a = data.rows(rows)
         held_out = self.log_prob(w.to(runtime.device), a.to(runtime.device), runtime).mean()
         return FitStats({**figures, "held_out_log_likelihood": float(held_out)})
 
-    def _take_columns(self, data: Split) -> None:
-        names = self.options.attributes or data.schema.names
+    def _take_columns(self, data: Split, default: tuple[str, ...] | None = None) -> None:
+        names = self.options.attributes or default or data.schema.names
         width = range(data.schema.width)
         self.columns = torch.tensor([k for n in names for k in width[data.schema.columns(n)]])
         gains = self.options.gains
@@ -177,9 +188,8 @@ class FlowEditor(Editor):
         try:
             self.columns, self.gains = state["columns"], state["gains"]
             self.condition = Condition(state["condition.mean"], state["condition.std"])
-            norm = next(v for k, v in state.items() if re.match(r"flow\..*running_mean", k))
-            flow = self.build(len(norm), len(self.columns))
-            flow.load_state_dict({k[5:]: v for k, v in state.items() if k.startswith("flow.")})
+            flow = self.rebuild(state)
+            flow.load_state_dict(_part(state, "flow"))
         except (KeyError, StopIteration, RuntimeError) as error:
             raise InputError(f"not the state of a {type(self).__name__}: {error}") from None
         self.flow = flow.eval().requires_grad_(False)
@@ -195,9 +205,13 @@ class StyleFlowOptions(FlowOptions):
         adjoint: gradients of the likelihood by the adjoint method.
         hidden: widths of the vector field's layers; the release has 512 five times.
         blocks: vector fields in a row, with a norm after each.
-        method: of torchdiffeq, for encoding and decoding and for the likelihood.
+        method: of torchdiffeq, for encoding and decoding and for the likelihood; with `weights`
+            the release's ``"dopri5"`` unless it is given.
         solver_steps: of a fixed-step method.
         tolerance: of an adaptive method.
+        weights: a folder that ``latentedit import --as styleflow`` wrote. Its flow is taken as it
+            is, under raw attribute values; nothing is trained, and of the other options only
+            `attributes`, `gains` and those of the solver count.
     """
 
     objective: Literal["flow-matching", "likelihood"] = "flow-matching"
@@ -207,8 +221,14 @@ class StyleFlowOptions(FlowOptions):
     hidden: tuple[int, ...] = (512, 512, 512, 512, 512)
     blocks: int = Field(default=1, ge=1, le=16)
     method: Method = "rk4"
-    solver_steps: int = Field(default=4, ge=1)
+    solver_steps: int = Field(default=2, ge=1)
     tolerance: float = Field(default=1e-5, gt=0)
+    weights: Path | None = None
+
+    @property
+    def solver(self) -> Solver:
+        as_released = self.weights is not None and "method" not in self.model_fields_set
+        return Solver("dopri5" if as_released else self.method, self.solver_steps, self.tolerance)
 
 
 class StyleFlow(FlowEditor):
@@ -223,8 +243,26 @@ class StyleFlow(FlowEditor):
 
     def build(self, dim: int, condition: int) -> ContinuousFlow:
         o = self.options
-        solver = Solver(o.method, o.solver_steps, o.tolerance)
-        return ContinuousFlow(dim, condition, o.hidden, o.blocks, solver)
+        return ContinuousFlow(dim, condition, o.hidden, o.blocks, o.solver, o.whiten)
+
+    def fit(self, data: Split, runtime: Runtime) -> FitStats:
+        if self.options.weights is None:
+            return super().fit(data, runtime)
+        self.flow = read_imported(self.options.weights, self.options.solver).to(runtime.device)
+        self._take_columns(data, RELEASED_CONDITION)
+        if data.code_shape != (self.flow.dim,) or len(self.columns) != self.flow.condition:
+            raise InputError(
+                f"{self.options.weights} maps codes of {self.flow.dim} numbers under "
+                f"{self.flow.condition} attribute columns, the bank has {data.code_shape[0]} and "
+                f"{len(self.columns)}: {', '.join(self.options.attributes or data.schema.names)}; "
+                "name the attributes it was trained on, in its order, with the option `attributes`"
+            )
+        still = torch.zeros(len(self.columns), device=runtime.device)
+        self.condition = Condition(still, still + 1)
+        return self._figures(data, torch.arange(min(len(data), VALIDATION_ROWS)), runtime, {})
+
+    def rebuild(self, state: Mapping[str, Tensor]) -> ContinuousFlow:
+        return flow_of(_part(state, "flow"), self.options.solver)
 
     def objective(self) -> Objective:
         o = self.options
@@ -255,10 +293,16 @@ class CouplingEditor(FlowEditor):
     options: CouplingOptions
 
     def build(self, dim: int, condition: int) -> CouplingFlow:
-        return CouplingFlow(dim, condition, self.options.hidden, self.options.layers)
+        o = self.options
+        return CouplingFlow(dim, condition, o.hidden, o.layers, o.whiten)
 
     def objective(self) -> Objective:
         return Likelihood()
+
+
+def _part(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The entries below `name`, without it."""
+    return {k.removeprefix(f"{name}."): v for k, v in state.items() if k.startswith(f"{name}.")}
 
 
 class _Chosen(Condition):
@@ -273,11 +317,13 @@ class _Chosen(Condition):
 
 
 def moments(data: Split, attributes: bool = False) -> tuple[Tensor, Tensor]:
-    """Mean and variance (D,) of the codes, or of the attributes, read in slices."""
-    total, squares, n = torch.zeros(()), torch.zeros(()), len(data)
-    for start in range(0, n, 4096):
-        index = torch.arange(start, min(start + 4096, n))
-        part = data.rows(index)[int(attributes)].double()
-        total, squares = total + part.sum(0), squares + part.square().sum(0)
+    """Mean (D,) and covariance (D, D) of the codes, or of the attributes, read in slices."""
+    total, products, n = torch.zeros(()), torch.zeros(()), len(data)
+    origin = data.rows(torch.arange(min(n, SLICE)))[int(attributes)].double().mean(0)
+    for start in range(0, n, SLICE):
+        index = torch.arange(start, min(start + SLICE, n))
+        part = data.rows(index)[int(attributes)].double() - origin
+        total, products = total + part.sum(0), products + part.T @ part
     mean = total / n
-    return mean.float(), (squares / n - mean.square()).clamp_min(1e-12).float()
+    covariance = products / n - torch.outer(mean, mean)
+    return (mean + origin).float(), covariance.float()

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
+
+Layer = Callable[[Tensor, Tensor], Tensor]
+"""(t, x) → y, under attributes that stay as they are."""
 
 
 class ConcatSquash(nn.Module):
@@ -17,8 +23,17 @@ class ConcatSquash(nn.Module):
         self.gate = nn.Linear(condition, outputs)
         self.shift = nn.Linear(condition, outputs, bias=False)
 
-    def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        return torch.addcmul(self.shift(c), self.linear(x), self.gate(c).sigmoid())
+    def under(self, a: Tensor) -> Layer:
+        """The layer under attributes (N, A): what they add to G c and B c is computed once."""
+        gate_t, gate_a = self.gate.weight[:, 0], self.gate.weight[:, 1:]
+        shift_t, shift_a = self.shift.weight[:, 0], self.shift.weight[:, 1:]
+        gate, shift = linear(a, gate_a, self.gate.bias), linear(a, shift_a)
+
+        def layer(t: Tensor, x: Tensor) -> Tensor:
+            opened = torch.addcmul(gate, t, gate_t).sigmoid()
+            return torch.addcmul(torch.addcmul(shift, t, shift_t), self.linear(x), opened)
+
+        return layer
 
 
 class VectorField(nn.Module):
@@ -39,11 +54,29 @@ class VectorField(nn.Module):
             for inputs, outputs in pairwise([dim, *hidden, dim])
         )
 
+    @torch.no_grad()
+    def rest(self) -> None:
+        """Make every velocity zero, so that training starts from the identity."""
+        last = cast(ConcatSquash, self.layers[-1])
+        for parameter in (last.linear.weight, last.linear.bias, last.shift.weight):
+            parameter.zero_()
+
+    def under(self, a: Tensor) -> Layer:
+        """(t, z) → velocity (N, D) under attributes (N, A), at time t () or (N, 1)."""
+        *inner, last = (cast(ConcatSquash, layer).under(a) for layer in self.layers)
+
+        def velocity(t: Tensor, z: Tensor) -> Tensor:
+            for layer in inner:
+                z = tanh(layer(t, z))
+            return last(t, z)
+
+        return velocity
+
     def forward(self, t: Tensor, z: Tensor, a: Tensor) -> Tensor:
         """Velocity (N, D) at z (N, D), time t () or (N, 1), attributes a (N, A)."""
-        c = torch.cat([t.expand(len(z), 1), a], 1)
-        *inner, last = self.layers
-        for layer in inner:
-            z = layer(z, c).tanh()
-        velocity: Tensor = last(z, c)
-        return velocity
+        return self.under(a)(t, z)
+
+
+def tanh(x: Tensor) -> Tensor:
+    """tanh x = 2 σ(2x) − 1, which is several times as fast as torch.tanh on a CPU."""
+    return x.tanh() if x.is_cuda else (2 * x).sigmoid().mul(2).sub(1)

@@ -46,6 +46,13 @@ class Imported:
     fingerprint: str
     manifest: Manifest
 
+    @property
+    def next_step(self) -> str:
+        return (
+            f"latentedit bank make --generator stylegan2 --generator-option path={self.folder} "
+            "--labeller ESTIMATOR --out B"
+        )
+
     def __str__(self) -> str:
         parity = self.manifest.parity
         lines = (
