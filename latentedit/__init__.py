@@ -49,6 +49,8 @@ _HOME = {
         "read_network",
         "read_state_dict",
     ],
+    "layers": ["preset_rows"],
+    "lighting": ["LIGHT_PRESETS", "lighting_preset"],
     "plugin": ["PluginSpec", "hookimpl"],
     "registry": ["Registry"],
     "sampling": ["make_bank"],
@@ -112,6 +114,9 @@ if TYPE_CHECKING:
     from latentedit.inert import RefusedFile as RefusedFile
     from latentedit.inert import read_network as read_network
     from latentedit.inert import read_state_dict as read_state_dict
+    from latentedit.layers import preset_rows as preset_rows
+    from latentedit.lighting import LIGHT_PRESETS as LIGHT_PRESETS
+    from latentedit.lighting import lighting_preset as lighting_preset
     from latentedit.plugin import PluginSpec as PluginSpec
     from latentedit.plugin import hookimpl as hookimpl
     from latentedit.registry import Registry as Registry

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import mmap
 import os
 import shutil
 import tempfile
@@ -126,33 +128,38 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise CorruptArtefact(f"{path} is not a safetensors file: {error}") from None
 
 
-def map_tensors(path: Path) -> dict[str, Tensor]:
-    """The float32 tensors of a safetensors file, memory-mapped and read-only: only rows that are
-    used are read."""
+def map_tensors(path: Path) -> tuple[dict[str, Tensor], mmap.mmap]:
+    """The float32 tensors of a safetensors file, memory-mapped: only rows that are used are read.
+
+    Writing to them changes this process's copy alone. The mapping comes along, so that its owner
+    can give pages back that were read.
+    """
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if length > min(path.stat().st_size, 100_000_000):
                 raise CorruptArtefact(f"{path} is cut short: its header claims {length} bytes")
             header = json.loads(file.read(length))
+            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     except FileNotFoundError:
         raise InputError(f"there is no file {path}") from None
     except ValueError as error:
         raise CorruptArtefact(f"{path} is not a safetensors file: {error}") from None
-    mapped = {}
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        try:
-            if entry["dtype"] != "F32":
-                raise CorruptArtefact(f"{path}: tensor {name!r} is {entry['dtype']}, not F32")
-            array = np.memmap(
-                path, np.float32, "c", 8 + length + entry["data_offsets"][0], tuple(entry["shape"])
-            )
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise CorruptArtefact(f"{path}: tensor {name!r} cannot be mapped: {error}") from None
-        mapped[name] = torch.from_numpy(array)
-    return mapped
+    header.pop("__metadata__", None)
+    return {
+        name: _mapped(path, mapping, 8 + length, name, entry) for name, entry in header.items()
+    }, mapping
+
+
+def _mapped(path: Path, mapping: mmap.mmap, start: int, name: str, entry: Any) -> Tensor:
+    try:
+        if entry["dtype"] != "F32":
+            raise CorruptArtefact(f"{path}: tensor {name!r} is {entry['dtype']}, not F32")
+        shape, offset = tuple(entry["shape"]), start + entry["data_offsets"][0]
+        array = np.frombuffer(mapping, np.float32, math.prod(shape), offset)
+        return torch.from_numpy(array.reshape(shape))
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise CorruptArtefact(f"{path}: tensor {name!r} cannot be mapped: {error}") from None
 
 
 def file_digest(path: Path) -> Digest:

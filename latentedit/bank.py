@@ -8,6 +8,7 @@ BANK/test-00000.safetensors    drawn from another seed
 from __future__ import annotations
 
 import hashlib
+import mmap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ from latentedit.errors import CorruptArtefact, InputError, UnknownName
 
 FORMAT = 1
 SHARD_ROWS = 65_536
+SMALL_BANK = 20_000
+"""Rows that may stay in memory together."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,14 @@ class Split:
         space: the space of the codes.
         schema: the columns of `attributes`.
         shards: pairs of codes (n, \\*shape) and attributes (n, A), natural units.
+        mappings: of the files that the shards are read from; `rows` gives their pages back, so
+            that a bank of any size takes no more memory than what is used at once.
     """
 
     space: str
     schema: AttributeSchema
     shards: tuple[tuple[Tensor, Tensor], ...]
+    mappings: tuple[mmap.mmap, ...] = ()
 
     def __len__(self) -> int:
         return sum(len(codes) for codes, _ in self.shards)
@@ -78,18 +84,21 @@ class Split:
 
     def rows(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Codes and attributes at `index` (M,), read from disk if they are there."""
-        if len(self.shards) == 1:
-            codes, attributes = self.shards[0]
-            return codes[index], attributes[index]
         starts = torch.tensor([0, *(len(codes) for codes, _ in self.shards)]).cumsum(0)
         shard_of = torch.bucketize(index, starts[1:], right=True)
-        codes = torch.empty(len(index), *self.code_shape)
-        attributes = torch.empty(len(index), self.schema.width)
+        codes, attributes = (part.new_empty(len(index), *part.shape[1:]) for part in self.shards[0])
         for shard in sorted(set(shard_of.tolist())):
-            at = shard_of == shard
-            local = index[at] - starts[shard]
-            codes[at], attributes[at] = (part[local] for part in self.shards[shard])
+            for at in (shard_of == shard).nonzero()[:, 0].split(self._rows_at_once):
+                local = index[at] - starts[shard]
+                codes[at], attributes[at] = (part[local] for part in self.shards[shard])
+                if self.mappings:
+                    self.mappings[shard].madvise(mmap.MADV_DONTNEED)
         return codes, attributes
+
+    @property
+    def _rows_at_once(self) -> int:
+        """Rows between which pages are given back: one row may bring two megabytes along."""
+        return 16 if self.mappings and len(self) > SMALL_BANK else len(self)
 
     def take(self, index: Tensor) -> Split:
         return Split(self.space, self.schema, (self.rows(index),))
@@ -101,6 +110,7 @@ class Split:
             self.space,
             self.schema.subset(names),
             tuple((codes, select(attributes, names)) for codes, attributes in self.shards),
+            self.mappings,
         )
 
 
@@ -150,17 +160,18 @@ class LatentBank:
 
     def split(self, name: str) -> Split:
         """The codes and attributes of ``"fit"`` or ``"test"``, memory-mapped."""
-        parts = []
+        parts, mappings = [], []
         for shard in self.shards:
             if shard["split"] == name:
                 path = self.folder / shard["file"]
-                mapped = map_tensors(path)
+                mapped, mapping = map_tensors(path)
                 if "codes" not in mapped or "attributes" not in mapped:
                     raise CorruptArtefact(f"{path} has no codes or no attributes")
                 parts.append((mapped["codes"], mapped["attributes"]))
+                mappings.append(mapping)
         if not parts:
             raise UnknownName("split", name, sorted({shard["split"] for shard in self.shards}))
-        return Split(self.space, self.schema, tuple(parts))
+        return Split(self.space, self.schema, tuple(parts), tuple(mappings))
 
     @property
     def hash(self) -> Digest:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -23,8 +23,15 @@ from latentedit.artefacts import (
 from latentedit.attributes import AttributeSchema
 from latentedit.bank import LatentBank, ModelReference, Split
 from latentedit.editor import Edited, Editor, Runtime
-from latentedit.errors import CorruptArtefact, EnvironmentFault, FingerprintMismatch, InputError
+from latentedit.errors import (
+    CorruptArtefact,
+    EnvironmentFault,
+    FingerprintMismatch,
+    InputError,
+    Unsupported,
+)
 from latentedit.generator import Generator
+from latentedit.layers import preset_rows
 from latentedit.registry import Registry, parse_options
 
 
@@ -58,7 +65,7 @@ class FittedEditor:
         source: Tensor,
         target: Tensor,
         *,
-        layers: tuple[int, ...] | None = None,
+        layers: tuple[int, ...] | str | None = None,
         extrapolate: bool = False,
     ) -> Edited:
         """Codes whose images show `target` where they showed `source`.
@@ -67,7 +74,8 @@ class FittedEditor:
             codes: (N, \\*shape) in `space`; or, for an editor of W, W+ codes (N, L, D), whose rows
                 are edited one by one (rows that are equal, once).
             source, target: (N, A), natural units.
-            layers: W+ rows that take the edit; the others stay. The result is then in W+.
+            layers: W+ rows that take the edit, or the name of a preset that has rows for each
+                changed attribute; the others stay. The result is then in W+.
             extrapolate: allow targets outside an attribute's range.
 
         Raises:
@@ -80,7 +88,7 @@ class FittedEditor:
         by_row = codes.ndim == 3 and self.space == "w"
         edited = (self._edit_rows if by_row else self._call)(codes, source, target)
         if layers is not None:
-            edited = self._restrict(codes, edited, layers)
+            edited = self._restrict(codes, edited, self._rows(layers, source, target))
         ok = None if edited.ok is None else edited.ok.to(home)
         return Edited(edited.codes.to(home), ok, edited.nfe)
 
@@ -116,12 +124,43 @@ class FittedEditor:
         ok = None if flat.ok is None else flat.ok.view(n, rows).all(1)
         return Edited(flat.codes.view(codes.shape), ok, flat.nfe)
 
+    def sample(self, attributes: Tensor, seed: int = 0) -> Tensor:
+        """New codes (N, \\*shape) of faces that have `attributes` (N, A); equal seeds, equal codes.
+
+        Raises:
+            Unsupported: the editor draws no samples.
+            OutOfRange: an attribute value outside its range.
+        """
+        if not self.editor.samplable:
+            raise Unsupported(
+                f"{self.name} edits faces and draws no new ones; a flow does, such as styleflow"
+            )
+        self.schema.check(attributes)
+        runtime = replace(_declared(self.editor, self.runtime), seed=seed)
+        codes: Tensor = self.editor.sample(attributes.to(self.runtime.device), runtime)  # type: ignore[attr-defined]
+        return codes.to(attributes.device)
+
+    def _rows(
+        self, layers: tuple[int, ...] | str, source: Tensor, target: Tensor
+    ) -> tuple[int, ...]:
+        """The rows of a preset: those of every attribute that changes."""
+        if not isinstance(layers, str):
+            return layers
+        changed = [a.name for a in self.schema if self._changes(a.name, source, target)]
+        return tuple({row for n in changed for row in preset_rows(layers, n, self._num_ws())})
+
+    def _changes(self, name: str, source: Tensor, target: Tensor) -> bool:
+        columns = self.schema.columns(name)
+        return not torch.equal(source[:, columns], target[:, columns])
+
+    def _num_ws(self) -> int:
+        if self.runtime.generator is None:
+            raise InputError("a layer subset needs the generator, to know its W+ rows")
+        return self.runtime.generator.num_ws
+
     def _restrict(self, codes: Tensor, edited: Edited, layers: tuple[int, ...]) -> Edited:
         """Keep the edit in the W+ rows `layers` only."""
-        generator = self.runtime.generator
-        if generator is None:
-            raise InputError("a layer subset needs the generator, to know its W+ rows")
-        rows = generator.num_ws
+        rows, generator = self._num_ws(), cast(Generator, self.runtime.generator)
         if bad := [row for row in layers if not 0 <= row < rows]:
             raise InputError(f"W+ rows go from 0 to {rows - 1}, received {bad[0]}")
         before = codes if codes.ndim == 3 else generator.convert(codes, self.space, "w+")

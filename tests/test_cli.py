@@ -112,9 +112,38 @@ def test_edit_draws_a_picture(made: Command) -> None:
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 20
 
 
+def test_a_value_can_be_taken_from_another_face(made: Command) -> None:
+    base = ["edit", "--editor", "E", "--bank", "B", "--index", "0..1"]
+    made.ok(*base, "--transfer", "age=5", "--amount", "0.5", "--out", "half.png")
+    made.ok(*base, "--transfer", "age=5", "--out", "whole.png")
+    half, whole = ((made.folder / name).read_bytes() for name in ("half.png", "whole.png"))
+    assert half != whole
+
+
+def test_new_faces_need_an_editor_that_draws_them(made: Command) -> None:
+    told = made.refused("sample", "--editor", "E", "--bank", "B", "--out", "faces.png")
+    assert "draws no new ones; a flow does" in told
+
+
+def test_an_editor_that_can_draws_new_faces(made: Command) -> None:
+    made.ok("fit", "draws", "--bank", "B", "--out", "F")
+    base = ["sample", "--editor", "F", "--bank", "B", "--index", "0..1", "--count", "3"]
+    assert "6 new faces" in made.ok(*base, "--set", "age=60", "--out", "faces.png")
+    made.ok(*base, "--set", "age=60", "--seed", "1", "--out", "others.png")
+    first, second = (Image.open(made.folder / name) for name in ("faces.png", "others.png"))
+    assert first.size == second.size
+    assert first.tobytes() != second.tobytes()
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        ([], "nothing to edit: add --set age=65"),
+        (["--transfer", "age=99"], "--transfer goes from 0 to 9"),
+        (["--transfer", "agee=1"], "did you mean 'age'"),
+        (["--transfer", "age=1..2"], "--transfer takes one face, as in age=12"),
+        (["--set", "age=20", "--layers", "released"], "is for 18 rows of W+, this generator has 4"),
+        (["--set", "lighting=front"], "lighting takes 3 numbers, received 'front'"),
         (["--set", "age=200"], "'age' takes values from 0 to 70 years, received 200"),
         (["--set", "age=.nan"], "'age' takes values from 0 to 70 years, received nan"),
         (["--set", "agee=20"], "did you mean 'age'"),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from latentedit import (
+    LIGHT_PRESETS,
     Attribute,
     AttributeSchema,
     InputError,
@@ -19,13 +20,15 @@ from latentedit import (
     Runtime,
     Split,
     UnknownName,
+    lighting_preset,
 )
 from latentedit_styleflow.checkpoint import from_released, to_released
 from latentedit_styleflow.coupling import CouplingFlow
-from latentedit_styleflow.editor import CouplingEditor, FlowEditor, StyleFlow
-from latentedit_styleflow.flow import ContinuousFlow
+from latentedit_styleflow.editor import CouplingEditor, FlowEditor, StyleFlow, moments
+from latentedit_styleflow.flow import ContinuousFlow, Whitening
+from latentedit_styleflow.importing import import_checkpoint
 from latentedit_styleflow.objectives import Likelihood, optimal_pairs
-from latentedit_styleflow.presets import LIGHT_PRESETS, RELEASED_GAINS, lighting_preset
+from latentedit_styleflow.presets import RELEASED_GAINS
 from latentedit_styleflow.solver import FIXED, Solver, basis_probes, integrate
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "styleflow_small.npz", allow_pickle=False)
@@ -340,6 +343,91 @@ def test_gains_multiply_the_requested_change() -> None:
         asked, plain.edit(data.codes, data.attributes, two, Runtime()).codes, atol=1e-5
     )
     assert RELEASED_GAINS["glasses"] == 2.5
+
+
+def imported(tmp_path: Path) -> Path:
+    file = tmp_path / "flow.pt"
+    torch.save(RELEASED, file)
+    found = import_checkpoint(file, tmp_path / "F")
+    assert "2 block(s) over codes of 24 numbers under 5 attribute columns" in str(found)
+    assert f"weights={tmp_path / 'F'}" in found.next_step
+    return tmp_path / "F"
+
+
+FIVE = AttributeSchema(tuple(Attribute(n, "continuous", -9, 9) for n in "abcde"))
+
+
+def test_an_imported_checkpoint_edits_like_the_release(tmp_path: Path) -> None:
+    w, a = (golden(n, torch.float32) for n in ("w", "attributes"))
+    options = StyleFlow.Options(weights=imported(tmp_path), attributes=tuple("abcde"))
+    editor = StyleFlow(options)
+    stats = editor.fit(Split("w", FIVE, ((w, a),)), Runtime())
+    assert math.isfinite(stats.figures["held_out_log_likelihood"])
+    again = StyleFlow(options)
+    again.load_state(editor.state())
+    for one in (editor, again):
+        edited = one.edit(w, a, golden("target_attributes", torch.float32), Runtime()).codes
+        wanted = golden("edited_w", torch.float32)
+        assert (edited - wanted).norm() / wanted.norm() < 1e-3
+
+
+def test_a_checkpoint_of_other_attributes_or_a_changed_file_is_refused(tmp_path: Path) -> None:
+    folder = imported(tmp_path)
+    data = Split("w", FIVE, ((torch.zeros(4, 24), torch.zeros(4, 5)),))
+    with pytest.raises(InputError, match="under 5 attribute columns, the bank has 24 and 2: a, b"):
+        StyleFlow(StyleFlow.Options(weights=folder, attributes=("a", "b"))).fit(data, Runtime())
+    with pytest.raises(InputError, match="latentedit import FILE --as styleflow"):
+        StyleFlow(StyleFlow.Options(weights=tmp_path)).fit(data, Runtime())
+    weights = folder / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(InputError, match="its manifest says"):
+        StyleFlow(StyleFlow.Options(weights=folder)).fit(data, Runtime())
+
+
+def test_no_file_that_is_no_checkpoint_is_imported(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pt")
+    with pytest.raises(InputError, match="not a StyleFlow checkpoint"):
+        import_checkpoint(tmp_path / "other.pt", tmp_path / "F")
+    assert not (tmp_path / "F").exists()
+
+
+def test_whitening_brings_codes_to_unit_covariance_and_back() -> None:
+    rng = torch.Generator().manual_seed(0)
+    w = torch.randn(4000, 6, generator=rng) @ torch.randn(6, 6, generator=rng) + 3
+    mean, covariance = moments(Split("w", SCHEMA, ((w, torch.zeros(4000, 2)),)))
+    assert torch.allclose(covariance, w.T.cov(correction=0), atol=1e-3)
+    norm = Whitening(6)
+    norm.take(mean, covariance)
+    y = norm.encode(w)
+    assert torch.allclose(y.T.cov(correction=0), torch.eye(6), atol=1e-3)
+    assert torch.allclose(norm.decode(y), w, atol=1e-4)
+    jacobian = torch.autograd.functional.jacobian(norm.encode, w[0])
+    assert torch.linalg.slogdet(jacobian)[1].item() == pytest.approx(
+        norm.log_scale.sum().item(), abs=1e-4
+    )
+
+
+def test_a_flow_that_whitens_has_no_released_layout() -> None:
+    flow = ContinuousFlow(6, 2, (8,), 1, Solver(), whiten=True)
+    with pytest.raises(InputError, match="fit with whiten=false"):
+        to_released(flow)
+
+
+def test_fewer_codes_than_dimensions_can_be_whitened() -> None:
+    data = gaussians(5)
+    norm = Whitening(6)
+    norm.take(*moments(data))
+    assert torch.allclose(norm.decode(norm.encode(data.codes)), data.codes, atol=1e-3)
+
+
+def test_an_untrained_flow_is_the_norm_alone() -> None:
+    data = gaussians(50)
+    flow = ContinuousFlow(6, 2, (8,), 1, Solver(), whiten=True)
+    flow.start(*moments(data))
+    first, _ = flow.links()
+    with torch.no_grad():
+        z = flow.encode(data.codes, data.attributes).codes
+    assert torch.allclose(z, first.encode(data.codes), rtol=1e-3)
 
 
 def test_lights_shine_the_way_their_names_say() -> None:

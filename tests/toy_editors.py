@@ -43,6 +43,17 @@ class Timid(Exact):
         return Edited(super().edit(codes, source, target, runtime).codes, codes[:, 0] > 0)
 
 
+class Draws(Exact):
+    """Exact, and codes at random that have the attributes."""
+
+    samplable = True
+
+    def sample(self, attributes: Tensor, runtime: Runtime) -> Tensor:
+        world = ToyGenerator()
+        codes = torch.randn(len(attributes), world.matrix.shape[1], generator=runtime.rng())
+        return codes + (attributes - world.truth(codes).attributes) @ self.inverse
+
+
 class NoEdit(Exact):
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
         return Edited(codes.clone())
@@ -128,7 +139,7 @@ class Hangs(Exact):
         return Edited(codes)
 
 
-GOOD = {"exact": "Exact", "leaky": "Leaky", "timid": "Timid", "no-edit": "NoEdit"}
+GOOD = {"exact": "Exact", "leaky": "Leaky", "timid": "Timid", "no-edit": "NoEdit", "draws": "Draws"}
 IMPURE = {
     "raises": ("Raises", "edit raised ValueError: I do not feel like it"),
     "gives-nan": ("GivesNaN", "NaN or infinity for face 0"),

@@ -44,13 +44,14 @@ class Task(_Strict):
 
     `change` is ``flip`` (a binary attribute to its other end) or an amount in natural units, of
     which each face gets the sign that leads it towards the fit split's median, so that no face is
-    asked to leave the range. `among` keeps only faces with labels in the given ranges.
+    asked to leave the range. `among` keeps only faces with labels in the given ranges. `layers` are
+    the W+ rows that take the edit, or the name of a preset.
     """
 
     attribute: str
     change: Literal["flip"] | float
     among: dict[str, tuple[float, float]] = {}
-    layers: tuple[int, ...] | None = None
+    layers: tuple[int, ...] | str | None = None
     name: str = ""
 
     @model_validator(mode="before")

@@ -1,0 +1,93 @@
+"""``latentedit sample``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import torch
+
+from latentedit.bank import LatentBank
+from latentedit.cli.console import progress_bar, say
+from latentedit.cli.edit import image_bytes
+from latentedit.cli.targets import parse_rows, parse_settings
+from latentedit.editing import load_editor
+from latentedit.errors import InputError
+from latentedit.registry import Registry
+
+
+@click.command()
+@click.option(
+    "--editor",
+    "editor_folder",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder written by latentedit fit; a flow, such as styleflow.",
+)
+@click.option("--bank", "bank_folder", required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--index",
+    default="0..3",
+    show_default=True,
+    help="Test faces whose attributes the new faces have: 5, or 0..7, or 1,4,9.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="ATTRIBUTE=VALUE",
+    help="An attribute that is to differ, in natural units; may be repeated.",
+)
+@click.option("--count", default=6, show_default=True, type=click.IntRange(1, 64))
+@click.option("--seed", default=0, show_default=True)
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option(
+    "--out", "picture", required=True, type=click.Path(path_type=Path), help="A PNG file."
+)
+def sample(
+    editor_folder: Path,
+    bank_folder: Path,
+    index: str,
+    settings: tuple[str, ...],
+    count: int,
+    seed: int,
+    device: str,
+    picture: Path,
+) -> None:
+    """Draw new faces that have given attributes.
+
+    The picture has a row for each face of the bank: that face, then COUNT others with its
+    attributes, changed as --set says.
+
+    \b
+    Example:
+      latentedit sample --editor E --bank B --index 0..3 --set glasses=1 --count 6 --out faces.png
+    """
+    from latentedit.report.grid import save_grid
+
+    if picture.suffix.lower() != ".png":
+        raise InputError(f"--out is a .png file, received {picture}")
+    bank = LatentBank.open(bank_folder)
+    fitted = load_editor(Registry.discover(), editor_folder, device=device)
+    fitted.check_bank(bank)
+    test, generator = bank.split("test"), fitted.runtime.generator
+    if generator is None:
+        raise InputError(f"{editor_folder} was saved without its generator")
+    rows = parse_rows(index, len(test), "--index")
+    codes, values = test.rows(torch.tensor(rows))
+    for setting in parse_settings(settings, bank.schema):
+        values = setting.target(bank.schema, values, 1.0)
+    with progress_bar("sample") as progress, torch.no_grad():
+        drawn = fitted.sample(values.repeat_interleave(count, 0), seed)
+        progress(0.5, "draw")
+        faces = image_bytes(generator.synthesize(drawn, fitted.space))
+        given = image_bytes(generator.synthesize(codes, test.space))
+        progress(1.0, "images")
+    titles = ["face of the bank", *(f"sample {i}" for i in range(count))]
+    save_grid(
+        picture,
+        [[given[i], *faces[i * count : (i + 1) * count]] for i in range(len(rows))],
+        titles,
+        [f"like face {row}" for row in rows],
+    )
+    say(f"{picture}: {len(faces)} new faces", next_step=f"open {picture}")

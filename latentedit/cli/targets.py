@@ -1,0 +1,93 @@
+"""What users write about faces and targets, read strictly."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentedit.attributes import Attribute, AttributeSchema
+from latentedit.cli.fit import parse_pairs
+from latentedit.errors import InputError
+from latentedit.lighting import LIGHT_PRESETS, lighting_preset
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One edit: `values` (size,) or (N, size) that the attribute `name` is to have."""
+
+    name: str
+    values: Tensor
+    title: str
+
+    def target(self, schema: AttributeSchema, source: Tensor, amount: float) -> Tensor:
+        """`source` (N, A) with the attribute moved by the share `amount` of the way to `values`."""
+        now = source[:, schema.columns(self.name)]
+        return schema.changed(source, **{self.name: torch.lerp(now, self.values.to(now), amount)})
+
+
+def parse_rows(text: str, count: int, option: str) -> list[int]:
+    """``"0..2,7"`` → ``[0, 1, 2, 7]``, refused unless all lie in ``[0, count)``.
+
+    >>> parse_rows("0..2,7", 10, "--index")
+    [0, 1, 2, 7]
+    """
+    rows: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:\.\.(\d+))?\s*", part)
+        if match is None:
+            raise InputError(
+                f"{option} is a number, a range like 0..7 or a list like 1,4, received {text!r}"
+            )
+        first = int(match[1])
+        last = int(match[2]) if match[2] else first
+        if not first <= last < count:
+            raise InputError(f"{option} goes from 0 to {count - 1}, received {part.strip()!r}")
+        rows.extend(range(first, last + 1))
+    return rows
+
+
+def parse_settings(pairs: tuple[str, ...], schema: AttributeSchema) -> list[Setting]:
+    """Targets of ``NAME=VALUE`` pairs, refused where the schema has no such attribute or value."""
+    return [_setting(schema[name], value) for name, value in parse_pairs(pairs).items()]
+
+
+def parse_transfers(
+    pairs: tuple[str, ...], schema: AttributeSchema, values: Tensor
+) -> list[Setting]:
+    """Targets of ``NAME=FACE`` pairs: what that face has, of the faces whose values (N, A) are."""
+    settings = []
+    for name, face in parse_pairs(pairs).items():
+        (row,) = parse_rows(str(face), len(values), "--transfer") if "." not in str(face) else (-1,)
+        if row < 0:
+            raise InputError(f"--transfer takes one face, as in {name}=12, received {face!r}")
+        columns = schema.columns(schema[name].name)
+        settings.append(Setting(name, values[row, columns], f"{name} of face {row}"))
+    return settings
+
+
+def _setting(attribute: Attribute, value: Any) -> Setting:
+    if isinstance(value, str) and _is_light(attribute):
+        return Setting(attribute.name, lighting_preset(value), value)
+    try:
+        numbers = torch.tensor(value, dtype=torch.float32).reshape(-1)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"{attribute.name} takes {_kind(attribute)}, received {value!r}") from None
+    if len(numbers) not in (1, attribute.size):
+        raise InputError(f"{attribute.name} takes {_kind(attribute)}, received {len(numbers)}")
+    attribute.check(numbers)
+    title = f"{attribute.name} = {float(numbers):g}" if len(numbers) == 1 else attribute.name
+    return Setting(attribute.name, numbers, title)
+
+
+def _kind(attribute: Attribute) -> str:
+    if _is_light(attribute):
+        return f"{attribute.size} numbers, or one of {', '.join(LIGHT_PRESETS)}"
+    return "a number" if attribute.size == 1 else f"{attribute.size} numbers"
+
+
+def _is_light(attribute: Attribute) -> bool:
+    return attribute.name == "lighting" and attribute.size == len(lighting_preset("none"))
