@@ -47,6 +47,26 @@ METRICS = {
         Metric("true leakage", "σ", False, "attribute leakage read off the edited code"),
         Metric("true identity drift", "σ", False, "RMS change of the true identity scores"),
         Metric("target error", "σ", False, "|A(x') − target|_k / σ_k at strength 1"),
+        Metric("inversion error", "share", False, "|w'' − w| / |w| after an edit by Δ and then −Δ"),
+        Metric(
+            "inversion error in pixels",
+            "levels",
+            False,
+            "mean |x'' − x|, 255 levels, there and back",
+        ),
+        Metric(
+            "inversion error in identity",
+            "1 − cosine",
+            False,
+            "1 − cos(E(x), E(x'')), there and back",
+        ),
+        Metric(
+            "edit consistency",
+            "σ",
+            False,
+            "mean |A − A'| / σ between two orders of the same edits, over all pairs of orders",
+        ),
+        Metric("drift", "share", False, "|w'' − w| / |w| after N edits and the same N undone"),
         Metric(
             "edit–identity area",
             "cosine",
@@ -90,6 +110,32 @@ def attribute_leakage(
 def target_error(after: Tensor, target: Tensor, sigma: Tensor) -> Tensor:
     """|A(x') − target|_k / σ_k, all of one column: (N,) → (N,)."""
     return (after - target).abs() / sigma
+
+
+def inversion_error(codes: Tensor, back: Tensor) -> Tensor:
+    """|w'' − w| / |w| of codes (N, \\*shape) and what came back of them → (N,).
+
+    >>> inversion_error(torch.tensor([[3.0, 4.0]]), torch.tensor([[3.0, 4.5]]))
+    tensor([0.1000])
+    """
+    error: Tensor = (back - codes).flatten(1).norm(dim=1) / codes.flatten(1).norm(dim=1)
+    return error
+
+
+def pixel_error(images: Tensor, back: Tensor) -> Tensor:
+    """Mean |x'' − x| of images (N, 3, H, W) in [-1, 1], in levels of 0 to 255 → (N,)."""
+    error: Tensor = 127.5 * (back - images).abs().flatten(1).mean(1)
+    return error
+
+
+def edit_consistency(orders: Tensor, sigma: Tensor, schema: AttributeSchema) -> Tensor:
+    """Mean |A − A'| / σ over attributes and pairs of orders: (O, N, A) → (N,).
+
+    Abdal et al., "StyleFlow", ACM TOG 2021, compare two orders; this is the mean over all pairs.
+    """
+    pairs = torch.combinations(torch.arange(len(orders)))
+    first, second = orders[pairs[:, 0]], orders[pairs[:, 1]]
+    return attribute_change(first, second, sigma, schema).mean(-1).mean(0)
 
 
 def identity_drift(before: Tensor, after: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ SUITE: dict[str, Any] = {
     "editors": {name: {"plugin": name} for name in ("exact", "leaky", "timid")},
     "controls": ["no-edit"],
     "tasks": [{"attribute": "age", "change": 10}, {"attribute": "glasses", "change": "flip"}],
+    "sequences": [{"name": "both", "edits": ["age", "glasses"]}],
     "effects": [0.8],
     "show_faces": 3,
     "statistics": {"resamples": 300},
@@ -61,7 +62,7 @@ def carry_out(folder: Path, **changes: Any) -> RunOutcome:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "toy"
     outcome = carry_out(folder)
-    assert outcome.computed == 1 + 4 + 8
+    assert outcome.computed == 1 + 4 + 8 + 4
     assert not outcome.failed
     summarise(folder)
     return folder
@@ -74,6 +75,17 @@ def measure(results: dict[str, Any], editor: str, metric: str, task: str = ALL_T
         if m["editor"] == editor and m["metric"].startswith(metric) and m["task"] == task
     ]
     return float(found[0])
+
+
+def test_what_is_undone_comes_back_where_the_editor_is_exact(run: Path) -> None:
+    results = summarise(run)
+    for metric in ("inversion error", "inversion error in identity", "edit consistency", "drift"):
+        assert measure(results, "exact", metric) == pytest.approx(0, abs=1e-4), metric
+        assert measure(results, "no-edit", metric) == pytest.approx(0, abs=1e-4), metric
+    assert measure(results, "exact", "inversion error in pixels") < 0.01
+    assert measure(results, "leaky", "inversion error") > 0.01
+    once = measure(results, "leaky", "drift · 1 edit", "both")
+    assert measure(results, "leaky", "drift · 2 edits", "both") > once > 0.01
 
 
 def test_the_known_answers_come_out(run: Path) -> None:
@@ -136,14 +148,14 @@ def test_the_same_command_again_computes_nothing(run: Path, tmp_path: Path) -> N
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
     again = carry_out(copy)
-    assert (again.computed, again.kept) == (0, 13)
+    assert (again.computed, again.kept) == (0, 17)
 
 
 def test_an_added_editor_computes_only_itself(run: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
     editors = SUITE["editors"] | {"second": {"plugin": "exact"}}
-    assert carry_out(copy, editors=editors).computed == 3
+    assert carry_out(copy, editors=editors).computed == 4
 
 
 def test_a_damaged_cell_is_computed_again_and_results_are_the_same(
@@ -224,9 +236,16 @@ def _try_to_lock(folder: Path) -> str:
             UnknownName,
             "option of exact",
         ),
-        ({"tasks": [{"attribute": "agee", "change": 5}]}, UnknownName, "did you mean 'age'"),
         (
-            {"tasks": [{"attribute": "age", "change": 5, "among": {"yaww": [0, 1]}}]},
+            {"sequences": [], "tasks": [{"attribute": "agee", "change": 5}]},
+            UnknownName,
+            "did you mean 'age'",
+        ),
+        (
+            {
+                "sequences": [],
+                "tasks": [{"attribute": "age", "change": 5, "among": {"yaww": [0, 1]}}],
+            },
             UnknownName,
             "did you mean 'yaw'",
         ),

@@ -111,3 +111,23 @@ def test_every_metric_declares_its_direction_and_formula() -> None:
         assert metric.name == name
         assert metric.formula
         assert isinstance(metric.higher_is_better, bool)
+
+
+def test_consistency_is_the_mean_over_all_pairs_of_orders() -> None:
+    schema = AttributeSchema(
+        (Attribute("a", "continuous", 0, 9), Attribute("b", "continuous", 0, 9))
+    )
+    orders = torch.tensor([[[1.0, 0.0]], [[2.0, 0.0]], [[1.0, 4.0]]])
+    sigma = torch.tensor([1.0, 2.0])
+    pairs = [(1 + 0) / 2, (0 + 2) / 2, (1 + 2) / 2]
+    found = m.edit_consistency(orders, sigma, schema)
+    assert found.tolist() == pytest.approx([sum(pairs) / 3])
+
+
+def test_what_is_lost_is_measured_in_codes_and_levels() -> None:
+    codes = torch.randn(3, 4, 5)
+    lost = m.inversion_error(codes, 1.1 * codes)
+    assert torch.allclose(lost, torch.full((3,), 0.1), atol=1e-5)
+    black, white = -torch.ones(2, 3, 4, 4), torch.ones(2, 3, 4, 4)
+    assert m.pixel_error(black, white).tolist() == [255, 255]
+    assert m.pixel_error(black, black).tolist() == [0, 0]

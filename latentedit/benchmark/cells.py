@@ -29,14 +29,15 @@ class Cell:
     """One unit of work.
 
     Args:
-        kind: ``"faces"`` (look at the unedited test faces), ``"fit"`` or ``"edit"``.
+        kind: ``"faces"`` (look at the unedited test faces), ``"fit"``, ``"edit"`` or
+            ``"sequence"``.
         contestant: the editor or control, by its name in the suite.
         seed: the fit seed.
-        task: the suite's name of it.
+        task: the suite's name of it, or of the sequence.
         key: everything that decides the outcome; equal keys, equal results.
     """
 
-    kind: Literal["faces", "fit", "edit"]
+    kind: Literal["faces", "fit", "edit", "sequence"]
     key: Mapping[str, Any]
     contestant: str = ""
     seed: int = 0

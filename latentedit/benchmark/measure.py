@@ -17,7 +17,14 @@ from latentedit.editing import FittedEditor, build_generator
 from latentedit.errors import InputError, Unsupported
 from latentedit.estimators import AttributeEstimator, IdentityEncoder
 from latentedit.generator import Generator
-from latentedit.metrics import achieved_change, identity_drift, identity_similarity, match_effect
+from latentedit.metrics import (
+    achieved_change,
+    identity_drift,
+    identity_similarity,
+    inversion_error,
+    match_effect,
+    pixel_error,
+)
 from latentedit.registry import Registry
 
 BATCH = 64
@@ -102,6 +109,19 @@ class Bench:
             torch.cat([part.truth for part in parts]),
             torch.cat([part.identity for part in parts]),
             torch.cat([part.images for part in parts]),
+        )
+
+    @torch.no_grad()
+    def pixel_error(self, codes: Tensor, space: str, others: Tensor, other_space: str) -> Tensor:
+        """(N,) mean difference of the images of two sets of codes, in levels of 0 to 255."""
+        return torch.cat(
+            [
+                pixel_error(
+                    self.generator.synthesize(first, space),
+                    self.generator.synthesize(second, other_space),
+                )
+                for first, second in zip(codes.split(BATCH), others.split(BATCH), strict=True)
+            ]
         )
 
     def _truth(self, codes: Tensor, space: str, judged: Tensor) -> tuple[Tensor, Tensor]:
@@ -222,12 +242,17 @@ def measure_edits(
         final = look(at.nan_to_num(suite.strengths[-1]), every, suite.show_faces)
         matched.append({"strength": at, **final})
         progress((len(suite.strengths) + i + 1) / steps, f"effect {wanted:g}")
+    back = _there_and_back(editor, task, codes, source, column, change)
+    undone = bench.look(back, space)
     shown = bench.generator.synthesize(test.rows(faces[: suite.show_faces])[0], test.space)
     arrays = {
         "faces": faces,
         "change": change,
         "source": source[:, column].clone(),
         "images": _bytes(shown),
+        "inversion": inversion_error(_in(bench.generator, codes, editor.space, space), back),
+        "inversion_identity": 1 - identity_similarity(embeddings, undone.embeddings),
+        "inversion_pixels": bench.pixel_error(test.rows(faces)[0], test.space, back, space),
     }
     for name in ("effect", "judged", "similarity", "truth", "drift"):
         arrays[name] = torch.stack([sight[name] for sight in grid])
@@ -235,6 +260,20 @@ def measure_edits(
     arrays["matched_strength"] = torch.stack([sight["strength"] for sight in matched])
     arrays["matched_images"] = torch.stack([sight["images"] for sight in matched])
     return arrays, cost
+
+
+def _there_and_back(
+    editor: FittedEditor, task: Task, codes: Tensor, source: Tensor, column: int, change: Tensor
+) -> Tensor:
+    """Codes (N, \\*shape) after an edit at strength 1 and the same edit undone."""
+    target = source.clone()
+    target[:, column] += change
+    there = editor.edit(codes, source, target, layers=task.layers, extrapolate=True).codes
+    return editor.edit(there, target, source, layers=task.layers, extrapolate=True).codes
+
+
+def _in(generator: Generator, codes: Tensor, source: str, target: str) -> Tensor:
+    return codes if source == target else generator.convert(codes, source, target)
 
 
 def edit_milliseconds(

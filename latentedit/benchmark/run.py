@@ -232,6 +232,11 @@ def plan(
                 )
                 cell = Cell("edit", edit_key, name, seed, task.name)
                 edits.append(Job(folder, suite, cell, registry, fit_id(name, seed)))
+            for sequence in suite.sequences:
+                tasks = [t.model_dump(mode="json") for t in suite.tasks if t.name in sequence.edits]
+                asked = {"sequence": sequence.model_dump(mode="json"), "tasks": tasks}
+                cell = Cell("sequence", key | sight | asked, name, seed, sequence.name)
+                edits.append(Job(folder, suite, cell, registry, fit_id(name, seed)))
     return jobs + edits
 
 

@@ -69,6 +69,16 @@ class Task(_Strict):
         return change
 
 
+class Sequence(_Strict):
+    """Tasks that are done one after the other, in every order and back again.
+
+    Only faces that all of them edit take part.
+    """
+
+    name: str
+    edits: list[str] = Field(min_length=2, max_length=3)
+
+
 class StatisticsPlan(_Strict):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     resamples: int = Field(default=2000, ge=100, le=100_000)
@@ -92,6 +102,7 @@ class Suite(_Strict):
     editors: dict[str, PluginUse] = Field(min_length=1)
     controls: list[str] = list(CONTROLS)
     tasks: list[Task] = Field(min_length=1)
+    sequences: list[Sequence] = []
     strengths: list[float] = [0.25, 0.5, 0.75, 1.0, 1.5, 2.0]
     effects: list[float] = [0.8]
     seeds: list[int] = Field(default=[0], min_length=1)
@@ -115,14 +126,10 @@ class Suite(_Strict):
             raise ValueError("are shares of the requested change, above 0 and up to 1")
         return effects
 
-    @field_validator("editors", "tasks", "controls")
+    @field_validator("editors", "tasks", "sequences", "controls")
     @classmethod
     def _file_names(cls, value: Any) -> Any:
-        names = (
-            [task.name for task in value]
-            if value and isinstance(value[0] if isinstance(value, list) else None, Task)
-            else list(value)
-        )
+        names = [entry if isinstance(entry, str) else entry.name for entry in value]
         for name in names:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", name):
                 raise ValueError(
@@ -136,6 +143,15 @@ class Suite(_Strict):
     def _apart(self) -> Suite:
         if both := set(self.editors) & set(self.controls):
             raise ValueError(f"{sorted(both)[0]} is both an editor and a control")
+        tasks = [task.name for task in self.tasks]
+        for sequence in self.sequences:
+            if sequence.name in tasks:
+                raise ValueError(f"{sequence.name} is both a task and a sequence")
+            if missing := set(sequence.edits) - set(tasks):
+                raise ValueError(
+                    f"sequence {sequence.name}: {sorted(missing)[0]!r} is no task; tasks are "
+                    f"{', '.join(tasks)}"
+                )
         if self.judge == self.bank.labeller:
             raise ValueError(
                 f"judge: {self.judge} labels the bank too; an editor must not be judged by what it "
@@ -223,6 +239,7 @@ def _valid_keys(place: tuple[Any, ...]) -> list[str]:
         "generator": PluginUse,
         "editors": PluginUse,
         "tasks": Task,
+        "sequences": Sequence,
         "statistics": StatisticsPlan,
         "limits": Limits,
     }

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -75,7 +75,8 @@ class Run:
         self.store = CellStore(folder)
         self.schema = self.bank.schema
         self.provenance: dict[str, Any] = read_json(folder / "provenance.json")
-        self.tasks = [task.name for task in self.suite.tasks]
+        self.sequences = [sequence.name for sequence in self.suite.sequences]
+        self.tasks = [*(task.name for task in self.suite.tasks), *self.sequences]
         self.sigma = self.bank.split("fit").attributes.std(0).clamp_min(1e-6)
         self.faces = self.store.arrays("faces")
         self.n = len(self.faces["judged"])
@@ -83,9 +84,10 @@ class Run:
     def cases(self, contestant: str, task: str) -> list[Case]:
         """The finished cells of an editor and task, one a seed."""
         found = []
-        attribute = next(t.attribute for t in self.suite.tasks if t.name == task)
+        attribute = next((t.attribute for t in self.suite.tasks if t.name == task), "")
+        kind: Literal["edit", "sequence"] = "edit" if attribute else "sequence"
         for seed in self.suite.seeds:
-            cell_id = Cell("edit", {}, contestant, seed, task).id
+            cell_id = Cell(kind, {}, contestant, seed, task).id
             record = self.store.record(cell_id)
             if record is not None and record.status == "ok":
                 found.append(Case(self.store.arrays(cell_id), task, attribute))
@@ -126,6 +128,15 @@ class Run:
 
     def _case_values(self, case: Case) -> dict[tuple[str, float], Tensor]:
         """Every metric of one case: (N,) by (metric, effect); effect 0 is 'not matched'."""
+        return self._edit_values(case) if case.attribute else self._sequence_values(case)
+
+    def _sequence_values(self, case: Case) -> dict[tuple[str, float], Tensor]:
+        found = {("edit consistency", 0.0): case.arrays["consistency"]}
+        for n, drift in enumerate(case.arrays["drift"], 1):
+            found[f"drift · {n} edit{'s' * (n > 1)}", 0.0] = drift
+        return found
+
+    def _edit_values(self, case: Case) -> dict[tuple[str, float], Tensor]:
         arrays, schema, rows = case.arrays, self.schema, case.arrays["faces"]
         before = self.faces["judged"][rows]
         true_before = self.faces["truth"][rows]
@@ -136,8 +147,13 @@ class Run:
         found: dict[tuple[str, float], Tensor] = {
             ("target error", 0.0): target_error(
                 arrays["judged"][at_one, :, column], target, self.sigma[column]
-            )
+            ),
+            ("inversion error", 0.0): arrays["inversion"],
+            ("inversion error in pixels", 0.0): arrays["inversion_pixels"],
         }
+        for e, encoder in enumerate(self.suite.identity):
+            lost = arrays["inversion_identity"][e]
+            found[f"inversion error in identity · {encoder}", 0.0] = lost
         for e, encoder in enumerate(self.suite.identity):
             found[f"edit–identity area · {encoder}", 0.0] = edit_identity_area(
                 strengths, arrays["effect"], arrays["similarity"][:, e]
@@ -307,6 +323,7 @@ class Run:
         for name, seed in itertools.product(self.suite.contestants, self.suite.seeds):
             cells.append(Cell("fit", {}, name, seed))
             cells += [Cell("edit", {}, name, seed, task.name) for task in self.suite.tasks]
+            cells += [Cell("sequence", {}, name, seed, sequence) for sequence in self.sequences]
         found = [(cell.id, self.store.record(cell.id)) for cell in cells]
         return [
             {

@@ -15,6 +15,7 @@ import torch
 from latentedit.bank import LatentBank
 from latentedit.benchmark.cells import Cell, CellStore
 from latentedit.benchmark.measure import Bench, edit_milliseconds, measure_edits
+from latentedit.benchmark.sequences import measure_sequence
 from latentedit.benchmark.suite import Suite
 from latentedit.editing import fit_editor, load_editor
 from latentedit.errors import LatentEditError
@@ -101,8 +102,13 @@ def _compute(job: Job, store: CellStore, progress: Callable[[float, str], None])
         store.path(fit_id(cell.contestant, cell.seed)) / "editor",
         generator=bench.generator,
     )
-    task = next(task for task in suite.tasks if task.name == cell.task)
-    arrays, timings = measure_edits(bench, fitted, task, store.arrays("faces"), progress)
+    before = store.arrays("faces")
+    if cell.kind == "sequence":
+        sequence = next(entry for entry in suite.sequences if entry.name == cell.task)
+        arrays, timings = measure_sequence(bench, fitted, sequence, before, progress)
+    else:
+        task = next(task for task in suite.tasks if task.name == cell.task)
+        arrays, timings = measure_edits(bench, fitted, task, before, progress)
     store.commit(cell, "ok", time.perf_counter() - started, arrays, timings)
 
 

@@ -29,6 +29,13 @@ HEADLINE = (
     "target error",
     "edit–identity area",
 )
+THERE_AND_BACK = (
+    "inversion error",
+    "inversion error in pixels",
+    "inversion error in identity",
+    "edit consistency",
+    "drift",
+)
 COMPARED = ("identity similarity", "attribute leakage", "true leakage", "reach", "target error")
 
 
@@ -53,7 +60,8 @@ def write_report(folder: Path) -> Path:
         effect=results["suite"]["effects"][0],
         contestants=[*results["suite"]["editors"], *results["controls"]],
         colours=colours(results),
-        headline=_headline(results),
+        headline=_headline(results, HEADLINE),
+        there_and_back=_headline(results, THERE_AND_BACK),
         curves=_curves(results),
         forests=_forests(results),
         leakage=_leakage(results),
@@ -66,15 +74,16 @@ def write_report(folder: Path) -> Path:
     return path
 
 
-def _headline(results: dict[str, Any]) -> dict[str, Any]:
-    """Columns (metric, recogniser, arrow) and per editor a cell each, over all tasks."""
+def _headline(results: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Columns (metric, recogniser, arrow) of the metrics `names`, and per editor a cell each, over
+    all tasks."""
     effect = results["suite"]["effects"][0]
     measures = [
         m for m in results["measures"] if m["task"] == ALL_TASKS and m["effect"] in (0.0, effect)
     ]
     metrics = sorted(
-        {m["metric"] for m in measures},
-        key=lambda metric: (HEADLINE.index(metric.split(" · ")[0]), metric),
+        {m["metric"] for m in measures if m["metric"].split(" · ")[0] in names},
+        key=lambda metric: (names.index(metric.split(" · ")[0]), metric),
     )
     found = {(m["editor"], m["metric"]): m for m in measures}
     best = {metric: _best(results, metric) for metric in metrics}
