@@ -18,7 +18,14 @@ from latentedit_styleflow.checkpoint import RELEASED_CONDITION, flow_of
 from latentedit_styleflow.coupling import CouplingFlow
 from latentedit_styleflow.flow import ContinuousFlow, Mapped
 from latentedit_styleflow.importing import read_imported
-from latentedit_styleflow.objectives import Flow, FlowMatching, Likelihood, Objective, noise
+from latentedit_styleflow.objectives import (
+    Flow,
+    FlowMatching,
+    Likelihood,
+    Objective,
+    log_likelihood,
+    noise,
+)
 from latentedit_styleflow.presets import RELEASED_GAINS
 from latentedit_styleflow.solver import Method, Solver
 from latentedit_styleflow.training import VALIDATION_ROWS, Condition, Plan, Trainer
@@ -162,12 +169,8 @@ class FlowEditor(Editor):
         self, codes: Tensor, attributes: Tensor, runtime: Runtime, probes: int = 4
     ) -> Tensor:
         """log p(w | a) (N,) in nats; for continuous flows with Hutchinson's estimator."""
-        flow, a = self._fitted(), self._scores(attributes)
-        with torch.no_grad():
-            if isinstance(flow, CouplingFlow):
-                return flow.log_prob(codes, a)
-            e = noise(probes, *codes.shape, rng=runtime.rng(_PROBE_STREAM), like=codes)
-            return flow.log_prob(codes, a, e)
+        rng = runtime.rng(_PROBE_STREAM)
+        return log_likelihood(self._fitted(), codes, self._scores(attributes), rng, probes)
 
     def _scores(self, attributes: Tensor) -> Tensor:
         self._fitted()
