@@ -138,7 +138,7 @@ class Run:
                 arrays["judged"][at_one, :, column], target, self.sigma[column]
             )
         }
-        for e, encoder in enumerate(self.suite.identity):
+        for e, encoder in enumerate(map(str, self.suite.identity)):
             found[f"edit–identity area · {encoder}", 0.0] = edit_identity_area(
                 strengths, arrays["effect"], arrays["similarity"][:, e]
             )
@@ -296,7 +296,7 @@ class Run:
         return {
             role: {"name": name, "attributes": _errors(values, truth, self.sigma, self.schema)}
             for role, name, values in (
-                ("judge", self.suite.judge, self.faces["judged"]),
+                ("judge", str(self.suite.judge), self.faces["judged"]),
                 ("labeller", self.bank.labeller.name, labels),
             )
         }

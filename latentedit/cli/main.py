@@ -20,6 +20,7 @@ _COMMANDS = {
     "edit": ("latentedit.cli.edit", "Edit faces of a bank with a fitted editor."),
     "fit": ("latentedit.cli.fit", "Fit an editor on a bank."),
     "import": ("latentedit.cli.importing", "Turn published weights into files that run nothing."),
+    "train": ("latentedit.cli.train", "Make an attribute estimator from labelled pictures."),
     "plugins": ("latentedit.cli.plugins", "List the installed plugins and their state."),
 }
 
