@@ -1,0 +1,30 @@
+"""Estimators and recognisers for photographs of faces, and for attributes of your own.
+
+This module only says what there is; importing it never imports torch, and the libraries that single
+estimators need are imported when those are used.
+"""
+
+from __future__ import annotations
+
+from latentedit.plugin import PluginSpec, hookimpl
+
+_HERE = "latentedit_faces"
+
+
+@hookimpl
+def latentedit_plugins() -> list[PluginSpec]:
+    """Attribute estimators, identity encoders, and what trains an estimator on labelled images."""
+    return [
+        PluginSpec(
+            "estimator",
+            "faces-onnx",
+            f"{_HERE}.onnx_models:OnnxAttributes",
+            "attributes by an ONNX model that a YAML file describes",
+        ),
+        PluginSpec(
+            "identity",
+            "faces-onnx-identity",
+            f"{_HERE}.onnx_models:OnnxIdentity",
+            "an ArcFace-style ONNX recogniser that a YAML file describes",
+        ),
+    ]
