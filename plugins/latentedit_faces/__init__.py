@@ -17,6 +17,18 @@ def latentedit_plugins() -> list[PluginSpec]:
     return [
         PluginSpec(
             "estimator",
+            "faces-clip",
+            f"{_HERE}.clip_attributes:ClipAttributes",
+            "any attribute that you can put into words, by a CLIP network",
+        ),
+        PluginSpec(
+            "trainer",
+            "faces-clip",
+            f"{_HERE}.clip_calibrator:ClipCalibrator",
+            "calibrates the words of faces-clip on your own labels",
+        ),
+        PluginSpec(
+            "estimator",
             "faces-onnx",
             f"{_HERE}.onnx_models:OnnxAttributes",
             "attributes by an ONNX model that a YAML file describes",

@@ -32,8 +32,8 @@ def picture_files(folder: Path) -> list[Path]:
     return files
 
 
-def read_picture(path: Path, side: int) -> Tensor:
-    """The middle square of a picture as (3, side, side) in [-1, 1].
+def read_picture(path: Path, side: int | None = None) -> Tensor:
+    """The middle square of a picture as (3, side, side) in [-1, 1]; in its own size if not given.
 
     Raises:
         InputError: it cannot be read, or has more than 50 million pixels.
@@ -50,7 +50,8 @@ def read_picture(path: Path, side: int) -> Tensor:
     shades = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 127.5 - 1
     edge = min(picture.size)
     top, left = (picture.height - edge) // 2, (picture.width - edge) // 2
-    return resized(shades[:, :, top : top + edge, left : left + edge], (side, side))[0]
+    square = shades[:, :, top : top + edge, left : left + edge]
+    return square[0] if side is None else resized(square, (side, side))[0]
 
 
 def check_images(images: Tensor) -> Tensor:
