@@ -39,4 +39,10 @@ def latentedit_plugins() -> list[PluginSpec]:
             f"{_HERE}.onnx_models:OnnxIdentity",
             "an ArcFace-style ONNX recogniser that a YAML file describes",
         ),
+        PluginSpec(
+            "estimator",
+            "faces-pose",
+            f"{_HERE}.head_pose:HeadPose",
+            "yaw, pitch and roll from the landmarks of an ONNX model",
+        ),
     ]
