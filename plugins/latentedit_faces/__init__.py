@@ -45,4 +45,40 @@ def latentedit_plugins() -> list[PluginSpec]:
             f"{_HERE}.head_pose:HeadPose",
             "yaw, pitch and roll from the landmarks of an ONNX model",
         ),
+        PluginSpec(
+            "identity",
+            "faces-dlib-identity",
+            f"{_HERE}.dlib_identity:DlibIdentity",
+            "dlib's recogniser, as in the StyleFlow paper",
+        ),
+        PluginSpec(
+            "estimator",
+            "faces-csv",
+            f"{_HERE}.csv_labels:CsvLabels",
+            "labels that you wrote for the faces of a bank",
+        ),
+        PluginSpec(
+            "estimator",
+            "faces-trained",
+            f"{_HERE}.trained:TrainedFaces",
+            "what `latentedit train faces-trained` learnt from your labelled pictures",
+        ),
+        PluginSpec(
+            "trainer",
+            "faces-trained",
+            f"{_HERE}.training:FacesTrainer",
+            "a small network, or a ridge on a frozen one, from labelled pictures",
+        ),
+        PluginSpec(
+            "estimator",
+            "faces-python",
+            f"{_HERE}.python_callable:PythonFunction",
+            "a Python function of your own",
+        ),
+        PluginSpec(
+            "estimator",
+            "faces-combined",
+            f"{_HERE}.combined:CombinedAttributes",
+            "several estimators as one",
+        ),
     ]

@@ -59,7 +59,7 @@ class HeadPose(AttributeEstimator):
                 "faces-pose needs landmarks: give the option landmarks, the YAML file that "
                 "describes an ONNX landmark model"
             )
-        self._network = OnnxNetwork(options.landmarks, "landmarks", "faces-pose")
+        self._network = OnnxNetwork(options.landmarks, ("landmarks",), "faces-pose")
         self._output = cast(LandmarksOutput, self._network.contract.output)
         known = FACE | options.face
         for name in self._output.points:

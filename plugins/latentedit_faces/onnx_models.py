@@ -31,7 +31,7 @@ class OnnxAttributes(AttributeEstimator):
     Options: ClassVar[type[OnnxOptions]] = OnnxOptions
 
     def __init__(self, options: OnnxOptions | None = None) -> None:
-        self._network = OnnxNetwork(_path(options, "faces-onnx"), "attributes", "faces-onnx")
+        self._network = OnnxNetwork(_path(options, "faces-onnx"), ("attributes",), "faces-onnx")
         self._readouts = cast(AttributesOutput, self._network.contract.output).attributes
         self.schema = declared_schema(self._readouts)
         self.fingerprint = self._network.fingerprint
@@ -58,7 +58,7 @@ class OnnxIdentity(IdentityEncoder):
 
     def __init__(self, options: OnnxOptions | None = None) -> None:
         name = "faces-onnx-identity"
-        self._network = OnnxNetwork(_path(options, name), "embedding", name)
+        self._network = OnnxNetwork(_path(options, name), ("embedding",), name)
         self._output = cast(EmbeddingOutput, self._network.contract.output)
         self.same_person_threshold = self._output.same_person_threshold
         self.fingerprint = self._network.fingerprint

@@ -28,11 +28,11 @@ class OnnxNetwork:
         fingerprint: sha256 of the model's bytes and of what the contract says about them.
     """
 
-    def __init__(self, path: Path, meaning: str, needed_by: str) -> None:
+    def __init__(self, path: Path, meanings: tuple[str, ...], needed_by: str) -> None:
         self.contract = read_declaration(OnnxContract, path)
-        if self.contract.output.meaning != meaning:
+        if self.contract.output.meaning not in meanings:
             raise InputError(
-                f"{needed_by} reads models whose output means {meaning!r}; {path} says "
+                f"{needed_by} reads models whose output means {' or '.join(meanings)}; {path} says "
                 f"{self.contract.output.meaning!r}"
             )
         model = path.parent / self.contract.model
