@@ -93,7 +93,7 @@ def test_the_largest_face_is_embedded(
     expected = torch.nn.functional.normalize(rows, dim=1).float()
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
     assert encoder.same_person_threshold == 0.9
-    assert "CC0" in encoder.card()["licence"]
+    assert "public domain" in encoder.card()["licence"]
     assert encoder.embed(images[:0]).shape == (0, 128)
 
 

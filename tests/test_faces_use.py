@@ -11,7 +11,7 @@ import torch
 from faces_world import DECLARED, attribute_model, feature_model, identity_model, judge_file
 from toy import ToyGenerator
 
-from latentedit import LatentBank, Registry
+from latentedit import InputError, LatentBank, Registry
 from latentedit.benchmark.run import run_suite
 from latentedit.benchmark.suite import Suite
 from latentedit.benchmark.summary import summarise
@@ -62,6 +62,10 @@ def test_a_suite_with_models_in_files_gives_the_known_answers(tmp_path: Path) ->
     assert found["target error"] == pytest.approx(0, abs=0.05)
     assert results["provenance"]["judge"]["name"] == "mine"
     assert results["provenance"]["bank"]["labeller_options"]["contract"].endswith(".yaml")
+    (tmp_path / "attributes.yaml").unlink()
+    with pytest.raises(InputError, match=r"cannot read .*attributes.yaml"):
+        run_suite(suite, tmp_path / "run", Silent(), registry=faces_world.registry, workers=1)
+    LatentBank.open(tmp_path / "run" / "bank").verify()
 
 
 @pytest.fixture

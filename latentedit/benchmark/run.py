@@ -173,21 +173,15 @@ def _bank(
         "fit": plan.n_fit,
         "test": plan.n_test,
     }
-    try:
-        bank = LatentBank.open(path)
-        bank.verify()
+    kept = _whole_bank(path)
+    if kept is not None and dict(kept.sampling) == wanted:
         plugins = registry()
         current = (
             plugins.generator(plan.generator.plugin, plan.generator.options).fingerprint,
             plugins.estimator(plan.labeller.plugin, plan.labeller.options).fingerprint,
         )
-        if dict(bank.sampling) == wanted and current == (
-            bank.generator.fingerprint,
-            bank.labeller.fingerprint,
-        ):
-            return bank
-    except (InputError, CorruptArtefact):
-        pass
+        if current == (kept.generator.fingerprint, kept.labeller.fingerprint):
+            return kept
     if path.exists():
         shutil.rmtree(path)
     in_process(
@@ -197,6 +191,15 @@ def _bank(
     )
     observer.finished("bank", "ok", "")
     return LatentBank.open(path)
+
+
+def _whole_bank(path: Path) -> LatentBank | None:
+    try:
+        bank = LatentBank.open(path)
+        bank.verify()
+    except (InputError, CorruptArtefact):
+        return None
+    return bank
 
 
 def plan(

@@ -38,8 +38,8 @@ PORTRAIT = (0.2, 0.3, 0.8, 0.9)
 used where dlib's detector sees no face."""
 LICENCE = (
     "dlib: Boost Software License; dlib_face_recognition_resnet_model_v1 and "
-    "shape_predictor_5_face_landmarks: CC0; shape_predictor_68_face_landmarks: not for commercial "
-    "use, because of the data it was trained on"
+    "shape_predictor_5_face_landmarks: put into the public domain by their author; "
+    "shape_predictor_68_face_landmarks: its training data excludes commercial use"
 )
 
 
