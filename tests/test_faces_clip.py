@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,17 @@ def by_hand(model: Path, images: Tensor, texts: list[str]) -> Tensor:
     with torch.no_grad():
         found = network(pixel_values=shown, **words(texts, padding=True, return_tensors="pt"))
     return found.logits_per_image
+
+
+def test_nothing_is_looked_up_elsewhere(
+    model: Path, images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise AssertionError(f"a connection to {arguments[1:]}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    assert clip(model).estimate(images).shape == (6, 2)
 
 
 def test_two_prompts_give_a_softmax_of_cosines(model: Path, images: Tensor) -> None:

@@ -178,6 +178,25 @@ def test_a_contract_that_cannot_hold_is_refused(
         estimator(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("model: &x m.onnx\nlicence: *x\n", "aliases are not used"),
+        ("model: a\nmodel: b\n", "a key stands twice"),
+        ("model: !!python/object/apply:os.getcwd []\n", "is not YAML"),
+        ("[" * 3000, "is not YAML"),
+        ("- a list", "valid dictionary"),
+        ("#" * (1 << 21), "larger than"),
+        ("\x00", "is not YAML"),
+    ],
+)
+def test_yaml_that_is_no_contract_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "contract.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=told):
+        estimator(path)
+
+
 def test_a_wrong_column_or_output_is_refused(tmp_path: Path, images: Tensor) -> None:
     column = contract(means(tmp_path, "a"), SIZE, attributes(MEAN_RED | {"column": 3}))
     with pytest.raises(InputError, match="has 3 numbers a row"):

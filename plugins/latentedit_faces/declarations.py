@@ -57,11 +57,29 @@ def read_yaml(path: Path) -> Any:
     try:
         if path.stat().st_size > YAML_BYTES:
             raise InputError(f"{path} is larger than {YAML_BYTES} bytes; a description is a page")
-        return yaml.safe_load(path.read_text("utf-8"))
+        return yaml.load(path.read_text("utf-8"), _PlainLoader)  # noqa: S506  (a SafeLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read {path}: {error}") from None
     except (yaml.YAMLError, RecursionError) as error:
         raise InputError(f"{path} is not YAML: {error}") from None
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases, which can make a page into gigabytes, and without duplicate keys."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "aliases are not used here", mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        found = super().construct_mapping(node, deep)
+        if len(found) != len(node.value):
+            raise yaml.constructor.ConstructorError(
+                None, None, "a key stands twice", node.start_mark
+            )
+        return found
 
 
 def read_declaration(kind: type[Declared], path: Path) -> Declared:
