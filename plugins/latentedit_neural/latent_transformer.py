@@ -96,6 +96,7 @@ class LatentTransformer(Editor):
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
         if not hasattr(self, "net"):
             raise NotFitted("LatentTransformer is not fitted; call fit or load_state first")
+        self.net.to(codes.device), self.scale.to(codes.device)
         change = self.scale.change(source, target)
         x = self.scale.encode(codes)
         move = torch.zeros_like(x)
