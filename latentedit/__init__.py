@@ -23,6 +23,7 @@ _HOME = {
     ],
     "attributes": ["Attribute", "AttributeSchema"],
     "bank": ["LatentBank", "ModelReference", "Split"],
+    "bank_images": ["write_images"],
     "calibration": ["slopes"],
     "editing": ["FittedEditor", "fit_editor", "load_editor"],
     "editor": ["Edited", "Editor", "FitStats", "Options", "Runtime"],
@@ -39,7 +40,12 @@ _HOME = {
         "UnknownName",
         "Unsupported",
     ],
-    "estimators": ["AttributeEstimator", "IdentityEncoder"],
+    "estimators": [
+        "AttributeEstimator",
+        "EstimatorTrainer",
+        "IdentityEncoder",
+        "TrainedEstimator",
+    ],
     "generator": ["Generator", "Truth"],
     "inert": [
         "InertObject",
@@ -53,6 +59,7 @@ _HOME = {
     "lighting": ["LIGHT_PRESETS", "lighting_preset"],
     "plugin": ["PluginSpec", "hookimpl"],
     "registry": ["Registry"],
+    "relabelling": ["relabel_bank"],
     "sampling": ["make_bank"],
     "styleflow_data": ["read_styleflow_data"],
 }
@@ -84,6 +91,7 @@ if TYPE_CHECKING:
     from latentedit.bank import LatentBank as LatentBank
     from latentedit.bank import ModelReference as ModelReference
     from latentedit.bank import Split as Split
+    from latentedit.bank_images import write_images as write_images
     from latentedit.calibration import slopes as slopes
     from latentedit.editing import FittedEditor as FittedEditor
     from latentedit.editing import fit_editor as fit_editor
@@ -105,7 +113,9 @@ if TYPE_CHECKING:
     from latentedit.errors import UnknownName as UnknownName
     from latentedit.errors import Unsupported as Unsupported
     from latentedit.estimators import AttributeEstimator as AttributeEstimator
+    from latentedit.estimators import EstimatorTrainer as EstimatorTrainer
     from latentedit.estimators import IdentityEncoder as IdentityEncoder
+    from latentedit.estimators import TrainedEstimator as TrainedEstimator
     from latentedit.generator import Generator as Generator
     from latentedit.generator import Truth as Truth
     from latentedit.inert import InertObject as InertObject
@@ -120,5 +130,6 @@ if TYPE_CHECKING:
     from latentedit.plugin import PluginSpec as PluginSpec
     from latentedit.plugin import hookimpl as hookimpl
     from latentedit.registry import Registry as Registry
+    from latentedit.relabelling import relabel_bank as relabel_bank
     from latentedit.sampling import make_bank as make_bank
     from latentedit.styleflow_data import read_styleflow_data as read_styleflow_data

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -24,6 +27,11 @@ class AttributeEstimator(ABC):
     @abstractmethod
     def estimate(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) images in [-1, 1] → (N, A) values in natural units. Pure."""
+
+    def recorded(self, split: str, n: int) -> Tensor | None:
+        """(n, A) values on record for the first n faces of a bank's split, where the labels are
+        somebody's notes; None where images have to be looked at."""
+        return None
 
     def card(self) -> dict[str, Any]:
         """What is known of the model: data, recipe, and under ``"held_out"`` its measured error."""
@@ -49,3 +57,38 @@ class IdentityEncoder(ABC):
     def card(self) -> dict[str, Any]:
         """What is known of the model: data, recipe, and under ``"held_out"`` its measured error."""
         return {}
+
+
+@dataclass(frozen=True)
+class TrainedEstimator:
+    """What a trainer wrote.
+
+    Args:
+        estimator: name of the plugin that reads it.
+        options: what to build that plugin with.
+        held_out: figures by attribute, measured on images that were not trained on.
+    """
+
+    estimator: str
+    options: Mapping[str, Any]
+    held_out: Mapping[str, Mapping[str, Any]]
+
+
+class EstimatorTrainer(ABC):
+    """Makes an attribute estimator from images that somebody labelled."""
+
+    @abstractmethod
+    def train(
+        self,
+        images: Path,
+        labels: Path | None,
+        out: Path,
+        progress: Callable[[float, str], None] = lambda fraction, message: None,
+    ) -> TrainedEstimator:
+        """Learn from a folder of pictures, and write the result to a new folder.
+
+        Args:
+            images: a folder of picture files.
+            labels: a CSV with a row a picture; where there is none, the folder tells.
+            out: a folder that does not exist yet; it appears whole or not at all.
+        """

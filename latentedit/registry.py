@@ -18,7 +18,7 @@ from latentedit.plugin import API_VERSION, ENTRY_POINTS, KINDS, PluginSpec
 
 if TYPE_CHECKING:
     from latentedit.editor import Editor
-    from latentedit.estimators import AttributeEstimator, IdentityEncoder
+    from latentedit.estimators import AttributeEstimator, EstimatorTrainer, IdentityEncoder
     from latentedit.generator import Generator
 
 Status = Literal["ok", "broken", "incompatible", "disabled", "collision"]
@@ -28,6 +28,7 @@ _INTERFACE = {
     "estimator": ("latentedit.estimators", "AttributeEstimator"),
     "identity": ("latentedit.estimators", "IdentityEncoder"),
     "editor": ("latentedit.editor", "Editor"),
+    "trainer": ("latentedit.estimators", "EstimatorTrainer"),
 }
 
 
@@ -210,6 +211,10 @@ class Registry:
 
     def editor(self, name: str, options: Mapping[str, Any] | None = None) -> Editor:
         built: Editor = self.build("editor", name, options)
+        return built
+
+    def trainer(self, name: str, options: Mapping[str, Any] | None = None) -> EstimatorTrainer:
+        built: EstimatorTrainer = self.build("trainer", name, options)
         return built
 
     def version(self, kind: str, name: str) -> str:

@@ -30,13 +30,14 @@ def make_bank(
     seed: int = 0,
     truncation_psi: float = 1.0,
     generator_options: Mapping[str, Any] | None = None,
+    labeller_options: Mapping[str, Any] | None = None,
     progress: Callable[[float, str], None] = lambda fraction, message: None,
 ) -> LatentBank:
     """Sample W codes, label their images, and write them as a bank.
 
     Args:
         folder: where to write; must not exist yet.
-        generator, labeller: plugin names.
+        generator, labeller: plugin names, with their options.
         n_fit, n_test: faces to fit on and to edit; the two are drawn from disjoint seeds.
         truncation_psi: 1 samples the generator's whole distribution.
     """
@@ -46,7 +47,8 @@ def make_bank(
         )
     options = dict(generator_options or {})
     model = registry.generator(generator, options)
-    estimator = registry.estimator(labeller)
+    labelling = dict(labeller_options or {})
+    estimator = registry.estimator(labeller, labelling)
     splits, done, total = {}, 0, n_fit + n_test
     for name, n, split_seed in (("fit", n_fit, seed), ("test", n_test, seed + TEST_SEED_OFFSET)):
         codes = model.sample(n, split_seed, "w", truncation_psi)
@@ -54,20 +56,31 @@ def make_bank(
         def report(rows: int, name: str = name, before: int = done) -> None:
             progress((before + rows) / total, f"labelling {name} faces")
 
-        attributes = label(codes, model, estimator, report)
-        splits[name] = Split(
-            "w",
-            estimator.schema,
-            tuple(zip(codes.split(SHARD_ROWS), attributes.split(SHARD_ROWS), strict=True)),
-        )
+        splits[name] = labelled_split(name, codes, "w", model, estimator, report)
         done += n
     return LatentBank.write(
         folder,
         splits,
         generator=ModelReference(generator, options, model.fingerprint),
-        labeller=ModelReference(labeller, {}, estimator.fingerprint),
+        labeller=ModelReference(labeller, labelling, estimator.fingerprint),
         sampling={"seed": seed, "truncation_psi": truncation_psi, "fit": n_fit, "test": n_test},
     )
+
+
+def labelled_split(
+    name: str,
+    codes: Tensor,
+    space: str,
+    generator: Generator,
+    estimator: AttributeEstimator,
+    report: Callable[[int], None],
+) -> Split:
+    """A split whose attributes are on record with the estimator, or are read off its images."""
+    attributes = estimator.recorded(name, len(codes))
+    if attributes is None:
+        attributes = label(codes, generator, estimator, report, space)
+    shards = zip(codes.split(SHARD_ROWS), attributes.split(SHARD_ROWS), strict=True)
+    return Split(space, estimator.schema, tuple(shards))
 
 
 @torch.no_grad()

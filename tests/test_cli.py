@@ -120,6 +120,12 @@ def test_a_value_can_be_taken_from_another_face(made: Command) -> None:
     assert half != whole
 
 
+def test_an_attribute_may_be_set_twice(made: Command) -> None:
+    base = ["edit", "--editor", "E", "--bank", "B", "--index", "0"]
+    told = made.ok(*base, "--set", "age=20", "--set", "age=60", "--out", "twice.png")
+    assert "1 faces, 2 edits" in told
+
+
 def test_new_faces_need_an_editor_that_draws_them(made: Command) -> None:
     told = made.refused("sample", "--editor", "E", "--bank", "B", "--out", "faces.png")
     assert "draws no new ones; a flow does" in told
@@ -203,7 +209,7 @@ def test_a_run_prints_a_table_and_names_the_report(latentedit: Command) -> None:
     (latentedit.folder / "mine.yaml").write_text(yaml.safe_dump(SUITE))
     run = ["bench", "run", "mine.yaml", "--out", "run"]
     out = latentedit.ok(*run)
-    assert "13 cells computed, 0 kept, 0 failed" in out
+    assert "17 cells computed, 0 kept, 0 failed" in out
     page = latentedit.folder / "run" / "report" / "index.html"
     assert str(page.relative_to(latentedit.folder)) in out
     assert page.is_file()
@@ -217,7 +223,8 @@ def test_a_run_prints_a_table_and_names_the_report(latentedit: Command) -> None:
 
 def test_a_run_with_a_failed_cell_finishes_and_says_so(latentedit: Command) -> None:
     editors = {"exact": {"plugin": "exact"}, "raises": {"plugin": "raises"}}
-    suite = SUITE | {"editors": editors, "tasks": [{"attribute": "age", "change": 10}]}
+    tasks = [{"attribute": "age", "change": 10}]
+    suite = SUITE | {"editors": editors, "tasks": tasks, "sequences": []}
     (latentedit.folder / "mine.yaml").write_text(yaml.safe_dump(suite))
     found = latentedit("bench", "run", "mine.yaml", "--out", "run")
     assert found.returncode == 1
@@ -225,7 +232,9 @@ def test_a_run_with_a_failed_cell_finishes_and_says_so(latentedit: Command) -> N
     assert "2 failed" in found.stdout
 
 
-@pytest.mark.parametrize("command", ["bank", "bench", "doctor", "edit", "fit", "plugins"])
+@pytest.mark.parametrize(
+    "command", ["bank", "bench", "doctor", "edit", "fit", "import", "plugins", "sample", "train"]
+)
 def test_every_command_has_help(latentedit: Command, command: str) -> None:
     assert "Usage" in latentedit.ok(command, "--help")
 

@@ -86,6 +86,10 @@ def test_every_misspelt_key_of_a_shipped_suite_is_named(file: Path) -> None:
         ({"editors": {"mine": {"plugin": "exact", "option": {}}}}, "did you mean 'options'"),
         ({"bank": {}}, "bank.generator: is missing"),
         ({"seeds": []}, "seeds"),
+        ({"identity": ["c", "c"]}, "two entries of one name"),
+        ({"identity": [{"plugin": "c", "option": {}}]}, "did you mean 'options'"),
+        ({"judge": {"options": {}}}, "judge.plugin: is missing"),
+        ({"judge": {"plugin": "a", "name": "other"}}, "labels the bank too"),
     ],
 )
 def test_nonsense_is_refused_with_its_place(changes: dict[str, Any], told: str) -> None:
@@ -128,3 +132,16 @@ def test_unknown_suites_list_the_shipped_ones() -> None:
 def test_a_suite_survives_its_own_json() -> None:
     suite = parsed()
     assert Suite.model_validate(suite.model_dump(mode="json")) == suite
+
+
+def test_models_are_named_alone_or_with_options() -> None:
+    alone = parsed()
+    options = parsed(
+        judge={"plugin": "a", "options": {"seed": 1}},
+        identity=["c", {"plugin": "c", "name": "c2", "options": {"seed": 2}}],
+    )
+    assert str(alone.judge) == "b"
+    assert options.judge.options == {"seed": 1}
+    assert [str(use) for use in options.identity] == ["c", "c2"]
+    assert alone.model_dump(mode="json")["judge"] == "b"
+    assert Suite.model_validate(options.model_dump(mode="json")) == options

@@ -64,7 +64,7 @@ class Bench:
 
     @cached_property
     def judge(self) -> AttributeEstimator:
-        judge = self.registry.estimator(self.suite.judge)
+        judge = self.registry.estimator(self.suite.judge.plugin, self.suite.judge.options)
         if judge.fingerprint == self.bank.labeller.fingerprint:
             raise InputError(
                 f"judge {self.suite.judge} has the labeller's fingerprint: it is the same model"
@@ -78,7 +78,7 @@ class Bench:
 
     @cached_property
     def recognisers(self) -> list[IdentityEncoder]:
-        return [self.registry.identity(name) for name in self.suite.identity]
+        return [self.registry.identity(use.plugin, use.options) for use in self.suite.identity]
 
     @cached_property
     def sigma(self) -> Tensor:

@@ -21,7 +21,7 @@ from latentedit.bank import LatentBank
 from latentedit.benchmark.cells import Cell, CellRecord, CellStore
 from latentedit.benchmark.executor import LocalExecutor, Observer, in_process
 from latentedit.benchmark.measure import BATCH, Bench
-from latentedit.benchmark.suite import Suite
+from latentedit.benchmark.suite import PluginUse, Suite
 from latentedit.benchmark.worker import THREADS, Job, fit_id, make_run_bank
 from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError, UnknownName
 from latentedit.registry import Registry, parse_options
@@ -119,16 +119,22 @@ def _flat(value: Any, place: str = "") -> dict[str, Any]:
 
 def check_names(suite: Suite, registry: Registry) -> None:
     """Raise unless every plugin that a suite names is there and takes its options."""
-    generator = suite.bank.generator
-    registry.find("estimator", suite.bank.labeller)
-    registry.find("estimator", suite.judge)
-    for name in suite.identity:
-        registry.find("identity", name)
-    uses = {"generator": [generator], "editor": list(suite.contestants.values())}
-    for kind, listed in uses.items():
+    for kind, listed in _uses(suite).items():
         for use in listed:
             registry.find(kind, use.plugin)
-            parse_options(registry.load(kind, use.plugin), use.plugin, use.options)
+            loaded = registry.load(kind, use.plugin)
+            if use.options:
+                parse_options(loaded, use.plugin, use.options)
+
+
+def _uses(suite: Suite) -> dict[str, list[PluginUse]]:
+    """Every plugin that a suite names, by kind."""
+    return {
+        "generator": [suite.bank.generator],
+        "estimator": [suite.bank.labeller, suite.judge],
+        "identity": list(suite.identity),
+        "editor": list(suite.contestants.values()),
+    }
 
 
 def check_attributes(suite: Suite, schema: AttributeSchema) -> None:
@@ -167,21 +173,15 @@ def _bank(
         "fit": plan.n_fit,
         "test": plan.n_test,
     }
-    try:
-        bank = LatentBank.open(path)
-        bank.verify()
+    kept = _whole_bank(path)
+    if kept is not None and dict(kept.sampling) == wanted:
         plugins = registry()
         current = (
             plugins.generator(plan.generator.plugin, plan.generator.options).fingerprint,
-            plugins.estimator(plan.labeller).fingerprint,
+            plugins.estimator(plan.labeller.plugin, plan.labeller.options).fingerprint,
         )
-        if dict(bank.sampling) == wanted and current == (
-            bank.generator.fingerprint,
-            bank.labeller.fingerprint,
-        ):
-            return bank
-    except (InputError, CorruptArtefact):
-        pass
+        if current == (kept.generator.fingerprint, kept.labeller.fingerprint):
+            return kept
     if path.exists():
         shutil.rmtree(path)
     in_process(
@@ -191,6 +191,15 @@ def _bank(
     )
     observer.finished("bank", "ok", "")
     return LatentBank.open(path)
+
+
+def _whole_bank(path: Path) -> LatentBank | None:
+    try:
+        bank = LatentBank.open(path)
+        bank.verify()
+    except (InputError, CorruptArtefact):
+        return None
+    return bank
 
 
 def plan(
@@ -257,27 +266,29 @@ def provenance(suite: Suite, bank: LatentBank, plugins: Registry) -> dict[str, A
             "generator_options": dict(bank.generator.options),
             "generator_fingerprint": bank.generator.fingerprint,
             "labeller": bank.labeller.name,
+            "labeller_options": dict(bank.labeller.options),
             "labeller_fingerprint": bank.labeller.fingerprint,
         },
-        "judge": {"name": suite.judge, "fingerprint": bench.judge.fingerprint},
+        "judge": {
+            "name": str(suite.judge),
+            "options": suite.judge.options,
+            "fingerprint": bench.judge.fingerprint,
+            "card": bench.judge.card().get("held_out", {}),
+        },
         "identity": [
             {
-                "name": name,
+                "name": str(use),
+                "options": use.options,
                 "fingerprint": encoder.fingerprint,
                 "threshold": encoder.same_person_threshold,
                 "card": encoder.card().get("held_out", {}),
             }
-            for name, encoder in zip(suite.identity, bench.recognisers, strict=True)
+            for use, encoder in zip(suite.identity, bench.recognisers, strict=True)
         ],
         "plugins": {
-            f"{kind} {name}": plugins.version(kind, name)
-            for kind, names in (
-                ("generator", [suite.bank.generator.plugin]),
-                ("estimator", [suite.bank.labeller, suite.judge]),
-                ("identity", suite.identity),
-                ("editor", [use.plugin for use in suite.contestants.values()]),
-            )
-            for name in names
+            f"{kind} {use.plugin}": plugins.version(kind, use.plugin)
+            for kind, listed in _uses(suite).items()
+            for use in listed
         },
         "threads": THREADS,
         "batch": BATCH,

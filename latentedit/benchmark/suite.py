@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 import latentedit
 from latentedit.errors import InputError, SuiteError, UnknownName, nearest
@@ -28,11 +37,32 @@ class PluginUse(_Strict):
     options: dict[str, Any] = {}
 
 
+class ModelUse(PluginUse):
+    """An estimator or recogniser: its name alone, or with options and a name for the report."""
+
+    name: str = ""
+
+    def __str__(self) -> str:
+        return self.name or self.plugin
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare(cls, data: Any) -> Any:
+        return {"plugin": data} if isinstance(data, str) else data
+
+    @model_serializer(mode="wrap")
+    def _plain(self, write: SerializerFunctionWrapHandler) -> Any:
+        return write(self) if self.options or self.name else self.plugin
+
+    def same_model(self, other: ModelUse) -> bool:
+        return (self.plugin, self.options) == (other.plugin, other.options)
+
+
 class BankPlan(_Strict):
     """Which faces: sampled once, shared by all editors."""
 
     generator: PluginUse
-    labeller: str
+    labeller: ModelUse
     n_fit: int = Field(ge=10)
     n_test: int = Field(ge=2)
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -97,8 +127,8 @@ class Suite(_Strict):
     name: str
     summary: str = ""
     bank: BankPlan
-    judge: str
-    identity: list[str] = Field(min_length=1)
+    judge: ModelUse
+    identity: list[ModelUse] = Field(min_length=1)
     editors: dict[str, PluginUse] = Field(min_length=1)
     controls: list[str] = list(CONTROLS)
     tasks: list[Task] = Field(min_length=1)
@@ -139,6 +169,13 @@ class Suite(_Strict):
             raise ValueError("has two entries of one name; give them a `name` each")
         return value
 
+    @field_validator("identity")
+    @classmethod
+    def _told_apart(cls, identity: list[ModelUse]) -> list[ModelUse]:
+        if len({str(use) for use in identity}) != len(identity):
+            raise ValueError("has two entries of one name; give them a `name` each")
+        return identity
+
     @model_validator(mode="after")
     def _apart(self) -> Suite:
         if both := set(self.editors) & set(self.controls):
@@ -152,7 +189,7 @@ class Suite(_Strict):
                     f"sequence {sequence.name}: {sorted(missing)[0]!r} is no task; tasks are "
                     f"{', '.join(tasks)}"
                 )
-        if self.judge == self.bank.labeller:
+        if self.judge.same_model(self.bank.labeller):
             raise ValueError(
                 f"judge: {self.judge} labels the bank too; an editor must not be judged by what it "
                 "was fitted to"
@@ -237,6 +274,9 @@ def _valid_keys(place: tuple[Any, ...]) -> list[str]:
     models: dict[str, type[BaseModel]] = {
         "bank": BankPlan,
         "generator": PluginUse,
+        "labeller": ModelUse,
+        "judge": ModelUse,
+        "identity": ModelUse,
         "editors": PluginUse,
         "tasks": Task,
         "sequences": Sequence,

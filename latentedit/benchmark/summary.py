@@ -151,10 +151,10 @@ class Run:
             ("inversion error", 0.0): arrays["inversion"],
             ("inversion error in pixels", 0.0): arrays["inversion_pixels"],
         }
-        for e, encoder in enumerate(self.suite.identity):
+        for e, encoder in enumerate(map(str, self.suite.identity)):
             lost = arrays["inversion_identity"][e]
             found[f"inversion error in identity · {encoder}", 0.0] = lost
-        for e, encoder in enumerate(self.suite.identity):
+        for e, encoder in enumerate(map(str, self.suite.identity)):
             found[f"edit–identity area · {encoder}", 0.0] = edit_identity_area(
                 strengths, arrays["effect"], arrays["similarity"][:, e]
             )
@@ -312,7 +312,7 @@ class Run:
         return {
             role: {"name": name, "attributes": _errors(values, truth, self.sigma, self.schema)}
             for role, name, values in (
-                ("judge", self.suite.judge, self.faces["judged"]),
+                ("judge", str(self.suite.judge), self.faces["judged"]),
                 ("labeller", self.bank.labeller.name, labels),
             )
         }

@@ -9,9 +9,11 @@ import torch
 from rich.table import Table
 
 from latentedit.bank import LatentBank
+from latentedit.bank_images import write_images
 from latentedit.cli.console import out, print_json, progress_bar, say
 from latentedit.cli.fit import parse_pairs
 from latentedit.registry import Registry
+from latentedit.relabelling import relabel_bank
 from latentedit.sampling import make_bank
 
 FOLDER = click.Path(path_type=Path)
@@ -30,6 +32,13 @@ def bank() -> None:
     show_default=True,
     help="Attribute estimator that labels the faces.",
 )
+@click.option(
+    "--labeller-option",
+    "labeller_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of the labeller; VALUE is read as YAML. May be repeated.",
+)
 @click.option("--n", "n_fit", default=4000, show_default=True, help="Faces to fit editors on.")
 @click.option(
     "--test", "n_test", default=200, show_default=True, help="Faces to edit, from another seed."
@@ -47,6 +56,7 @@ def bank() -> None:
 def make(
     generator: str,
     labeller: str,
+    labeller_options: tuple[str, ...],
     n_fit: int,
     n_test: int,
     options: tuple[str, ...],
@@ -67,6 +77,7 @@ def make(
             folder,
             generator=generator,
             labeller=labeller,
+            labeller_options=parse_pairs(labeller_options),
             n_fit=n_fit,
             n_test=n_test,
             seed=seed,
@@ -77,6 +88,69 @@ def make(
     say(
         f"{folder}: {n_fit} faces to fit on, {n_test} to edit\nhash {made.hash}",
         next_step=f"latentedit fit styleflow --bank {folder} --out E",
+    )
+
+
+@bank.command()
+@click.argument("source", metavar="BANK", type=FOLDER)
+@click.option("--labeller", required=True, help="Attribute estimator that labels the faces.")
+@click.option(
+    "--labeller-option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of the labeller; VALUE is read as YAML. May be repeated.",
+)
+@click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
+def label(source: Path, labeller: str, options: tuple[str, ...], folder: Path) -> None:
+    """Write the faces of BANK to a new bank, with the attributes that another estimator reads.
+
+    \b
+    Example:
+      latentedit bank label B --labeller faces-csv --labeller-option file=labels.csv --out C
+    """
+    torch.set_num_threads(1)
+    with progress_bar("bank") as progress:
+        made = relabel_bank(
+            Registry.discover(),
+            LatentBank.open(source),
+            folder,
+            labeller=labeller,
+            labeller_options=parse_pairs(options),
+            progress=progress,
+        )
+    say(
+        f"{folder}: {', '.join(made.schema.names)} of the faces of {source}\nhash {made.hash}",
+        next_step=f"latentedit bank show {folder}",
+    )
+
+
+@bank.command()
+@click.argument("source", metavar="BANK", type=FOLDER)
+@click.option("--split", default="fit", show_default=True, help="fit or test.")
+@click.option("--count", type=int, help="So many faces from the first one on; all if not given.")
+@click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
+def images(source: Path, split: str, count: int | None, folder: Path) -> None:
+    """Write faces of BANK as PNG files to look at and label: fit-00000.png, fit-00001.png, …
+
+    \b
+    Example:
+      latentedit bank images B --split fit --count 300 --out faces
+    """
+    torch.set_num_threads(1)
+    with progress_bar("images") as progress:
+        written = write_images(
+            Registry.discover(),
+            LatentBank.open(source),
+            folder,
+            split=split,
+            count=count,
+            progress=progress,
+        )
+    say(
+        f"{folder}: {written} faces",
+        next_step=f"label them in a CSV, then: latentedit train faces-trained --images {folder} "
+        "--labels labels.csv --out E",
     )
 
 

@@ -22,6 +22,7 @@ _COMMANDS = {
     "fit": ("latentedit.cli.fit", "Fit an editor on a bank."),
     "import": ("latentedit.cli.importing", "Turn published weights into files that run nothing."),
     "sample": ("latentedit.cli.sample", "Draw new faces that have given attributes."),
+    "train": ("latentedit.cli.train", "Make an attribute estimator from labelled pictures."),
     "plugins": ("latentedit.cli.plugins", "List the installed plugins and their state."),
 }
 

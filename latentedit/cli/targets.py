@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +53,7 @@ def parse_rows(text: str, count: int, option: str) -> list[int]:
 
 def parse_settings(pairs: tuple[str, ...], schema: AttributeSchema) -> list[Setting]:
     """Targets of ``NAME=VALUE`` pairs, refused where the schema has no such attribute or value."""
-    return [_setting(schema[name], value) for name, value in parse_pairs(pairs).items()]
+    return [_setting(schema[name], value) for name, value in _each(pairs)]
 
 
 def parse_transfers(
@@ -60,13 +61,19 @@ def parse_transfers(
 ) -> list[Setting]:
     """Targets of ``NAME=FACE`` pairs: what that face has, of the faces whose values (N, A) are."""
     settings = []
-    for name, face in parse_pairs(pairs).items():
+    for name, face in _each(pairs):
         (row,) = parse_rows(str(face), len(values), "--transfer") if "." not in str(face) else (-1,)
         if row < 0:
             raise InputError(f"--transfer takes one face, as in {name}=12, received {face!r}")
         columns = schema.columns(schema[name].name)
         settings.append(Setting(name, values[row, columns], f"{name} of face {row}"))
     return settings
+
+
+def _each(pairs: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """Every pair in its order; an attribute may come twice."""
+    for pair in pairs:
+        yield from parse_pairs((pair,)).items()
 
 
 def _setting(attribute: Attribute, value: Any) -> Setting:

@@ -18,7 +18,14 @@ from latentedit_styleflow.checkpoint import RELEASED_CONDITION, flow_of
 from latentedit_styleflow.coupling import CouplingFlow
 from latentedit_styleflow.flow import ContinuousFlow, Mapped
 from latentedit_styleflow.importing import read_imported
-from latentedit_styleflow.objectives import Flow, FlowMatching, Likelihood, Objective, noise
+from latentedit_styleflow.objectives import (
+    Flow,
+    FlowMatching,
+    Likelihood,
+    Objective,
+    log_likelihood,
+    noise,
+)
 from latentedit_styleflow.presets import RELEASED_GAINS
 from latentedit_styleflow.solver import Method, Solver
 from latentedit_styleflow.training import VALIDATION_ROWS, Condition, Plan, Trainer
@@ -137,11 +144,11 @@ class FlowEditor(Editor):
 
     def encode(self, codes: Tensor, attributes: Tensor) -> Mapped:
         """Codes (N, D) under attributes (N, A), natural units → base samples (N, D)."""
-        return self._fitted().encode(codes, self._scores(attributes))
+        return self._fitted(codes).encode(codes, self._scores(attributes))
 
     def decode(self, base: Tensor, attributes: Tensor) -> Mapped:
         """Base samples (N, D) under attributes (N, A), natural units → codes (N, D)."""
-        return self._fitted().decode(base, self._scores(attributes))
+        return self._fitted(base).decode(base, self._scores(attributes))
 
     @torch.no_grad()
     def sample(self, attributes: Tensor, runtime: Runtime) -> Tensor:
@@ -162,22 +169,19 @@ class FlowEditor(Editor):
         self, codes: Tensor, attributes: Tensor, runtime: Runtime, probes: int = 4
     ) -> Tensor:
         """log p(w | a) (N,) in nats; for continuous flows with Hutchinson's estimator."""
-        flow, a = self._fitted(), self._scores(attributes)
-        with torch.no_grad():
-            if isinstance(flow, CouplingFlow):
-                return flow.log_prob(codes, a)
-            e = noise(probes, *codes.shape, rng=runtime.rng(_PROBE_STREAM), like=codes)
-            return flow.log_prob(codes, a, e)
+        rng = runtime.rng(_PROBE_STREAM)
+        return log_likelihood(self._fitted(codes), codes, self._scores(attributes), rng, probes)
 
     def _scores(self, attributes: Tensor) -> Tensor:
         self._fitted()
         scores: Tensor = self.condition.to(attributes)(attributes[:, self.columns])
         return scores
 
-    def _fitted(self) -> Flow:
+    def _fitted(self, codes: Tensor | None = None) -> Flow:
+        """The flow, on the device of `codes`."""
         if not hasattr(self, "flow"):
             raise NotFitted(f"{type(self).__name__} is not fitted; call fit or load_state first")
-        return self.flow
+        return self.flow if codes is None else self.flow.to(codes.device)
 
     def state(self) -> dict[str, Tensor]:
         parts = {"flow": self._fitted(), "condition": self.condition}

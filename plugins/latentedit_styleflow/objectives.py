@@ -73,6 +73,16 @@ class FlowMatching(Objective):
         return (velocity - (z - x)).square().mean()
 
 
+def log_likelihood(
+    flow: Flow, w: Tensor, a: Tensor, rng: torch.Generator, probes: int = 1
+) -> Tensor:
+    """log p(w | a) (N,) in nats; for continuous flows by Hutchinson's estimator."""
+    with torch.no_grad():
+        if isinstance(flow, CouplingFlow):
+            return flow.log_prob(w, a)
+        return flow.log_prob(w, a, noise(probes, *w.shape, rng=rng, like=w))
+
+
 def optimal_pairs(x: Tensor, z: Tensor) -> Tensor:
     """Which z (N, D) belongs to each x (N, D) for the least Σ ‖x_i − z_π(i)‖²: (N,)."""
     _, pairs = linear_sum_assignment(torch.cdist(x, z).square().cpu().numpy())

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from latentedit import InputError, Runtime, Split, fingerprint, read_tensors, write_tensors
-from latentedit_styleflow.objectives import Flow, Objective
+from latentedit_styleflow.objectives import Flow, Objective, log_likelihood
 
 VALIDATION_ROWS = 256
+SHOWN_ROWS = 64
+"""Held-out codes whose log-likelihood is shown with the progress."""
 _ORDER, _NOISE, _HELD_OUT = 10, 1_000_000, 2
 """Random streams: data order by epoch, noise by step, and the split."""
 
@@ -134,6 +136,8 @@ class Trainer:
         with torch.no_grad():
             rng = self.runtime.rng(_HELD_OUT + 1)
             loss = float(self.objective.loss(self.flow, *self._load(self.held_out), rng))
+        seen = self._load(self.held_out[:SHOWN_ROWS])
+        nats = float(log_likelihood(self.flow, *seen, self.runtime.rng(_HELD_OUT + 1)).mean())
         self.flow.load_state_dict(live, strict=False)
         if not loss < float("inf"):
             raise InputError(
@@ -144,7 +148,10 @@ class Trainer:
         if loss < self.best_loss:
             self.best_loss, self.stale = loss, 0
             self.best = {name: p.clone() for name, p in self.average.items()}
-        self.runtime.progress(self.step / self.plan.steps, f"held-out loss {loss:.4f}")
+        self.runtime.progress(
+            self.step / self.plan.steps,
+            f"held-out loss {loss:.4f}, log-likelihood {nats:.1f} nats",
+        )
 
     def _rate(self, step: int) -> float:
         """Linear warm-up, then half a cosine."""

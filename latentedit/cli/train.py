@@ -1,0 +1,71 @@
+"""``latentedit train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import torch
+
+from latentedit.cli.console import print_json, progress_bar, say
+from latentedit.cli.fit import parse_pairs
+from latentedit.registry import Registry
+
+FOLDER = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("trainer")
+@click.option("--images", required=True, type=FOLDER, help="A folder of labelled pictures.")
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    help="A CSV with a column `file` and one for each attribute; without it, the names of the "
+    "folder's own folders are the labels.",
+)
+@click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of the trainer; VALUE is read as YAML. May be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def train(
+    trainer: str,
+    images: Path,
+    labels: Path | None,
+    folder: Path,
+    options: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Make an attribute estimator from pictures that you labelled, with its error measured.
+
+    \b
+    Example:
+      latentedit train faces-trained --images photos --labels labels.csv --out E
+    """
+    torch.set_num_threads(1)
+    with progress_bar(f"train {trainer}") as progress:
+        made = Registry.discover().trainer(trainer, parse_pairs(options))
+        trained = made.train(images, labels, folder, progress)
+    if as_json:
+        print_json(
+            {
+                "estimator": trained.estimator,
+                "options": dict(trained.options),
+                "held_out": {name: dict(row) for name, row in trained.held_out.items()},
+            }
+        )
+        return
+    for name, row in trained.held_out.items():
+        figures = ", ".join(f"{key} {value:.3g}" for key, value in row.items())
+        say(f"{name}: on held-out pictures {figures}")
+    chosen = " ".join(
+        f"--labeller-option {name}={value}" for name, value in trained.options.items()
+    )
+    say(
+        f"{folder}: an estimator of {', '.join(trained.held_out)}",
+        next_step=f"latentedit bank label B --labeller {trained.estimator} {chosen} --out C",
+    )

@@ -1,0 +1,124 @@
+"""What users write down about a model: its attributes in YAML, and the licence it is under."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from latentedit import Attribute, AttributeSchema, InputError
+
+YAML_BYTES = 1 << 20
+
+
+class Declaration(BaseModel):
+    """Base of everything that users declare: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Declared = TypeVar("Declared", bound=Declaration)
+
+
+class DeclaredAttribute(Declaration):
+    """An attribute as users write it: ``{name: age, low: 0, high: 70, unit: years}``.
+
+    A binary attribute lies in 0 to 1; the range of a continuous one has to be said, unless labels
+    tell it.
+    """
+
+    name: str
+    kind: Literal["binary", "continuous"] = "continuous"
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+
+    def attribute(self, seen: tuple[float, float] | None = None) -> Attribute:
+        """The core's attribute; `seen` is the range of labels, where there are some."""
+        low, high = (0.0, 1.0) if self.kind == "binary" else seen or (None, None)
+        low = low if self.low is None else self.low
+        high = high if self.high is None else self.high
+        if low is None or high is None or not low < high:
+            raise InputError(
+                f"attribute {self.name!r} needs a range: write low and high, in its own unit; "
+                f"received low {low}, high {high}"
+            )
+        return Attribute(self.name, self.kind, low, high, self.unit)
+
+
+def read_yaml(path: Path) -> Any:
+    """Plain data from a YAML file.
+
+    Raises:
+        InputError: there is no such file, or it is no YAML.
+    """
+    try:
+        if path.stat().st_size > YAML_BYTES:
+            raise InputError(f"{path} is larger than {YAML_BYTES} bytes; a description is a page")
+        return yaml.load(path.read_text("utf-8"), _PlainLoader)  # noqa: S506  (a SafeLoader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path}: {error}") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InputError(f"{path} is not YAML: {error}") from None
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases, which can make a page into gigabytes, and without duplicate keys."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "aliases are not used here", mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        found = super().construct_mapping(node, deep)
+        if len(found) != len(node.value):
+            raise yaml.constructor.ConstructorError(
+                None, None, "a key stands twice", node.start_mark
+            )
+        return found
+
+
+def read_declaration(kind: type[Declared], path: Path) -> Declared:
+    """A `kind` from a YAML file.
+
+    Raises:
+        InputError: naming the key, what was found there, and the keys that are valid.
+    """
+    data = read_yaml(path)
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        raise InputError(f"{path}: {explained(error)}. Keys: {_keys(kind)}") from None
+
+
+def explained(error: ValidationError) -> str:
+    """The first complaint, with its place."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}, received {str(first['input'])[:80]}"
+
+
+def _keys(kind: type[Declaration]) -> str:
+    return ", ".join(kind.model_fields)
+
+
+def _from_file(value: Any) -> Any:
+    try:
+        return read_yaml(Path(value)) if isinstance(value, (str, Path)) else value
+    except InputError as error:
+        raise ValueError(str(error)) from None
+
+
+FromFile = BeforeValidator(_from_file)
+"""Lets an option be written in place, or as the path of a YAML file that holds it."""
+
+DeclaredAttributes = Annotated[tuple[DeclaredAttribute, ...], FromFile]
+
+
+def declared_schema(declared: tuple[DeclaredAttribute, ...]) -> AttributeSchema:
+    return AttributeSchema(tuple(each.attribute() for each in declared))

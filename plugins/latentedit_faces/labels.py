@@ -1,0 +1,235 @@
+"""Labels that people wrote: a CSV with a row a picture or a face, or folders named after them."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from latentedit import AttributeSchema, InputError, UnknownName, file_digest, fingerprint
+from latentedit_faces.declarations import DeclaredAttribute
+from latentedit_faces.pictures import picture_files, read_picture
+
+NOT = ("not-", "no-")
+"""A folder so named holds pictures without the attribute that the rest of its name says."""
+FACE = re.compile(r"(?:.*/)?(fit|test)-([0-9]{1,12})\.[a-z]+")
+"""Names of the pictures that ``latentedit bank images`` writes."""
+DIGITS = re.compile(r"[0-9]{1,12}")
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """Values by picture file, or by split and index of a bank's face.
+
+    Args:
+        keys: N names of files, as the table has them, or ``fit-00012.png`` for face 12 of fit.
+        values: (N, A), natural units; NaN where nothing is written.
+        digest: sha256 of the file.
+    """
+
+    schema: AttributeSchema
+    keys: tuple[str, ...]
+    values: Tensor
+    digest: str
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Pictures and their labels: N files, values (N, A) with NaN where there is none."""
+
+    files: tuple[Path, ...]
+    values: Tensor
+    schema: AttributeSchema
+    digest: str
+
+    def load(self, side: int) -> Tensor:
+        """(N, 3, side, side) in [-1, 1]: the middle square of every picture."""
+        return torch.stack([read_picture(file, side) for file in self.files])
+
+
+def read_table(path: Path, declared: tuple[DeclaredAttribute, ...] = ()) -> LabelTable:
+    """A CSV: a column `file`, or columns `split` and `index`, and one for each attribute.
+
+    Args:
+        declared: kinds, ranges and units; a column of 0 and 1 is binary and any other one is
+            continuous over the range it has where nothing is declared.
+
+    Raises:
+        InputError: naming the line and what was found there.
+    """
+    header, rows = _rows(path)
+    by_file = "file" in header
+    key_columns = ("file",) if by_file else ("split", "index")
+    if missing := [name for name in key_columns if name not in header]:
+        raise InputError(
+            f"{path} has the columns {', '.join(header)}, and needs `file` (picture names), or "
+            f"`split` and `index` (faces of a bank); it lacks {missing[0]}"
+        )
+    names = [name for name in header if name not in key_columns]
+    for each in declared:
+        if each.name not in names:
+            raise UnknownName("column", each.name, names, f"of {path}")
+    chosen = [each.name for each in declared] or names
+    if not chosen:
+        raise InputError(f"{path} has no column besides {', '.join(key_columns)}")
+    keys, lines = [], []
+    for number, row in rows:
+        keys.append(row["file"].strip() if by_file else _face(path, number, row))
+        lines.append([_value(path, number, name, row[name]) for name in chosen])
+    _no_twins(path, keys)
+    values = torch.tensor(lines, dtype=torch.float32)
+    return LabelTable(
+        _schema(path, chosen, values, declared), tuple(keys), values, file_digest(path)
+    )
+
+
+def labelled_images(
+    folder: Path, labels: Path | None, declared: tuple[DeclaredAttribute, ...] = ()
+) -> LabelledImages:
+    """The pictures of `folder` that `labels` has a row for; without a CSV, the pictures in its
+    folders, each folder X a binary attribute X and each ``not-X`` its absence.
+
+    Raises:
+        InputError: the table names a picture that is not there, or the folder has no folders.
+    """
+    if labels is None:
+        return _by_folder(folder, declared)
+    table = read_table(labels, declared)
+    files = tuple(folder / key for key in table.keys)
+    if absent := [file for file in files if not file.is_file()]:
+        raise InputError(
+            f"{labels} has labels of {absent[0].name} and {len(absent) - 1} more pictures that are "
+            f"not in {folder}"
+        )
+    return LabelledImages(files, table.values, table.schema, table.digest)
+
+
+def bank_rows(table: LabelTable, split: str, n: int, where: Path) -> Tensor:
+    """(n, A) labels of the first n faces of a bank's split.
+
+    Raises:
+        InputError: the table lacks some of them, or a value of one.
+    """
+    faces = [FACE.fullmatch(key) for key in table.keys]
+    if bad := [key for key, face in zip(table.keys, faces, strict=True) if face is None]:
+        raise InputError(
+            f"{where} has a row for {bad[0]!r}, which is no face of a bank: name pictures as "
+            "`latentedit bank images` does (fit-00012.png), or use columns `split` and `index`"
+        )
+    rows = {int(f[2]): i for i, f in enumerate(faces) if f is not None and f[1] == split}
+    missing = [i for i in range(n) if i not in rows]
+    if missing:
+        raise InputError(
+            f"{where} has no labels of {len(missing)} of {n} {split} faces, first of face "
+            f"{missing[0]}. Label them, or train an estimator on those you have: latentedit train "
+            "faces-trained"
+        )
+    values = table.values[[rows[i] for i in range(n)]]
+    if bool(values.isnan().any()):
+        row, column = values.isnan().nonzero()[0].tolist()
+        raise InputError(
+            f"{where} has no value of {table.schema.names[column]!r} for {split} face {row}"
+        )
+    return values
+
+
+def _rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            header = [name.strip() for name in next(reader, [])]
+            if len(set(header)) != len(header) or not all(header):
+                raise InputError(f"{path}: columns need different names, received {header}")
+            rows = []
+            for cells in reader:
+                if len(cells) not in (0, len(header)):
+                    raise InputError(
+                        f"{path}, line {reader.line_num}: {len(cells)} cells for "
+                        f"{len(header)} columns"
+                    )
+                if cells:
+                    rows.append((reader.line_num, dict(zip(header, cells, strict=True))))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"cannot read {path} as a CSV in UTF-8: {error}") from None
+    if not rows:
+        raise InputError(f"{path} has no rows")
+    return header, rows
+
+
+def _face(path: Path, line: int, row: dict[str, str]) -> str:
+    split, index = row["split"].strip(), row["index"].strip()
+    if split not in ("fit", "test") or not DIGITS.fullmatch(index):
+        raise InputError(
+            f"{path}, line {line}: a face is split fit or test and an index from 0, "
+            f"received {split!r} and {index!r}"
+        )
+    return f"{split}-{int(index):05d}.png"
+
+
+def _value(path: Path, line: int, name: str, cell: str) -> float:
+    try:
+        value = float(cell) if cell.strip() else math.nan
+    except ValueError:
+        value = math.inf
+    if math.isinf(value) or (math.isnan(value) and cell.strip()):
+        raise InputError(f"{path}, line {line}: {name} is a number or empty, received {cell!r}")
+    return value
+
+
+def _no_twins(path: Path, keys: list[str]) -> None:
+    seen: set[str] = set()
+    for key in keys:
+        if key in seen:
+            raise InputError(f"{path} has two rows for {key}")
+        seen.add(key)
+
+
+def _schema(
+    path: Path, names: list[str], values: Tensor, declared: tuple[DeclaredAttribute, ...]
+) -> AttributeSchema:
+    said = {each.name: each for each in declared}
+    attributes = []
+    for name, column in zip(names, values.T, strict=True):
+        known = column[~column.isnan()]
+        if not len(known):
+            raise InputError(f"{path}: column {name!r} is empty")
+        binary = bool(((known == 0) | (known == 1)).all())
+        each = said.get(name) or DeclaredAttribute(
+            name=name, kind="binary" if binary else "continuous"
+        )
+        attribute = each.attribute((known.min().item(), known.max().item()))
+        attribute.check(known)
+        attributes.append(attribute)
+    return AttributeSchema(tuple(attributes))
+
+
+def _by_folder(folder: Path, declared: tuple[DeclaredAttribute, ...]) -> LabelledImages:
+    files = picture_files(folder)
+    labels = [file.relative_to(folder).parts[0] for file in files]
+    if any((folder / label).is_file() for label in labels):
+        raise InputError(
+            f"{folder} holds pictures outside of folders: sort them into folders such as smiling "
+            "and not-smiling, or give a CSV of labels"
+        )
+    names = sorted({_positive(label) for label in labels})
+    rows = [[float(label == name) for name in names] for label in labels]
+    said = {each.name: each for each in declared}
+    attributes = [
+        said.get(name, DeclaredAttribute(name=name, kind="binary")).attribute() for name in names
+    ]
+    digest = fingerprint([str(file.relative_to(folder)) for file in files])
+    return LabelledImages(
+        tuple(files), torch.tensor(rows), AttributeSchema(tuple(attributes)), digest
+    )
+
+
+def _positive(label: str) -> str:
+    for prefix in NOT:
+        if label.startswith(prefix) and len(label) > len(prefix):
+            return label.removeprefix(prefix)
+    return label

@@ -1,0 +1,135 @@
+"""The contract of an ONNX model: a small YAML file beside it that says what goes in and comes out.
+
+model: recogniser.onnx
+licence: non-commercial research only
+input: {size: [112, 112], colours: rgb, mean: 127.5, scale: 127.5}
+output: {meaning: embedding, same_person_threshold: 0.28}
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from latentedit_faces.declarations import Declaration, DeclaredAttribute
+from latentedit_faces.pictures import WHOLE
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Three = float | tuple[float, float, float]
+
+
+class InputContract(Declaration):
+    """How an image in [-1, 1] becomes what the model reads.
+
+        pixel = (image + 1) · 127.5, from 0 to 255;   input = (pixel − mean) / scale
+
+    Args:
+        size: height and width in pixels.
+        name: of the model's input; its only one if not given.
+        layout: order of the axes.
+        colours: order of the channels.
+        mean, scale: one number, or one for each channel in the model's order.
+        crop: top, left, bottom and right of the part of the image that is shown, as shares.
+    """
+
+    size: tuple[Annotated[int, Field(ge=1, le=4096)], Annotated[int, Field(ge=1, le=4096)]]
+    name: str = ""
+    layout: Literal["nchw", "nhwc"] = "nchw"
+    colours: Literal["rgb", "bgr"] = "rgb"
+    mean: Three = 127.5
+    scale: Three = 127.5
+    crop: tuple[Share, Share, Share, Share] = WHOLE
+
+    @model_validator(mode="after")
+    def _sound(self) -> InputContract:
+        scales = self.scale if isinstance(self.scale, tuple) else (self.scale,)
+        if 0 in scales:
+            raise ValueError("scale divides: it cannot be 0")
+        if not (self.crop[0] < self.crop[2] and self.crop[1] < self.crop[3]):
+            raise ValueError("crop is top, left, bottom, right, as shares from 0 to 1")
+        return self
+
+
+class Readout(DeclaredAttribute):
+    """An attribute, and how it is read off the model's raw numbers.
+
+        value = offset + gain · activation(raw)
+
+    Args:
+        output: name of the output; the first one if not given.
+        columns: which numbers of a row take part; all of them if not given.
+        column: the one that is read, counted within `columns`. An expectation reads all.
+        activation: ``none``; ``sigmoid``; ``softmax`` over `columns`; ``expectation``, the mean of
+            0, 1, 2, … under that softmax, as of an age network with a class a year.
+        gain, offset: into the attribute's unit.
+    """
+
+    output: str = ""
+    columns: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    column: int = Field(default=0, ge=0)
+    activation: Literal["none", "sigmoid", "softmax", "expectation"] = "none"
+    gain: float = 1.0
+    offset: float = 0.0
+
+
+class EmbeddingOutput(Declaration):
+    """A recogniser's output: rows are embeddings, brought to unit norm here.
+
+    Args:
+        same_person_threshold: cosine at a false accept rate of 1e-3, of this model with this crop.
+    """
+
+    meaning: Literal["embedding"]
+    same_person_threshold: float = Field(gt=-1, lt=1)
+    name: str = ""
+
+
+class AttributesOutput(Declaration):
+    meaning: Literal["attributes"]
+    attributes: tuple[Readout, ...] = Field(min_length=1)
+
+
+class FeaturesOutput(Declaration):
+    """Numbers that something else is trained on."""
+
+    meaning: Literal["features"]
+    name: str = ""
+
+
+class LandmarksOutput(Declaration):
+    """Points: x, y or x, y, z after each other, in the cropped image, y downwards.
+
+    Args:
+        unit: ``pixels`` of the input, ``shares`` of its sides from 0 to 1, or ``signed`` from
+            -1 to 1.
+        axes: numbers a point; only the first two are used.
+        points: by name, the index of each landmark that is used.
+    """
+
+    meaning: Literal["landmarks"]
+    unit: Literal["pixels", "shares", "signed"] = "pixels"
+    axes: Literal[2, 3] = 2
+    points: dict[str, Annotated[int, Field(ge=0)]] = Field(min_length=4)
+    name: str = ""
+
+
+class OnnxContract(Declaration):
+    """The whole file.
+
+    Args:
+        model: the .onnx file, beside this one.
+        licence: what its publisher allows; shown wherever the model is used.
+        source: where it came from.
+        sha256: of the .onnx file; another file is refused where this is given.
+    """
+
+    model: Path
+    licence: str = Field(min_length=1)
+    input: InputContract
+    output: EmbeddingOutput | AttributesOutput | FeaturesOutput | LandmarksOutput = Field(
+        discriminator="meaning"
+    )
+    source: str = ""
+    sha256: str = ""

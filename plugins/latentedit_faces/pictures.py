@@ -1,0 +1,77 @@
+"""Pictures: read from files, and brought to the size that a network wants."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from latentedit import InputError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+MAX_PIXELS = 50_000_000
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """Every picture in `folder` and its folders, sorted.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}")
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise InputError(f"{folder} holds no pictures ({', '.join(SUFFIXES)})")
+    return files
+
+
+def read_picture(path: Path, side: int | None = None) -> Tensor:
+    """The middle square of a picture as (3, side, side) in [-1, 1]; in its own size if not given.
+
+    Raises:
+        InputError: it cannot be read, or has more than 50 million pixels.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as opened:
+                if opened.width * opened.height > MAX_PIXELS:
+                    raise InputError(f"{path} has more than {MAX_PIXELS:,} pixels; make it smaller")
+                picture = ImageOps.exif_transpose(opened).convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"cannot read the picture {path}: {error}") from None
+    shades = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 127.5 - 1
+    edge = min(picture.size)
+    top, left = (picture.height - edge) // 2, (picture.width - edge) // 2
+    square = shades[:, :, top : top + edge, left : left + edge]
+    return square[0] if side is None else resized(square, (side, side))[0]
+
+
+def check_images(images: Tensor) -> Tensor:
+    """(N, 3, H, W) as float32, or `InputError`."""
+    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
+        raise InputError(f"images have shape (N, 3, H, W), received {tuple(images.shape)}")
+    return images.float()
+
+
+def cropped(images: Tensor, box: tuple[float, float, float, float]) -> Tensor:
+    """The part of (N, 3, H, W) between top, left, bottom and right, as shares of its sides."""
+    height, width = images.shape[2:]
+    top, left, bottom, right = box
+    rows = slice(round(top * height), max(round(bottom * height), round(top * height) + 1))
+    columns = slice(round(left * width), max(round(right * width), round(left * width) + 1))
+    return images[:, :, rows, columns]
+
+
+def resized(images: Tensor, size: tuple[int, int], mode: str = "bilinear") -> Tensor:
+    """(N, 3, H, W) → (N, 3, *size), antialiased; untouched where it has that size."""
+    if tuple(images.shape[2:]) == tuple(size):
+        return images
+    return interpolate(images, size, mode=mode, antialias=True)

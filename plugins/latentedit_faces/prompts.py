@@ -1,0 +1,47 @@
+"""Attributes in words: what a picture is like at each of several values of an attribute."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from latentedit_faces.declarations import DeclaredAttribute, FromFile
+
+
+class Prompted(DeclaredAttribute):
+    """An attribute, and what images of it look like, in words.
+
+        {name: smile, kind: binary, prompts: {0: a serious face, 1: [a smile, a laughing face]}}
+
+    Args:
+        prompts: by value, one text or several whose embeddings are averaged; at least two values.
+            The range is from the lowest to the highest where `low` and `high` are not given.
+    """
+
+    prompts: dict[float, tuple[str, ...]] = Field(min_length=2)
+
+    @field_validator("prompts", mode="before")
+    @classmethod
+    def _single(cls, prompts: object) -> object:
+        if not isinstance(prompts, dict):
+            return prompts
+        return {v: (texts,) if isinstance(texts, str) else texts for v, texts in prompts.items()}
+
+    @field_validator("prompts")
+    @classmethod
+    def _said(cls, prompts: dict[float, tuple[str, ...]]) -> dict[float, tuple[str, ...]]:
+        if not all(texts and all(text.strip() for text in texts) for texts in prompts.values()):
+            raise ValueError("every value needs a text")
+        return dict(sorted(prompts.items()))
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        return tuple(self.prompts)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        return self.values[0], self.values[-1]
+
+
+PromptedAttributes = Annotated[tuple[Prompted, ...], FromFile, Field(min_length=1)]

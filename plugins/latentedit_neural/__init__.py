@@ -1,0 +1,34 @@
+"""Editors that learn or descend: small networks on codes, and optimisation through the generator.
+
+This module only says what there is; importing it never imports torch.
+"""
+
+from __future__ import annotations
+
+from latentedit.plugin import PluginSpec, hookimpl
+
+
+@hookimpl
+def latentedit_plugins() -> list[PluginSpec]:
+    """Two editors with networks on codes, and the slow reference that asks the generator."""
+    here = "latentedit_neural"
+    table = [
+        (
+            "surrogate-gradient",
+            "surrogate_gradient:SurrogateGradient",
+            "small steps along the gradients of an attribute regressor on codes",
+        ),
+        (
+            "latent-transformer",
+            "latent_transformer:LatentTransformer",
+            "a residual network an attribute, driven by a regressor on codes",
+        ),
+        (
+            "generator-optimization",
+            "generator_optimization:GeneratorOptimization",
+            "gradient descent through generator and labeller: the slow reference",
+        ),
+    ]
+    return [
+        PluginSpec("editor", name, f"{here}.{target}", summary) for name, target, summary in table
+    ]

@@ -1,0 +1,116 @@
+"""A residual network for each attribute, trained against a regressor on codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from latentedit import Edited, Editor, FitStats, NotFitted, Runtime, Split
+from latentedit_neural.regressor import RegressorOptions, Scale, network, train_regressor
+from latentedit_neural.surrogate_gradient import both_states, load_both
+
+LARGEST_CHANGE = 2.0
+"""Changes of training, in standard deviations."""
+
+
+class LatentTransformerOptions(RegressorOptions):
+    """Options of the latent transformer, beside those of the regressor.
+
+    Args:
+        transformer_hidden: width of each attribute's network.
+        transformer_steps: of training all of them together.
+        preserve: weight of the loss on other attributes.
+        distance: weight of the distance that codes move.
+    """
+
+    transformer_hidden: int = Field(default=128, ge=1)
+    transformer_steps: int = Field(default=1000, ge=1)
+    preserve: float = Field(default=1.0, ge=0)
+    distance: float = Field(default=0.05, ge=0)
+
+
+class LatentTransformer(Editor):
+    """w' = w + Σ_k δ_k T_k(w), with a residual network T_k for every attribute column.
+
+        L = (h_k(w') − h_k(w) − δ)² + λ_p mean_{i≠k} (1 − |γ_ik|) (h_i(w') − h_i(w))²
+            + λ_d ‖w' − w‖²
+
+    h is a regressor on whitened codes, γ the correlation of the attributes over the fit split, δ a
+    change in standard deviations, drawn from [−2, 2] in training. The mask 1 − |γ| lets attributes
+    that go together go together.
+
+    Yao, Newson, Gousseau, Hellier: "A latent transformer for disentangled face editing in images
+    and videos", ICCV 2021. There a classifier drives the networks and the target is the other
+    class; here it is a regressor, so that a request is a quantity.
+    """
+
+    Options: ClassVar[type[LatentTransformerOptions]] = LatentTransformerOptions
+    options: LatentTransformerOptions
+    net: nn.ModuleList
+    scale: Scale
+
+    def fit(self, data: Split, runtime: Runtime) -> FitStats:
+        o, device = self.options, runtime.device
+        self.scale = Scale(data.code_shape[0], data.schema.width).to(device)
+        self.scale.take(data.codes.to(device), data.attributes.to(device))
+        regressor, explained = train_regressor(self.scale, data, o, runtime)
+        x = self.scale.encode(data.codes.to(device))
+        apart = 1 - torch.corrcoef(data.attributes.T).nan_to_num(0).abs().to(device)
+        with torch.random.fork_rng():
+            torch.manual_seed(runtime.rng(4).initial_seed())
+            self.net = self._networks(x.shape[1], len(apart)).to(device)
+        optimizer = torch.optim.Adam(self.net.parameters(), o.learning_rate)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, o.transformer_steps)
+        rng = runtime.rng(5)
+        for step in range(o.transformer_steps):
+            rows = torch.randint(len(x), (o.batch,), generator=rng).to(device)
+            delta = LARGEST_CHANGE * (2 * torch.rand(o.batch, 1, generator=rng) - 1).to(device)
+            k = step % len(apart)
+            before = regressor(x[rows])
+            move = delta * self.net[k](x[rows])
+            change = regressor(x[rows] + move) - before
+            others = apart[k] * change.square()
+            total = (change[:, k] - delta[:, 0]).square().mean()
+            total = total + o.preserve * others.sum(1).mean() / max(1, len(apart) - 1)
+            total = total + o.distance * move.square().sum(1).mean()
+            optimizer.zero_grad()
+            total.backward()
+            optimizer.step()
+            schedule.step()
+            if step % 100 == 0:
+                share = (step + 1) / o.transformer_steps
+                runtime.progress(share, f"transformers, loss {float(total):.3f}")
+        self.net.requires_grad_(False).eval()
+        return FitStats({"regressor_r2": explained})
+
+    def _networks(self, dim: int, width: int) -> nn.ModuleList:
+        return nn.ModuleList(
+            network(dim, dim, self.options.transformer_hidden) for _ in range(width)
+        )
+
+    @torch.no_grad()
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        if not hasattr(self, "net"):
+            raise NotFitted("LatentTransformer is not fitted; call fit or load_state first")
+        self.net.to(codes.device), self.scale.to(codes.device)
+        change = self.scale.change(source, target)
+        x = self.scale.encode(codes)
+        move = torch.zeros_like(x)
+        for k in change.any(0).nonzero()[:, 0].tolist():
+            move = move + change[:, k, None] * self.net[k](x)
+        return Edited(codes + move @ self.scale.colouring)
+
+    def state(self) -> dict[str, Tensor]:
+        if not hasattr(self, "net"):
+            raise NotFitted("LatentTransformer is not fitted; call fit first")
+        return both_states(self.net, self.scale)
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        width, dim = len(state["scale.a_mean"]), len(state["scale.mean"])
+        self.scale = Scale(dim, width)
+        self.net = self._networks(dim, width)
+        load_both(self.net, self.scale, state)
