@@ -26,6 +26,16 @@ CURVATURES = ("linear", "default", "curved")
 WORLD_SEEDS = (0, 1)
 
 
+class Lines:
+    """Prints a line for every cell that ends."""
+
+    def progressed(self, cell_id: str, fraction: float, message: str) -> None:
+        """Parts of cells are not printed."""
+
+    def finished(self, cell_id: str, status: str, error: str) -> None:
+        print(f"  {cell_id} {status} {error}".rstrip(), flush=True)
+
+
 def worlds() -> dict[str, PluginUse]:
     """The generator of each world, by the name of its run folder."""
     rendered = {
@@ -48,7 +58,7 @@ def run(suite: Suite, out: Path, names: list[str], workers: int | None) -> None:
     for world in names:
         print(f"world {world}", flush=True)
         folder = out / world
-        run_suite(suite_of(world, suite), folder, lambda *_: None, workers=workers)
+        run_suite(suite_of(world, suite), folder, Lines(), workers=workers)
         summarise(folder)
         write_report(folder)
 

@@ -16,6 +16,7 @@ from latentedit import (
     read_tensors,
     write_tensors,
 )
+from latentedit_synthface.adversarial_training import sharpen
 from latentedit_synthface.code_factors import CURVATURE, GROUPS, CodeFactors
 from latentedit_synthface.coded_renders import coded_renders
 from latentedit_synthface.factors import IDENTITY, NAMES, factors_from_scores, sample_scores
@@ -223,6 +224,24 @@ class TestTraining:
         longer = Distillation(**{**vars(self.SCHEDULE), "steps": 9})
         with pytest.raises(InputError, match="another schedule"):
             self._run(folder / "parts", schedule=longer)
+
+    def test_the_adversarial_stage_goes_on_as_if_never_stopped(self, folder):
+        ends = []
+        for name, stops in (("whole", [4]), ("parts", [2, 4])):
+            self._run(folder / name, stop=2)
+            for stop in stops:
+                both = self._sharpened(folder / name, stop)
+            ends.append(both)
+        assert ends[0].step == ends[1].step == 4
+        networks = [(both.average, both.discriminator) for both in ends]
+        for one, other in zip(*networks, strict=True):
+            for a, b in zip(one.parameters(), other.parameters(), strict=True):
+                assert torch.allclose(a, b, atol=1e-5)
+
+    def _sharpened(self, folder, steps):
+        return sharpen(
+            folder, 20, steps, batch=4, report_every=2, held_out_images=8, say=lambda message: None
+        )
 
     def test_mixed_codes_show_three_faces(self, folder):
         mapping, reader = mapping_stage(folder / "parts")

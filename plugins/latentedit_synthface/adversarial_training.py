@@ -123,12 +123,13 @@ def sharpen(
     steps: int,
     batch: int = 16,
     report_every: int = 500,
+    held_out_images: int = HELD_OUT_IMAGES,
     say: Callable[[str], None] = print,
 ) -> Adversaries:
     """Train adversarially up to `steps`; figures before, between and after."""
     mapping, reader = mapping_stage(folder)
     renders = coded_renders(folder, images, TRAINING_SEED, mapping, reader, MIXED_SHARE, say)
-    held_out = coded_renders(folder, HELD_OUT_IMAGES, HELD_OUT_SEED, mapping, reader, report=say)
+    held_out = coded_renders(folder, held_out_images, HELD_OUT_SEED, mapping, reader, report=say)
     features = features_stage(folder, renders, torch.bfloat16)
     both = Adversaries(folder)
     say(json.dumps(_figures(both.average, held_out, both.step)))
