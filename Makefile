@@ -2,6 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+MUTANTS := 1000000
 
 .PHONY: help install demo demo-stylegan test lint types check torture clean
 
@@ -36,7 +37,8 @@ types: install  ## mypy
 check: lint types test  ## everything that CI checks
 
 torture: install  ## a million mutated weight files; takes hours
-	LATENTEDIT_MUTANTS=1000000 LATENTEDIT_LIES=10000 $(BIN)/python -m pytest tests/test_inert.py -k "mutants or within_its"
+	$(BIN)/python tests/mutants.py --count $(MUTANTS)
+	LATENTEDIT_LIES=10000 $(BIN)/python -m pytest tests/test_inert.py -k within_its
 
 clean:  ## remove what was built
 	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache
