@@ -48,6 +48,7 @@ _HOME = {
     ],
     "generator": ["Generator", "Truth"],
     "inert": [
+        "InertArray",
         "InertObject",
         "InertTensor",
         "NetworkFile",

@@ -48,6 +48,7 @@ def originals() -> dict[str, bytes]:
         ),
         "zip": pickles.pytorch_zip(rosinality),
         "legacy": pickles.pytorch_legacy(genforce),
+        "tensorflow": pickles.tensorflow_pickle(pickles.tensorflow_arrays(weights)),
         "tensor": pickles.tensor_file(),
     }
 

@@ -22,6 +22,6 @@ def latentedit_plugins() -> list[PluginSpec]:
             "importer",
             "stylegan2",
             "latentedit_stylegan.importing:import_network",
-            "NVIDIA .pkl, rosinality .pt and genforce .pth files of StyleGAN2",
+            "NVIDIA .pkl, TensorFlow .pkl, rosinality .pt and genforce .pth of StyleGAN2",
         ),
     ]

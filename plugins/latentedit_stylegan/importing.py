@@ -19,9 +19,10 @@ from latentedit import (
     write_tensors,
 )
 from latentedit_stylegan.generator import StyleGAN2, StyleGAN2Options
+from latentedit_stylegan.layouts import Found
 from latentedit_stylegan.manifest import MANIFEST, WEIGHTS, Manifest, Parity
 from latentedit_stylegan.mapping import MappingNetwork
-from latentedit_stylegan.reading import Found, find_generator
+from latentedit_stylegan.reading import find_generator
 
 LICENCE = (
     "Importing changes no licence: the weights stay under that of whoever published them. NVIDIA's "
@@ -70,7 +71,8 @@ def import_network(file: str | Path, out: str | Path) -> Imported:
     """Read `file` without running anything in it, and write the generator in it to a new folder.
 
     Args:
-        file: a .pkl of stylegan2-ada-pytorch, a .pt of rosinality, or a .pth of genforce.
+        file: a .pkl of stylegan2-ada-pytorch or of TensorFlow's stylegan2, a .pt of rosinality, or
+            a .pth of genforce.
         out: a folder that does not exist yet; it appears whole or not at all.
 
     Raises:
