@@ -119,6 +119,7 @@ if TYPE_CHECKING:
     from latentedit.estimators import TrainedEstimator as TrainedEstimator
     from latentedit.generator import Generator as Generator
     from latentedit.generator import Truth as Truth
+    from latentedit.inert import InertArray as InertArray
     from latentedit.inert import InertObject as InertObject
     from latentedit.inert import InertTensor as InertTensor
     from latentedit.inert import NetworkFile as NetworkFile

@@ -209,7 +209,10 @@ def random_network(
     return table
 
 
-_BUFFERS = ("w_avg", "noise_const", "resample_filter")
+_BUFFERS = (
+    *("w_avg", "noise_const", "resample_filter", "transform", "freqs", "phases"),
+    *("magnitude_ema", "up_filter", "down_filter"),
+)
 
 
 def nvidia_pickle(
@@ -219,10 +222,13 @@ def nvidia_pickle(
     c_dim: int = 0,
     source: str = "raise SystemExit",
     protocol: int = 3,
+    resolution: int | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """The .pkl of stylegan2-ada-pytorch: ``G_ema`` and what stands beside it.
+    """The .pkl of stylegan2-ada-pytorch or stylegan3: ``G_ema`` and what stands beside it.
 
     Args:
+        settings: what the generator was made with.
         source: program text, as these files carry it for every class.
     """
     facts = {
@@ -231,7 +237,10 @@ def nvidia_pickle(
         "w_dim": weights["mapping.w_avg"].size,
         "c_dim": c_dim,
         "img_channels": 3,
-        "_init_kwargs": Call("dnnlib.util.EasyDict", (), {"c_dim": c_dim}, None, b"\x81"),
+        "img_resolution": resolution,
+        "_init_kwargs": Call(
+            "dnnlib.util.EasyDict", (), {"c_dim": c_dim, **(settings or {})}, None, b"\x81"
+        ),
         "_non_persistent_buffers_set": Call("builtins.set", ([],)),
     }
 

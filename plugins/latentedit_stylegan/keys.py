@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latentedit_stylegan.alias_free.architecture import AliasFreeArchitecture
 from latentedit_stylegan.architecture import Architecture, Layer
 
 Array = NDArray[Any]
@@ -74,8 +75,8 @@ def scalar(array: Array) -> Array:
     return array.reshape(())
 
 
-def nvidia(architecture: Architecture) -> Table:
-    """stylegan2-ada-pytorch and StyleGAN3's copy of it: our own names."""
+def nvidia(architecture: Architecture | AliasFreeArchitecture) -> Table:
+    """stylegan2-ada-pytorch and stylegan3: our own names."""
     return {name: Entry(name) for name in architecture.shapes()}
 
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
 
 from latentedit import NetworkFile, RefusedFile
 from latentedit_stylegan import keys
+from latentedit_stylegan.alias_free.architecture import AliasFreeArchitecture
 from latentedit_stylegan.architecture import Architecture
 from latentedit_stylegan.keys import Array, Table
 from latentedit_stylegan.synthesis import FILTER
 
 Arrays = Mapping[str, Array]
+AnyArchitecture = Architecture | AliasFreeArchitecture
+A = TypeVar("A", Architecture, AliasFreeArchitecture)
+NAMES: Mapping[type, str] = {Architecture: "StyleGAN2", AliasFreeArchitecture: "StyleGAN3"}
 
 _FIR = np.outer(FILTER, FILTER) / sum(FILTER) ** 2
 
@@ -32,7 +36,7 @@ class Found:
     """
 
     layout: str
-    architecture: Architecture
+    architecture: AnyArchitecture
     weights: Arrays
     statements: tuple[str, ...]
 
@@ -48,7 +52,7 @@ class Layout:
     """
 
     name: str
-    table: Callable[[Architecture], Table]
+    table: Callable[[Any], Table]
     extra: re.Pattern[str]
     extra_gain: tuple[float, ...]
 
@@ -56,13 +60,19 @@ class Layout:
 def found(
     layout: Layout, architecture: Architecture, weights: Arrays, statements: tuple[str, ...]
 ) -> Found:
-    a, parameters = architecture, sum(array.size for array in weights.values())
-    shape = (
-        f"StyleGAN2 in the names of {layout.name}: {a.resolution} pixels, {a.num_ws} rows of W+, "
+    """A StyleGAN2 network that was found."""
+    first = statement("StyleGAN2", layout, architecture, weights)
+    return Found(layout.name, architecture, weights, (first, *statements))
+
+
+def statement(kind: str, layout: Layout, a: AnyArchitecture, weights: Arrays) -> str:
+    """One line about a network's size."""
+    numbers = sum(array.size for array in weights.values())
+    return (
+        f"{kind} in the names of {layout.name}: {a.resolution} pixels, {a.num_ws} rows of W+, "
         f"z {a.z_dim}, w {a.w_dim}, {a.mapping_layers} mapping layers, "
-        f"{f'{a.c_dim} classes' if a.c_dim else 'no classes'}, {parameters:,} numbers"
+        f"{f'{a.c_dim} classes' if a.c_dim else 'no classes'}, {numbers:,} numbers"
     )
-    return Found(layout.name, architecture, weights, (shape, *statements))
 
 
 def count(arrays: Arrays, pattern: str) -> int:
@@ -87,19 +97,20 @@ def channels_of(
     return table
 
 
-def architecture_of(file: NetworkFile, **values: Any) -> Architecture:
+def architecture_of(file: NetworkFile, kind: type[A], **values: Any) -> A:
+    """Raises `RefusedFile` naming the first of `values` that no such network has."""
     try:
-        return Architecture(**values)
+        return kind(**values)
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])
-        return refuse(file, f"its {place} is not that of a StyleGAN2 network: {problem['msg']}")
+        return refuse(file, f"its {place} is not that of a {NAMES[kind]} network: {problem['msg']}")
 
 
 def weights_of(
     file: NetworkFile,
     layout: Layout,
-    architecture: Architecture,
+    architecture: AnyArchitecture,
     arrays: Mapping[str, Array],
     optional: set[str] | frozenset[str] = frozenset(),
 ) -> dict[str, Array]:
@@ -135,7 +146,10 @@ def _converted(file: NetworkFile, entry: keys.Entry, array: Array, shape: tuple[
 
 def _check_extra(file: NetworkFile, layout: Layout, key: str, array: Array) -> None:
     if not layout.extra.fullmatch(key):
-        refuse(file, f"it has {key[:80]}, which no StyleGAN2 network of {layout.name} has")
+        refuse(
+            file,
+            f"it has {key[:80]}, which no generator of {layout.name} with its architecture has",
+        )
     if array.size == 1 and key.endswith("lod"):
         return
     matches = array.size == 16 and any(
@@ -146,6 +160,4 @@ def _check_extra(file: NetworkFile, layout: Layout, key: str, array: Array) -> N
 
 
 def refuse(file: NetworkFile, what: str) -> NoReturn:
-    raise RefusedFile(
-        file.path, 0, what, "Give a StyleGAN2 network of NVIDIA, rosinality or genforce"
-    )
+    raise RefusedFile(file.path, 0, what, "Give a generator of NVIDIA, rosinality or genforce")

@@ -8,6 +8,8 @@ from typing import Any
 
 from latentedit import InertObject, InertTensor, NetworkFile, Unsupported
 from latentedit_stylegan import keys
+from latentedit_stylegan.alias_free.reading import from_stylegan3
+from latentedit_stylegan.architecture import Architecture
 from latentedit_stylegan.keys import Array
 from latentedit_stylegan.layouts import (
     Arrays,
@@ -34,11 +36,11 @@ GENFORCE = Layout("genforce", keys.genforce, _GENFORCE_EXTRA, (1.0, UP_GAIN))
 
 
 def find_generator(file: NetworkFile) -> Found:
-    """The StyleGAN2 generator in a weight file.
+    """The StyleGAN2 or StyleGAN3 generator in a weight file.
 
     Raises:
         Unsupported: it holds a network of another kind; says which.
-        RefusedFile: its weights are not those of a StyleGAN2 network; names the first.
+        RefusedFile: its weights are not those of such a network; names the first.
     """
     if file.format == "tensorflow":
         return from_tensorflow(file)
@@ -62,10 +64,7 @@ def find_generator(file: NetworkFile) -> Found:
 def _from_nvidia(file: NetworkFile, network: InertObject) -> Found:
     arrays, modules = _modules(file, network)
     if any(key.startswith("synthesis.input.") for key in arrays):
-        raise Unsupported(
-            f"{file.path} holds a StyleGAN3 generator; this plugin has StyleGAN2's synthesis only "
-            "(missing: Fourier input, filtered leaky ReLU). Import a StyleGAN2 network"
-        )
+        return from_stylegan3(file, network, arrays, modules)
     _refuse_other_skips(file, arrays)
     layers = [module for name, module in modules.items() if re.search(r"\.conv[01]$", name)]
     clamps = [layer.state.get("conv_clamp") for layer in layers]
@@ -76,6 +75,7 @@ def _from_nvidia(file: NetworkFile, network: InertObject) -> Found:
     state = network.state
     architecture = architecture_of(
         file,
+        Architecture,
         z_dim=state.get("z_dim"),
         w_dim=state.get("w_dim"),
         c_dim=state.get("c_dim", 0),
@@ -104,6 +104,7 @@ def _from_rosinality(file: NetworkFile, tree: Mapping[str, Any]) -> Found:
     ) | channels_of(arrays, r"conv(1)\.conv\.weight", lambda _: 4, 1)
     architecture = architecture_of(
         file,
+        Architecture,
         z_dim=width,
         w_dim=style.shape[0] if style is not None else 0,
         mapping_layers=count(arrays, r"style\.(\d{1,4})\.weight"),
@@ -118,6 +119,7 @@ def _from_genforce(file: NetworkFile, name: str) -> Found:
     dense = arrays.get("mapping.dense0.weight")
     architecture = architecture_of(
         file,
+        Architecture,
         z_dim=dense.shape[-1] if dense is not None else 0,
         w_dim=dense.shape[0] if dense is not None else 0,
         mapping_layers=count(arrays, r"mapping\.dense(\d{1,4})\.weight"),

@@ -14,6 +14,7 @@ import numpy as np
 
 from latentedit import InertArray, InertObject, NetworkFile, Unsupported
 from latentedit_stylegan import keys
+from latentedit_stylegan.architecture import Architecture
 from latentedit_stylegan.keys import Array
 from latentedit_stylegan.layouts import (
     Arrays,
@@ -56,6 +57,7 @@ def from_tensorflow(file: NetworkFile) -> Found:
     classes = len(embedding) if embedding is not None and embedding.ndim == 2 else 0
     architecture = architecture_of(
         file,
+        Architecture,
         z_dim=inputs - (w_dim if classes else 0),
         w_dim=w_dim,
         c_dim=classes,
