@@ -55,7 +55,9 @@ class Silent:
 
 def carry_out(folder: Path, **changes: Any) -> RunOutcome:
     suite = Suite.model_validate(SUITE | changes)
-    return run_suite(suite, folder, Silent(), registry=toy_editors.registry, workers=2)
+    return run_suite(
+        suite, folder, Silent(), registry=toy_editors.registry, executor_options={"workers": 2}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +188,7 @@ def test_deadly_editors_fail_alone(run: Path, tmp_path: Path) -> None:
     outcome = carry_out(
         tmp_path / "run",
         editors=SUITE["editors"] | {name: {"plugin": name} for name in names},
-        limits={"seconds": 8},
+        limits={"seconds": 3},
     )
     statuses = {record.id: record.status for record in outcome.failed}
     # a fit ends with timing an edit, so a deadly edit takes its fit cell with it

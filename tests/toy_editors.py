@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -133,13 +134,32 @@ class Leaves(Exact):
         os._exit(7)
 
 
+class Lingers(Exact):
+    """Fits for ever where it is the first to fit, and leaves a note of where that was."""
+
+    def fit(self, data: Split, runtime: Runtime) -> FitStats:
+        note = Path(os.environ["LATENTEDIT_TEST_NOTE"])
+        if not note.exists():
+            note.with_suffix(".new").write_text(os.environ.get("RAY_RAYLET_PID", ""))
+            note.with_suffix(".new").rename(note)
+            time.sleep(3600)
+        return super().fit(data, runtime)
+
+
 class Hangs(Exact):
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
         time.sleep(3600)
         return Edited(codes)
 
 
-GOOD = {"exact": "Exact", "leaky": "Leaky", "timid": "Timid", "no-edit": "NoEdit", "draws": "Draws"}
+GOOD = {
+    "exact": "Exact",
+    "leaky": "Leaky",
+    "timid": "Timid",
+    "no-edit": "NoEdit",
+    "draws": "Draws",
+    "lingers": "Lingers",
+}
 IMPURE = {
     "raises": ("Raises", "edit raised ValueError: I do not feel like it"),
     "gives-nan": ("GivesNaN", "NaN or infinity for face 0"),

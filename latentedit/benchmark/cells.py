@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,15 +13,21 @@ from torch import Tensor
 from latentedit.artefacts import (
     Digest,
     canonical_json,
-    new_folder,
+    publish,
     read_json,
     read_tensors,
+    staged_folder,
+    write_bytes,
     write_json,
     write_tensors,
 )
 from latentedit.errors import CorruptArtefact, InputError
 
-Status = Literal["ok", "failed", "crashed", "timeout"]
+Status = Literal["ok", "failed", "crashed", "timeout", "oom"]
+"""What became of a cell: it raised, its process ended, it took too long, or too much memory."""
+
+OUTPUT = "output.txt"
+"""What a cell that did not finish had printed: its end."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,25 @@ class CellRecord:
     status: Status
     seconds: float
     error: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a cell leaves.
+
+    Args:
+        arrays: its results, where it finished.
+        timings: what it cost.
+        error: what went wrong, for people.
+        output: the end of what it printed, where it did not finish.
+    """
+
+    status: Status
+    seconds: float
+    error: str = ""
+    timings: Mapping[str, float] = field(default_factory=dict)
+    arrays: Mapping[str, Tensor] = field(default_factory=dict)
+    output: str = ""
 
 
 class CellStore:
@@ -116,30 +141,33 @@ class CellStore:
         timings: dict[str, float] = read_json(self.folder / cell_id / "cell.json")["timings"]
         return timings
 
-    def commit(
-        self,
-        cell: Cell,
-        status: Status,
-        seconds: float,
-        arrays: Mapping[str, Tensor] | None = None,
-        timings: Mapping[str, float] | None = None,
-        error: str = "",
-        editor: Any = None,
-    ) -> None:
-        """Write a cell, whole or not at all, in place of an older one."""
-        with new_folder(self.folder / cell.id, replace=True) as temporary:
-            digest = write_tensors(temporary / "arrays.safetensors", arrays or {})
+    def stage(self, cell: Cell, outcome: Outcome, editor: Any = None) -> Path:
+        """Write a cell beside its place, for `publish` to move there; returns where."""
+        with staged_folder(self.path(cell.id)) as temporary:
+            digest = write_tensors(temporary / "arrays.safetensors", outcome.arrays)
             if editor is not None:
                 editor.save(temporary / "editor")
+            if outcome.output:
+                write_bytes(temporary / OUTPUT, outcome.output.encode())
             write_json(
                 temporary / "cell.json",
                 {
                     "key": dict(cell.key),
                     "key_hash": cell.key_hash,
-                    "status": status,
-                    "seconds": seconds,
-                    "error": error,
+                    "status": outcome.status,
+                    "seconds": outcome.seconds,
+                    "error": outcome.error,
                     "sha256": digest,
-                    "timings": dict(timings or {}),
+                    "timings": dict(outcome.timings),
                 },
             )
+        return temporary
+
+    def publish(self, cell: Cell, staged: Path) -> None:
+        """Move a staged cell to its place. Only the process that holds the run does it, so that
+        a worker which was given up for lost cannot write over what has been computed since."""
+        publish(staged, self.path(cell.id))
+
+    def commit(self, cell: Cell, outcome: Outcome) -> None:
+        """Write a cell, whole or not at all, in place of an older one."""
+        self.publish(cell, self.stage(cell, outcome))

@@ -7,20 +7,21 @@ import os
 import platform
 import shutil
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import latentedit
-from latentedit.artefacts import read_json, write_json
+from latentedit.artefacts import clear_temporaries, read_json, write_json
 from latentedit.attributes import AttributeSchema
 from latentedit.bank import LatentBank
-from latentedit.benchmark.cells import Cell, CellRecord, CellStore
-from latentedit.benchmark.executor import LocalExecutor, Observer, in_process
+from latentedit.benchmark.cells import OUTPUT, Cell, CellRecord, CellStore
+from latentedit.benchmark.executor import Observer, carry_out
 from latentedit.benchmark.measure import BATCH, Bench
+from latentedit.benchmark.processes import in_process
 from latentedit.benchmark.suite import PluginUse, Suite
 from latentedit.benchmark.worker import THREADS, Job, fit_id, make_run_bank
 from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError, UnknownName
@@ -48,13 +49,17 @@ def run_suite(
     observer: Observer,
     *,
     registry: Callable[[], Registry] = Registry.discover,
-    workers: int | None = None,
+    executor: str = "local",
+    executor_options: Mapping[str, Any] | None = None,
 ) -> RunOutcome:
     """Compute every cell of `suite` that `folder` does not hold yet.
 
     Args:
         registry: finds plugins; called in every process.
-        workers: cells at a time; one a core if not given.
+        executor: where to compute, a plugin's name; `executor_options` are its own, among them
+            ``workers``, how many cells at a time.
+
+    Interrupting (Ctrl-C) ends all processes; finished cells stay.
 
     Raises:
         UnknownName, InputError: the suite names what is not there. Nothing was computed.
@@ -62,16 +67,22 @@ def run_suite(
     """
     plugins = registry()
     check_names(suite, plugins)
+    check_options(plugins, "executor", executor, executor_options or {})
+    folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    store = CellStore(folder)
     with locked(folder):
+        clear_temporaries(folder)
+        clear_temporaries(store.folder)
         write_json(folder / "suite.json", suite.model_dump(mode="json"))
         bank = _bank(suite, folder, registry, observer)
         check_attributes(suite, bank.schema)
         jobs = plan(suite, folder, bank, plugins, registry)
         write_json(folder / "provenance.json", provenance(suite, bank, plugins))
-        store = CellStore(folder)
         todo = [job for job in jobs if not store.is_done(job.cell)]
-        LocalExecutor(workers or os.cpu_count() or 1).run(todo, store, observer)
+        with closing(plugins.executor(executor, executor_options)) as place:
+            carry_out(place, todo, store, observer)
+        clear_temporaries(store.folder)  # of cells whose node was lost
     records = [store.record(job.cell.id) for job in jobs]
     failed = [record for record in records if record is not None and record.status != "ok"]
     return RunOutcome(folder, len(todo), len(jobs) - len(todo), failed)
@@ -96,6 +107,8 @@ def explain(
     if record is None:
         return ["it was never finished"]
     lines = [] if record.status == "ok" else [f"its status is {record.status}: {record.error}"]
+    if (printed := store.path(cell_id) / OUTPUT).is_file():
+        lines.append(f"what it printed is in {printed}")
     before, now = _flat(store.key(cell_id)), _flat(cell.key)
     for field in sorted({*before, *now}):
         then, new = before.get(field, "nothing"), now.get(field, "nothing")
@@ -121,10 +134,14 @@ def check_names(suite: Suite, registry: Registry) -> None:
     """Raise unless every plugin that a suite names is there and takes its options."""
     for kind, listed in _uses(suite).items():
         for use in listed:
-            registry.find(kind, use.plugin)
-            loaded = registry.load(kind, use.plugin)
-            if use.options:
-                parse_options(loaded, use.plugin, use.options)
+            check_options(registry, kind, use.plugin, use.options)
+
+
+def check_options(registry: Registry, kind: str, name: str, options: Mapping[str, Any]) -> None:
+    """Raise unless there is such a plugin and it takes these options."""
+    loaded = registry.load(kind, name)
+    if options:
+        parse_options(loaded, name, options)
 
 
 def _uses(suite: Suite) -> dict[str, list[PluginUse]]:
