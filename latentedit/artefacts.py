@@ -40,10 +40,11 @@ def write_bytes(path: Path, data: bytes) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
             temporary = Path(name)
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            try:
+                _write_all(handle, data)
+                os.fsync(handle)
+            finally:
+                os.close(handle)
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)
         except BaseException:
@@ -51,6 +52,13 @@ def write_bytes(path: Path, data: bytes) -> None:
                 temporary.unlink(missing_ok=True)
             raise
     _sync_folder(path.parent)
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    """Write on where the system took less than it was given."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(handle, left) :]
 
 
 @contextmanager

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from toy import ToyGenerator, toy_registry
@@ -152,6 +156,44 @@ class Hangs(Exact):
         return Edited(codes)
 
 
+class EatsMemory(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        eaten = []
+        while True:
+            eaten.append(torch.ones(4_000_000))
+
+
+class AsksForTooMuch(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        raise MemoryError("cannot allocate 8 EiB")
+
+
+class ChangesFolder(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        os.chdir("/")
+        return Edited(codes.clone())
+
+
+class UsesNumpyRandomness(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        return Edited(codes + float(np.random.rand()))
+
+
+class Exits(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        sys.exit("I have had enough")
+
+
+class Talks(Exact):
+    """Not at fault: it only prints, and leaves a thread and a process behind."""
+
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        print("not for the run's own output")
+        threading.Thread(target=time.sleep, args=(3600,)).start()
+        subprocess.Popen(["sleep", "3600"])
+        return super().edit(codes, source, target, runtime)
+
+
 GOOD = {
     "exact": "Exact",
     "leaky": "Leaky",
@@ -159,6 +201,7 @@ GOOD = {
     "no-edit": "NoEdit",
     "draws": "Draws",
     "lingers": "Lingers",
+    "talks": "Talks",
 }
 IMPURE = {
     "raises": ("Raises", "edit raised ValueError: I do not feel like it"),
@@ -172,12 +215,17 @@ IMPURE = {
     "global-randomness": ("UsesGlobalRandomness", "global random state"),
     "changes-threads": ("ChangesThreads", "the number of threads"),
     "changes-dtype": ("ChangesDtype", "the default dtype"),
+    "changes-folder": ("ChangesFolder", "the current folder"),
+    "numpy-randomness": ("UsesNumpyRandomness", "numpy's global random state"),
 }
 DEADLY = {
     "crashes": "Crashes",
     "leaves": "Leaves",
     "hangs": "Hangs",
     "raises-in-fit": "RaisesInFit",
+    "eats-memory": "EatsMemory",
+    "asks-for-too-much": "AsksForTooMuch",
+    "exits": "Exits",
 }
 
 
@@ -185,12 +233,16 @@ class _Editors:
     @hookimpl
     def latentedit_plugins(self) -> list[PluginSpec]:
         classes = GOOD | DEADLY | {name: found for name, (found, _) in IMPURE.items()}
-        return [
+        unimportable = PluginSpec("editor", "unimportable", "toy_unimportable:Editor", "for tests")
+        return [unimportable] + [
             PluginSpec("editor", name, f"toy_editors:{found}", "for tests")
             for name, found in classes.items()
         ]
 
 
+plugins = _Editors()
+
+
 def registry() -> Registry:
     """The toy world with these editors, as every process of a test run builds it."""
-    return toy_registry(_Editors())
+    return toy_registry(plugins)

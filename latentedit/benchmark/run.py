@@ -24,7 +24,13 @@ from latentedit.benchmark.measure import BATCH, Bench
 from latentedit.benchmark.processes import in_process
 from latentedit.benchmark.suite import PluginUse, Suite
 from latentedit.benchmark.worker import THREADS, Job, fit_id, make_run_bank
-from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError, UnknownName
+from latentedit.errors import (
+    CorruptArtefact,
+    EnvironmentFault,
+    InputError,
+    PluginFault,
+    UnknownName,
+)
 from latentedit.registry import Registry, parse_options
 
 
@@ -134,7 +140,12 @@ def check_names(suite: Suite, registry: Registry) -> None:
     """Raise unless every plugin that a suite names is there and takes its options."""
     for kind, listed in _uses(suite).items():
         for use in listed:
-            check_options(registry, kind, use.plugin, use.options)
+            registry.find(kind, use.plugin)
+            try:
+                check_options(registry, kind, use.plugin, use.options)
+            except PluginFault:
+                if kind != "editor":
+                    raise  # an editor that cannot be imported costs its own cells only
 
 
 def check_options(registry: Registry, kind: str, name: str, options: Mapping[str, Any]) -> None:
