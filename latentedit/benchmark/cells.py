@@ -125,9 +125,16 @@ class CellStore:
         return self.folder / cell_id
 
     def arrays(self, cell_id: str) -> dict[str, Tensor]:
-        """The tensors of a finished cell, refused unless they are those that it wrote."""
+        """The tensors of a finished cell, refused unless they are those that it wrote.
+
+        Raises:
+            InputError: it did not finish; tells why.
+        """
         folder = self.folder / cell_id
-        recorded = read_json(folder / "cell.json")["sha256"]
+        record = read_json(folder / "cell.json")
+        if record["status"] != "ok":
+            raise InputError(f"{cell_id} has no results: {record['status']}, {record['error']}")
+        recorded = record["sha256"]
         data = folder / "arrays.safetensors"
         if hashlib.sha256(data.read_bytes()).hexdigest() != recorded:
             raise CorruptArtefact(f"{data} is not what cell.json records; run the suite again")

@@ -39,7 +39,7 @@ from latentedit.errors import LatentEditError
 
 WATCH_SECONDS = 0.05
 """How often the memory and the time of a cell are looked at."""
-OUTPUT_BYTES = 4096
+OUTPUT_BYTES = 16_384
 """How much of what a cell printed is kept where it does not finish."""
 SHARE = 0.8
 """Of the machine's memory, for all cells together, where a suite sets no limit."""
