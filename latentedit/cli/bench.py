@@ -78,8 +78,8 @@ def run(
 
     loaded = _limited(load_suite(suite), seconds=limit_seconds, memory_gib=limit_memory)
     options = parse_pairs(settings) | ({"workers": workers} if workers else {})
-    edits = len(loaded.tasks) + len(loaded.sequences)
-    cells = 1 + len(loaded.contestants) * len(loaded.seeds) * (1 + edits)
+    per_fit = 1 + len(loaded.tasks) + len(loaded.sequences)
+    cells = 1 + len(loaded.contestants) * len(loaded.seeds) * per_fit
     try:
         with CellProgress(cells) as progress:
             outcome = run_suite(

@@ -18,6 +18,7 @@ _COMMANDS = {
     "bench": ("latentedit.cli.bench", "Run benchmark suites and compare editors."),
     "doctor": ("latentedit.cli.doctor", "Check that this installation works."),
     "edit": ("latentedit.cli.edit", "Edit faces of a bank with a fitted editor."),
+    "fetch": ("latentedit.cli.fetch", "Download published networks."),
     "fit": ("latentedit.cli.fit", "Fit an editor on a bank."),
     "import": ("latentedit.cli.importing", "Turn published weights into files that run nothing."),
     "sample": ("latentedit.cli.sample", "Draw new faces that have given attributes."),

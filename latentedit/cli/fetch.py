@@ -1,0 +1,113 @@
+"""``latentedit fetch``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from latentedit.cli.console import out, print_json, progress_bar, say
+from latentedit.errors import InputError
+from latentedit.fetching import cache_folder
+from latentedit.fetching import fetch as fetch_network
+from latentedit.published import PUBLISHED, PublishedNetwork, find_published
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--yes", is_flag=True, help="Accept size and licence without being asked.")
+@click.option(
+    "--out",
+    "folder",
+    default=None,
+    type=click.Path(path_type=Path),
+    help="Instead of the cache folder.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def fetch(name: str | None, yes: bool, folder: Path | None, as_json: bool) -> None:
+    """Download the published network NAME; without NAME, list what there is.
+
+    Size and licence are shown before anything is downloaded. A download that was cut goes on with
+    the same command.
+
+    \b
+    Examples:
+      latentedit fetch
+      latentedit fetch stylegan2-ffhq
+      latentedit fetch stylegan2-ffhq --yes --out weights
+    """
+    if name is None:
+        _list(as_json)
+        return
+    network = find_published(name)
+    home = cache_folder() if folder is None else folder
+    click.echo(_terms(name, network, home), err=True)
+    if not yes and not (home / name / network.file).is_file():
+        _ask()
+    with progress_bar(name) as progress:
+        fetched = fetch_network(name, network, folder, progress)
+    if as_json:
+        print_json(
+            {
+                "path": str(fetched.path),
+                "sha256": fetched.sha256,
+                "checked_against": fetched.basis,
+                "downloaded": fetched.downloaded,
+            }
+        )
+        return
+    verb = "downloaded" if fetched.downloaded else "was there already"
+    say(
+        f"{fetched.path}: {verb}\nsha256 {fetched.sha256}\nchecked against {fetched.basis}",
+        next_step=f"latentedit import {fetched.path} --as {network.importer} --out G",
+    )
+
+
+def _list(as_json: bool) -> None:
+    if as_json:
+        print_json({name: _facts(network) for name, network in PUBLISHED.items()})
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "MB", "what", "SHA-256 published", "licence"):
+        table.add_column(column, justify="right" if column == "MB" else "left")
+    for name, network in PUBLISHED.items():
+        known = "yes" if network.sha256 else "no"
+        table.add_row(name, str(network.megabytes), network.summary, known, network.licence)
+    out.print(table)
+    say("", next_step="latentedit fetch stylegan2-ffhq")
+
+
+def _facts(network: PublishedNetwork) -> dict[str, object]:
+    return {
+        "url": network.url,
+        "megabytes": network.megabytes,
+        "size": network.size,
+        "sha256": network.sha256,
+        "licence": network.licence,
+        "summary": network.summary,
+    }
+
+
+def _terms(name: str, network: PublishedNetwork, home: Path) -> str:
+    size = f"{network.size:,} bytes" if network.size else f"about {network.megabytes} MB"
+    sha256 = (
+        f"{network.sha256} ({network.source})"
+        if network.sha256
+        else "none is published; that of your first download is recorded and shown"
+    )
+    return (
+        f"{name}: {network.summary}\n"
+        f"  from     {network.url}\n"
+        f"  size     {size}\n"
+        f"  sha256   {sha256}\n"
+        f"  licence  {network.licence}\n"
+        f"  to       {home / name / network.file}"
+    )
+
+
+def _ask() -> None:
+    if not sys.stdin.isatty():
+        raise InputError("nobody is there to accept size and licence; add --yes")
+    click.confirm("download it?", abort=True, err=True)
