@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,10 +23,26 @@ def fit(name: str, editor: Editor, data: Split, runtime: Runtime) -> FitStats:
         stats = editor.fit(data, runtime)
     if not isinstance(stats, FitStats):
         raise PluginFault(name, f"fit returned {type(stats).__name__}, not FitStats")
-    for key, tensor in editor.state().items():
+    state(name, editor)
+    return stats
+
+
+def state(name: str, editor: Editor) -> dict[str, Tensor]:
+    """`editor.state()`, refused unless it is finite tensors by name."""
+    with _named(name, "state"):
+        fitted = editor.state()
+    for key, tensor in fitted.items():
+        if not isinstance(tensor, Tensor):
+            raise PluginFault(name, f"state has {type(tensor).__name__} in {key!r}, not Tensor")
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise PluginFault(name, f"fit left NaN or infinity in {key!r}")
-    return stats
+    return fitted
+
+
+def load_state(name: str, editor: Editor, fitted: Mapping[str, Tensor]) -> None:
+    """`editor.load_state`, with its faults named."""
+    with _named(name, "load_state"):
+        editor.load_state(fitted)
 
 
 def edit(

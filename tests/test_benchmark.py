@@ -55,9 +55,7 @@ class Silent:
 
 def carry_out(folder: Path, **changes: Any) -> RunOutcome:
     suite = Suite.model_validate(SUITE | changes)
-    return run_suite(
-        suite, folder, Silent(), registry=toy_editors.registry, executor_options={"workers": 2}
-    )
+    return run_suite(suite, folder, Silent(), registry=toy_editors.registry, workers=2)
 
 
 @pytest.fixture(scope="module")

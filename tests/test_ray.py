@@ -43,7 +43,7 @@ def cluster(note: Path) -> Iterator[Any]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
-        patch.setenv("LATENTEDIT_TEST_NOTE", str(note))
+        patch.setenv(toy_editors.NOTE, str(note))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         made = Cluster(
             initialize_head=True,
@@ -90,6 +90,7 @@ def test_a_killed_nodes_cells_are_computed_again_and_results_are_the_same(
     killer.join()
     near = run_suite(suite, tmp_path / "local", Silent(), registry=registry)
     assert not far.failed
+    assert not near.failed
     assert far.computed == near.computed == 1 + 5 * (1 + 3)
     for folder in (tmp_path / "ray", tmp_path / "local"):
         summarise(folder)

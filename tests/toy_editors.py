@@ -8,14 +8,29 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from toy import ToyGenerator, toy_registry
 
-from latentedit import Edited, Editor, FitStats, PluginSpec, Registry, Runtime, Split, hookimpl
+from latentedit import (
+    Edited,
+    Editor,
+    FitStats,
+    Options,
+    PluginSpec,
+    Registry,
+    Runtime,
+    Split,
+    hookimpl,
+)
+
+NOTE = "LATENTEDIT_TEST_NOTE"
+"""The variable that says where a lingering editor leaves its note."""
 
 
 class Exact(Editor):
@@ -139,15 +154,53 @@ class Leaves(Exact):
 
 
 class Lingers(Exact):
-    """Fits for ever where it is the first to fit, and leaves a note of where that was."""
+    """Fits for ever where it is the first to fit on a cluster, and leaves a note of where that
+    was."""
 
     def fit(self, data: Split, runtime: Runtime) -> FitStats:
-        note = Path(os.environ["LATENTEDIT_TEST_NOTE"])
-        if not note.exists():
-            note.with_suffix(".new").write_text(os.environ.get("RAY_RAYLET_PID", ""))
+        raylet, note = os.environ.get("RAY_RAYLET_PID"), Path(os.environ.get(NOTE, ""))
+        if raylet and not note.exists():
+            note.with_suffix(".new").write_text(raylet)
             note.with_suffix(".new").rename(note)
             time.sleep(3600)
         return super().fit(data, runtime)
+
+
+class LeavesQuietly(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        os._exit(0)
+
+
+class RaisesOnSave(Exact):
+    def state(self) -> dict[str, Tensor]:
+        raise ValueError("nothing that I could write down")
+
+
+class RaisesOnLoad(Exact):
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        raise ValueError("I cannot read my own writing")
+
+
+class Unspeakable(Exact):
+    """Raises an error that cannot be pickled, nor shown."""
+
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        class Mute(Exception):
+            def __str__(self) -> str:
+                raise RuntimeError("no words")
+
+            def __reduce__(self) -> str:
+                raise TypeError("not to be pickled")
+
+        raise Mute
+
+
+class Verbose(Exact):
+    """Raises an error of many megabytes, and prints as much that is no text."""
+
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        os.write(1, b"\xff\x00\n" * 2_000_000)
+        raise ValueError("too much, " * 2_000_000)
 
 
 class Hangs(Exact):
@@ -184,13 +237,24 @@ class Exits(Exact):
         sys.exit("I have had enough")
 
 
+class TalksOptions(Options):
+    note: str = ""
+
+
 class Talks(Exact):
-    """Not at fault: it only prints, and leaves a thread and a process behind."""
+    """Not at fault: it only prints, and leaves threads and processes behind, whose ids it notes."""
+
+    Options: ClassVar[type[TalksOptions]] = TalksOptions
+    options: TalksOptions
 
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
         print("not for the run's own output")
+        os.write(1, b"\xff\x00 nor that")
         threading.Thread(target=time.sleep, args=(3600,)).start()
-        subprocess.Popen(["sleep", "3600"])
+        left = subprocess.Popen(["sleep", "3600"])
+        if self.options.note:
+            with Path(self.options.note).open("a") as note:
+                note.write(f"{left.pid}\n")
         return super().edit(codes, source, target, runtime)
 
 
@@ -226,6 +290,11 @@ DEADLY = {
     "eats-memory": "EatsMemory",
     "asks-for-too-much": "AsksForTooMuch",
     "exits": "Exits",
+    "leaves-quietly": "LeavesQuietly",
+    "raises-on-save": "RaisesOnSave",
+    "raises-on-load": "RaisesOnLoad",
+    "unspeakable": "Unspeakable",
+    "verbose": "Verbose",
 }
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from latentedit.artefacts import (
     Digest,
     canonical_json,
+    file_digest,
     publish,
     read_json,
     read_tensors,
@@ -26,6 +27,7 @@ from latentedit.errors import CorruptArtefact, InputError
 Status = Literal["ok", "failed", "crashed", "timeout", "oom"]
 """What became of a cell: it raised, its process ended, it took too long, or too much memory."""
 
+RECORD, ARRAYS = "cell.json", "arrays.safetensors"
 OUTPUT = "output.txt"
 """What a cell that did not finish had printed: its end."""
 
@@ -61,7 +63,7 @@ class Cell:
 
     @property
     def key_hash(self) -> Digest:
-        return hashlib.sha256(canonical_json(self.key)).hexdigest()
+        return _digest(self.key)
 
 
 @dataclass(frozen=True)
@@ -103,12 +105,20 @@ class CellStore:
     def record(self, cell_id: str) -> CellRecord | None:
         """What is known of a cell; None where nothing is, or its record cannot be read."""
         try:
-            found = read_json(self.folder / cell_id / "cell.json")
-            return CellRecord(
-                cell_id, found["key_hash"], found["status"], found["seconds"], found["error"]
-            )
-        except (InputError, CorruptArtefact, KeyError, TypeError):
+            found = self._read(cell_id)
+        except InputError:
             return None
+        return CellRecord(
+            cell_id, found["key_hash"], found["status"], found["seconds"], found["error"]
+        )
+
+    def _read(self, cell_id: str) -> dict[str, Any]:
+        """Its ``cell.json``, refused where it is not as it was written."""
+        path = self.folder / cell_id / RECORD
+        found = read_json(path)
+        if not isinstance(found, dict) or found.pop("self", "") != _digest(found):
+            raise CorruptArtefact(f"{path} was changed or cut; run the suite again")
+        return found
 
     def is_done(self, cell: Cell) -> bool:
         """Whether the cell was finished under the same key and its files are what it recorded."""
@@ -116,10 +126,10 @@ class CellStore:
         if record is None or record.status != "ok" or record.key_hash != cell.key_hash:
             return False
         try:
-            self.arrays(cell.id)
-        except InputError:
+            files: dict[str, Digest] = self._read(cell.id)["files"]
+            return files == _digests(self.path(cell.id))
+        except OSError:
             return False
-        return True
 
     def path(self, cell_id: str) -> Path:
         return self.folder / cell_id
@@ -130,44 +140,39 @@ class CellStore:
         Raises:
             InputError: it did not finish; tells why.
         """
-        folder = self.folder / cell_id
-        record = read_json(folder / "cell.json")
+        record, data = self._read(cell_id), self.path(cell_id) / ARRAYS
         if record["status"] != "ok":
             raise InputError(f"{cell_id} has no results: {record['status']}, {record['error']}")
-        recorded = record["sha256"]
-        data = folder / "arrays.safetensors"
-        if hashlib.sha256(data.read_bytes()).hexdigest() != recorded:
-            raise CorruptArtefact(f"{data} is not what cell.json records; run the suite again")
+        if file_digest(data) != record["files"][ARRAYS]:
+            raise CorruptArtefact(f"{data} is not what {RECORD} records; run the suite again")
         return read_tensors(data)
 
     def key(self, cell_id: str) -> dict[str, Any]:
-        key: dict[str, Any] = read_json(self.folder / cell_id / "cell.json")["key"]
+        key: dict[str, Any] = self._read(cell_id)["key"]
         return key
 
     def timings(self, cell_id: str) -> dict[str, float]:
-        timings: dict[str, float] = read_json(self.folder / cell_id / "cell.json")["timings"]
+        timings: dict[str, float] = self._read(cell_id)["timings"]
         return timings
 
     def stage(self, cell: Cell, outcome: Outcome, editor: Any = None) -> Path:
         """Write a cell beside its place, for `publish` to move there; returns where."""
         with staged_folder(self.path(cell.id)) as temporary:
-            digest = write_tensors(temporary / "arrays.safetensors", outcome.arrays)
+            write_tensors(temporary / ARRAYS, outcome.arrays)
             if editor is not None:
                 editor.save(temporary / "editor")
             if outcome.output:
                 write_bytes(temporary / OUTPUT, outcome.output.encode())
-            write_json(
-                temporary / "cell.json",
-                {
-                    "key": dict(cell.key),
-                    "key_hash": cell.key_hash,
-                    "status": outcome.status,
-                    "seconds": outcome.seconds,
-                    "error": outcome.error,
-                    "sha256": digest,
-                    "timings": dict(outcome.timings),
-                },
-            )
+            record = {
+                "key": dict(cell.key),
+                "key_hash": cell.key_hash,
+                "status": outcome.status,
+                "seconds": outcome.seconds,
+                "error": outcome.error,
+                "files": _digests(temporary),
+                "timings": dict(outcome.timings),
+            }
+            write_json(temporary / RECORD, record | {"self": _digest(record)})
         return temporary
 
     def publish(self, cell: Cell, staged: Path) -> None:
@@ -178,3 +183,13 @@ class CellStore:
     def commit(self, cell: Cell, outcome: Outcome) -> None:
         """Write a cell, whole or not at all, in place of an older one."""
         self.publish(cell, self.stage(cell, outcome))
+
+
+def _digest(value: Mapping[str, Any]) -> Digest:
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def _digests(folder: Path) -> dict[str, Digest]:
+    """By path within a cell the sha256 of every file but its record."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != RECORD)
+    return {path.relative_to(folder).as_posix(): file_digest(path) for path in sorted(files)}

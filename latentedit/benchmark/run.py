@@ -55,6 +55,7 @@ def run_suite(
     observer: Observer,
     *,
     registry: Callable[[], Registry] = Registry.discover,
+    workers: int | None = None,
     executor: str = "local",
     executor_options: Mapping[str, Any] | None = None,
 ) -> RunOutcome:
@@ -62,8 +63,8 @@ def run_suite(
 
     Args:
         registry: finds plugins; called in every process.
-        executor: where to compute, a plugin's name; `executor_options` are its own, among them
-            ``workers``, how many cells at a time.
+        workers: cells at a time; as many as the executor has room for if not given.
+        executor: where to compute, a plugin's name, with its own `executor_options`.
 
     Interrupting (Ctrl-C) ends all processes; finished cells stay.
 
@@ -73,7 +74,8 @@ def run_suite(
     """
     plugins = registry()
     check_names(suite, plugins)
-    check_options(plugins, "executor", executor, executor_options or {})
+    options = dict(executor_options or {}) | ({} if workers is None else {"workers": workers})
+    check_options(plugins, "executor", executor, options)
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     store = CellStore(folder)
@@ -86,7 +88,7 @@ def run_suite(
         jobs = plan(suite, folder, bank, plugins, registry)
         write_json(folder / "provenance.json", provenance(suite, bank, plugins))
         todo = [job for job in jobs if not store.is_done(job.cell)]
-        with closing(plugins.executor(executor, executor_options)) as place:
+        with closing(plugins.executor(executor, options)) as place:
             carry_out(place, todo, store, observer)
         clear_temporaries(store.folder)  # of cells whose node was lost
     records = [store.record(job.cell.id) for job in jobs]

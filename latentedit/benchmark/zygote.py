@@ -40,7 +40,7 @@ from latentedit.errors import LatentEditError
 WATCH_SECONDS = 0.05
 """How often the memory and the time of a cell are looked at."""
 OUTPUT_BYTES = 16_384
-"""How much of what a cell printed is kept where it does not finish."""
+"""How much of what a cell printed is kept where it does not finish, and of its error."""
 SHARE = 0.8
 """Of the machine's memory, for all cells together, where a suite sets no limit."""
 GIB = 1 << 30
@@ -189,7 +189,7 @@ def _cell(
     cell, started = job.cell.id, time.monotonic()
 
     def ended(status: Status, error: str = "", staged: str = "") -> None:
-        pipe.send(Ended(cell, status, time.monotonic() - started, error, staged))
+        pipe.send(Ended(cell, status, time.monotonic() - started, _short(error), staged))
 
     try:
         bench = bench or open_bench(job)
@@ -201,6 +201,14 @@ def _cell(
         ended("oom", f"there was no memory left: {error}")
     except Exception:
         ended("failed", traceback.format_exc())
+
+
+def _short(text: str) -> str:
+    """The beginning and the end of a text that is longer than anybody reads."""
+    if len(text) <= OUTPUT_BYTES:
+        return text
+    half = OUTPUT_BYTES // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters …\n{text[-half:]}"
 
 
 def _seed(seed: int) -> None:

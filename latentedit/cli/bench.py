@@ -77,13 +77,17 @@ def run(
     from latentedit.report.page import write_report
 
     loaded = _limited(load_suite(suite), seconds=limit_seconds, memory_gib=limit_memory)
-    options = parse_pairs(settings) | ({"workers": workers} if workers else {})
     per_fit = 1 + len(loaded.tasks) + len(loaded.sequences)
     cells = 1 + len(loaded.contestants) * len(loaded.seeds) * per_fit
     try:
         with CellProgress(cells) as progress:
             outcome = run_suite(
-                loaded, folder, progress, executor=executor, executor_options=options
+                loaded,
+                folder,
+                progress,
+                workers=workers,
+                executor=executor,
+                executor_options=parse_pairs(settings),
             )
     except KeyboardInterrupt:
         again = f"latentedit bench run {shlex.quote(suite)} --out {shlex.quote(str(folder))}"
