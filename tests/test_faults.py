@@ -277,6 +277,11 @@ def test_every_flipped_byte_of_a_cell_is_found(clean: Path, tmp_path: Path) -> N
     for file, at in places[:: max(1, len(places) // 1000)]:
         data = file.read_bytes()
         file.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
-        assert not store.is_done(cell), (file, at)
+        assert not store.is_done(cell) or _means_the_same(file, data), (file, at)
         file.write_bytes(data)
     assert store.is_done(cell)
+
+
+def _means_the_same(file: Path, data: bytes) -> bool:
+    """Whether JSON holds what it held: the 17th digit of a number may decide nothing."""
+    return file.suffix == ".json" and bool(json.loads(file.read_bytes()) == json.loads(data))
