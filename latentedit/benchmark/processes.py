@@ -14,6 +14,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from latentedit.errors import EnvironmentFault
+
 _PR_SET_PDEATHSIG = 1
 """Of prctl(2)."""
 
@@ -74,7 +76,11 @@ def thread_count() -> int | None:
 def in_process(
     target: Callable[..., None], args: tuple[Any, ...], progress: Callable[[float, str], None]
 ) -> None:
-    """Call ``target(*args, pipe)`` in a fresh process; raise the error that it sends."""
+    """Call ``target(*args, pipe)`` in a fresh process; raise the error that it sends.
+
+    Raises:
+        EnvironmentFault: the process ended otherwise.
+    """
     ours, theirs = multiprocessing.Pipe()
     process = context().Process(target=target, args=(*args, theirs), daemon=True)
     process.start()
@@ -88,7 +94,10 @@ def in_process(
     except EOFError:
         process.join()
         if process.exitcode:
-            raise RuntimeError(exit_reason(process.exitcode)) from None
+            raise EnvironmentFault(
+                f"{exit_reason(process.exitcode)} before its work was done; what it printed is "
+                "above. Run the same command again."
+            ) from None
     finally:
         process.kill()
         process.join()

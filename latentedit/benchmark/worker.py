@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from multiprocessing.connection import Connection
@@ -19,7 +20,7 @@ from latentedit.benchmark.processes import die_with_pipe
 from latentedit.benchmark.sequences import measure_sequence
 from latentedit.benchmark.suite import Suite
 from latentedit.editing import fit_editor, load_editor
-from latentedit.errors import LatentEditError
+from latentedit.errors import EnvironmentFault, LatentEditError
 from latentedit.registry import Registry
 from latentedit.sampling import make_bank
 
@@ -133,3 +134,6 @@ def make_run_bank(
         )
     except LatentEditError as error:
         pipe.send(error)
+    except Exception:
+        told = f"the bank could not be made; a plugin raised:\n{traceback.format_exc()}"
+        pipe.send(EnvironmentFault(told))
