@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from latentedit import (
     Event,
     Executor,
     Job,
+    LatentBank,
     LatentEditError,
     PluginSpec,
     Registry,
@@ -32,6 +34,8 @@ from latentedit.benchmark.run import RunOutcome, explain, run_suite
 from latentedit.benchmark.suite import Suite
 from latentedit.benchmark.summary import summarise
 from latentedit.benchmark.worker import compute, open_bench
+from latentedit.report.page import write_report
+from latentedit.sampling import make_bank
 
 FAULTS = {
     "unimportable": ("failed", "half of me is missing"),
@@ -185,10 +189,28 @@ SMALL = {
 }
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    assert not run_small(folder).failed
+    (folder / "report").mkdir()
+    (folder / "report" / "index.html").write_text("old")
+    return folder
+
+
 def run_small(folder: Path) -> RunOutcome:
     outcome = carry_out(folder, inline_registry, changes=SMALL, executor="inline")
     summarise(folder)
     return outcome
+
+
+FAILURES = [
+    ("write", errno.ENOSPC),
+    ("fsync", errno.EIO),
+    ("replace", errno.EACCES),
+    ("chmod", errno.EPERM),
+]
+"""What the operating system refuses, and why."""
 
 
 class FailNth:
@@ -204,24 +226,14 @@ class FailNth:
         return self.real(*args, **kwargs)
 
 
-@pytest.mark.parametrize(
-    ("name", "code"),
-    [
-        ("write", errno.ENOSPC),
-        ("fsync", errno.EIO),
-        ("replace", errno.EACCES),
-        ("chmod", errno.EPERM),
-    ],
-)
+@pytest.mark.parametrize(("name", "code"), FAILURES)
 def test_whichever_write_fails_it_is_named_and_the_same_command_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int
 ) -> None:
-    whole = tmp_path / "whole"
-    run_small(whole)
-    wanted = {file: (whole / file).read_bytes() for file in FINAL}
+    wanted = {file: (small / file).read_bytes() for file in FINAL}
     for n in range(1, 200):
         folder = tmp_path / str(n)
-        shutil.copytree(whole / "bank", folder / "bank")
+        shutil.copytree(small / "bank", folder / "bank")
         (folder / "results.json").write_text('"old"')
         with monkeypatch.context() as patch:
             failing = FailNth(name, n, code)
@@ -236,6 +248,56 @@ def test_whichever_write_fails_it_is_named_and_the_same_command_goes_on(
         assert {file: (folder / file).read_bytes() for file in FINAL} == wanted
         shutil.rmtree(folder)
     assert 10 < n < 199
+
+
+@pytest.mark.parametrize(("name", "code"), FAILURES)
+def test_a_bank_that_cannot_be_written_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int
+) -> None:
+    def make(folder: Path) -> LatentBank:
+        models = {"generator": "toy", "labeller": "toy-labeller"}
+        return make_bank(inline_registry(), folder / "bank", n_fit=10, n_test=5, **models)
+
+    for n in every_failure(monkeypatch, name, code, lambda n: make(tmp_path / str(n))):
+        folder = tmp_path / str(n)
+        if name == "fsync" and (folder / "bank").exists():  # of the folder, when all is there
+            LatentBank.open(folder / "bank").verify()
+        else:
+            assert not list(folder.iterdir())
+            make(folder).verify()
+
+
+@pytest.mark.parametrize(("name", "code"), FAILURES)
+def test_a_report_that_cannot_be_written_leaves_the_old_one(
+    small: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int
+) -> None:
+    page = small / "report" / "index.html"
+    for _ in every_failure(monkeypatch, name, code, lambda n: write_report(small)):
+        if page.read_text() == "old":
+            continue
+        assert name == "fsync"  # of the folder, when the new one is there
+        page.write_text("old")
+    assert page.read_text().startswith("<!doctype html>")
+    assert not list(small.rglob(".*"))
+    page.write_text("old")
+
+
+def every_failure(
+    monkeypatch: pytest.MonkeyPatch, name: str, code: int, act: Callable[[int], object]
+) -> Iterator[int]:
+    """Yield 1, 2, … after ``os.<name>`` failed in `act` for the n-th time, until it does not."""
+    for n in itertools.count(1):
+        with monkeypatch.context() as patch:
+            failing = FailNth(name, n, code)
+            patch.setattr(os, name, failing)
+            try:
+                act(n)
+            except EnvironmentFault as error:
+                assert os.strerror(code) in str(error)
+        if failing.calls < n:
+            assert n > 1
+            return
+        yield n
 
 
 FINAL = (
