@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,15 @@ _PR_SET_PDEATHSIG = 1
 
 def context() -> Any:
     """Processes that start from a server with torch loaded, and share none of our state."""
-    forkserver = multiprocessing.get_context("forkserver")
-    forkserver.set_forkserver_preload(["latentedit.benchmark.zygote", "sklearn.svm", "scipy.stats"])
-    return forkserver
+    forking = multiprocessing.get_context("forkserver")
+    forking.set_forkserver_preload(["latentedit.benchmark.zygote", "sklearn.svm", "scipy.stats"])
+    return forking
+
+
+def prepare() -> None:
+    """Start that server, which takes seconds, while something else is done."""
+    context()
+    forkserver.ensure_running()
 
 
 def die_with(parent: int) -> None:

@@ -21,7 +21,7 @@ from latentedit.bank import LatentBank
 from latentedit.benchmark.cells import OUTPUT, Cell, CellRecord, CellStore
 from latentedit.benchmark.executor import Observer, carry_out
 from latentedit.benchmark.measure import BATCH, Bench
-from latentedit.benchmark.processes import in_process
+from latentedit.benchmark.processes import in_process, prepare
 from latentedit.benchmark.suite import PluginUse, Suite
 from latentedit.benchmark.worker import THREADS, Job, fit_id, make_run_bank
 from latentedit.errors import (
@@ -80,6 +80,7 @@ def run_suite(
     folder.mkdir(parents=True, exist_ok=True)
     store = CellStore(folder)
     with locked(folder):
+        prepare()
         clear_temporaries(folder)
         clear_temporaries(store.folder)
         write_json(folder / "suite.json", suite.model_dump(mode="json"))
