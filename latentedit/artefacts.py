@@ -115,11 +115,16 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         InputError: `path` exists already.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise InputError(f"{path} exists already; choose another folder or remove it first")
+    _refuse_existing(path)
     with staged_folder(path) as temporary:
         yield temporary
+        _refuse_existing(path)  # somebody else may have been faster
     publish(temporary, path)
+
+
+def _refuse_existing(path: Path) -> None:
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"{path} exists already; choose another folder or remove it first")
 
 
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
@@ -234,6 +239,15 @@ def _mapped(path: Path, mapping: mmap.mmap, start: int, name: str, entry: Any) -
         return torch.from_numpy(array.reshape(shape))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise CorruptArtefact(f"{path}: tensor {name!r} cannot be mapped: {error}") from None
+
+
+def within(folder: Path, name: str) -> Path:
+    """The file `name` of `folder`, refused where a record leads out of it: by ``..``, an absolute
+    path or a link."""
+    path = folder / str(name)
+    if path.is_dir() or not path.resolve().is_relative_to(folder.resolve()):
+        raise CorruptArtefact(f"{folder} names {name!r}, which is no file in it")
+    return path
 
 
 def file_digest(path: Path) -> Digest:

@@ -182,6 +182,9 @@ def inline_registry() -> Registry:
 
 
 SMALL = {
+    "bank": SUITE["bank"] | {"n_fit": 20, "n_test": 8},
+    "strengths": [0.5, 1.0],
+    "statistics": {"resamples": 100},
     "editors": {"exact": {"plugin": "exact"}},
     "controls": [],
     "sequences": [],
@@ -214,10 +217,11 @@ FAILURES = [
 
 
 class FailNth:
-    """``os.<name>``, failing when it is called for the n-th time."""
+    """``os.<name>``, failing when it is called for the n-th time; no disk is waited for."""
 
     def __init__(self, name: str, n: int, code: int) -> None:
-        self.real, self.n, self.code, self.calls = getattr(os, name), n, code, 0
+        self.real = (lambda handle: None) if name == "fsync" else getattr(os, name)
+        self.n, self.code, self.calls = n, code, 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self.calls += 1

@@ -1,6 +1,7 @@
 """A run that is killed or interrupted at random moments ends as one that nobody touched.
 
-``LATENTEDIT_KILLS`` and ``LATENTEDIT_INTERRUPTS`` say how often; ``make torture`` asks for many.
+``LATENTEDIT_KILLS``, ``LATENTEDIT_INTERRUPTS`` and ``LATENTEDIT_REPEATS`` say how often; ``make
+torture`` asks for many.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from latentedit.benchmark.summary import summarise
 
 KILLS = int(os.environ.get("LATENTEDIT_KILLS", "2"))
 INTERRUPTS = int(os.environ.get("LATENTEDIT_INTERRUPTS", "1"))
+REPEATS = int(os.environ.get("LATENTEDIT_REPEATS", "1"))
 SEED = int(os.environ.get("LATENTEDIT_TORTURE_SEED", "0"))
 CELLS = 1 + 4 * (1 + 3)
 
@@ -202,6 +204,23 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_nobody_touched(
         assert content(folder) == content(undisturbed)
         assert not list(folder.rglob(".*"))
         print(f"{kills} kills in {runs} runs", flush=True)
+
+
+@pytest.mark.parametrize("repeat", range(REPEATS))
+def test_results_do_not_depend_on_where_and_under_what_they_are_computed(
+    script: Path, undisturbed: Path, tmp_path: Path, repeat: int
+) -> None:
+    odd = {
+        "PYTHONHASHSEED": str(1 + repeat),
+        "TZ": ("Asia/Kathmandu", "America/St_Johns")[repeat % 2],
+        "LC_ALL": ("tr_TR.UTF-8", "C", "de_DE.UTF-8")[repeat % 3],
+        "OMP_NUM_THREADS": ("2", "1")[repeat % 2],
+    }
+    elsewhere = tmp_path / "ein Ordner, ünd"
+    elsewhere.mkdir()
+    command = [sys.executable, str(script), "run"]
+    subprocess.run(command, check=True, cwd=elsewhere, env=os.environ | odd, capture_output=True)
+    assert content(elsewhere / "run") == content(undisturbed)
 
 
 CLI = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -24,9 +24,12 @@ from latentedit.artefacts import (
 )
 from latentedit.errors import CorruptArtefact, InputError
 
-Status = Literal["ok", "failed", "crashed", "timeout", "oom"]
-"""What became of a cell: it raised, its process ended, it took too long, or too much memory."""
+Status = Literal["ok", "failed", "crashed", "timeout", "oom", "stale"]
+"""What became of a cell: it raised, its process ended, it took too long, or too much memory; or it
+answers another key than the run's plan has for it."""
 
+PLAN = "plan.json"
+"""Of a run: by cell the hash of the key that it is to answer."""
 RECORD, ARRAYS = "cell.json", "arrays.safetensors"
 OUTPUT = "output.txt"
 """What a cell that did not finish had printed: its end."""
@@ -101,16 +104,26 @@ class CellStore:
 
     def __init__(self, run_folder: Path) -> None:
         self.folder = run_folder / "cells"
+        plan = run_folder / PLAN
+        self.planned: dict[str, Digest] = read_json(plan) if plan.is_file() else {}
+
+    def plan(self, cells: Iterable[Cell]) -> None:
+        """Set which cells the run has; results under other keys are no longer its own."""
+        self.planned = {cell.id: cell.key_hash for cell in cells}
+        write_json(self.folder.parent / PLAN, self.planned)
 
     def record(self, cell_id: str) -> CellRecord | None:
         """What is known of a cell; None where nothing is, or its record cannot be read."""
         try:
-            found = self._read(cell_id)
+            return self._record(cell_id, self._read(cell_id))
         except InputError:
             return None
-        return CellRecord(
-            cell_id, found["key_hash"], found["status"], found["seconds"], found["error"]
-        )
+
+    def _record(self, cell_id: str, found: Mapping[str, Any]) -> CellRecord:
+        status, error = found["status"], found["error"]
+        if self.planned.get(cell_id, found["key_hash"]) != found["key_hash"]:
+            status, error = "stale", "it was computed for another key; run the suite again"
+        return CellRecord(cell_id, found["key_hash"], status, found["seconds"], error)
 
     def _read(self, cell_id: str) -> dict[str, Any]:
         """Its ``cell.json``, refused where it is not as it was written."""
@@ -122,13 +135,12 @@ class CellStore:
 
     def is_done(self, cell: Cell) -> bool:
         """Whether the cell was finished under the same key and its files are what it recorded."""
-        record = self.record(cell.id)
-        if record is None or record.status != "ok" or record.key_hash != cell.key_hash:
-            return False
         try:
-            files: dict[str, Digest] = self._read(cell.id)["files"]
-            return files == _digests(self.path(cell.id))
-        except OSError:
+            found = self._read(cell.id)
+            record, files = self._record(cell.id, found), found["files"]
+            kept = record.status == "ok" and record.key_hash == cell.key_hash
+            return kept and bool(files == _digests(self.path(cell.id)))
+        except (InputError, OSError):
             return False
 
     def path(self, cell_id: str) -> Path:
@@ -140,10 +152,11 @@ class CellStore:
         Raises:
             InputError: it did not finish; tells why.
         """
-        record, data = self._read(cell_id), self.path(cell_id) / ARRAYS
-        if record["status"] != "ok":
-            raise InputError(f"{cell_id} has no results: {record['status']}, {record['error']}")
-        if file_digest(data) != record["files"][ARRAYS]:
+        found, data = self._read(cell_id), self.path(cell_id) / ARRAYS
+        record = self._record(cell_id, found)
+        if record.status != "ok":
+            raise InputError(f"{cell_id} has no results: {record.status}, {record.error}")
+        if file_digest(data) != found["files"][ARRAYS]:
             raise CorruptArtefact(f"{data} is not what {RECORD} records; run the suite again")
         return read_tensors(data)
 

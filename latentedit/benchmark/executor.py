@@ -67,7 +67,7 @@ class Executor(ABC):
 def carry_out(
     executor: Executor, jobs: Sequence[Job], store: CellStore, observer: Observer
 ) -> None:
-    """Compute every job; one whose `after` did not finish fails without being started.
+    """Compute every job; one whose `after` did not all finish fails without being started.
 
     Raises:
         EnvironmentFault: results cannot be written.
@@ -93,17 +93,16 @@ def carry_out(
 def _next(waiting: list[Job], running: dict[str, Job]) -> Job | None:
     """The first job that need not wait for another."""
     pending = running.keys() | {job.cell.id for job in waiting}
-    return next((job for job in waiting if job.after not in pending), None)
+    return next((job for job in waiting if pending.isdisjoint(job.after)), None)
 
 
 def _blame(job: Job, store: CellStore) -> str:
     """Why a job cannot be started, or nothing."""
-    if not job.after:
-        return ""
-    record = store.record(job.after)
-    if record is not None and record.status == "ok":
-        return ""
-    return f"{job.after} did not finish: {record.error.strip() if record else 'no record'}"
+    for before in job.after:
+        record = store.record(before)
+        if record is None or record.status != "ok":
+            return f"{before} did not finish: {record.error.strip() if record else 'no record'}"
+    return ""
 
 
 def _conclude(job: Job, ended: Ended, store: CellStore, observer: Observer) -> None:

@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -23,15 +22,9 @@ _PR_SET_PDEATHSIG = 1
 
 def context() -> Any:
     """Processes that start from a server with torch loaded, and share none of our state."""
-    forking = multiprocessing.get_context("forkserver")
-    forking.set_forkserver_preload(["latentedit.benchmark.zygote", "sklearn.svm", "scipy.stats"])
-    return forking
-
-
-def prepare() -> None:
-    """Start that server, which takes seconds, while something else is done."""
-    context()
-    forkserver.ensure_running()
+    forkserver = multiprocessing.get_context("forkserver")
+    forkserver.set_forkserver_preload(["latentedit.benchmark.zygote", "sklearn.svm", "scipy.stats"])
+    return forkserver
 
 
 def die_with(parent: int) -> None:

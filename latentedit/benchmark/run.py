@@ -21,7 +21,7 @@ from latentedit.bank import LatentBank
 from latentedit.benchmark.cells import OUTPUT, Cell, CellRecord, CellStore
 from latentedit.benchmark.executor import Observer, carry_out
 from latentedit.benchmark.measure import BATCH, Bench
-from latentedit.benchmark.processes import in_process, prepare
+from latentedit.benchmark.processes import in_process
 from latentedit.benchmark.suite import PluginUse, Suite
 from latentedit.benchmark.worker import THREADS, Job, fit_id, make_run_bank
 from latentedit.errors import (
@@ -79,18 +79,17 @@ def run_suite(
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     store = CellStore(folder)
-    with locked(folder):
-        prepare()
+    with locked(folder), closing(plugins.executor(executor, options)) as place:
         clear_temporaries(folder)
         clear_temporaries(store.folder)
         write_json(folder / "suite.json", suite.model_dump(mode="json"))
         bank = _bank(suite, folder, registry, observer)
         check_attributes(suite, bank.schema)
         jobs = plan(suite, folder, bank, plugins, registry)
+        store.plan(job.cell for job in jobs)
         write_json(folder / "provenance.json", provenance(suite, bank, plugins))
         todo = [job for job in jobs if not store.is_done(job.cell)]
-        with closing(plugins.executor(executor, options)) as place:
-            carry_out(place, todo, store, observer)
+        carry_out(place, todo, store, observer)
         clear_temporaries(store.folder)  # of cells whose node was lost
     records = [store.record(job.cell.id) for job in jobs]
     failed = [record for record in records if record is not None and record.status != "ok"]
@@ -115,7 +114,11 @@ def explain(
     record = store.record(cell_id)
     if record is None:
         return ["it was never finished"]
-    lines = [] if record.status == "ok" else [f"its status is {record.status}: {record.error}"]
+    lines = (
+        []
+        if record.status in ("ok", "stale")
+        else [f"its status is {record.status}: {record.error}"]
+    )
     if (printed := store.path(cell_id) / OUTPUT).is_file():
         lines.append(f"what it printed is in {printed}")
     before, now = _flat(store.key(cell_id)), _flat(cell.key)
@@ -259,7 +262,7 @@ def plan(
         origin = plugins.version("editor", use.plugin)
         for seed in suite.seeds:
             key = base | {"editor": use.model_dump(mode="json"), "seed": seed, "plugin": origin}
-            jobs.append(Job(folder, suite, Cell("fit", key, name, seed), registry, "faces"))
+            jobs.append(Job(folder, suite, Cell("fit", key, name, seed), registry, ("faces",)))
             for task in suite.tasks:
                 edit_key = (
                     key
@@ -271,12 +274,12 @@ def plan(
                     }
                 )
                 cell = Cell("edit", edit_key, name, seed, task.name)
-                edits.append(Job(folder, suite, cell, registry, fit_id(name, seed)))
+                edits.append(Job(folder, suite, cell, registry, ("faces", fit_id(name, seed))))
             for sequence in suite.sequences:
                 tasks = [t.model_dump(mode="json") for t in suite.tasks if t.name in sequence.edits]
                 asked = {"sequence": sequence.model_dump(mode="json"), "tasks": tasks}
                 cell = Cell("sequence", key | sight | asked, name, seed, sequence.name)
-                edits.append(Job(folder, suite, cell, registry, fit_id(name, seed)))
+                edits.append(Job(folder, suite, cell, registry, ("faces", fit_id(name, seed))))
     return jobs + edits
 
 

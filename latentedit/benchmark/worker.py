@@ -33,7 +33,7 @@ class Job:
     """A cell to compute, and what a fresh process needs to know for it.
 
     Args:
-        after: id of a cell that must be done first.
+        after: ids of the cells that must be done first.
         registry: called in the process to find plugins.
     """
 
@@ -41,7 +41,7 @@ class Job:
     suite: Suite
     cell: Cell
     registry: Callable[[], Registry]
-    after: str = ""
+    after: tuple[str, ...] = ()
 
 
 def fit_id(contestant: str, seed: int) -> str:

@@ -17,6 +17,7 @@ import time
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import IO, Any
 
@@ -63,6 +64,12 @@ class Zygote:
         self.process = context().Process(target=_serve, args=(job, int(memory), theirs))
         self.process.start()
         theirs.close()
+
+    @staticmethod
+    def prepare() -> None:
+        """Start what processes are forked from, which takes seconds, before the first is needed."""
+        context()
+        forkserver.ensure_running()
 
     @property
     def alive(self) -> bool:

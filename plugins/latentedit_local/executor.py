@@ -15,6 +15,7 @@ class LocalExecutor(Executor):
         super().__init__(options)
         self.workers = self.options.workers or os.cpu_count() or 1
         self.zygote: Zygote | None = None
+        Zygote.prepare()
 
     def free(self) -> int:
         return self.workers - (len(self.zygote.running) if self.zygote else 0)
