@@ -60,7 +60,10 @@ def cluster(note: Path) -> Iterator[Any]:
 
 
 def kill_where_it_lingers(cluster: Any, note: Path) -> None:
+    deadline = time.monotonic() + 120
     while not note.exists():
+        if time.monotonic() > deadline:
+            return  # the run ended otherwise, and says why
         time.sleep(0.05)
     raylet = int(note.read_text())
     doomed = next(
@@ -77,7 +80,7 @@ def test_a_killed_nodes_cells_are_computed_again_and_results_are_the_same(
     suite = Suite.model_validate(
         SUITE | {"editors": SUITE["editors"] | {"lingers": {"plugin": "lingers"}}}
     )
-    killer = threading.Thread(target=kill_where_it_lingers, args=(cluster, note))
+    killer = threading.Thread(target=kill_where_it_lingers, args=(cluster, note), daemon=True)
     killer.start()
     far = run_suite(
         suite,
@@ -87,6 +90,7 @@ def test_a_killed_nodes_cells_are_computed_again_and_results_are_the_same(
         executor="ray",
         executor_options={"address": cluster.address},
     )
+    assert note.exists()
     killer.join()
     near = run_suite(suite, tmp_path / "local", Silent(), registry=registry)
     assert not far.failed
