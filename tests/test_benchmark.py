@@ -181,34 +181,6 @@ def test_a_damaged_bank_is_made_again(run: Path, tmp_path: Path) -> None:
     assert (copy / "results.json").read_bytes() == (run / "results.json").read_bytes()
 
 
-def test_deadly_editors_fail_alone(run: Path, tmp_path: Path) -> None:
-    names = [*toy_editors.DEADLY, "raises", "gives-nan"]
-    outcome = carry_out(
-        tmp_path / "run",
-        editors=SUITE["editors"] | {name: {"plugin": name} for name in names},
-        limits={"seconds": 8},
-    )
-    statuses = {record.id: record.status for record in outcome.failed}
-    # a fit ends with timing an edit, so a deadly edit takes its fit cell with it
-    assert {cell.split("--")[1] for cell in statuses} == set(names)
-    assert statuses["fit--crashes--seed0"] == "crashed"
-    assert statuses["fit--leaves--seed0"] == "crashed"
-    assert statuses["fit--hangs--seed0"] == "timeout"
-    assert statuses["fit--raises-in-fit--seed0"] == "failed"
-    told = {record.id: record.error for record in outcome.failed}
-    assert "SIGSEGV" in told["fit--crashes--seed0"]
-    assert "exit code 7" in told["fit--leaves--seed0"]
-    assert "nothing to learn here" in told["fit--raises-in-fit--seed0"]
-    assert "nothing to learn here" in told["edit--raises-in-fit--seed0--age"]
-    clean, disturbed = CellStore(run), CellStore(tmp_path / "run")
-    for cell in ("edit--exact--seed0--age", "edit--leaky--seed0--glasses"):
-        kept = [
-            (store.path(cell) / "arrays.safetensors").read_bytes() for store in (clean, disturbed)
-        ]
-        assert kept[0] == kept[1]
-    summarise(tmp_path / "run")
-
-
 def test_a_folder_in_use_is_refused_naming_the_process(tmp_path: Path) -> None:
     with locked(tmp_path):
         context = multiprocessing.get_context("spawn")
