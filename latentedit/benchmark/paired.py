@@ -73,5 +73,7 @@ def _better(row: dict[str, Any], plan: StatisticsPlan) -> str | None:
     if row["low"] <= 0 <= row["high"] or row["q"] > plan.false_discovery_rate:
         return None
     higher = METRICS[row["metric"].split(" · ")[0]].higher_is_better
+    if higher is None:
+        return None
     better: str = row["first"] if (row["difference"] > 0) == higher else row["second"]
     return better

@@ -26,6 +26,9 @@ from latentedit.benchmark.worker import THREADS, Job, fit_id, make_run_bank
 from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError, UnknownName
 from latentedit.registry import Registry, parse_options
 
+PROTOCOL = 2
+"""Part of every cell's key; raised when cells measure something else or something more."""
+
 
 @dataclass(frozen=True)
 class RunOutcome:
@@ -212,6 +215,7 @@ def plan(
     """Every cell of a suite with its key, in an order that never waits for long."""
     bench = Bench(suite, bank, plugins)
     base = {
+        "protocol": PROTOCOL,
         "bank": bank.hash,
         "threads": THREADS,
         "versions": {"latentedit": latentedit.__version__, "torch": version("torch")},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import time
 import traceback
@@ -74,7 +75,7 @@ def _compute(job: Job, store: CellStore, progress: Callable[[float, str], None])
     bench = Bench(suite, bank, registry)
 
     if cell.kind == "faces":
-        sight = bench.look(bank.split("test").codes, bank.space, progress=progress)
+        sight = bench.look(bank.split("test").codes, bank.space, 0, progress, features=True)
         arrays = {field.name: getattr(sight, field.name) for field in fields(sight)}
         store.commit(cell, "ok", time.perf_counter() - started, arrays)
         return
@@ -93,6 +94,7 @@ def _compute(job: Job, store: CellStore, progress: Callable[[float, str], None])
         timings = dict(editor.figures) | {
             "edit_ms_batch_1": edit_milliseconds(editor, bank, 1),
             "edit_ms_batch_64": edit_milliseconds(editor, bank, 64, repeats=3),
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
         store.commit(cell, "ok", time.perf_counter() - started, timings=timings, editor=editor)
         return
