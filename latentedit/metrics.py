@@ -33,14 +33,17 @@ class Metric:
     formula: str
 
 
+SHARE = "share of faces"
+"""Unit of metrics that are yes or no for each face."""
+
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("reach", "share of faces", True, "share of faces whose achieved change attains r"),
+        Metric("reach", SHARE, True, "share of faces whose achieved change attains r"),
         Metric("identity similarity", "cosine", True, "cos(E(x), E(x'))"),
         Metric(
             "identity accuracy",
-            "share of faces",
+            SHARE,
             True,
             "share with cos(E(x), E(x')) above the recogniser's threshold at FAR 1e-3",
         ),

@@ -19,11 +19,19 @@ from latentedit.artefacts import read_json, write_bytes, write_json
 from latentedit.bank import LatentBank
 from latentedit.benchmark.cells import Cell, CellStore
 from latentedit.benchmark.eyes import identity_agreement, noise, reading_errors
-from latentedit.benchmark.paired import Faces, Scores, by_task, comparisons, mean_known
+from latentedit.benchmark.paired import (
+    Faces,
+    Scores,
+    SeedScores,
+    by_task,
+    comparisons,
+    known,
+    mean_known,
+)
 from latentedit.benchmark.suite import Suite
 from latentedit.benchmark.values import Case, Setting, case_values
 from latentedit.errors import InputError
-from latentedit.metrics import METRICS, along_effect, attribute_change, attribute_leakage
+from latentedit.metrics import METRICS, SHARE, along_effect, attribute_change, attribute_leakage
 from latentedit.realism import IMPLEMENTATION, MINIMUM_FACES
 from latentedit.statistics import interval
 
@@ -96,7 +104,9 @@ class Run:
             "noise": noise(errors.get("judge", {}).get("attributes", {}), recognisers),
             "realism": self._realism(),
             "measures": self._measures(values, by_seed),
-            "comparisons": comparisons(values, self._pairs(), self.tasks, self.suite.statistics),
+            "comparisons": comparisons(
+                values, self._pairs(), self.tasks, self.suite.statistics, by_seed
+            ),
             "curves": self._curves(),
             "leakage": self._leakage(),
             "metrics": {name: asdict(metric) for name, metric in METRICS.items()},
@@ -104,10 +114,10 @@ class Run:
 
     def per_face(
         self,
-    ) -> tuple[Scores, dict[tuple[str, str, float], list[Faces]]]:
+    ) -> tuple[Scores, SeedScores]:
         """Per (editor, metric, effect) a (T, N) array: seeds averaged, NaN where there is none;
         and the same arrays seed by seed."""
-        by_seed: dict[tuple[str, str, float], list[Faces]] = {}
+        by_seed: SeedScores = {}
         for name in self.suite.contestants:
             for t, task in enumerate(self.tasks):
                 for i, case in enumerate(self.cases(name, task)):
@@ -125,13 +135,18 @@ class Run:
     def _measures(
         self,
         values: Scores,
-        by_seed: dict[tuple[str, str, float], list[Faces]],
+        by_seed: SeedScores,
     ) -> list[dict[str, Any]]:
         plan, rows = self.suite.statistics, []
         for (name, metric, effect), table in values.items():
             seed_rows = [dict(by_task(t, self.tasks)) for t in by_seed[name, metric, effect]]
             for task, faces in by_task(table, self.tasks):
-                found = interval(faces, confidence=plan.confidence, resamples=plan.resamples)
+                found = interval(
+                    faces,
+                    confidence=plan.confidence,
+                    resamples=plan.resamples,
+                    share=METRICS[metric.split(" · ")[0]].unit == SHARE,
+                )
                 if found.n == 0:
                     continue
                 spread = [
@@ -146,8 +161,8 @@ class Run:
                         "metric": metric,
                         "effect": effect,
                         "mean": found.mean,
-                        "low": found.low,
-                        "high": found.high,
+                        "low": known(found.low),
+                        "high": known(found.high),
                         "faces": found.n,
                         "seeds": len(spread),
                         "seed_sd": float(np.std(spread, ddof=1)) if len(spread) > 1 else None,
