@@ -132,8 +132,8 @@ def test_new_faces_need_an_editor_that_draws_them(made: Command) -> None:
 
 
 def test_an_editor_that_can_draws_new_faces(made: Command) -> None:
-    made.ok("fit", "draws", "--bank", "B", "--out", "F")
-    base = ["sample", "--editor", "F", "--bank", "B", "--index", "0..1", "--count", "3"]
+    made.ok("fit", "draws", "--bank", "B", "--out", "D")
+    base = ["sample", "--editor", "D", "--bank", "B", "--index", "0..1", "--count", "3"]
     assert "6 new faces" in made.ok(*base, "--set", "age=60", "--out", "faces.png")
     made.ok(*base, "--set", "age=60", "--seed", "1", "--out", "others.png")
     first, second = (Image.open(made.folder / name) for name in ("faces.png", "others.png"))

@@ -72,10 +72,11 @@ On {held_out}, with the half-precision weights in this folder.
 | the same of renders, equal n | {reference:.3f} |
 | ratio | {ratio:.2f} |
 
-R² of the judge, which was trained on renders alone, against what the codes stand for:
+R² of the judge, which was trained on renders alone, against what the codes stand for; and what a
+straight-line calibration of its readings would reach:
 
-| attribute | on generated images | on renders of the same codes |
-|---|---|---|
+| attribute | on generated images | calibrated | on renders of the same codes |
+|---|---|---|---|
 {attributes}
 
 Verification of generated people, equal in identity factors and in nothing else:
@@ -117,8 +118,9 @@ def page(card: dict[str, Any]) -> str:
     """The card as Markdown."""
     schedule, data, held_out = card["schedule"], card["data"], card["held_out"]
     attributes = [
-        f"| {name} | {held_out['judge'][name]['r2']:.3f} | {f['r2']:.3f} |"
-        for name, f in held_out["judge_on_renders"].items()
+        f"| {name} | {f['r2']:.3f} | {f['r2_calibrated']:.3f} "
+        f"| {held_out['judge_on_renders'][name]['r2']:.3f} |"
+        for name, f in held_out["judge"].items()
     ]
     recognisers = [
         f"| {name} | {held_out[name]['auc']:.4f} | {held_out[name]['true_accept_rate']:.3f} |"

@@ -39,10 +39,20 @@ def held_out_figures(generator: SynthFaceNet, held_out: CodedRenders) -> dict[st
     for name in ("judge", "labeller"):
         network = Pretrained(name)
         figures[name] = attribute_figures(network(images), shown)["columns"]
+        straight = calibrated_r2(network(images), shown.attributes)
+        for column, r2 in zip(figures[name].values(), straight.tolist(), strict=True):
+            column["r2_calibrated"] = round(r2, 5)
         figures[f"{name}_on_renders"] = attribute_figures(network(natural), shown)["columns"]
     for name in ("identity-contrastive", "identity-regression"):
         figures[name] = identity_figures(Pretrained(name)(unpacked(people.images)), people)
     return figures
+
+
+def calibrated_r2(estimate: Tensor, truth: Tensor) -> Tensor:
+    """R² that a straight line through the estimates of each column would reach: the squared
+    correlation; (N, A), (N, A) → (A,)."""
+    a, b = estimate - estimate.mean(0), truth - truth.mean(0)
+    return (a * b).sum(0).square() / (a.square().sum(0) * b.square().sum(0))
 
 
 @torch.no_grad()

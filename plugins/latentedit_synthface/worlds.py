@@ -59,10 +59,10 @@ Faces that are rare: {rare}.
 
 ## What judges and recognisers make of generated pictures
 
-R² of attributes against what the code stands for, on {n} held-out codes: first on generated
-pictures, then on renders of the same codes. AUC where an attribute is present or absent.
-Recognisers verify generated people: equal identity factors, everything else drawn anew. These
-networks were trained on renders alone.
+R² of attributes against what the code stands for, on {n} held-out codes: on generated pictures, the
+same after a straight-line calibration, and on renders of the same codes. AUC where an attribute is
+present or absent. Recognisers verify generated people: equal identity factors, everything else
+drawn anew. These networks were trained on renders alone.
 
 {judges}
 
@@ -84,7 +84,7 @@ out), of attribute values in natural units:
 
 One row of another face is put into a face's W+ code. A cell is how far that moves what the judge
 sees (or, for identity, the contrastive recogniser), as a share of the whole difference between the
-two faces. Rows of numbers can sum to more than 1 where changes undo each other.
+two faces. The cells of a column can sum to more than 1, where changes undo each other.
 
 ![row control](worlds-rows.png)
 
@@ -104,16 +104,27 @@ w between two faces (Karras et al. 2019, with the judge's eye instead of LPIPS).
 thread, batches of 32, measured when this page was written.
 
 {pace}
+
+## Which findings hold where
+
+`python benchmarks/worlds.py run --out runs/worlds` makes one comparison, that of the suite
+`worlds`, in the linear, default and curved rendered worlds, with two seeds of the world each, and
+in `synthface-net`; it takes hours, and prints the table.{findings}
 """
+_NO_FINDINGS = "\nNo such table has been computed for this page yet."
 
 
 def page(
-    figures: Mapping[str, WorldFigures], card: Mapping[str, Any], speeds: Mapping[str, float]
+    figures: Mapping[str, WorldFigures],
+    card: Mapping[str, Any],
+    speeds: Mapping[str, float],
+    findings: str = "",
 ) -> str:
-    """The page as Markdown."""
+    """The page as Markdown; `findings` is the table that ``benchmarks/worlds.py`` printed."""
     held_out = card["held_out"]
     columns = [SCHEMA.names[i] for i in range(FACE)]
     return _PAGE.format(
+        findings=f"\n\n{findings}" if findings else _NO_FINDINGS,
         rare="glasses, beard, bald, turned and laughing",
         fidelity=_fidelity(held_out),
         n=f"{held_out['n']:,}",
@@ -175,9 +186,11 @@ def _judges(held_out: Mapping[str, Any]) -> str:
         for network in ("judge", "labeller"):
             there, here = held_out[network][name], held_out[f"{network}_on_renders"][name]
             auc = f"{there['auc']:.4f}" if "auc" in there else ""
-            row += [f"{there['r2']:.3f}", f"{here['r2']:.3f}", auc]
+            row += [f"{f:.3f}" for f in (there["r2"], there["r2_calibrated"], here["r2"])]
+            row.append(auc)
         rows.append(row)
-    header = ["attribute", "judge", "on renders", "AUC", "labeller", "on renders", "AUC"]
+    columns = ["calibrated", "on renders", "AUC"]
+    header = ["attribute", "judge", *columns, "labeller", *columns]
     people = [
         [name, f"{held_out[name]['auc']:.4f}", f"{held_out[name]['true_accept_rate']:.3f}"]
         for name in ("identity-contrastive", "identity-regression")
@@ -250,7 +263,7 @@ def _rows_figure(figures: Mapping[str, WorldFigures]) -> Figure:
     return figure
 
 
-def write(out: Path) -> None:
+def write(out: Path, findings: str = "") -> None:
     """Measure both worlds and write the page with its pictures into `out`; minutes."""
     net, fast = SynthFaceNet(), SynthFaceNet(SynthFaceNetOptions(precision="bf16"))
     worlds = {"synthface": SynthFace(SynthFaceOptions()), "synthface-net": net}
@@ -262,13 +275,15 @@ def write(out: Path) -> None:
     pairs_picture(net, rare_codes(net)).save(out / "worlds-rare.png")
     _spectrum_figure(figures).savefig(out / "worlds-spectrum.png", dpi=100)
     _rows_figure(figures).savefig(out / "worlds-rows.png", dpi=100)
-    (out / "worlds.md").write_text(page(figures, net.card, speeds), "utf-8")
+    (out / "worlds.md").write_text(page(figures, net.card, speeds, findings), "utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser("latentedit_synthface.worlds", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for page and pictures")
-    write(parser.parse_args().out)
+    parser.add_argument("--findings", type=Path, help="the table that benchmarks/worlds.py printed")
+    given = parser.parse_args()
+    write(given.out, given.findings.read_text("utf-8") if given.findings else "")
 
 
 if __name__ == "__main__":
