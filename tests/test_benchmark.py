@@ -243,6 +243,38 @@ def test_results_hold_the_provenance(run: Path) -> None:
     assert results["estimators"]["judge"]["attributes"]["age"]["r2"] == pytest.approx(1, abs=1e-3)
     costs = json.loads((run / "costs.json").read_text())
     assert {row["editor"] for row in costs} == {"exact", "leaky", "timid", "no-edit"}
+    assert all(row["peak_memory_mb"] > 10 for row in costs)
+    assert results["noise"]["true leakage"]["text"] == "exact"
+    assert results["recognisers"][0]["agreement"] > 0.5
+
+
+def test_sets_of_faces_are_compared_where_there_are_enough(run: Path, tmp_path: Path) -> None:
+    few = summarise(run)["realism"]
+    assert few["minimum_faces"] == 50
+    assert {row["frechet"] for row in few["distances"]} == {None}
+    assert {row["kernel"] for row in few["distances"]} == {None}
+    bank = SUITE["bank"] | {"n_test": 60}
+    carry_out(tmp_path / "run", bank=bank, sequences=[], editors={"exact": {"plugin": "exact"}})
+    rows = {
+        (row["editor"], row["task"]): row
+        for row in summarise(tmp_path / "run")["realism"]["distances"]
+    }
+    moved = rows["exact", "age"]
+    assert (moved["faces"], moved["features"]) == (60, 6)
+    assert moved["frechet"] > 0.01
+    assert moved["kernel"] > 0
+    assert rows["no-edit", "age"]["frechet"] is None
+
+
+def test_angles_and_likelihood_are_measured_at_the_matched_effect(run: Path) -> None:
+    results = summarise(run)
+    assert measure(results, "exact", "pose error") == pytest.approx(0, abs=0.05)
+    assert measure(results, "exact", "lighting error") == pytest.approx(0, abs=0.5)
+    assert 0.5 < measure(results, "exact", "Mahalanobis distance") < 2
+    better = {
+        row["better"] for row in results["comparisons"] if row["metric"] == "Mahalanobis distance"
+    }
+    assert better == {None}
 
 
 def test_outcomes_are_plain_data(run: Path) -> None:

@@ -33,6 +33,9 @@ from latentedit.errors import (
 )
 from latentedit.registry import Registry, parse_options
 
+PROTOCOL = 2
+"""Part of every cell's key; raised when cells measure something else or something more."""
+
 
 @dataclass(frozen=True)
 class RunOutcome:
@@ -246,6 +249,7 @@ def plan(
     """Every cell of a suite with its key, in an order that never waits for long."""
     bench = Bench(suite, bank, plugins)
     base = {
+        "protocol": PROTOCOL,
         "bank": bank.hash,
         "threads": THREADS,
         "versions": {"latentedit": latentedit.__version__, "torch": version("torch")},

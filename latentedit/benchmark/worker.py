@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import time
 import traceback
@@ -62,7 +63,7 @@ def compute(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> P
     cell, store, started = job.cell, CellStore(job.run_folder), time.perf_counter()
     if cell.kind == "faces":
         test = bench.bank.split("test")
-        sight = bench.look(test.codes, test.space, progress=progress)
+        sight = bench.look(test.codes, test.space, progress=progress, features=True)
         arrays = {field.name: getattr(sight, field.name) for field in fields(sight)}
         timings: dict[str, float] = {}
     elif cell.kind == "fit":
