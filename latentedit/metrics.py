@@ -38,6 +38,12 @@ METRICS = {
         Metric("reach", "share of faces", True, "share of faces whose achieved change attains r"),
         Metric("identity similarity", "cosine", True, "cos(E(x), E(x'))"),
         Metric(
+            "identity similarity to the photo",
+            "cosine",
+            True,
+            "cos(E(photo), E(x')), where x is a photo's reconstruction",
+        ),
+        Metric(
             "identity accuracy",
             "share of faces",
             True,

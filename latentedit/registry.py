@@ -29,6 +29,8 @@ _INTERFACE = {
     "identity": ("latentedit.estimators", "IdentityEncoder"),
     "editor": ("latentedit.editor", "Editor"),
     "trainer": ("latentedit.estimators", "EstimatorTrainer"),
+    "inverter": ("latentedit.inversion", "Inverter"),
+    "perceptual": ("latentedit.inversion", "PerceptualLoss"),
 }
 
 

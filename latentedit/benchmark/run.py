@@ -49,10 +49,12 @@ def run_suite(
     *,
     registry: Callable[[], Registry] = Registry.discover,
     workers: int | None = None,
+    photographs: Path | None = None,
 ) -> RunOutcome:
     """Compute every cell of `suite` that `folder` does not hold yet.
 
     Args:
+        photographs: a bank of inverted photographs, to be edited instead of sampled faces.
         registry: finds plugins; called in every process.
         workers: cells at a time; one a core if not given.
 
@@ -65,7 +67,7 @@ def run_suite(
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         write_json(folder / "suite.json", suite.model_dump(mode="json"))
-        bank = _bank(suite, folder, registry, observer)
+        bank = _bank(suite, folder, photographs, registry, observer)
         check_attributes(suite, bank.schema)
         jobs = plan(suite, folder, bank, plugins, registry)
         write_json(folder / "provenance.json", provenance(suite, bank, plugins))
@@ -163,16 +165,24 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _bank(
-    suite: Suite, folder: Path, registry: Callable[[], Registry], observer: Observer
+    suite: Suite,
+    folder: Path,
+    photographs: Path | None,
+    registry: Callable[[], Registry],
+    observer: Observer,
 ) -> LatentBank:
     """The run's bank: the one that is there if it is whole and as planned, else a new one."""
     path, plan = folder / "bank", suite.bank
-    wanted = {
+    wanted: dict[str, Any] = {
         "seed": plan.seed,
         "truncation_psi": plan.truncation_psi,
         "fit": plan.n_fit,
         "test": plan.n_test,
     }
+    if photographs is not None:
+        given = LatentBank.open(photographs)
+        given.verify()
+        wanted |= {"test": len(given.split("test")), "photographs": given.hash}
     kept = _whole_bank(path)
     if kept is not None and dict(kept.sampling) == wanted:
         plugins = registry()
@@ -186,7 +196,7 @@ def _bank(
         shutil.rmtree(path)
     in_process(
         make_run_bank,
-        (folder, suite, registry),
+        (folder, suite, photographs, registry),
         lambda fraction, message: observer.progressed("bank", fraction, message),
     )
     observer.finished("bank", "ok", "")

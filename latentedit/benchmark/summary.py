@@ -28,6 +28,7 @@ from latentedit.metrics import (
     attribute_change,
     attribute_leakage,
     edit_identity_area,
+    identity_similarity,
     target_error,
 )
 from latentedit.statistics import interval
@@ -103,6 +104,7 @@ class Run:
             "controls": self.suite.controls,
             "cells": self._cell_states(),
             "estimators": self._estimator_errors(),
+            "photographs": self._photographs(),
             "measures": self._measures(values, by_seed),
             "comparisons": comparisons(values, self._pairs(), self.tasks, self.suite.statistics),
             "curves": self._curves(),
@@ -165,6 +167,11 @@ class Run:
             for e, (encoder, threshold) in enumerate(self._thresholds()):
                 similarity = arrays["matched_similarity"][i, e]
                 found[f"identity similarity · {encoder}", effect] = similarity + nothing
+                if "matched_photo_similarity" in arrays:
+                    to_photo = arrays["matched_photo_similarity"][i, e]
+                    found[f"identity similarity to the photo · {encoder}", effect] = (
+                        to_photo + nothing
+                    )
                 found[f"identity accuracy · {encoder}", effect] = (
                     similarity > threshold
                 ).float() + nothing
@@ -302,6 +309,25 @@ class Run:
                         }
                     )
         return rows
+
+    def _photographs(self) -> dict[str, Any]:
+        """Where the faces are photographs: how far the unedited reconstructions are from them."""
+        if self.bank.inversion is None:
+            return {}
+        found = identity_similarity(self.faces["photo_embeddings"], self.faces["embeddings"])
+        errors = [row["pixel_error"] for row in self.bank.inversion["photographs"]]
+        return {
+            "pixel_error": float(np.mean(errors)),
+            "identity": [
+                {
+                    "name": name,
+                    "similarity": float(found[e].mean()),
+                    "same_person": float((found[e] > threshold).float().mean()),
+                }
+                for e, (name, threshold) in enumerate(self._thresholds())
+            ],
+            "tuned": self.bank.inversion["tuned"] is not None,
+        }
 
     def _estimator_errors(self) -> dict[str, Any]:
         """How far judge and labeller are from the truth on the unedited test faces."""

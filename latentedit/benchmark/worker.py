@@ -74,8 +74,11 @@ def _compute(job: Job, store: CellStore, progress: Callable[[float, str], None])
     bench = Bench(suite, bank, registry)
 
     if cell.kind == "faces":
-        sight = bench.look(bank.split("test").codes, bank.space, progress=progress)
+        test = bank.split("test")
+        sight = bench.look(test.codes, test.space, progress=progress)
         arrays = {field.name: getattr(sight, field.name) for field in fields(sight)}
+        if bank.inversion is not None:
+            arrays["photo_embeddings"] = bench.photo_embeddings()
         store.commit(cell, "ok", time.perf_counter() - started, arrays)
         return
 
@@ -113,7 +116,11 @@ def _compute(job: Job, store: CellStore, progress: Callable[[float, str], None])
 
 
 def make_run_bank(
-    run_folder: Path, suite: Suite, registry: Callable[[], Registry], pipe: Connection
+    run_folder: Path,
+    suite: Suite,
+    photographs: Path | None,
+    registry: Callable[[], Registry],
+    pipe: Connection,
 ) -> None:
     """Entry point of the process that makes a run's bank."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -131,6 +138,7 @@ def make_run_bank(
             n_test=plan.n_test,
             seed=plan.seed,
             truncation_psi=plan.truncation_psi,
+            photographs=None if photographs is None else LatentBank.open(photographs),
             progress=lambda fraction, message: pipe.send((fraction, message)),
         )
     except LatentEditError as error:

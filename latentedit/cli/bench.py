@@ -35,8 +35,11 @@ def bench() -> None:
 @click.option(
     "--workers", type=click.IntRange(1), default=None, help="Cells at a time; one a core."
 )
+@click.option(
+    "--photos", default=None, type=FOLDER, help="Edit the photos that latentedit invert wrote."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-def run(suite: str, folder: Path, workers: int | None, as_json: bool) -> None:
+def run(suite: str, folder: Path, workers: int | None, photos: Path | None, as_json: bool) -> None:
     """Run SUITE, a shipped name or a YAML file, and write its report.
 
     The same command again computes only what is missing.
@@ -45,6 +48,7 @@ def run(suite: str, folder: Path, workers: int | None, as_json: bool) -> None:
     Examples:
       latentedit bench run quickstart --out runs/quickstart
       latentedit bench run my_suite.yaml --out runs/mine
+      latentedit bench run quickstart --photos code --out runs/photos
     """
     from latentedit.report.page import write_report
 
@@ -52,9 +56,10 @@ def run(suite: str, folder: Path, workers: int | None, as_json: bool) -> None:
     cells = 1 + len(loaded.contestants) * len(loaded.seeds) * (1 + len(loaded.tasks))
     try:
         with CellProgress(cells) as progress:
-            outcome = run_suite(loaded, folder, progress, workers=workers)
+            outcome = run_suite(loaded, folder, progress, workers=workers, photographs=photos)
     except KeyboardInterrupt:
         again = f"latentedit bench run {shlex.quote(suite)} --out {shlex.quote(str(folder))}"
+        again += f" --photos {shlex.quote(str(photos))}" if photos else ""
         err.print(f"interrupted; finished cells are kept. Go on with: {again}", soft_wrap=True)
         sys.exit(130)
     with err.status("computing intervals and drawing the report"):

@@ -49,6 +49,12 @@ class Pretrained:
         net = self._on(images.device)
         return torch.cat([net(part) for part in images.split(_BATCH)])
 
+    def features(self, images: Tensor, dense: float) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] → (N, F): activations of every stage, unit norm at each pixel and
+        divided by √(pixels), then those of the dense layer times √dense; differentiable."""
+        images = _fitted(images)
+        return self._on(images.device).features(images, dense)
+
     def _on(self, device: torch.device) -> ConvNet:
         if device not in self._nets:
             net = inference_net(self.card["plan"])

@@ -1,0 +1,166 @@
+"""``latentedit invert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import torch
+from torch import Tensor
+
+from latentedit.bank import LatentBank
+from latentedit.cli.console import print_json, progress_bar, say
+from latentedit.cli.edit import image_bytes
+from latentedit.cli.fit import parse_pairs
+from latentedit.editing import build_renderer, check_device
+from latentedit.errors import InputError
+from latentedit.inverting import InversionPlan, invert_photographs, parse_losses
+from latentedit.landmarks import landmark_finder
+from latentedit.photographs import find_photographs, read_photograph
+from latentedit.registry import Registry
+
+FOLDER = click.Path(path_type=Path)
+PICTURE = "inversion.png"
+_PAIR = "NAME=VALUE"
+
+
+@click.command()
+@click.argument("files", metavar="PHOTO...", nargs=-1, required=True, type=FOLDER)
+@click.option("--generator", required=True, help="Plugin whose codes are wanted, e.g. synthface.")
+@click.option("--generator-option", "generator_options", multiple=True, metavar=_PAIR)
+@click.option(
+    "--labeller",
+    default="synthface-labeller",
+    show_default=True,
+    help="Attribute estimator that says which attributes the faces have now.",
+)
+@click.option("--labeller-option", "labeller_options", multiple=True, metavar=_PAIR)
+@click.option(
+    "--loss",
+    "losses",
+    multiple=True,
+    default=("pyramid",),
+    show_default=True,
+    metavar="NAME=WEIGHT",
+    help="A perceptual loss and its weight; may be repeated, and the losses add up.",
+)
+@click.option("--inverter", default="optimisation", show_default=True)
+@click.option("--option", "options", multiple=True, metavar=_PAIR, help="Of the inverter.")
+@click.option("--tune", type=click.IntRange(1), help="Tune the generator to the photos: steps.")
+@click.option(
+    "--landmarks",
+    type=FOLDER,
+    help="Align by landmarks: a .json of their positions, or a dlib shape predictor. Without it, "
+    "the middle of each photo is taken.",
+)
+@click.option("--identity", "recognisers", multiple=True, help="Recogniser to measure with.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def invert(
+    files: tuple[Path, ...],
+    generator: str,
+    generator_options: tuple[str, ...],
+    labeller: str,
+    labeller_options: tuple[str, ...],
+    losses: tuple[str, ...],
+    inverter: str,
+    options: tuple[str, ...],
+    tune: int | None,
+    landmarks: Path | None,
+    recognisers: tuple[str, ...],
+    seed: int,
+    device: str,
+    folder: Path,
+    as_json: bool,
+) -> None:
+    """Find codes for photographs, files or whole folders, and write them as a bank.
+
+    `latentedit edit` and `latentedit bench run --photos` take the folder that is written. How well
+    each photo was met is printed, and drawn in inversion.png: photo, reconstruction, difference.
+
+    \b
+    Examples:
+      latentedit invert photo.jpg --generator synthface --loss pyramid \\
+          --loss synthface-features=0.3 --out code
+      latentedit invert photos/ --generator stylegan2 --generator-option path=G \\
+          --labeller faces-clip --labeller-option file=words.yaml --tune 300 --out code
+    """
+    check_device(device)
+    if folder.exists():
+        raise InputError(f"{folder} exists already; choose another folder or remove it first")
+    registry, chosen = Registry.discover(), parse_pairs(options)
+    if tune is not None:
+        chosen["tuning_steps"] = tune
+    plan = InversionPlan(
+        generator=(generator, parse_pairs(generator_options)),
+        labeller=(labeller, parse_pairs(labeller_options)),
+        losses=parse_losses(losses),
+        inverter=(inverter, chosen),
+        seed=seed,
+        device=device,
+    )
+    model = registry.generator(*plan.generator)
+    finder = None if landmarks is None else landmark_finder(landmarks)
+    photos = [read_photograph(p, model.resolution, finder) for p in find_photographs(files)]
+    with progress_bar("invert") as progress:
+        bank = invert_photographs(
+            registry, photos, folder, plan, generator=model, progress=progress
+        )
+    reconstructions = _reconstructions(registry, bank)
+    rows = _rows(registry, bank, reconstructions, recognisers)
+    _draw(bank, reconstructions, rows, folder / PICTURE)
+    if as_json:
+        print_json({"hash": bank.hash, "photographs": rows})
+        return
+    for row in rows:
+        say(f"{row['name']}: {_told(row)}; cut: {row['crop']}")
+    say(
+        f"{folder}: {len(rows)} photos in {bank.split('test').space.upper()}\nhash {bank.hash}",
+        next_step=f"open {folder / PICTURE}, then: latentedit edit --editor E --bank {folder} "
+        "--index 0 --set age=60 --out grid.png",
+    )
+
+
+@torch.no_grad()
+def _reconstructions(registry: Registry, bank: LatentBank) -> Tensor:
+    test = bank.split("test")
+    renderer = build_renderer(registry, bank)
+    return torch.cat([renderer.synthesize(part, test.space) for part in test.codes.split(8)])
+
+
+@torch.no_grad()
+def _rows(
+    registry: Registry, bank: LatentBank, images: Tensor, recognisers: tuple[str, ...]
+) -> list[dict[str, object]]:
+    """What the bank records of each photo, and its identity similarity by each recogniser."""
+    rows = [dict(row) for row in (bank.inversion or {})["photographs"]]
+    for name in recognisers:
+        encoder = registry.identity(name)
+        found = torch.cosine_similarity(encoder.embed(images), encoder.embed(bank.photographs))
+        for row, similarity in zip(rows, found.tolist(), strict=True):
+            row[f"identity similarity · {name}"] = similarity
+    return rows
+
+
+def _told(row: dict[str, object]) -> str:
+    parts = [f"{row['pixel_error']:.1f} of 255 levels", f"distance {row['distance']:.3g}"]
+    parts += [f"{key} {value:.3f}" for key, value in row.items() if key.startswith("identity")]
+    return ", ".join(parts)
+
+
+def _draw(bank: LatentBank, images: Tensor, rows: list[dict[str, object]], picture: Path) -> None:
+    """Photo, reconstruction and their difference around grey, a row each."""
+    from latentedit.report.grid import save_grid
+
+    photos = bank.photographs
+    columns = [image_bytes(part) for part in (photos, images, photos - images)]
+    save_grid(
+        picture,
+        [list(row) for row in zip(*columns, strict=True)],
+        ["photo", "reconstruction", "difference"],
+        [str(row["name"]) for row in rows],
+        [["", f"{row['pixel_error']:.1f} levels", ""] for row in rows],
+        scale=max(1, 192 // photos.shape[2]),
+    )
