@@ -41,10 +41,15 @@ def face_square(found: Landmarks) -> Quad:
 
     with e and m the middles of eyes and mouth.
 
+    Raises:
+        InputError: both eyes are in one place.
+
     >>> upright = Landmarks((40, 50), (60, 50), (43, 75), (57, 75))
     >>> face_square(upright).round(1).tolist()
     [[5.0, 7.5], [5.0, 97.5], [95.0, 97.5], [95.0, 7.5]]
     """
+    if found.left_eye == found.right_eye:
+        raise InputError(f"the eyes of a face are apart; received {found}")
     left, right, *mouth = (np.array(getattr(found, name), np.float64) for name in _POINTS)
     eyes = (left + right) / 2
     across, down = right - left, sum(mouth) / 2 - eyes

@@ -115,21 +115,21 @@ def _square(picture: Image.Image, found: Landmarks | None) -> tuple[Quad, str]:
         return centre_square(picture.size), "the middle: no face was found"
     quad = face_square(found)
     side = float(np.linalg.norm(quad[3] - quad[0]))
-    outside = max(
-        -quad.min(), quad[:, 0].max() - picture.width, quad[:, 1].max() - picture.height, 0
-    )
-    if side < 2 or outside > _MARGIN * side:
+    if side < 2 or _outside(picture, quad) > _MARGIN * side:
         return centre_square(picture.size), "the middle: the face leaves the picture"
     return quad, "aligned by landmarks, as FFHQ"
+
+
+def _outside(picture: Image.Image, quad: Quad) -> float:
+    """How many pixels the corners lie beyond the picture, at most."""
+    right, bottom = quad.max(0) - picture.size
+    return max(0.0, float(-quad.min()), float(right), float(bottom))
 
 
 def _cut(picture: Image.Image, quad: Quad, resolution: int) -> Image.Image:
     """The square with these corners, its surroundings mirrored where it leaves the picture."""
     side = float(np.linalg.norm(quad[3] - quad[0]))
-    outside = max(
-        -quad.min(), quad[:, 0].max() - picture.width, quad[:, 1].max() - picture.height, 0
-    )
-    pad = min(math.ceil(outside), min(picture.size) - 1)
+    pad = min(math.ceil(_outside(picture, quad)), min(picture.size) - 1)
     if pad > 0:
         padded = np.pad(np.asarray(picture), ((pad, pad), (pad, pad), (0, 0)), mode="reflect")
         picture, quad = Image.fromarray(padded), quad + pad

@@ -55,6 +55,13 @@ _PAIR = "NAME=VALUE"
 )
 @click.option("--identity", "recognisers", multiple=True, help="Recogniser to measure with.")
 @click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--threads",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="More are faster, and give slightly other numbers.",
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -71,6 +78,7 @@ def invert(
     landmarks: Path | None,
     recognisers: tuple[str, ...],
     seed: int,
+    threads: int,
     device: str,
     folder: Path,
     as_json: bool,
@@ -88,6 +96,7 @@ def invert(
           --labeller faces-clip --labeller-option file=words.yaml --tune 300 --out code
     """
     check_device(device)
+    torch.set_num_threads(threads)
     if folder.exists():
         raise InputError(f"{folder} exists already; choose another folder or remove it first")
     registry, chosen = Registry.discover(), parse_pairs(options)
