@@ -53,7 +53,8 @@ def run(suite: str, folder: Path, workers: int | None, photos: Path | None, as_j
     from latentedit.report.page import write_report
 
     loaded = load_suite(suite)
-    cells = 1 + len(loaded.contestants) * len(loaded.seeds) * (1 + len(loaded.tasks))
+    per_fit = 1 + len(loaded.tasks) + len(loaded.sequences)
+    cells = 1 + len(loaded.contestants) * len(loaded.seeds) * per_fit
     try:
         with CellProgress(cells) as progress:
             outcome = run_suite(loaded, folder, progress, workers=workers, photographs=photos)

@@ -279,10 +279,13 @@ class CouplingOptions(FlowOptions):
     """Options of the discrete flow, beside those of every flow.
 
     Args:
+        whiten: off, since behind whitened codes it overfits before it learns what the attributes
+            decide, and moves almost nothing.
         hidden: width of each layer's network.
         layers: affine couplings.
     """
 
+    whiten: bool = False
     hidden: int = Field(default=256, ge=1)
     layers: int = Field(default=8, ge=1)
 

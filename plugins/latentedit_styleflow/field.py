@@ -30,8 +30,7 @@ class ConcatSquash(nn.Module):
         gate, shift = linear(a, gate_a, self.gate.bias), linear(a, shift_a)
 
         def layer(t: Tensor, x: Tensor) -> Tensor:
-            opened = torch.addcmul(gate, t, gate_t).sigmoid()
-            return torch.addcmul(torch.addcmul(shift, t, shift_t), self.linear(x), opened)
+            return torch.addcmul(shift + t * shift_t, self.linear(x), (gate + t * gate_t).sigmoid())
 
         return layer
 

@@ -10,7 +10,7 @@ from latentedit.plugin import PluginSpec, hookimpl
 
 @hookimpl
 def latentedit_plugins() -> list[PluginSpec]:
-    """One generator, two attribute estimators, two identity encoders, one perceptual loss."""
+    """Two generators, two attribute estimators, two identity encoders, one perceptual loss."""
     here = "latentedit_synthface"
     return [
         PluginSpec(
@@ -18,6 +18,12 @@ def latentedit_plugins() -> list[PluginSpec]:
             "synthface",
             f"{here}.generator:SynthFace",
             "rendered faces whose attributes and identity are read off the code exactly",
+        ),
+        PluginSpec(
+            "generator",
+            "synthface-net",
+            f"{here}.trained_generator:SynthFaceNet",
+            "faces drawn by a trained style-based network, with what it learned and what it missed",
         ),
         PluginSpec(
             "estimator",

@@ -76,7 +76,7 @@ class ConvNet(nn.Module):
         out: Tensor = self.head(torch.relu(self.dense(features.flatten(1))))
         return out
 
-    def features(self, images: Tensor, dense: float = 1.0) -> Tensor:
+    def activations(self, images: Tensor, dense: float = 1.0) -> Tensor:
         """(N, 3, 64, 64) → (N, F) activations: of each stage, scaled to unit norm at every pixel
         and divided by √(pixels), then of the dense layer, scaled to norm √dense."""
         x, parts = images.contiguous(memory_format=torch.channels_last), []

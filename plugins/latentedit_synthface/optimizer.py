@@ -14,8 +14,8 @@ _ITERATIONS = 4
 _MOMENTUM = 0.9
 _BETAS = (0.9, 0.95)
 _EPSILON = 1e-8
-_MATRIX_RATE = 10.0
-"""Step of a convolution's orthogonal update, in learning rates."""
+MATRIX_RATE = 10.0
+"""Step of a convolution's orthogonal update, in learning rates, where weights have natural size."""
 
 
 class Muon(torch.optim.Optimizer):
@@ -31,10 +31,18 @@ class Muon(torch.optim.Optimizer):
             convolutions.
         rate: the learning rate, set anew before every step.
         weight_decay: decoupled, times the rate.
+        matrix_rate: step of a convolution's orthogonal update, in learning rates.
     """
 
-    def __init__(self, parameters: Iterable[Parameter], rate: float, weight_decay: float) -> None:
-        super().__init__(list(parameters), {"lr": rate, "weight_decay": weight_decay})
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        rate: float,
+        weight_decay: float,
+        matrix_rate: float = MATRIX_RATE,
+    ) -> None:
+        defaults = {"lr": rate, "weight_decay": weight_decay, "matrix_rate": matrix_rate}
+        super().__init__(list(parameters), defaults)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -49,6 +57,8 @@ class Muon(torch.optim.Optimizer):
                 rate = float(group["lr"])
                 parameter.mul_(1 - rate * group["weight_decay"])
                 hidden = parameter.ndim == 4 and parameter.shape[1] > 3
+                if hidden:
+                    rate *= float(group["matrix_rate"])
                 change = _orthogonal_change if hidden else _adam_change
                 parameter.sub_(rate * change(parameter, state))
 
@@ -58,7 +68,7 @@ def _orthogonal_change(parameter: Tensor, state: dict[str, Any]) -> Tensor:
     mean = state["mean"].mul_(_MOMENTUM).add_(gradient)
     update = orthogonalised((gradient + _MOMENTUM * mean).flatten(1))
     stretch = max(1.0, update.shape[0] / update.shape[1]) ** 0.5
-    change: Tensor = _MATRIX_RATE * stretch * update
+    change: Tensor = stretch * update
     return change.view_as(parameter)
 
 

@@ -47,4 +47,4 @@ class SynthFaceFeatures(PerceptualLoss):
 
     def features(self, images: Tensor) -> Tensor:
         """(N, 3, H, W), H and W at least 64 → (N, F)."""
-        return self._network.features(images, self.options.dense)
+        return self._network.activations(images, self.options.dense)

@@ -42,6 +42,17 @@ class GaussianWarp:
             x = _blockwise(torch.cat([a, b], dim=-1), mix.mT)
         return x
 
+    def inverse(self, x: Tensor, curvature: float) -> Tensor:
+        """(N, B, d) → (N, B, d), what the map made x from."""
+        half = x.shape[-1] // 2
+        layers = list(zip(self.mixes.to(x), self.angles.to(x), strict=True))
+        for mix, (first, second) in reversed(layers):
+            a, b = _blockwise(x, mix).split(half, dim=-1)
+            b = _turned(b, -curvature * _blockwise(a, second))
+            a = _turned(a, -curvature * _blockwise(b, first))
+            x = _blockwise(torch.cat([a, b], dim=-1), mix.mT)
+        return x
+
 
 def _blockwise(x: Tensor, matrices: Tensor) -> Tensor:
     """(N, B, i) by (B, i, j) → (N, B, j)."""

@@ -1,0 +1,143 @@
+"""Run one comparison in seven worlds and say which findings hold where.
+
+    python benchmarks/worlds.py run --out runs/worlds       # hours; the same command goes on
+    python benchmarks/worlds.py table --out runs/worlds     # the table of what is there so far
+
+The protocol is the suite `worlds`, which names `synthface-net`; the rendered worlds replace its
+generator: `linear`, `default` and `curved`, each with two seeds of the world. Each world has a run
+folder of its own, with its own report.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from latentedit import read_json
+from latentedit.benchmark.paired import ALL_TASKS
+from latentedit.benchmark.run import run_suite
+from latentedit.benchmark.suite import PluginUse, Suite, load_suite
+from latentedit.benchmark.summary import summarise
+from latentedit.report.findings import SUBJECTS
+from latentedit.report.page import write_report
+
+CURVATURES = ("linear", "default", "curved")
+WORLD_SEEDS = (0, 1)
+
+
+class Lines:
+    """Prints a line for every cell that ends."""
+
+    def progressed(self, cell_id: str, fraction: float, message: str) -> None:
+        """Parts of cells are not printed."""
+
+    def finished(self, cell_id: str, status: str, error: str) -> None:
+        print(f"  {cell_id} {status} {error}".rstrip(), flush=True)
+
+
+def worlds() -> dict[str, PluginUse]:
+    """The generator of each world, by the name of its run folder."""
+    rendered = {
+        f"{curvature}-{seed}": PluginUse(
+            plugin="synthface", options={"curvature": curvature, "world_seed": seed}
+        )
+        for curvature in CURVATURES
+        for seed in WORLD_SEEDS
+    }
+    return rendered | {"net": PluginUse(plugin="synthface-net")}
+
+
+def suite_of(world: str, suite: Suite) -> Suite:
+    """The suite with the generator of `world`."""
+    bank = suite.bank.model_copy(update={"generator": worlds()[world]})
+    return suite.model_copy(update={"name": f"{suite.name}-{world}", "bank": bank})
+
+
+def run(suite: Suite, out: Path, names: list[str], workers: int | None) -> None:
+    for world in names:
+        print(f"world {world}", flush=True)
+        folder = out / world
+        run_suite(suite_of(world, suite), folder, Lines(), workers=workers)
+        summarise(folder)
+        write_report(folder)
+
+
+def table(out: Path) -> str:
+    """Findings by world, as Markdown: who is better, and by how much."""
+    results = {
+        world: read_json(out / world / "results.json")
+        for world in worlds()
+        if (out / world / "results.json").is_file()
+    }
+    if not results:
+        raise SystemExit(f"{out} has no finished run; start with: worlds.py run --out {out}")
+    lines = ["| finding | " + " | ".join(results) + " | holds |", "|---" * (len(results) + 2) + "|"]
+    for finding in _findings(next(iter(results.values()))):
+        rows = [_row(one, finding) for one in results.values()]
+        lines.append(
+            f"| {_title(finding)} | " + " | ".join(map(_cell, rows)) + f" | {_where(rows)} |"
+        )
+    return "\n".join(lines)
+
+
+def _findings(results: dict[str, Any]) -> list[tuple[str, str, str, str, float]]:
+    """Pair, metric, task and effect of what the report says about editors."""
+    first, effect = next(iter(results["suite"]["editors"])), results["suite"]["effects"][0]
+    return [
+        _key(row)
+        for row in results["comparisons"]
+        if row["first"] == first
+        and row["second"] not in results["controls"]
+        and row["effect"] in (0.0, effect)
+        and row["metric"].split(" · ", maxsplit=1)[0] in SUBJECTS
+    ]
+
+
+def _key(row: dict[str, Any]) -> tuple[str, str, str, str, float]:
+    return row["first"], row["second"], row["metric"], row["task"], row["effect"]
+
+
+def _row(results: dict[str, Any], finding: tuple[Any, ...]) -> dict[str, Any] | None:
+    return next((row for row in results["comparisons"] if _key(row) == finding), None)
+
+
+def _title(finding: tuple[str, str, str, str, float]) -> str:
+    first, second, metric, task, _ = finding
+    mark = "**" if task == ALL_TASKS else ""
+    return f"{mark}{first} − {second}, {metric}, {task}{mark}"
+
+
+def _cell(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return "–"
+    winner = "undecided" if row["better"] is None else f"{row['better']} better"
+    return f"{winner} {row['difference']:+.3f}"
+
+
+def _where(rows: list[dict[str, Any] | None]) -> str:
+    """In how many worlds each editor is better."""
+    winners = [row["better"] for row in rows if row is not None and row["better"]]
+    counts = {name: winners.count(name) for name in dict.fromkeys(winners)}
+    if not counts:
+        return "nowhere decided"
+    return ", ".join(f"{name} in {n} of {len(rows)}" for name, n in counts.items())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["run", "table"])
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run folders")
+    parser.add_argument("--suite", default="worlds", help="name or path of the protocol")
+    parser.add_argument("--worlds", nargs="+", choices=list(worlds()), default=list(worlds()))
+    parser.add_argument("--workers", type=int, default=None, help="cells at a time")
+    given = parser.parse_args()
+    if given.what == "run":
+        run(load_suite(given.suite), given.out, given.worlds, given.workers)
+    print(table(given.out))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Renders of the faces that codes of ``synthface-net`` stand for, kept as arrays of bytes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentedit_synthface.code_factors import GROUPS, CodeFactors
+from latentedit_synthface.factors import BALDNESS, BEARD, GLASSES, YAW, factors_from_scores
+from latentedit_synthface.renderer import render
+from latentedit_synthface.renders import packed
+from latentedit_synthface.style_network import NUM_WS, W_DIM, MappingNetwork
+
+SHARD = 4_000
+MIXED_SHARE = 0.15
+"""Share of training codes whose coarse, middle and fine rows come from three faces."""
+_TURNED = 20.0
+
+
+@dataclass(frozen=True)
+class CodedRenders:
+    """Images of codes: row i of W+ shows, in each group of rows, one of the codes of W.
+
+    Args:
+        images: (N, 3, 64, 64) uint8.
+        codes: (N, 512) codes of W.
+        coordinates: (N, 48) what `CodeFactors.bent` makes of each code.
+        sources: (N, 3) which code the coarse, middle and fine rows of an image hold.
+        factors: (N, 41) natural units.
+    """
+
+    images: Tensor
+    codes: Tensor
+    coordinates: Tensor
+    sources: Tensor
+    factors: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def bent(self, index: Tensor) -> Tensor:
+        """(B,) → (B, 10, 48), the bent rows of these images."""
+        return rows_of(self.coordinates, self.sources[index])
+
+    def rare(self) -> Tensor:
+        """(N,) bool: glasses, bald, bearded or turned."""
+        f = self.factors
+        attributes = (f[:, [GLASSES, BALDNESS, BEARD]] > 0.5).any(1)
+        return attributes | (f[:, YAW].abs() > _TURNED)
+
+
+def rows_of(codes: Tensor, sources: Tensor) -> Tensor:
+    """Codes (M, D) and sources (B, 3) → rows (B, 10, D)."""
+    repeats = torch.tensor([len(range(*group.indices(NUM_WS))) for group in GROUPS])
+    return codes[sources.repeat_interleave(repeats, dim=1)]
+
+
+@torch.no_grad()
+def coded_renders(
+    folder: Path,
+    n: int,
+    seed: int,
+    mapping: MappingNetwork,
+    reader: CodeFactors,
+    mixed: float = 0.0,
+    report: Callable[[str], None] = lambda message: None,
+) -> CodedRenders:
+    """Read the renders of n sampled codes from `folder`, first making those that are not there.
+
+    Args:
+        seed: of the codes.
+        mixed: share of codes whose groups of rows come from three faces; the last of the set.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    z = torch.randn(n, W_DIM, generator=rng)
+    codes = torch.cat([mapping(part) for part in z.split(SHARD)])
+    sources = torch.arange(n)[:, None].repeat(1, len(GROUPS))
+    start = n - round(mixed * n)
+    sources[start:, 1:] = torch.randint(n, (n - start, 2), generator=rng)
+    scores = [reader(rows_of(codes, shard)) for shard in sources.split(SHARD)]
+    factors = factors_from_scores(torch.cat(scores))
+    images = []
+    for i, part in enumerate(factors.split(SHARD)):
+        path = folder / f"codes-{seed}-{n}-{i:03d}.npy"
+        if not path.exists():
+            _write(path, packed(render(part)).numpy())
+            report(f"rendered {i * SHARD + len(part)} of {n} codes into {folder}")
+        images.append(torch.from_numpy(np.load(path, allow_pickle=False)))
+    coordinates = torch.cat([reader.bent(part[:, None])[:, 0] for part in codes.split(SHARD)])
+    return CodedRenders(torch.cat(images), codes, coordinates, sources, factors)
+
+
+def _write(path: Path, array: np.ndarray) -> None:
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        np.save(file, array)
+    os.replace(temporary, path)

@@ -1,0 +1,207 @@
+"""``synthface-net``: a trained style-based network that draws the faces of SynthFace."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from latentedit import (
+    CorruptArtefact,
+    EnvironmentFault,
+    Generator,
+    InputError,
+    Options,
+    Truth,
+    UnknownName,
+    Unsupported,
+    fingerprint,
+    read_tensors,
+)
+from latentedit_synthface.code_factors import CodeFactors
+from latentedit_synthface.factors import IDENTITY, factors_from_scores
+from latentedit_synthface.schema import SCHEMA
+from latentedit_synthface.style_network import (
+    NUM_WS,
+    W_DIM,
+    MappingNetwork,
+    SynthesisNetwork,
+    architecture,
+)
+
+NETWORK = Path(__file__).parent / "network"
+_BATCH = 32
+
+
+class SynthFaceNetOptions(Options):
+    """Options of the network.
+
+    Args:
+        precision: of the synthesis network's arithmetic: ``float32``, or ``bf16``, about twice as
+            fast where the processor has it and off by about one level in 256.
+    """
+
+    precision: Literal["float32", "bf16"] = "float32"
+
+
+class SynthFaceNet(Generator):
+    """Faces of SynthFace drawn by a style-based network (Karras et al. 2020), 64 × 64 pixels.
+
+        z → mapping network → w → ten equal rows of W+
+        row r  →  u = Hᵀ w_r  →  bent = warp(u)  →  styles s_r = A_r bent + b_r  →  image
+
+    A face's factors are a fixed, curved function of w, its bent coordinates, and the network
+    learned from the renderer to draw them. `truth` says what a code stands for, exactly; the
+    picture follows it as far as the network learned, which is measured on its card, and less well
+    far from sampled codes. The bend stands between w and the affines, where StyleGAN has nothing:
+    convolutions cannot learn it in an hour, and without it factor scores would be linear in w.
+    """
+
+    Options: ClassVar[type[SynthFaceNetOptions]] = SynthFaceNetOptions
+    resolution = 64
+
+    def __init__(self, options: SynthFaceNetOptions | None = None, folder: Path = NETWORK) -> None:
+        self.options = SynthFaceNetOptions() if options is None else options
+        self.card, tensors = _read(folder)
+        self.fingerprint = fingerprint(
+            {"architecture": architecture(), **self.options.model_dump()}, tensors
+        )
+        self._host = {name: tensor.float() for name, tensor in tensors.items()}
+        self._parts = lru_cache(maxsize=2)(self._parts_on)
+        self._widths = [layer.style.weight.shape[0] for layer in self._synthesis().rows()]
+        self.spaces: Mapping[str, tuple[int, ...]] = MappingProxyType(
+            {"z": (W_DIM,), "w": (W_DIM,), "w+": (NUM_WS, W_DIM), "s": (sum(self._widths),)}
+        )
+
+    def sample(self, n: int, seed: int, space: str = "w", truncation_psi: float = 1.0) -> Tensor:
+        """(n, \\*shape) codes; truncation moves w towards its mean, which is 0: ψ w."""
+        self._shape(space)
+        if n < 0:
+            raise InputError(f"n is how many codes to sample, at least 0; received {n}")
+        z = torch.randn(n, W_DIM, generator=torch.Generator().manual_seed(seed))
+        if space == "z":
+            if truncation_psi != 1:
+                raise InputError(
+                    f"truncation is defined in w, not z; received truncation_psi={truncation_psi} "
+                    f"with space='z'. Sample w, w+ or s, or leave truncation_psi at 1."
+                )
+            return z
+        return self.convert(truncation_psi * self.convert(z, "z", "w"), "w", space)
+
+    def convert(self, codes: Tensor, source: str, target: str) -> Tensor:
+        self._check(codes, source)
+        self._shape(target)
+        order = list(self.spaces)
+        if order.index(target) < order.index(source):
+            raise Unsupported(
+                f"synthface-net maps z → w → w+ → s and not back, received {source} → {target}; "
+                f"keep the {target} code that the {source} code was made from"
+            )
+        steps = (self._w_of_z, self._rows_of_w, self._styles_of_rows)
+        for step in steps[order.index(source) : order.index(target)]:
+            codes = step(codes)
+        return codes
+
+    def synthesize(self, codes: Tensor, space: str = "w") -> Tensor:
+        """(N, \\*shape) codes → (N, 3, 64, 64) images in [-1, 1]; differentiable."""
+        styles = self.convert(codes, space, "s").float()
+        if len(styles) == 0:
+            return styles.new_zeros(0, 3, self.resolution, self.resolution)
+        return torch.cat([self._images(part) for part in styles.split(_BATCH)])
+
+    def scores(self, codes: Tensor, space: str = "w") -> Tensor:
+        """(N, \\*shape) codes of z, w or w+ → (N, 41) scores of the factors they stand for."""
+        if space == "s":
+            raise Unsupported(
+                "synthface-net reads factors off codes of z, w and w+; s codes do not tell them. "
+                "Keep the w code."
+            )
+        scores: Tensor = self._parts(codes.device)[2](self.convert(codes, space, "w+"))
+        return scores
+
+    def truth(self, codes: Tensor, space: str = "w") -> Truth:
+        """Attributes (N, 17) in natural units and identity (N, 14) in scores, of the face that the
+        code stands for. Where rows of W+ differ, coarse, middle and fine factors come from the
+        mean of the rows of their group."""
+        scores = self.scores(codes, space)
+        attributes = factors_from_scores(scores)[:, : SCHEMA.width]
+        return Truth(attributes, scores[:, IDENTITY], SCHEMA)
+
+    def codes_with(self, scores: Tensor, codes: Tensor) -> Tensor:
+        """Codes (N, 512) of W moved as little as stands for the scores (N, 41)."""
+        moved: Tensor = self._parts(codes.device)[2].moved(codes, scores)
+        return moved
+
+    def style_weights(self) -> list[Tensor]:
+        """Ten matrices A_r Hᵀ (C_r, 512), one a row of W+: the derivative of its styles at the mean
+        of w, where the warp is flat."""
+        head = self._parts(torch.device("cpu"))[2].head
+        return [layer.style.scaled.detach() @ head.T for layer in self._synthesis().rows()]
+
+    def describe(self) -> dict[str, Any]:
+        return {**super().describe(), **architecture(), **self.options.model_dump()}
+
+    def _w_of_z(self, z: Tensor) -> Tensor:
+        w: Tensor = self._parts(z.device)[0](z.float())
+        return w
+
+    def _rows_of_w(self, w: Tensor) -> Tensor:
+        return w[:, None].expand(-1, NUM_WS, -1).contiguous()
+
+    def _styles_of_rows(self, rows: Tensor) -> Tensor:
+        _, synthesis, reader = self._parts(rows.device)
+        return torch.cat(synthesis.styles(reader.bent(rows.float())), dim=1)
+
+    def _images(self, styles: Tensor) -> Tensor:
+        synthesis = self._parts(styles.device)[1]
+        fast = self.options.precision == "bf16"
+        with torch.autocast(styles.device.type, torch.bfloat16, enabled=fast):
+            images: Tensor = synthesis(list(styles.split(self._widths, dim=1)))
+        return images.float().clamp(-1, 1)
+
+    def _synthesis(self) -> SynthesisNetwork:
+        return self._parts(torch.device("cpu"))[1]
+
+    def _parts_on(
+        self, device: torch.device
+    ) -> tuple[MappingNetwork, SynthesisNetwork, CodeFactors]:
+        parts = MappingNetwork(), SynthesisNetwork(), CodeFactors()
+        for part, name in zip(parts, ("mapping", "synthesis", "reader"), strict=True):
+            start = f"{name}."
+            own = {k.removeprefix(start): t for k, t in self._host.items() if k.startswith(start)}
+            part.load_state_dict(own)
+            part.requires_grad_(False).eval().to(device)
+        return parts
+
+    def _shape(self, space: str) -> tuple[int, ...]:
+        if space not in self.spaces:
+            raise UnknownName("space", space, self.spaces, "of synthface-net")
+        return self.spaces[space]
+
+    def _check(self, codes: Tensor, space: str) -> None:
+        shape = self._shape(space)
+        if codes.ndim != 1 + len(shape) or tuple(codes.shape[1:]) != shape:
+            raise InputError(
+                f"{space} codes of synthface-net have shape (N, {', '.join(map(str, shape))}), "
+                f"received {tuple(codes.shape)}"
+            )
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Card and half-precision weights, checked against each other."""
+    path = folder / "generator.safetensors"
+    if not path.exists():
+        raise EnvironmentFault(f"there is no {path}; install the package again")
+    card: dict[str, Any] = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    if hashlib.sha256(path.read_bytes()).hexdigest() != card["sha256"]:
+        raise CorruptArtefact(
+            f"{path} is not the file that generator.json describes; install the package again"
+        )
+    return card, read_tensors(path)

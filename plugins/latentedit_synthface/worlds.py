@@ -1,0 +1,290 @@
+"""Writes ``docs/worlds.md``: ``python -m latentedit_synthface.worlds --out docs``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+from latentedit_synthface.factors import factors_from_scores
+from latentedit_synthface.generator import SynthFace, SynthFaceOptions
+from latentedit_synthface.renderer import render
+from latentedit_synthface.renders import packed
+from latentedit_synthface.schema import SCHEMA
+from latentedit_synthface.trained_generator import SynthFaceNet, SynthFaceNetOptions
+from latentedit_synthface.world_figures import (
+    COLUMNS,
+    COMPONENTS,
+    FACE,
+    WorldFigures,
+    measured,
+    speed,
+)
+
+_FACES, _SHOWN_SEED = 32, 2_024
+_STYLEGAN2_SHARE = {100: 0.85}
+"""Share of the variance of w in leading principal components, StyleGAN2 on FFHQ."""
+
+_PAGE = """# Two worlds
+
+`synthface` renders a face from factors that are a known function of the code. `synthface-net` is a
+style-based network that learned to draw such faces; in it, too, the factors that a code stands for
+are known, but the picture follows them only as far as the network learned. A finding that holds in
+one world and not in the other hangs on that world.
+
+This page is written by `python -m latentedit_synthface.worlds --out docs`. How the network was
+trained stands on [its card](../plugins/latentedit_synthface/network/CARD.md).
+
+## The same faces, rendered and generated
+
+Rows in pairs: the render of what a code stands for, and below it what the network draws. The codes
+were sampled, not chosen, and no training saw them.
+
+![rendered and generated faces](worlds-faces.png)
+
+Faces that are rare: {rare}.
+
+![rendered and generated rare faces](worlds-rare.png)
+
+## How good the pictures are
+
+{fidelity}
+
+## What judges and recognisers make of generated pictures
+
+R² of attributes against what the code stands for, on {n} held-out codes: on generated pictures, the
+same after a straight-line calibration, and on renders of the same codes. AUC where an attribute is
+present or absent. Recognisers verify generated people: equal identity factors, everything else
+drawn anew. These networks were trained on renders alone.
+
+{judges}
+
+## The space W
+
+Share of the variance of w in its leading principal components. StyleGAN2's, on photographs of
+faces, is about 85 % in the first 100.
+
+{spectrum}
+
+![spectrum](worlds-spectrum.png)
+
+R² of a ridge regression from w, on codes that it was not fitted to (6,000 for fitting, 2,000 held
+out), of attribute values in natural units:
+
+{probes}
+
+## Which rows of W+ control what
+
+One row of another face is put into a face's W+ code. A cell is how far that moves what the judge
+sees (or, for identity, the contrastive recogniser), as a share of the whole difference between the
+two faces. The cells of a column can sum to more than 1, where changes undo each other.
+
+![row control](worlds-rows.png)
+
+{rows}
+
+## Correlations of attributes
+
+Of attribute values that sampled codes stand for; both worlds draw them from the same joint
+distribution.
+
+{correlations}
+
+## Path length and speed
+
+The path length is the squared distance of the judge's features, at unit length, for a unit step of
+w between two faces (Karras et al. 2019, with the judge's eye instead of LPIPS). Speed is of one
+thread, batches of 32, measured when this page was written.
+
+{pace}
+
+## Which findings hold where
+
+`python benchmarks/worlds.py run --out runs/worlds` makes one comparison, that of the suite
+`worlds`, in the linear, default and curved rendered worlds, with two seeds of the world each, and
+in `synthface-net`; it takes hours, and prints the table.{findings}
+"""
+_NO_FINDINGS = "\nNo such table has been computed for this page yet."
+
+
+def page(
+    figures: Mapping[str, WorldFigures],
+    card: Mapping[str, Any],
+    speeds: Mapping[str, float],
+    findings: str = "",
+) -> str:
+    """The page as Markdown; `findings` is the table that ``benchmarks/worlds.py`` printed."""
+    held_out = card["held_out"]
+    columns = [SCHEMA.names[i] for i in range(FACE)]
+    return _PAGE.format(
+        findings=f"\n\n{findings}" if findings else _NO_FINDINGS,
+        rare="glasses, beard, bald, turned and laughing",
+        fidelity=_fidelity(held_out),
+        n=f"{held_out['n']:,}",
+        judges=_judges(held_out),
+        spectrum=_table(
+            ["first components", *map(str, COMPONENTS)],
+            [
+                [name, *(f"{f.spectrum[k - 1]:.2f}" for k in COMPONENTS)]
+                for name, f in figures.items()
+            ],
+        ),
+        probes=_table(
+            ["world", *columns, "identity scores"],
+            [
+                [name, *(f"{v:.2f}" for v in f.probes), f"{f.score_probe:.2f}"]
+                for name, f in figures.items()
+            ],
+        ),
+        rows="\n\n".join(_row_table(name, f.rows) for name, f in figures.items()),
+        correlations="\n\n".join(
+            f"{name}\n\n"
+            + _table(
+                ["", *columns],
+                [
+                    [column, *(f"{v:+.2f}" for v in row)]
+                    for column, row in zip(columns, f.correlations, strict=True)
+                ],
+            )
+            for name, f in figures.items()
+        ),
+        pace=_table(
+            ["world", "path length", "images/s"],
+            [[name, f"{f.path_length:.4f}", f"{speeds[name]:.0f}"] for name, f in figures.items()]
+            + [[name, "", f"{value:.0f}"] for name, value in speeds.items() if name not in figures],
+        ),
+    )
+
+
+def _fidelity(held_out: Mapping[str, Any]) -> str:
+    frechet = held_out["frechet"]
+    return _table(
+        ["figure", "value"],
+        [
+            ["PSNR to renders of the same codes", f"{held_out['psnr']:.1f} dB"],
+            [
+                "Fréchet distance to other renders, judge's features",
+                f"{frechet['generated_to_renders']:.3f}",
+            ],
+            ["the same of renders to renders", f"{frechet['renders_to_renders']:.3f}"],
+            ["ratio", f"{frechet['ratio']:.2f}"],
+        ],
+    )
+
+
+def _judges(held_out: Mapping[str, Any]) -> str:
+    rows = []
+    for name in SCHEMA.names[:FACE]:
+        row = [name]
+        for network in ("judge", "labeller"):
+            there, here = held_out[network][name], held_out[f"{network}_on_renders"][name]
+            auc = f"{there['auc']:.4f}" if "auc" in there else ""
+            row += [f"{f:.3f}" for f in (there["r2"], there["r2_calibrated"], here["r2"])]
+            row.append(auc)
+        rows.append(row)
+    columns = ["calibrated", "on renders", "AUC"]
+    header = ["attribute", "judge", *columns, "labeller", *columns]
+    people = [
+        [name, f"{held_out[name]['auc']:.4f}", f"{held_out[name]['true_accept_rate']:.3f}"]
+        for name in ("identity-contrastive", "identity-regression")
+    ]
+    return "\n\n".join(
+        [
+            _table(header, rows),
+            _table(["recogniser", "AUC", "true accept rate at false accept rate 0.001"], people),
+        ]
+    )
+
+
+def _row_table(name: str, rows: Tensor) -> str:
+    body = [[str(i), *(f"{v:.2f}" for v in row)] for i, row in enumerate(rows)]
+    return f"{name}\n\n" + _table(["row", *COLUMNS], body)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+@torch.no_grad()
+def pairs_picture(generator: SynthFaceNet, codes: Tensor, scale: int = 2) -> Image.Image:
+    """Rows of eight renders, each above the generated images of the same codes."""
+    renders = packed(render(factors_from_scores(generator.scores(codes))))
+    images = packed(generator.synthesize(codes))
+    rows = []
+    for part in torch.arange(len(codes)).split(8):
+        rows += [renders[part], images[part]]
+    grid = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
+    picture = Image.fromarray(grid.permute(1, 2, 0).numpy())
+    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.BICUBIC)
+
+
+def rare_codes(generator: SynthFaceNet, seed: int = _SHOWN_SEED) -> Tensor:
+    """Codes that stand for glasses, beards, bald heads, turned heads and broad smiles, the first
+    eight of each among sampled codes."""
+    codes = generator.sample(4_000, seed + 1)
+    a = generator.truth(codes).attributes
+    columns = {name: a[:, SCHEMA.columns(name).start] for name in SCHEMA.names[:FACE]}
+    chosen = [
+        columns["glasses"] > 0.8,
+        columns["beard"] > 0.5,
+        columns["baldness"] > 0.5,
+        columns["yaw"].abs() > 25,
+        columns["expression"] > 0.95,
+    ]
+    return torch.cat([codes[mask][:8] for mask in chosen])
+
+
+def _spectrum_figure(figures: Mapping[str, WorldFigures]) -> Figure:
+    figure = Figure(figsize=(5, 3), layout="constrained")
+    axes = figure.subplots()
+    for name, f in figures.items():
+        axes.plot(range(1, len(f.spectrum) + 1), f.spectrum, label=name)
+    axes.plot(*zip(*_STYLEGAN2_SHARE.items(), strict=True), "kx", label="StyleGAN2 (FFHQ)")
+    axes.set(xlabel="principal components of w", ylabel="share of the variance", ylim=(0, 1.02))
+    axes.legend()
+    return figure
+
+
+def _rows_figure(figures: Mapping[str, WorldFigures]) -> Figure:
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    for axes, (name, f) in zip(figure.subplots(1, len(figures)), figures.items(), strict=True):
+        shown = axes.imshow(f.rows, vmin=0, vmax=1, cmap="viridis", aspect="auto")
+        axes.set(title=name, ylabel="row of W+", yticks=range(len(f.rows)))
+        axes.set_xticks(range(len(COLUMNS)), COLUMNS, rotation=60, ha="right")
+    figure.colorbar(shown)
+    return figure
+
+
+def write(out: Path, findings: str = "") -> None:
+    """Measure both worlds and write the page with its pictures into `out`; minutes."""
+    net, fast = SynthFaceNet(), SynthFaceNet(SynthFaceNetOptions(precision="bf16"))
+    worlds = {"synthface": SynthFace(SynthFaceOptions()), "synthface-net": net}
+    figures = {name: measured(world) for name, world in worlds.items()}
+    speeds = {name: f.images_per_second for name, f in figures.items()}
+    speeds["synthface-net in bf16"] = speed(fast, fast.sample(32, _SHOWN_SEED))
+    mpl.use("Agg")
+    pairs_picture(net, net.sample(_FACES, _SHOWN_SEED)).save(out / "worlds-faces.png")
+    pairs_picture(net, rare_codes(net)).save(out / "worlds-rare.png")
+    _spectrum_figure(figures).savefig(out / "worlds-spectrum.png", dpi=100)
+    _rows_figure(figures).savefig(out / "worlds-rows.png", dpi=100)
+    (out / "worlds.md").write_text(page(figures, net.card, speeds, findings), "utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("latentedit_synthface.worlds", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder for page and pictures")
+    parser.add_argument("--findings", type=Path, help="the table that benchmarks/worlds.py printed")
+    given = parser.parse_args()
+    write(given.out, given.findings.read_text("utf-8") if given.findings else "")
+
+
+if __name__ == "__main__":
+    main()
