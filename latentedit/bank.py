@@ -27,6 +27,7 @@ from latentedit.artefacts import (
     new_folder,
     read_json,
     read_tensors,
+    write_bytes,
     write_json,
     write_tensors,
 )
@@ -246,11 +247,13 @@ class LatentBank:
         sampling: Mapping[str, Any],
         inversion: Mapping[str, Any] | None = None,
         files: Mapping[str, Mapping[str, Tensor]] | None = None,
+        pictures: Mapping[str, bytes] | None = None,
     ) -> LatentBank:
         """Write `splits` to a new folder, whole or not at all.
 
         Args:
             inversion, files: of a bank of photographs, its record and its further tensors.
+            pictures: files for people to look at, by name; no part of what the bank records.
         """
         first = next(iter(splits.values()))
         folder = Path(folder)
@@ -272,6 +275,8 @@ class LatentBank:
                 for name, tensors in (files or {}).items()
                 if tensors
             }
+            for name, data in (pictures or {}).items():
+                write_bytes(temporary / name, data)
             if inversion is not None:
                 inversion = {**inversion, "files": digests}
             models = (generator, labeller, sampling, tuple(shards), inversion)

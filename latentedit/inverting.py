@@ -15,10 +15,12 @@ from latentedit.bank import LatentBank, ModelReference
 from latentedit.errors import InputError, PluginFault
 from latentedit.generator import Generator
 from latentedit.inversion import InversionRuntime, Inverted, Inverter, WeightedLoss
-from latentedit.metrics import pixel_error
 from latentedit.photographs import Photograph
+from latentedit.reconstruction import Reconstruction
 from latentedit.registry import Registry
-from latentedit.sampling import BATCH, labelled_split
+from latentedit.sampling import labelled_split
+
+PICTURE = "inversion.png"
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,14 @@ class InversionPlan:
         labeller: plugin and options of what says which attributes the faces have now.
         losses: weight of each perceptual loss, by plugin.
         inverter: plugin and options.
+        recognisers: identity encoders that say how much of a person was met, by plugin.
     """
 
     generator: tuple[str, Mapping[str, Any]]
     labeller: tuple[str, Mapping[str, Any]]
     losses: Mapping[str, float] = field(default_factory=lambda: {"pyramid": 1.0})
     inverter: tuple[str, Mapping[str, Any]] = ("optimisation", MappingProxyType({}))
+    recognisers: Sequence[str] = ()
     seed: int = 0
     device: str = "cpu"
 
@@ -47,6 +51,8 @@ def invert_photographs(
     plan: InversionPlan,
     *,
     generator: Generator | None = None,
+    truth: Tensor | None = None,
+    draw: Callable[[Reconstruction, Sequence[Mapping[str, Any]]], bytes] | None = None,
     progress: Callable[[float, str], None] = lambda fraction, message: None,
 ) -> LatentBank:
     """Find a code for each photograph, and write all as a bank whose test split they are.
@@ -57,6 +63,8 @@ def invert_photographs(
     Args:
         folder: where to write; must not exist yet.
         generator: that of `plan`, where it is built already.
+        truth: (N, D) codes of W that the photographs were made from, where that is known.
+        draw: makes ``inversion.png`` of what was found and what the bank records of each photo.
 
     Raises:
         Unsupported: the generator cannot do what the inverter needs.
@@ -73,7 +81,14 @@ def invert_photographs(
     inverted = _checked(name, inverter.invert(images.to(plan.device), runtime), model, len(images))
     codes, weights = inverted.codes.cpu(), dict(inverted.weights)
     renderer = model.tuned(weights) if weights else model
-    errors, distances = inversion_errors(renderer, codes, inverted.space, images, loss)
+    found = Reconstruction.of(renderer, codes, inverted.space, images, truth)
+    recognisers = {name: registry.identity(name) for name in plan.recognisers}
+    records = [
+        {"name": photograph.name, "crop": photograph.crop, **errors}
+        for photograph, errors in zip(
+            photographs, found.errors(model, loss, recognisers), strict=True
+        )
+    ]
     split = labelled_split("test", codes, inverted.space, renderer, estimator, lambda rows: None)
     return LatentBank.write(
         folder,
@@ -90,34 +105,11 @@ def invert_photographs(
             "seed": plan.seed,
             "tuned": renderer.fingerprint if weights else None,
             "figures": {k: v for k, v in inverted.figures.items() if k != "seconds"},
-            "photographs": [
-                {
-                    "name": photograph.name,
-                    "crop": photograph.crop,
-                    "pixel_error": error,
-                    "distance": distance,
-                }
-                for photograph, error, distance in zip(photographs, errors, distances, strict=True)
-            ],
+            "photographs": records,
         },
         files={"photographs": {"images": _bytes(images)}, "tuning": weights},
+        pictures={PICTURE: draw(found, records)} if draw else None,
     )
-
-
-@torch.no_grad()
-def inversion_errors(
-    renderer: Generator, codes: Tensor, space: str, photographs: Tensor, loss: WeightedLoss
-) -> tuple[list[float], list[float]]:
-    """Of each photograph and its reconstruction, the mean difference in levels of 0 to 255, and the
-    perceptual distance."""
-    errors, distances = [], []
-    pairs = zip(codes.split(BATCH), photographs.split(BATCH), strict=True)
-    for part, wanted in pairs:
-        images = renderer.synthesize(part, space)
-        gap = loss.features(images) - loss.features(wanted)
-        errors += pixel_error(wanted, images).tolist()
-        distances += gap.square().sum(1).tolist()
-    return errors, distances
 
 
 def _checked(name: str, inverted: Inverted, generator: Generator, n: int) -> Inverted:

@@ -134,6 +134,16 @@ def pixel_error(images: Tensor, back: Tensor) -> Tensor:
     return error
 
 
+def peak_signal_to_noise(images: Tensor, others: Tensor) -> Tensor:
+    """10 log₁₀ (2² / mean (x' − x)²) of images (N, 3, H, W) in [-1, 1], in decibels → (N,).
+
+    Equal images have 100, which stands for infinity.
+    """
+    noise = (others - images).square().flatten(1).mean(1)
+    decibels: Tensor = 10 * (4 / noise.clamp_min(4e-10)).log10()
+    return decibels
+
+
 def edit_consistency(orders: Tensor, sigma: Tensor, schema: AttributeSchema) -> Tensor:
     """Mean |A − A'| / σ over attributes and pairs of orders: (O, N, A) → (N,).
 

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
-from torch import Tensor
 
 from latentedit.bank import LatentBank
 from latentedit.cli.console import print_json, progress_bar, say
 from latentedit.cli.edit import image_bytes
 from latentedit.cli.fit import parse_pairs
-from latentedit.editing import build_renderer, check_device
+from latentedit.editing import check_device
 from latentedit.errors import InputError
-from latentedit.inverting import InversionPlan, invert_photographs, parse_losses
+from latentedit.inverting import PICTURE, InversionPlan, invert_photographs, parse_losses
 from latentedit.landmarks import landmark_finder
 from latentedit.photographs import find_photographs, read_photograph
+from latentedit.reconstruction import Reconstruction, true_codes
 from latentedit.registry import Registry
 
 FOLDER = click.Path(path_type=Path)
-PICTURE = "inversion.png"
 _PAIR = "NAME=VALUE"
+_LABELLER = "synthface-labeller"
+_RECOGNISERS = ("synthface-identity-contrastive", "synthface-identity-regression")
+"""What says how well the faces of the embedded world were met, where nothing else is asked for."""
 
 
 @click.command()
@@ -30,7 +34,7 @@ _PAIR = "NAME=VALUE"
 @click.option("--generator-option", "generator_options", multiple=True, metavar=_PAIR)
 @click.option(
     "--labeller",
-    default="synthface-labeller",
+    default=_LABELLER,
     show_default=True,
     help="Attribute estimator that says which attributes the faces have now.",
 )
@@ -53,7 +57,20 @@ _PAIR = "NAME=VALUE"
     help="Align by landmarks: a .json of their positions, or a dlib shape predictor. Without it, "
     "the middle of each photo is taken.",
 )
-@click.option("--identity", "recognisers", multiple=True, help="Recogniser to measure with.")
+@click.option(
+    "--identity",
+    "recognisers",
+    multiple=True,
+    metavar="NAME",
+    help="An identity encoder to compare photo and reconstruction by; may be repeated. With "
+    f"{_LABELLER}, both of synthface if none is given.",
+)
+@click.option(
+    "--truth",
+    type=FOLDER,
+    help="The bank whose pictures these are, by latentedit bank images: the codes found are then "
+    "compared with those that the pictures were made from.",
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option(
     "--threads",
@@ -77,6 +94,7 @@ def invert(
     tune: int | None,
     landmarks: Path | None,
     recognisers: tuple[str, ...],
+    truth: Path | None,
     seed: int,
     threads: int,
     device: str,
@@ -107,69 +125,62 @@ def invert(
         labeller=(labeller, parse_pairs(labeller_options)),
         losses=parse_losses(losses),
         inverter=(inverter, chosen),
+        recognisers=recognisers or (_RECOGNISERS if labeller == _LABELLER else ()),
         seed=seed,
         device=device,
     )
     model = registry.generator(*plan.generator)
     finder = None if landmarks is None else landmark_finder(landmarks)
     photos = [read_photograph(p, model.resolution, finder) for p in find_photographs(files)]
+    codes = None
+    if truth is not None:
+        codes = true_codes(LatentBank.open(truth), [photo.name for photo in photos], model)
     with progress_bar("invert") as progress:
         bank = invert_photographs(
-            registry, photos, folder, plan, generator=model, progress=progress
+            registry,
+            photos,
+            folder,
+            plan,
+            generator=model,
+            truth=codes,
+            draw=_picture,
+            progress=progress,
         )
-    reconstructions = _reconstructions(registry, bank)
-    rows = _rows(registry, bank, reconstructions, recognisers)
-    _draw(bank, reconstructions, rows, folder / PICTURE)
+    rows = (bank.inversion or {})["photographs"]
     if as_json:
         print_json({"hash": bank.hash, "photographs": rows})
         return
     for row in rows:
         say(f"{row['name']}: {_told(row)}; cut: {row['crop']}")
+    tuned = ", by a generator tuned to them" if (bank.inversion or {})["tuned"] else ""
     say(
-        f"{folder}: {len(rows)} photos in {bank.split('test').space.upper()}\nhash {bank.hash}",
+        f"{folder}: {len(rows)} photos in {bank.split('test').space.upper()}{tuned}\n"
+        f"hash {bank.hash}",
         next_step=f"open {folder / PICTURE}, then: latentedit edit --editor E --bank {folder} "
         "--index 0 --set age=60 --out grid.png",
     )
 
 
-@torch.no_grad()
-def _reconstructions(registry: Registry, bank: LatentBank) -> Tensor:
-    test = bank.split("test")
-    renderer = build_renderer(registry, bank)
-    return torch.cat([renderer.synthesize(part, test.space) for part in test.codes.split(8)])
-
-
-@torch.no_grad()
-def _rows(
-    registry: Registry, bank: LatentBank, images: Tensor, recognisers: tuple[str, ...]
-) -> list[dict[str, object]]:
-    """What the bank records of each photo, and its identity similarity by each recogniser."""
-    rows = [dict(row) for row in (bank.inversion or {})["photographs"]]
-    for name in recognisers:
-        encoder = registry.identity(name)
-        found = torch.cosine_similarity(encoder.embed(images), encoder.embed(bank.photographs))
-        for row, similarity in zip(rows, found.tolist(), strict=True):
-            row[f"identity similarity · {name}"] = similarity
-    return rows
-
-
-def _told(row: dict[str, object]) -> str:
-    parts = [f"{row['pixel_error']:.1f} of 255 levels", f"distance {row['distance']:.3g}"]
-    parts += [f"{key} {value:.3f}" for key, value in row.items() if key.startswith("identity")]
+def _told(row: Mapping[str, Any]) -> str:
+    parts = [f"{row['pixel_error']:.1f} of 255 levels ({row['psnr']:.1f} dB)"]
+    parts += [f"{key} {value:.3f}" for key, value in row.items() if "identity" in key]
+    if "code_error" in row:
+        parts.append(f"code error {row['code_error']:.3f}")
     return ", ".join(parts)
 
 
-def _draw(bank: LatentBank, images: Tensor, rows: list[dict[str, object]], picture: Path) -> None:
+def _picture(found: Reconstruction, rows: Sequence[Mapping[str, Any]]) -> bytes:
     """Photo, reconstruction and their difference around grey, a row each."""
-    from latentedit.report.grid import save_grid
+    from latentedit.report.grid import draw_grid, png
 
-    photos = bank.photographs
+    photos, images = found.photographs, found.images
     columns = [image_bytes(part) for part in (photos, images, photos - images)]
-    save_grid(
-        picture,
-        [list(row) for row in zip(*columns, strict=True)],
-        ["photo", "reconstruction", "difference"],
-        [str(row["name"]) for row in rows],
-        [["", f"{row['pixel_error']:.1f} levels", ""] for row in rows],
-        scale=max(1, 192 // photos.shape[2]),
+    return png(
+        draw_grid(
+            [list(row) for row in zip(*columns, strict=True)],
+            ["photo", "reconstruction", "difference"],
+            [str(row["name"]) for row in rows],
+            [["", f"{row['pixel_error']:.1f} levels", ""] for row in rows],
+            scale=max(1, 192 // photos.shape[2]),
+        )
     )
