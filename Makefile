@@ -35,8 +35,9 @@ types: install  ## mypy
 
 check: lint types test  ## everything that CI checks
 
-torture: install  ## a million mutated weight files; takes hours
+torture: install  ## a million mutated weight files, and killed commands; takes hours
 	LATENTEDIT_MUTANTS=1000000 LATENTEDIT_LIES=10000 $(BIN)/python -m pytest tests/test_inert.py -k "mutants or within_its"
+	$(BIN)/python tests/torture/kills.py --kills 50
 
 clean:  ## remove what was built
 	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache

@@ -8,7 +8,6 @@ import math
 import mmap
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError
+from latentedit.unfinished import unfinished_file, unfinished_folder
 
 Digest = str
 """A sha256, in hexadecimal."""
@@ -33,28 +33,21 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         EnvironmentFault: the disk is full or refuses; the old file is intact.
     """
-    temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        with unfinished_file(path) as temporary:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise EnvironmentFault(
             f"could not write {path}: {error.strerror}. What was there before is unchanged; "
             f"free space or choose another folder, and run the same command again."
         ) from error
-    except BaseException:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 @contextmanager
@@ -66,21 +59,17 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """
     if path.exists() and not replace and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"{path} exists already; choose another folder or remove it first")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
-        yield temporary
-        os.chmod(temporary, 0o755)  # noqa: S103  (mkdtemp makes private folders)
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished_folder(path) as temporary:
+            yield temporary
+            os.chmod(temporary, 0o755)  # noqa: S103  (mkdtemp makes private folders)
+            if path.exists():
+                shutil.rmtree(path)
+            os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         raise EnvironmentFault(f"could not write {path}: {error.strerror}") from error
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def _sync_folder(folder: Path) -> None:
