@@ -170,6 +170,26 @@ def test_embedded_features_tell_faces_apart_and_lead_to_them() -> None:
     assert after < 0.25 * before
 
 
+def test_the_trained_network_can_be_tuned() -> None:
+    faces = registry().generator("synthface-net", {})
+    codes, own = faces.sample(2, 0), faces.tunable()
+    assert not own.noise
+    images = faces.synthesize(codes)
+    same = faces.synthesize_with(own.weights, codes).clamp(-1, 1)
+    assert torch.allclose(same, images, atol=1e-5)
+    name = "synthesis.const"
+    tuned = faces.tuned({name: own.weights[name] * 1.1})
+    assert tuned.fingerprint != faces.fingerprint
+    assert not torch.allclose(tuned.synthesize(codes), images, atol=1e-3)
+    assert torch.equal(faces.synthesize(codes), images)
+    assert torch.equal(tuned.truth(codes).attributes, faces.truth(codes).attributes)
+    rows = faces.convert(codes, "w", "w+")
+    changed = faces.synthesize_with({name: own.weights[name] * 1.1}, rows, "w+").clamp(-1, 1)
+    assert torch.allclose(changed, tuned.synthesize(codes), atol=1e-5)
+    with pytest.raises(UnknownName, match="tensor"):
+        faces.tuned({"mapping.centre": torch.zeros(1)})
+
+
 def test_small_pictures_are_refused_by_the_embedded_features() -> None:
     with pytest.raises(InputError, match="at least 64"):
         loss_of(**{"synthface-features": 1.0}).features(torch.zeros(1, 3, 32, 32))

@@ -37,7 +37,7 @@ class OptimisationOptions(Options):
         batch: photos that are inverted together.
     """
 
-    pictures: int = Field(default=1024, ge=0)
+    pictures: int = Field(default=2048, ge=0)
     corrections: int = Field(default=8, ge=0)
     w_steps: int = Field(default=200, ge=0)
     rows_steps: int = Field(default=200, ge=0)
