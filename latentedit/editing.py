@@ -326,6 +326,41 @@ def build_generator(registry: Registry, reference: ModelReference) -> Generator:
     return generator
 
 
+def build_renderer(
+    registry: Registry, bank: LatentBank, generator: Generator | None = None
+) -> Generator:
+    """What makes the images of a bank's test faces: its generator, or that one as it was tuned to
+    the photographs that the bank holds.
+
+    Args:
+        generator: the bank's, where it is built already.
+    """
+    generator = generator or build_generator(registry, bank.generator)
+    expected = (bank.inversion or {}).get("tuned")
+    if expected is None:
+        return generator
+    tuned = generator.tuned(bank.tensors("tuning"))
+    if tuned.fingerprint != expected:
+        raise FingerprintMismatch(
+            "tuned generator",
+            f"{bank.folder}/tuning.safetensors",
+            tuned.fingerprint[:12],
+            "bank.json",
+            str(expected)[:12],
+        )
+    return tuned
+
+
+def codes_for(
+    editor_space: str, codes: Tensor, space: str, generator: Generator
+) -> tuple[Tensor, str]:
+    """Codes as an editor of `editor_space` takes them, and their space: an editor of W is given
+    codes of W+ as they are, row by row."""
+    if space == editor_space or (space, editor_space) == ("w+", "w"):
+        return codes, space
+    return generator.convert(codes, space, editor_space), editor_space
+
+
 def _runtime(
     registry: Registry,
     editor: Editor,

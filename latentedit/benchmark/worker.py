@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import signal
 import time
 import traceback
@@ -65,6 +64,8 @@ def compute(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> P
         test = bench.bank.split("test")
         sight = bench.look(test.codes, test.space, progress=progress, features=True)
         arrays = {field.name: getattr(sight, field.name) for field in fields(sight)}
+        if bench.bank.inversion is not None:
+            arrays["photo_embeddings"] = bench.photo_embeddings()
         timings: dict[str, float] = {}
     elif cell.kind == "fit":
         return _fit(job, bench, progress)
@@ -112,7 +113,11 @@ def _edits(
 
 
 def make_run_bank(
-    run_folder: Path, suite: Suite, registry: Callable[[], Registry], pipe: Connection
+    run_folder: Path,
+    suite: Suite,
+    photographs: Path | None,
+    registry: Callable[[], Registry],
+    pipe: Connection,
 ) -> None:
     """Entry point of the process that makes a run's bank."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -131,6 +136,7 @@ def make_run_bank(
             n_test=plan.n_test,
             seed=plan.seed,
             truncation_psi=plan.truncation_psi,
+            photographs=None if photographs is None else LatentBank.open(photographs),
             progress=lambda fraction, message: pipe.send((fraction, message)),
         )
     except LatentEditError as error:

@@ -53,6 +53,9 @@ def bench() -> None:
     metavar="GIB",
     help="Memory that a cell may take.",
 )
+@click.option(
+    "--photos", default=None, type=FOLDER, help="Edit the photos that latentedit invert wrote."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def run(
     suite: str,
@@ -62,6 +65,7 @@ def run(
     settings: tuple[str, ...],
     limit_seconds: float | None,
     limit_memory: float | None,
+    photos: Path | None,
     as_json: bool,
 ) -> None:
     """Run SUITE, a shipped name or a YAML file, and write its report.
@@ -73,6 +77,7 @@ def run(
       latentedit bench run quickstart --out runs/quickstart
       latentedit bench run my_suite.yaml --out runs/mine --workers 4 --limit-memory 2
       latentedit bench run field --out /shared/field --executor ray --executor-option address=auto
+      latentedit bench run quickstart --photos code --out runs/photos
     """
     from latentedit.report.page import write_report
 
@@ -87,10 +92,12 @@ def run(
                 progress,
                 workers=workers,
                 executor=executor,
+                photographs=photos,
                 executor_options=parse_pairs(settings),
             )
     except KeyboardInterrupt:
         again = f"latentedit bench run {shlex.quote(suite)} --out {shlex.quote(str(folder))}"
+        again += f" --photos {shlex.quote(str(photos))}" if photos else ""
         err.print(f"interrupted; finished cells are kept. Go on with: {again}", soft_wrap=True)
         sys.exit(130)
     with err.status("computing intervals and drawing the report"):
