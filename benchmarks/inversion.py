@@ -42,7 +42,9 @@ def photos_of(generator: Generator, n: int) -> tuple[Tensor, Tensor]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--generator", default="synthface", help="whose codes are wanted")
     parser.add_argument("--photos-of", help="the generator that makes the photos, if another")
     parser.add_argument("--n", type=int, default=16, help="photos")

@@ -90,6 +90,7 @@ def _fit(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> Path
     timings = dict(editor.figures) | {
         "edit_ms_batch_1": edit_milliseconds(editor, bank, 1),
         "edit_ms_batch_64": edit_milliseconds(editor, bank, 64, repeats=3),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
     outcome = Outcome("ok", time.perf_counter() - started, timings=timings)
     return CellStore(job.run_folder).stage(cell, outcome, editor)
