@@ -200,7 +200,7 @@ def measure_edits(
     }
     embeddings = before["embeddings"][:, faces]
     cost = {"edit_seconds": 0.0, "edits": 0.0, "nfe": 0.0, "edit_calls": 0.0}
-    space = "w+" if task.layers is not None else editor.space
+    space = "w+" if task.layers is not None and editor.space != "s" else editor.space
 
     def edit(strengths: Tensor, rows: Tensor) -> Tensor:
         target = source[rows].clone()
@@ -217,14 +217,15 @@ def measure_edits(
 
     def look(strengths: Tensor, rows: Tensor, show: int = 0) -> dict[str, Tensor]:
         sight = bench.look(edit(strengths, rows), space, show)
+        truth, drift = _told(sight, seen["identity"][rows])
         return {
             "effect": achieved_change(
                 seen["judged"][rows, column], sight.judged[:, column], change[rows]
             ),
             "judged": sight.judged,
             "similarity": identity_similarity(embeddings[:, rows], sight.embeddings),
-            "truth": sight.truth,
-            "drift": identity_drift(seen["identity"][rows], sight.identity),
+            "truth": truth,
+            "drift": drift,
             "images": sight.images,
         }
 
@@ -260,6 +261,15 @@ def measure_edits(
     arrays["matched_strength"] = torch.stack([sight["strength"] for sight in matched])
     arrays["matched_images"] = torch.stack([sight["images"] for sight in matched])
     return arrays, cost
+
+
+def _told(sight: Sight, identity: Tensor) -> tuple[Tensor, Tensor]:
+    """True attributes (N, A) and drift from true `identity` (N, F); NaN where the world tells the
+    truth about unedited codes and not about codes of the space that was edited."""
+    if sight.identity.shape == identity.shape:
+        return sight.truth, identity_drift(identity, sight.identity)
+    unknown = float("nan")
+    return torch.full_like(sight.truth, unknown), identity.new_full((len(identity),), unknown)
 
 
 def _there_and_back(
