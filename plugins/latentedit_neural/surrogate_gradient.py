@@ -54,7 +54,8 @@ class SurrogateGradient(Editor):
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
         if not hasattr(self, "net"):
             raise NotFitted("SurrogateGradient is not fitted; call fit or load_state first")
-        self.net.to(codes.device), self.scale.to(codes.device)
+        self.net.to(codes.device)
+        self.scale.to(codes.device)
         change = self.scale.change(source, target)
         x = start = self.scale.encode(codes)
         wanted = self.net(x) + change
