@@ -226,6 +226,7 @@ def fit_editor(
     device: str = "cpu",
     space: str | None = None,
     generator: Generator | None = None,
+    held_out: int = 0,
     progress: Callable[[float, str], None] | None = None,
     checkpoint: Path | None = None,
 ) -> FittedEditor:
@@ -235,6 +236,7 @@ def fit_editor(
         options: the editor's own, checked against its `Options`.
         space: where to edit; the editor's first choice if not given.
         generator: one that is built already, to save building it.
+        held_out: how many faces at the end of the fit split to leave out, for validation.
         checkpoint: a folder from which an interrupted fit goes on.
     """
     check_device(device)
@@ -248,6 +250,8 @@ def fit_editor(
         runtime = replace(runtime, progress=progress)
     runtime = replace(runtime, checkpoint=checkpoint)
     data = bank.split("fit")
+    if held_out:
+        data = data.take(torch.arange(len(data) - held_out))
     if space != data.space:
         data = _converted(data, space, runtime, registry, bank.generator)
     started = time.perf_counter()

@@ -124,11 +124,22 @@ class Bench:
             ]
         )
 
+    @cached_property
+    def _scores(self) -> int:
+        """F, how many identity scores the world tells of codes of the bank's space; else 0."""
+        codes = self.bank.split("fit").rows(torch.zeros(1, dtype=torch.long))[0]
+        return self._truth(codes, self.bank.space, codes)[1].shape[1]
+
     def _truth(self, codes: Tensor, space: str, judged: Tensor) -> tuple[Tensor, Tensor]:
         try:
             truth = self.generator.truth(codes, space)
         except Unsupported:
-            return judged, judged.new_empty(len(codes), 0)
+            if space == self.bank.space or self._scores == 0:
+                return judged, judged.new_empty(len(codes), 0)
+            unknown = float("nan")
+            return torch.full_like(judged, unknown), judged.new_full(
+                (len(codes), self._scores), unknown
+            )
         return truth.schema.select(truth.attributes, self.bank.schema.names), truth.identity
 
 
@@ -217,15 +228,14 @@ def measure_edits(
 
     def look(strengths: Tensor, rows: Tensor, show: int = 0) -> dict[str, Tensor]:
         sight = bench.look(edit(strengths, rows), space, show)
-        truth, drift = _told(sight, seen["identity"][rows])
         return {
             "effect": achieved_change(
                 seen["judged"][rows, column], sight.judged[:, column], change[rows]
             ),
             "judged": sight.judged,
             "similarity": identity_similarity(embeddings[:, rows], sight.embeddings),
-            "truth": truth,
-            "drift": drift,
+            "truth": sight.truth,
+            "drift": identity_drift(seen["identity"][rows], sight.identity),
             "images": sight.images,
         }
 
@@ -261,15 +271,6 @@ def measure_edits(
     arrays["matched_strength"] = torch.stack([sight["strength"] for sight in matched])
     arrays["matched_images"] = torch.stack([sight["images"] for sight in matched])
     return arrays, cost
-
-
-def _told(sight: Sight, identity: Tensor) -> tuple[Tensor, Tensor]:
-    """True attributes (N, A) and drift from true `identity` (N, F); NaN where the world tells the
-    truth about unedited codes and not about codes of the space that was edited."""
-    if sight.identity.shape == identity.shape:
-        return sight.truth, identity_drift(identity, sight.identity)
-    unknown = float("nan")
-    return torch.full_like(sight.truth, unknown), identity.new_full((len(identity),), unknown)
 
 
 def _there_and_back(

@@ -22,6 +22,7 @@ from latentedit.benchmark.cells import Cell, CellRecord, CellStore
 from latentedit.benchmark.executor import LocalExecutor, Observer, in_process
 from latentedit.benchmark.measure import BATCH, Bench
 from latentedit.benchmark.suite import PluginUse, Suite
+from latentedit.benchmark.tuning import tuning_key
 from latentedit.benchmark.worker import THREADS, Job, fit_id, make_run_bank
 from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError, UnknownName
 from latentedit.registry import Registry, parse_options
@@ -226,8 +227,10 @@ def plan(
     edits = []
     for name, use in suite.contestants.items():
         origin = plugins.version("editor", use.plugin)
+        tune = tuning_key(bench, name)
         for seed in suite.seeds:
-            key = base | {"editor": use.model_dump(mode="json"), "seed": seed, "plugin": origin}
+            editor = {"editor": use.model_dump(mode="json"), "plugin": origin}
+            key = base | editor | tune | {"seed": seed}
             jobs.append(Job(folder, suite, Cell("fit", key, name, seed), registry, "faces"))
             for task in suite.tasks:
                 edit_key = (

@@ -21,6 +21,7 @@ from latentedit.bank import LatentBank
 from latentedit.benchmark.cells import Cell, CellStore
 from latentedit.benchmark.paired import Faces, Scores, by_task, comparisons, mean_known
 from latentedit.benchmark.suite import Suite
+from latentedit.benchmark.tuning import tuning_results
 from latentedit.errors import InputError
 from latentedit.metrics import (
     METRICS,
@@ -103,6 +104,7 @@ class Run:
             "controls": self.suite.controls,
             "cells": self._cell_states(),
             "estimators": self._estimator_errors(),
+            "tuning": tuning_results(self.suite, self.store),
             "measures": self._measures(values, by_seed),
             "comparisons": comparisons(values, self._pairs(), self.tasks, self.suite.statistics),
             "curves": self._curves(),
@@ -361,6 +363,7 @@ class Run:
                     "fit_seconds": float(np.median([f["fit_seconds"] for f in fits])),
                     "edit_ms_batch_1": float(np.median([f["edit_ms_batch_1"] for f in fits])),
                     "edit_ms_batch_64": float(np.median([f["edit_ms_batch_64"] for f in fits])),
+                    "tuning_seconds": sum(f.get("tuning_seconds", 0.0) for f in fits),
                     "nfe": sum(e["nfe"] for e in edits) / calls if calls else 0.0,
                 }
             )

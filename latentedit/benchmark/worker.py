@@ -17,7 +17,8 @@ from latentedit.benchmark.cells import Cell, CellStore
 from latentedit.benchmark.measure import Bench, edit_milliseconds, measure_edits
 from latentedit.benchmark.sequences import measure_sequence
 from latentedit.benchmark.suite import Suite
-from latentedit.editing import fit_editor, load_editor
+from latentedit.benchmark.tuning import fit_contestant
+from latentedit.editing import load_editor
 from latentedit.errors import LatentEditError
 from latentedit.registry import Registry
 from latentedit.sampling import make_bank
@@ -79,21 +80,16 @@ def _compute(job: Job, store: CellStore, progress: Callable[[float, str], None])
         store.commit(cell, "ok", time.perf_counter() - started, arrays)
         return
 
-    use = suite.contestants[cell.contestant]
     if cell.kind == "fit":
-        editor = fit_editor(
-            registry,
-            use.plugin,
-            bank,
-            use.options,
-            seed=cell.seed,
-            generator=bench.generator,
-            progress=progress,
+        editor, tuned = fit_contestant(bench, cell.contestant, cell.seed, progress)
+        timings = (
+            dict(editor.figures)
+            | tuned
+            | {
+                "edit_ms_batch_1": edit_milliseconds(editor, bank, 1),
+                "edit_ms_batch_64": edit_milliseconds(editor, bank, 64, repeats=3),
+            }
         )
-        timings = dict(editor.figures) | {
-            "edit_ms_batch_1": edit_milliseconds(editor, bank, 1),
-            "edit_ms_batch_64": edit_milliseconds(editor, bank, 64, repeats=3),
-        }
         store.commit(cell, "ok", time.perf_counter() - started, timings=timings, editor=editor)
         return
 

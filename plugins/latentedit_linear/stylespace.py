@@ -46,6 +46,7 @@ class StyleSpace(DirectionEditor):
     """
 
     Options: ClassVar[type[StyleSpaceOptions]] = StyleSpaceOptions
+    candidates = ({"channels": 4}, {"exemplars": 100}, {"channels": 4, "exemplars": 100})
     spaces: ClassVar[tuple[str, ...]] = ("s",)
     needs = frozenset({"attributes", "generator", "estimator"})
     options: StyleSpaceOptions

@@ -49,6 +49,7 @@ class LatentTransformer(Editor):
     """
 
     Options: ClassVar[type[LatentTransformerOptions]] = LatentTransformerOptions
+    candidates = ({"preserve": 4.0}, {"distance": 0.2}, {"weight_decay": 1.0})
     options: LatentTransformerOptions
     net: nn.ModuleList
     scale: Scale

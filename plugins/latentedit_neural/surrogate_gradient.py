@@ -41,6 +41,7 @@ class SurrogateGradient(Editor):
     """
 
     Options: ClassVar[type[SurrogateGradientOptions]] = SurrogateGradientOptions
+    candidates = ({"weight_decay": 1.0}, {"ridge": 0.1}, {"walk": 16})
     options: SurrogateGradientOptions
     net: nn.Sequential
     scale: Scale
