@@ -35,7 +35,8 @@ types: install  ## mypy
 
 check: lint types test  ## everything that CI checks
 
-torture: install  ## a million mutated weight files; takes hours
+torture: install  ## 500 kills of a running suite, a million mutated weight files; takes hours
+	LATENTEDIT_KILLS=500 LATENTEDIT_INTERRUPTS=50 LATENTEDIT_REPEATS=20 $(BIN)/python -m pytest -s tests/test_torture.py
 	LATENTEDIT_MUTANTS=1000000 LATENTEDIT_LIES=10000 $(BIN)/python -m pytest tests/test_inert.py -k "mutants or within_its"
 
 clean:  ## remove what was built

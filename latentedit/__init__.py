@@ -24,6 +24,11 @@ _HOME = {
     "attributes": ["Attribute", "AttributeSchema"],
     "bank": ["LatentBank", "ModelReference", "Split"],
     "bank_images": ["write_images"],
+    "benchmark.cells": ["CellStore"],
+    "benchmark.events": ["Ended", "Event", "Progressed"],
+    "benchmark.executor": ["Executor", "ExecutorOptions"],
+    "benchmark.worker": ["Job"],
+    "benchmark.zygote": ["Zygote"],
     "calibration": ["slopes"],
     "editing": ["FittedEditor", "fit_editor", "load_editor"],
     "editor": ["Edited", "Editor", "FitStats", "Options", "Runtime"],
@@ -92,6 +97,14 @@ if TYPE_CHECKING:
     from latentedit.bank import ModelReference as ModelReference
     from latentedit.bank import Split as Split
     from latentedit.bank_images import write_images as write_images
+    from latentedit.benchmark.cells import CellStore as CellStore
+    from latentedit.benchmark.events import Ended as Ended
+    from latentedit.benchmark.events import Event as Event
+    from latentedit.benchmark.events import Progressed as Progressed
+    from latentedit.benchmark.executor import Executor as Executor
+    from latentedit.benchmark.executor import ExecutorOptions as ExecutorOptions
+    from latentedit.benchmark.worker import Job as Job
+    from latentedit.benchmark.zygote import Zygote as Zygote
     from latentedit.calibration import slopes as slopes
     from latentedit.editing import FittedEditor as FittedEditor
     from latentedit.editing import fit_editor as fit_editor

@@ -7,6 +7,7 @@ import json
 import math
 import mmap
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -31,64 +32,142 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Put `data` at `path`: the old content stays until the new one is complete on disk.
 
     Raises:
-        EnvironmentFault: the disk is full or refuses; the old file is intact.
+        EnvironmentFault: the disk is full or refuses; at `path` is the old file, whole.
     """
-    temporary: str | None = None
-    try:
+    temporary: Path | None = None
+    with _refusals_named(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            temporary = Path(name)
+            try:
+                _write_all(handle, data)
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            if temporary is not None:
+                temporary.unlink(missing_ok=True)
+            raise
+    _sync_folder(path.parent)
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    """Write on where the system took less than it was given."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(handle, left) :]
+
+
+@contextmanager
+def staged_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary sibling of `path`, which `publish` moves there when it is complete.
+
+    It is removed where the block raises.
+    """
+    with _refusals_named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            os.chmod(temporary, 0o755)  # noqa: S103  (mkdtemp makes private folders)
+            yield temporary
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Move a staged folder to `path`, in place of an older one.
+
+    Raises:
+        EnvironmentFault: the disk refuses; the older folder is where it was.
+    """
+    older: Path | None = None
+    with _refusals_named(path):
+        try:
+            if path.exists():
+                older = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+                os.replace(path, older)
+            os.replace(temporary, path)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if older is not None:
+                _put_back(older, path)
+            raise
+    if older is not None:
+        shutil.rmtree(older, ignore_errors=True)
+    _sync_folder(path.parent)
+
+
+def _put_back(older: Path, path: Path) -> None:
+    if path.exists():  # the older folder had not been moved yet
+        older.rmdir()
+    else:
+        older.rename(path)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary sibling of `path` that becomes `path` when the block ends without error.
+
+    Raises:
+        InputError: `path` exists already.
+    """
+    _refuse_existing(path)
+    with staged_folder(path) as temporary:
+        yield temporary
+        _refuse_existing(path)  # somebody else may have been faster
+    publish(temporary, path)
+
+
+def _refuse_existing(path: Path) -> None:
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"{path} exists already; choose another folder or remove it first")
+
+
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
+
+
+def clear_temporaries(folder: Path) -> None:
+    """Remove what writers that were killed have left in `folder`.
+
+    Only for a folder that no other process is writing to.
+    """
+    for left in folder.iterdir() if folder.is_dir() else ():
+        if _TEMPORARY.fullmatch(left.name):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+
+
+@contextmanager
+def _refusals_named(path: Path) -> Iterator[None]:
+    """The operating system's refusals as an error that names `path`."""
+    try:
+        yield
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise EnvironmentFault(
             f"could not write {path}: {error.strerror}. What was there before is unchanged; "
             f"free space or choose another folder, and run the same command again."
         ) from error
-    except BaseException:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-@contextmanager
-def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
-    """Yield a temporary sibling of `path` that becomes `path` when the block ends without error.
-
-    Raises:
-        InputError: `path` exists and `replace` is not set.
-    """
-    if path.exists() and not replace and (not path.is_dir() or any(path.iterdir())):
-        raise InputError(f"{path} exists already; choose another folder or remove it first")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        yield temporary
-        os.chmod(temporary, 0o755)  # noqa: S103  (mkdtemp makes private folders)
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise EnvironmentFault(f"could not write {path}: {error.strerror}") from error
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+    """Make the names in `folder` durable: without it, a power cut may bring back old ones."""
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise EnvironmentFault(
+            f"wrote everything in {folder}, but could not make it durable: {error.strerror}. "
+            f"Look at the disk, and run the same command again."
+        ) from error
 
 
 def canonical_json(value: Any) -> bytes:
@@ -160,6 +239,15 @@ def _mapped(path: Path, mapping: mmap.mmap, start: int, name: str, entry: Any) -
         return torch.from_numpy(array.reshape(shape))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise CorruptArtefact(f"{path}: tensor {name!r} cannot be mapped: {error}") from None
+
+
+def within(folder: Path, name: str) -> Path:
+    """The file `name` of `folder`, refused where a record leads out of it: by ``..``, an absolute
+    path or a link."""
+    path = folder / str(name)
+    if path.is_dir() or not path.resolve().is_relative_to(folder.resolve()):
+        raise CorruptArtefact(f"{folder} names {name!r}, which is no file in it")
+    return path
 
 
 def file_digest(path: Path) -> Digest:

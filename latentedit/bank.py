@@ -24,6 +24,7 @@ from latentedit.artefacts import (
     map_tensors,
     new_folder,
     read_json,
+    within,
     write_json,
     write_tensors,
 )
@@ -163,7 +164,7 @@ class LatentBank:
         parts, mappings = [], []
         for shard in self.shards:
             if shard["split"] == name:
-                path = self.folder / shard["file"]
+                path = within(self.folder, shard["file"])
                 mapped, mapping = map_tensors(path)
                 if "codes" not in mapped or "attributes" not in mapped:
                     raise CorruptArtefact(f"{path} has no codes or no attributes")
@@ -181,7 +182,7 @@ class LatentBank:
     def verify(self) -> None:
         """Raise `CorruptArtefact` naming the first shard whose bytes are not the recorded ones."""
         for shard in self.shards:
-            found = file_digest(self.folder / shard["file"])
+            found = file_digest(within(self.folder, shard["file"]))
             if found != shard["sha256"]:
                 raise CorruptArtefact(
                     f"{self.folder / shard['file']} has sha256 {found[:12]}…, bank.json records "

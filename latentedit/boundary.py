@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+import random
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,14 +19,30 @@ from latentedit.errors import LatentEditError, PluginFault
 
 def fit(name: str, editor: Editor, data: Split, runtime: Runtime) -> FitStats:
     """`editor.fit`, with its faults named."""
-    with _named(name, "fit"):
+    with _named(name, "fit"), _same_globals(name, "fit", GLOBALS):
         stats = editor.fit(data, runtime)
     if not isinstance(stats, FitStats):
         raise PluginFault(name, f"fit returned {type(stats).__name__}, not FitStats")
-    for key, tensor in editor.state().items():
+    state(name, editor)
+    return stats
+
+
+def state(name: str, editor: Editor) -> dict[str, Tensor]:
+    """`editor.state()`, refused unless it is finite tensors by name."""
+    with _named(name, "state"):
+        fitted = editor.state()
+    for key, tensor in fitted.items():
+        if not isinstance(tensor, Tensor):
+            raise PluginFault(name, f"state has {type(tensor).__name__} in {key!r}, not Tensor")
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise PluginFault(name, f"fit left NaN or infinity in {key!r}")
-    return stats
+    return fitted
+
+
+def load_state(name: str, editor: Editor, fitted: Mapping[str, Tensor]) -> None:
+    """`editor.load_state`, with its faults named."""
+    with _named(name, "load_state"):
+        editor.load_state(fitted)
 
 
 def edit(
@@ -33,7 +53,7 @@ def edit(
     Codes of faces that are not `ok` may be anything finite or not: they come back as they were.
     """
     before = [tensor.clone() for tensor in (codes, source, target)]
-    with _named(name, "edit"), _same_globals(name):
+    with _named(name, "edit"), _same_globals(name, "edit", GLOBALS | RANDOM):
         edited = editor.edit(codes, source, target, runtime)
     for what, now, then in zip(
         ("codes", "source", "target"), (codes, source, target), before, strict=True
@@ -82,26 +102,45 @@ def _named(name: str, method: str) -> Iterator[None]:
         raise PluginFault(name, f"{method} raised {type(error).__name__}: {error}") from error
 
 
-GLOBALS: dict[str, tuple[Callable[[], object], Callable[[object], object]]] = {
-    "the number of threads": (torch.get_num_threads, torch.set_num_threads),  # type: ignore[dict-item]
-    "the default dtype": (torch.get_default_dtype, torch.set_default_dtype),  # type: ignore[dict-item]
-    "the gradient mode": (torch.is_grad_enabled, torch.set_grad_enabled),  # type: ignore[dict-item]
+State = dict[str, tuple[Callable[[], Any], Callable[[Any], object]]]
+"""By name how a part of the process's state is read, and how it is put back."""
+
+GLOBALS: State = {
+    "the number of threads": (torch.get_num_threads, torch.set_num_threads),
+    "the default dtype": (torch.get_default_dtype, torch.set_default_dtype),
+    "the gradient mode": (torch.is_grad_enabled, torch.set_grad_enabled),
+    "the current folder": (os.getcwd, os.chdir),
 }
+RANDOM: State = {
+    "torch's global random state (use runtime.rng instead)": (
+        lambda: torch.get_rng_state().numpy().tobytes(),
+        lambda state: torch.set_rng_state(torch.frombuffer(bytearray(state), dtype=torch.uint8)),
+    ),
+    "numpy's global random state (use runtime.rng instead)": (
+        lambda: _packed(*np.random.get_state()),
+        lambda state: np.random.set_state(
+            (state[0], np.frombuffer(state[1], np.uint32), *state[2:])
+        ),
+    ),
+    "Python's global random state (use runtime.rng instead)": (random.getstate, random.setstate),
+}
+"""What a fit may use, as it is seeded and has a process of its own, and an edit may not."""
+
+
+def _packed(algorithm: str, numbers: Any, *rest: Any) -> tuple[Any, ...]:
+    """A state of numpy's generator that can be compared."""
+    return algorithm, numbers.tobytes(), *rest
 
 
 @contextmanager
-def _same_globals(name: str) -> Iterator[None]:
-    """Refuse a call that leaves torch's global state changed; the state is put back first."""
-    before = {what: read() for what, (read, _) in GLOBALS.items()}
-    rng = torch.get_rng_state()
+def _same_globals(name: str, method: str, globals_: State) -> Iterator[None]:
+    """Refuse a call that leaves the process's state changed; the state is put back first."""
+    before = {what: read() for what, (read, _) in globals_.items()}
     try:
         yield
     finally:
-        changed = [what for what, (read, _) in GLOBALS.items() if read() != before[what]]
+        changed = [what for what, (read, _) in globals_.items() if read() != before[what]]
         for what in changed:
-            GLOBALS[what][1](before[what])
-        if not torch.equal(torch.get_rng_state(), rng):
-            torch.set_rng_state(rng)
-            changed.append("the global random state (use runtime.rng instead)")
+            globals_[what][1](before[what])
     if changed:
-        raise PluginFault(name, f"edit changed {', '.join(changed)}")
+        raise PluginFault(name, f"{method} changed {', '.join(changed)}")

@@ -198,7 +198,9 @@ class FittedEditor:
     def save(self, folder: str | Path) -> None:
         """Write ``config.json`` and ``model.safetensors`` to a new folder."""
         with new_folder(Path(folder)) as temporary:
-            digest = write_tensors(temporary / "model.safetensors", self.editor.state())
+            digest = write_tensors(
+                temporary / "model.safetensors", boundary.state(self.name, self.editor)
+            )
             write_json(
                 temporary / "config.json",
                 {
@@ -292,7 +294,7 @@ def load_editor(
         references = ModelReference(**config["generator"]), ModelReference(**config["labeller"])
         loaded = registry.load("editor", name)
         editor: Editor = loaded(parse_options(loaded, name, config["options"]))
-        editor.load_state(read_tensors(folder / "model.safetensors"))
+        boundary.load_state(name, editor, read_tensors(folder / "model.safetensors"))
         runtime = _runtime(registry, editor, *references, config["seed"], device, generator)
         return FittedEditor(
             name,

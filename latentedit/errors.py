@@ -17,12 +17,21 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class LatentEditError(Exception):
     """Root of the hierarchy; `exit_code` is what the command line returns."""
 
     exit_code = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Between processes, an error is its message: subclasses are made from other things."""
+        return _again, (type(self), str(self)), self.__dict__
+
+
+def _again(kind: type[LatentEditError], message: str) -> LatentEditError:
+    return kind.__new__(kind, message)
 
 
 class InputError(LatentEditError):

@@ -28,6 +28,11 @@ class AttributeEstimator(ABC):
     def estimate(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) images in [-1, 1] → (N, A) values in natural units. Pure."""
 
+    def features(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) images in [-1, 1] → (N, F), what distances between sets of images are
+        measured in: a hidden layer where the estimator has one, else what it estimates."""
+        return self.estimate(images)
+
     def recorded(self, split: str, n: int) -> Tensor | None:
         """(n, A) values on record for the first n faces of a bank's split, where the labels are
         somebody's notes; None where images have to be looked at."""

@@ -22,24 +22,28 @@ class Metric:
     Args:
         name: as in results and reports.
         unit: what one means.
-        higher_is_better: the direction in which an editor improves.
+        higher_is_better: the direction in which an editor improves; None for a figure that
+            describes it and is no virtue in itself.
         formula: for the report's footnotes.
     """
 
     name: str
     unit: str
-    higher_is_better: bool
+    higher_is_better: bool | None
     formula: str
 
+
+SHARE = "share of faces"
+"""Unit of metrics that are yes or no for each face."""
 
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("reach", "share of faces", True, "share of faces whose achieved change attains r"),
+        Metric("reach", SHARE, True, "share of faces whose achieved change attains r"),
         Metric("identity similarity", "cosine", True, "cos(E(x), E(x'))"),
         Metric(
             "identity accuracy",
-            "share of faces",
+            SHARE,
             True,
             "share with cos(E(x), E(x')) above the recogniser's threshold at FAR 1e-3",
         ),
@@ -67,6 +71,42 @@ METRICS = {
             "mean |A − A'| / σ between two orders of the same edits, over all pairs of orders",
         ),
         Metric("drift", "share", False, "|w'' − w| / |w| after N edits and the same N undone"),
+        Metric(
+            "drift in identity",
+            "1 − cosine",
+            False,
+            "1 − cos(E(x), E(x'')) after N edits and the same N undone",
+        ),
+        Metric(
+            "pose error",
+            "degrees",
+            False,
+            "angle between where the face looks and where it should, yaw and pitch by the judge",
+        ),
+        Metric(
+            "lighting error",
+            "degrees",
+            False,
+            "angle between the lighting coefficients and what they should be, by the judge",
+        ),
+        Metric(
+            "kernel distance",
+            "squared MMD",
+            False,
+            "unbiased squared MMD of edited and unedited faces, (x·y / F + 1)³, judge's features",
+        ),
+        Metric(
+            "log-likelihood",
+            "nats a dimension",
+            None,
+            "log p(w' given the attributes it should have), Gaussian of the fit split, over D",
+        ),
+        Metric(
+            "Mahalanobis distance",
+            "σ",
+            None,
+            "((w' − μ)ᵀ C⁻¹ (w' − μ) / D)^½ to the fit split; unedited faces lie at about 1",
+        ),
         Metric(
             "edit–identity area",
             "cosine",

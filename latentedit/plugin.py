@@ -19,7 +19,7 @@ import pluggy
 API_VERSION = 1
 ENTRY_POINTS = "latentedit.plugins"
 
-Kind = Literal["generator", "estimator", "identity", "editor", "importer", "trainer"]
+Kind = Literal["generator", "estimator", "identity", "editor", "importer", "trainer", "executor"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 hookspec = pluggy.HookspecMarker("latentedit")

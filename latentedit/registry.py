@@ -17,6 +17,7 @@ from latentedit.errors import EnvironmentFault, InputError, PluginFault, Unknown
 from latentedit.plugin import API_VERSION, ENTRY_POINTS, KINDS, PluginSpec
 
 if TYPE_CHECKING:
+    from latentedit.benchmark.executor import Executor
     from latentedit.editor import Editor
     from latentedit.estimators import AttributeEstimator, EstimatorTrainer, IdentityEncoder
     from latentedit.generator import Generator
@@ -29,6 +30,7 @@ _INTERFACE = {
     "identity": ("latentedit.estimators", "IdentityEncoder"),
     "editor": ("latentedit.editor", "Editor"),
     "trainer": ("latentedit.estimators", "EstimatorTrainer"),
+    "executor": ("latentedit.benchmark.executor", "Executor"),
 }
 
 
@@ -215,6 +217,10 @@ class Registry:
 
     def trainer(self, name: str, options: Mapping[str, Any] | None = None) -> EstimatorTrainer:
         built: EstimatorTrainer = self.build("trainer", name, options)
+        return built
+
+    def executor(self, name: str, options: Mapping[str, Any] | None = None) -> Executor:
+        built: Executor = self.build("executor", name, options)
         return built
 
     def version(self, kind: str, name: str) -> str:

@@ -29,7 +29,7 @@ def fail_nth(monkeypatch: pytest.MonkeyPatch, name: str, n: int) -> None:
     monkeypatch.setattr(os, name, failing)
 
 
-@pytest.mark.parametrize("name", ["fsync", "replace", "chmod", "fdopen"])
+@pytest.mark.parametrize("name", ["fsync", "replace", "chmod", "write"])
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -41,6 +41,31 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
     monkeypatch.undo()
     assert files.read_json(path) == {"old": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_writing_goes_on_where_the_system_takes_a_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda handle, data: real(handle, bytes(data)[:3]))
+    files.write_bytes(tmp_path / "a", b"0123456789")
+    assert (tmp_path / "a").read_bytes() == b"0123456789"
+
+
+def test_a_folder_that_cannot_be_replaced_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x").mkdir()
+    files.write_json(tmp_path / "x" / "a.json", "old")
+    for n in (1, 2):
+        with files.staged_folder(tmp_path / "x") as staged:
+            files.write_json(staged / "a.json", "new")
+        with monkeypatch.context() as patch:
+            fail_nth(patch, "replace", n)
+            with pytest.raises(EnvironmentFault, match="unchanged"):
+                files.publish(staged, tmp_path / "x")
+        assert files.read_json(tmp_path / "x" / "a.json") == "old"
+        assert [p.name for p in tmp_path.iterdir()] == ["x"]
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])

@@ -104,3 +104,16 @@ def test_a_subset_of_attributes_keeps_the_codes() -> None:
     data = split(4).with_attributes(("yaw",))
     assert data.schema.names == ("yaw",)
     assert torch.equal(data.attributes, split(4).attributes[:, 1:])
+
+
+@pytest.mark.parametrize("name", ["../outside", "/dev/zero", "a/../../outside", "link", "."])
+def test_a_shard_outside_of_the_bank_is_refused(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "b")
+    outside, record = tmp_path / "outside", tmp_path / "b" / "bank.json"
+    (tmp_path / "b" / "test-00000.safetensors").rename(outside)
+    (tmp_path / "b" / "link").symlink_to(outside)
+    record.write_text(record.read_text().replace("test-00000.safetensors", name))
+    bank = LatentBank.open(tmp_path / "b")
+    for use in (bank.verify, lambda: bank.split("test")):
+        with pytest.raises(InputError):
+            use()

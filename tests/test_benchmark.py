@@ -181,34 +181,6 @@ def test_a_damaged_bank_is_made_again(run: Path, tmp_path: Path) -> None:
     assert (copy / "results.json").read_bytes() == (run / "results.json").read_bytes()
 
 
-def test_deadly_editors_fail_alone(run: Path, tmp_path: Path) -> None:
-    names = [*toy_editors.DEADLY, "raises", "gives-nan"]
-    outcome = carry_out(
-        tmp_path / "run",
-        editors=SUITE["editors"] | {name: {"plugin": name} for name in names},
-        limits={"seconds": 8},
-    )
-    statuses = {record.id: record.status for record in outcome.failed}
-    # a fit ends with timing an edit, so a deadly edit takes its fit cell with it
-    assert {cell.split("--")[1] for cell in statuses} == set(names)
-    assert statuses["fit--crashes--seed0"] == "crashed"
-    assert statuses["fit--leaves--seed0"] == "crashed"
-    assert statuses["fit--hangs--seed0"] == "timeout"
-    assert statuses["fit--raises-in-fit--seed0"] == "failed"
-    told = {record.id: record.error for record in outcome.failed}
-    assert "SIGSEGV" in told["fit--crashes--seed0"]
-    assert "exit code 7" in told["fit--leaves--seed0"]
-    assert "nothing to learn here" in told["fit--raises-in-fit--seed0"]
-    assert "nothing to learn here" in told["edit--raises-in-fit--seed0--age"]
-    clean, disturbed = CellStore(run), CellStore(tmp_path / "run")
-    for cell in ("edit--exact--seed0--age", "edit--leaky--seed0--glasses"):
-        kept = [
-            (store.path(cell) / "arrays.safetensors").read_bytes() for store in (clean, disturbed)
-        ]
-        assert kept[0] == kept[1]
-    summarise(tmp_path / "run")
-
-
 def test_a_folder_in_use_is_refused_naming_the_process(tmp_path: Path) -> None:
     with locked(tmp_path):
         context = multiprocessing.get_context("spawn")
@@ -271,6 +243,38 @@ def test_results_hold_the_provenance(run: Path) -> None:
     assert results["estimators"]["judge"]["attributes"]["age"]["r2"] == pytest.approx(1, abs=1e-3)
     costs = json.loads((run / "costs.json").read_text())
     assert {row["editor"] for row in costs} == {"exact", "leaky", "timid", "no-edit"}
+    assert all(row["peak_memory_mb"] > 10 for row in costs)
+    assert results["noise"]["true leakage"]["text"] == "exact"
+    assert results["recognisers"][0]["agreement"] > 0.5
+
+
+def test_sets_of_faces_are_compared_where_there_are_enough(run: Path, tmp_path: Path) -> None:
+    few = summarise(run)["realism"]
+    assert few["minimum_faces"] == 50
+    assert {row["frechet"] for row in few["distances"]} == {None}
+    assert {row["kernel"] for row in few["distances"]} == {None}
+    bank = SUITE["bank"] | {"n_test": 60}
+    carry_out(tmp_path / "run", bank=bank, sequences=[], editors={"exact": {"plugin": "exact"}})
+    rows = {
+        (row["editor"], row["task"]): row
+        for row in summarise(tmp_path / "run")["realism"]["distances"]
+    }
+    moved = rows["exact", "age"]
+    assert (moved["faces"], moved["features"]) == (60, 6)
+    assert moved["frechet"] > 0.01
+    assert moved["kernel"] > 0
+    assert rows["no-edit", "age"]["frechet"] is None
+
+
+def test_angles_and_likelihood_are_measured_at_the_matched_effect(run: Path) -> None:
+    results = summarise(run)
+    assert measure(results, "exact", "pose error") == pytest.approx(0, abs=0.05)
+    assert measure(results, "exact", "lighting error") == pytest.approx(0, abs=0.5)
+    assert 0.5 < measure(results, "exact", "Mahalanobis distance") < 2
+    better = {
+        row["better"] for row in results["comparisons"] if row["metric"] == "Mahalanobis distance"
+    }
+    assert better == {None}
 
 
 def test_outcomes_are_plain_data(run: Path) -> None:

@@ -223,6 +223,16 @@ def test_a_run_prints_a_table_and_names_the_report(latentedit: Command) -> None:
     assert page.is_file()
 
 
+def test_an_executor_that_is_not_there_is_refused_before_anything_is_computed(
+    latentedit: Command,
+) -> None:
+    (latentedit.folder / "suite.yaml").write_text(yaml.safe_dump(SUITE))
+    run = ("bench", "run", "suite.yaml", "--out", "run")
+    assert "did you mean 'local'" in latentedit.refused(*run, "--executor", "lokal")
+    assert "workers" in latentedit.refused(*run, "--executor-option", "workers=none")
+    assert not (latentedit.folder / "run").exists()
+
+
 def test_a_run_with_a_failed_cell_finishes_and_says_so(latentedit: Command) -> None:
     editors = {"exact": {"plugin": "exact"}, "raises": {"plugin": "raises"}}
     tasks = [{"attribute": "age", "change": 10}]

@@ -110,7 +110,8 @@ def test_every_metric_declares_its_direction_and_formula() -> None:
     for name, metric in m.METRICS.items():
         assert metric.name == name
         assert metric.formula
-        assert isinstance(metric.higher_is_better, bool)
+        described = {"log-likelihood", "Mahalanobis distance"}
+        assert metric.higher_is_better in ((None,) if name in described else (True, False))
 
 
 def test_consistency_is_the_mean_over_all_pairs_of_orders() -> None:

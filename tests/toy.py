@@ -23,6 +23,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+import latentedit_local
 from latentedit import (
     Attribute,
     AttributeEstimator,
@@ -221,6 +222,7 @@ def toy_registry(*plugins: object) -> Registry:
     """A registry of the toy world and of `plugins`, without discovery."""
     registry = Registry()
     registry.add(toy_plugins, "toy")
+    registry.add(latentedit_local, "local")
     for i, plugin in enumerate(plugins):
         registry.add(plugin, getattr(plugin, "__name__", f"plugin-{i}"))
     return registry

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,15 +13,26 @@ from torch import Tensor
 from latentedit.artefacts import (
     Digest,
     canonical_json,
-    new_folder,
+    file_digest,
+    publish,
     read_json,
     read_tensors,
+    staged_folder,
+    write_bytes,
     write_json,
     write_tensors,
 )
 from latentedit.errors import CorruptArtefact, InputError
 
-Status = Literal["ok", "failed", "crashed", "timeout"]
+Status = Literal["ok", "failed", "crashed", "timeout", "oom", "stale"]
+"""What became of a cell: it raised, its process ended, it took too long, or too much memory; or it
+answers another key than the run's plan has for it."""
+
+PLAN = "plan.json"
+"""Of a run: by cell the hash of the key that it is to answer."""
+RECORD, ARRAYS = "cell.json", "arrays.safetensors"
+OUTPUT = "output.txt"
+"""What a cell that did not finish had printed: its end."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,7 @@ class Cell:
 
     @property
     def key_hash(self) -> Digest:
-        return hashlib.sha256(canonical_json(self.key)).hexdigest()
+        return _digest(self.key)
 
 
 @dataclass(frozen=True)
@@ -69,77 +80,129 @@ class CellRecord:
     error: str = ""
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a cell leaves.
+
+    Args:
+        arrays: its results, where it finished.
+        timings: what it cost.
+        error: what went wrong, for people.
+        output: the end of what it printed, where it did not finish.
+    """
+
+    status: Status
+    seconds: float
+    error: str = ""
+    timings: Mapping[str, float] = field(default_factory=dict)
+    arrays: Mapping[str, Tensor] = field(default_factory=dict)
+    output: str = ""
+
+
 class CellStore:
     """The folder ``cells/`` of a run."""
 
     def __init__(self, run_folder: Path) -> None:
         self.folder = run_folder / "cells"
+        plan = run_folder / PLAN
+        self.planned: dict[str, Digest] = read_json(plan) if plan.is_file() else {}
+
+    def plan(self, cells: Iterable[Cell]) -> None:
+        """Set which cells the run has; results under other keys are no longer its own."""
+        self.planned = {cell.id: cell.key_hash for cell in cells}
+        write_json(self.folder.parent / PLAN, self.planned)
 
     def record(self, cell_id: str) -> CellRecord | None:
         """What is known of a cell; None where nothing is, or its record cannot be read."""
         try:
-            found = read_json(self.folder / cell_id / "cell.json")
-            return CellRecord(
-                cell_id, found["key_hash"], found["status"], found["seconds"], found["error"]
-            )
-        except (InputError, CorruptArtefact, KeyError, TypeError):
+            return self._record(cell_id, self._read(cell_id))
+        except InputError:
             return None
+
+    def _record(self, cell_id: str, found: Mapping[str, Any]) -> CellRecord:
+        status, error = found["status"], found["error"]
+        if self.planned.get(cell_id, found["key_hash"]) != found["key_hash"]:
+            status, error = "stale", "it was computed for another key; run the suite again"
+        return CellRecord(cell_id, found["key_hash"], status, found["seconds"], error)
+
+    def _read(self, cell_id: str) -> dict[str, Any]:
+        """Its ``cell.json``, refused where it is not as it was written."""
+        path = self.folder / cell_id / RECORD
+        found = read_json(path)
+        if not isinstance(found, dict) or found.pop("self", "") != _digest(found):
+            raise CorruptArtefact(f"{path} was changed or cut; run the suite again")
+        return found
 
     def is_done(self, cell: Cell) -> bool:
         """Whether the cell was finished under the same key and its files are what it recorded."""
-        record = self.record(cell.id)
-        if record is None or record.status != "ok" or record.key_hash != cell.key_hash:
-            return False
         try:
-            self.arrays(cell.id)
-        except InputError:
+            found = self._read(cell.id)
+            record, files = self._record(cell.id, found), found["files"]
+            kept = record.status == "ok" and record.key_hash == cell.key_hash
+            return kept and bool(files == _digests(self.path(cell.id)))
+        except (InputError, OSError):
             return False
-        return True
 
     def path(self, cell_id: str) -> Path:
         return self.folder / cell_id
 
     def arrays(self, cell_id: str) -> dict[str, Tensor]:
-        """The tensors of a finished cell, refused unless they are those that it wrote."""
-        folder = self.folder / cell_id
-        recorded = read_json(folder / "cell.json")["sha256"]
-        data = folder / "arrays.safetensors"
-        if hashlib.sha256(data.read_bytes()).hexdigest() != recorded:
-            raise CorruptArtefact(f"{data} is not what cell.json records; run the suite again")
+        """The tensors of a finished cell, refused unless they are those that it wrote.
+
+        Raises:
+            InputError: it did not finish; tells why.
+        """
+        found, data = self._read(cell_id), self.path(cell_id) / ARRAYS
+        record = self._record(cell_id, found)
+        if record.status != "ok":
+            raise InputError(f"{cell_id} has no results: {record.status}, {record.error}")
+        if file_digest(data) != found["files"][ARRAYS]:
+            raise CorruptArtefact(f"{data} is not what {RECORD} records; run the suite again")
         return read_tensors(data)
 
     def key(self, cell_id: str) -> dict[str, Any]:
-        key: dict[str, Any] = read_json(self.folder / cell_id / "cell.json")["key"]
+        key: dict[str, Any] = self._read(cell_id)["key"]
         return key
 
     def timings(self, cell_id: str) -> dict[str, float]:
-        timings: dict[str, float] = read_json(self.folder / cell_id / "cell.json")["timings"]
+        timings: dict[str, float] = self._read(cell_id)["timings"]
         return timings
 
-    def commit(
-        self,
-        cell: Cell,
-        status: Status,
-        seconds: float,
-        arrays: Mapping[str, Tensor] | None = None,
-        timings: Mapping[str, float] | None = None,
-        error: str = "",
-        editor: Any = None,
-    ) -> None:
-        """Write a cell, whole or not at all, in place of an older one."""
-        with new_folder(self.folder / cell.id, replace=True) as temporary:
-            digest = write_tensors(temporary / "arrays.safetensors", arrays or {})
+    def stage(self, cell: Cell, outcome: Outcome, editor: Any = None) -> Path:
+        """Write a cell beside its place, for `publish` to move there; returns where."""
+        with staged_folder(self.path(cell.id)) as temporary:
+            write_tensors(temporary / ARRAYS, outcome.arrays)
             if editor is not None:
                 editor.save(temporary / "editor")
-            write_json(
-                temporary / "cell.json",
-                {
-                    "key": dict(cell.key),
-                    "key_hash": cell.key_hash,
-                    "status": status,
-                    "seconds": seconds,
-                    "error": error,
-                    "sha256": digest,
-                    "timings": dict(timings or {}),
-                },
-            )
+            if outcome.output:
+                write_bytes(temporary / OUTPUT, outcome.output.encode())
+            record = {
+                "key": dict(cell.key),
+                "key_hash": cell.key_hash,
+                "status": outcome.status,
+                "seconds": outcome.seconds,
+                "error": outcome.error,
+                "files": _digests(temporary),
+                "timings": dict(outcome.timings),
+            }
+            write_json(temporary / RECORD, record | {"self": _digest(record)})
+        return temporary
+
+    def publish(self, cell: Cell, staged: Path) -> None:
+        """Move a staged cell to its place. Only the process that holds the run does it, so that
+        a worker which was given up for lost cannot write over what has been computed since."""
+        publish(staged, self.path(cell.id))
+
+    def commit(self, cell: Cell, outcome: Outcome) -> None:
+        """Write a cell, whole or not at all, in place of an older one."""
+        self.publish(cell, self.stage(cell, outcome))
+
+
+def _digest(value: Mapping[str, Any]) -> Digest:
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def _digests(folder: Path) -> dict[str, Digest]:
+    """By path within a cell the sha256 of every file but its record."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != RECORD)
+    return {path.relative_to(folder).as_posix(): file_digest(path) for path in sorted(files)}

@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from latentedit.benchmark.paired import Scores, comparisons
+from latentedit.benchmark.paired import Scores, SeedScores, comparisons
 from latentedit.benchmark.summary import Run
 from latentedit.errors import FingerprintMismatch, InputError, UnknownName
 
@@ -37,9 +37,11 @@ def compare_runs(
     for run, name in ((a, pairs[0][0]), (b, pairs[0][1])):
         if name not in run.suite.contestants:
             raise UnknownName("editor", name, run.suite.contestants, f"in {run.folder}")
-    scores = _labelled(a, tasks) | _labelled(b, tasks)
+    scores, by_seed = (
+        left | right for left, right in zip(_labelled(a, tasks), _labelled(b, tasks), strict=True)
+    )
     labelled = [(_label(left, a), _label(right, b)) for left, right in pairs]
-    return comparisons(scores, labelled, tasks, a.suite.statistics)
+    return comparisons(scores, labelled, tasks, a.suite.statistics, by_seed)
 
 
 def _pairs(a: Run, b: Run) -> list[tuple[str, str]]:
@@ -61,11 +63,17 @@ def _check_comparable(a: Run, b: Run) -> None:
             )
 
 
-def _labelled(run: Run, tasks: list[str]) -> Scores:
-    """The run's scores of `tasks`, under labels that also name the run."""
+def _labelled(run: Run, tasks: list[str]) -> tuple[Scores, SeedScores]:
+    """The run's scores of `tasks`, and seed by seed, under labels that also name the run."""
     at = [[task.name for task in run.suite.tasks].index(name) for name in tasks]
-    scores, _ = run.per_face()
-    return {(_label(n, run), metric, e): t[at] for (n, metric, e), t in scores.items()}
+    scores, by_seed = run.per_face()
+    return (
+        {(_label(n, run), metric, e): t[at] for (n, metric, e), t in scores.items()},
+        {
+            (_label(n, run), metric, e): [t[at] for t in tables]
+            for (n, metric, e), tables in by_seed.items()
+        },
+    )
 
 
 def _label(editor: str, run: Run) -> str:

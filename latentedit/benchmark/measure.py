@@ -12,11 +12,13 @@ from torch import Tensor
 
 from latentedit.attributes import AttributeSchema
 from latentedit.bank import LatentBank
+from latentedit.benchmark.distances import distances
 from latentedit.benchmark.suite import Suite, Task
 from latentedit.editing import FittedEditor, build_generator
 from latentedit.errors import InputError, Unsupported
 from latentedit.estimators import AttributeEstimator, IdentityEncoder
 from latentedit.generator import Generator
+from latentedit.likelihood import CodeDensity
 from latentedit.metrics import (
     achieved_change,
     identity_drift,
@@ -42,6 +44,7 @@ class Sight:
         embeddings: (E, N, D) by each recogniser, zero-padded to one width.
         truth: (N, A) exact values, or the judge's where the world does not tell.
         identity: (N, F) exact identity scores; F is 0 where the world does not tell.
+        features: (N, F) by the judge, for distances between sets; F is 0 where not asked for.
         images: the first `show` images, (M, 3, H, W) as bytes.
     """
 
@@ -49,6 +52,7 @@ class Sight:
     embeddings: Tensor
     truth: Tensor
     identity: Tensor
+    features: Tensor
     images: Tensor
 
 
@@ -85,11 +89,27 @@ class Bench:
         """(A,) standard deviation of the labels over the fit split."""
         return self.bank.split("fit").attributes.std(0).clamp_min(1e-6)
 
+    @cached_property
+    def density(self) -> CodeDensity | None:
+        """Of the codes of the fit split; None where one code is more than a vector."""
+        split = self.bank.split("fit")
+        return CodeDensity.fit(split.shards) if len(split.code_shape) == 1 else None
+
     @torch.no_grad()
     def look(
-        self, codes: Tensor, space: str, show: int = 0, progress: Progress | None = None
+        self,
+        codes: Tensor,
+        space: str,
+        show: int = 0,
+        progress: Progress | None = None,
+        features: bool = False,
     ) -> Sight:
-        """Synthesize and judge (N, \\*shape) codes in batches of fixed size."""
+        """Synthesize and judge (N, \\*shape) codes in batches of fixed size.
+
+        Args:
+            show: how many images to keep.
+            features: whether to take the judge's features too.
+        """
         parts = []
         for start in range(0, len(codes), BATCH):
             batch = codes[start : start + BATCH]
@@ -100,7 +120,8 @@ class Bench:
             ).mT
             kept = _bytes(images[: max(0, show - start)])
             truth, identity = self._truth(batch, space, judged)
-            parts.append(Sight(judged, embeddings, truth, identity, kept))
+            seen = self.judge.features(images) if features else judged[:, :0]
+            parts.append(Sight(judged, embeddings, truth, identity, seen, kept))
             if progress is not None:
                 progress(min(start + BATCH, len(codes)) / len(codes), "looking")
         return Sight(
@@ -108,6 +129,7 @@ class Bench:
             torch.cat([part.embeddings for part in parts], 1),
             torch.cat([part.truth for part in parts]),
             torch.cat([part.identity for part in parts]),
+            torch.cat([part.features for part in parts]),
             torch.cat([part.images for part in parts]),
         )
 
@@ -129,6 +151,27 @@ class Bench:
         """F, how many identity scores the world tells of codes of the bank's space; else 0."""
         codes = self.bank.split("fit").rows(torch.zeros(1, dtype=torch.long))[0]
         return self._truth(codes, self.bank.space, codes)[1].shape[1]
+
+    def likelihood(self, codes: Tensor, space: str, attributes: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-likelihood given `attributes` (N, A), and Mahalanobis distance, of codes: 2 × (N,).
+
+        The rows of a W+ code count one by one and are averaged. NaN where the space is another
+        one than the bank's, and does not map to it.
+        """
+        density, home = self.density, self.bank.space
+        unknown = codes.new_full((len(codes),), float("nan"))
+        if density is None:
+            return unknown, unknown
+        if space == "w+" and home == "w":
+            rows = codes.shape[1]
+            flat, asked = codes.flatten(0, 1), attributes.repeat_interleave(rows, 0)
+            likely, far = density.log_likelihood(flat, asked), density.mahalanobis(flat)
+            return likely.view(-1, rows).mean(1), far.view(-1, rows).mean(1)
+        try:
+            codes = _in(self.generator, codes, space, home)
+        except Unsupported:
+            return unknown, unknown
+        return density.log_likelihood(codes, attributes), density.mahalanobis(codes)
 
     def _truth(self, codes: Tensor, space: str, judged: Tensor) -> tuple[Tensor, Tensor]:
         try:
@@ -207,8 +250,11 @@ def measure_edits(
         codes = bench.generator.convert(codes, test.space, editor.space)
     column = test.schema.columns(task.attribute).start
     seen = {
-        name: values[faces] for name, values in before.items() if name in ("judged", "identity")
+        name: values[faces]
+        for name, values in before.items()
+        if name in ("judged", "identity", "features")
     }
+    spread = before["features"].std(0)
     embeddings = before["embeddings"][:, faces]
     cost = {"edit_seconds": 0.0, "edits": 0.0, "nfe": 0.0, "edit_calls": 0.0}
     space = "w+" if task.layers is not None and editor.space != "s" else editor.space
@@ -226,8 +272,10 @@ def measure_edits(
         cost["nfe"] += edited.nfe
         return edited.codes
 
-    def look(strengths: Tensor, rows: Tensor, show: int = 0) -> dict[str, Tensor]:
-        sight = bench.look(edit(strengths, rows), space, show)
+    def look(strengths: Tensor, rows: Tensor) -> dict[str, Tensor]:
+        return described(bench.look(edit(strengths, rows), space), rows)
+
+    def described(sight: Sight, rows: Tensor) -> dict[str, Tensor]:
         return {
             "effect": achieved_change(
                 seen["judged"][rows, column], sight.judged[:, column], change[rows]
@@ -250,8 +298,20 @@ def measure_edits(
     matched = []
     for i, wanted in enumerate(suite.effects):
         at = match_effect(lambda s, rows: look(s, rows)["effect"], strengths, effects, wanted)
-        final = look(at.nan_to_num(suite.strengths[-1]), every, suite.show_faces)
-        matched.append({"strength": at, **final})
+        edited = edit(at.nan_to_num(suite.strengths[-1]), every)
+        sight = bench.look(edited, space, suite.show_faces, features=True)
+        wished = source.clone()
+        wished[:, column] += wanted * change
+        likelihood, mahalanobis = bench.likelihood(edited, space, wished)
+        matched.append(
+            {
+                "strength": at,
+                "likelihood": likelihood,
+                "mahalanobis": mahalanobis,
+                **described(sight, every),
+                **distances(seen["features"], sight.features, ~at.isnan(), spread),
+            }
+        )
         progress((len(suite.strengths) + i + 1) / steps, f"effect {wanted:g}")
     back = _there_and_back(editor, task, codes, source, column, change)
     undone = bench.look(back, space)
@@ -266,10 +326,9 @@ def measure_edits(
         "inversion_pixels": bench.pixel_error(test.rows(faces)[0], test.space, back, space),
     }
     for name in ("effect", "judged", "similarity", "truth", "drift"):
-        arrays[name] = torch.stack([sight[name] for sight in grid])
-        arrays[f"matched_{name}"] = torch.stack([sight[name] for sight in matched])
-    arrays["matched_strength"] = torch.stack([sight["strength"] for sight in matched])
-    arrays["matched_images"] = torch.stack([sight["images"] for sight in matched])
+        arrays[name] = torch.stack([entry[name] for entry in grid])
+    for name in matched[0]:
+        arrays[f"matched_{name}"] = torch.stack([entry[name] for entry in matched])
     return arrays, cost
 
 

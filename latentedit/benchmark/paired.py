@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from latentedit.benchmark.suite import StatisticsPlan
 from latentedit.metrics import METRICS
-from latentedit.statistics import discoveries, paired_difference
+from latentedit.statistics import discoveries, paired_difference, seed_interval
 
 ALL_TASKS = "all tasks"
 
@@ -19,6 +19,9 @@ Faces = NDArray[np.float64]
 
 Scores = dict[tuple[str, str, float], Faces]
 """(editor, metric, effect) → (T, N); effect 0 is 'not matched'."""
+
+SeedScores = dict[tuple[str, str, float], list[Faces]]
+"""The same, seed by seed."""
 
 
 def by_task(table: Faces, tasks: list[str]) -> Iterator[tuple[str, Faces]]:
@@ -37,21 +40,33 @@ def mean_known(values: Faces) -> Faces:
 
 
 def comparisons(
-    scores: Scores, pairs: Iterable[tuple[str, str]], tasks: list[str], plan: StatisticsPlan
+    scores: Scores,
+    pairs: Iterable[tuple[str, str]],
+    tasks: list[str],
+    plan: StatisticsPlan,
+    by_seed: SeedScores | None = None,
 ) -> list[dict[str, Any]]:
-    """One row a pair, metric, effect and task: first − second, its interval, p, q, and `better`,
-    which names an editor only where the interval leaves zero out and q is low enough."""
+    """One row a pair, metric, effect and task: first − second, its interval over faces and, where
+    both were fitted with several seeds, over seeds; p, q, and `better`.
+
+    `better` names an editor only where both intervals leave zero out and q is low enough. Bounds
+    are None where there are too few faces, or seeds, for them.
+    """
     rows: list[dict[str, Any]] = [
         {"first": first, "second": second, "task": task, "metric": metric, "effect": effect}
         | _difference(faces, plan)
+        | _between_seeds(by_seed, (first, second), (metric, effect), t, plan)
         for first, second in pairs
         for (name, metric, effect), table in scores.items()
         if name == first and (second, metric, effect) in scores
-        for task, faces in by_task(table - scores[second, metric, effect], tasks)
+        for t, (task, faces) in enumerate(by_task(table - scores[second, metric, effect], tasks))
         if not np.isnan(faces).all()
     ]
-    for row, q in zip(rows, discoveries([row["p"] for row in rows]), strict=True):
+    tested = [row for row in rows if row["low"] is not None]
+    for row, q in zip(tested, discoveries([row["p"] for row in tested]), strict=True):
         row["q"] = q
+    for row in rows:
+        row["q"] = row.get("q", 1.0)
         row["better"] = _better(row, plan)
     return rows
 
@@ -62,16 +77,51 @@ def _difference(faces: Faces, plan: StatisticsPlan) -> dict[str, Any]:
     )
     return {
         "difference": found.mean,
-        "low": found.low,
-        "high": found.high,
+        "low": known(found.low),
+        "high": known(found.high),
         "faces": found.n,
         "p": found.p,
     }
 
 
+def _between_seeds(
+    by_seed: SeedScores | None,
+    pair: tuple[str, str],
+    of: tuple[str, float],
+    t: int,
+    plan: StatisticsPlan,
+) -> dict[str, Any]:
+    """Bounds of the difference over fit seeds, on the faces that every fit has a number for."""
+    fits = [[_task_or_all(table, t) for table in (by_seed or {}).get((n, *of), [])] for n in pair]
+    fits = [[values for values in side if not np.isnan(values).all()] for side in fits]
+    seeds, bounds = min(map(len, fits)), None
+    if seeds > 1:
+        common = ~np.isnan(sum(fits, [])).any(0)
+        if common.any():
+            means = [np.array([values[common].mean() for values in side]) for side in fits]
+            bounds = seed_interval(*means, confidence=plan.confidence)
+    low, high = bounds or (None, None)
+    return {"seeds": seeds, "seed_low": low, "seed_high": high}
+
+
+def _task_or_all(table: Faces, t: int) -> Faces:
+    return table[t] if t < len(table) else mean_known(table)
+
+
+def known(value: float) -> float | None:
+    """None for NaN, which JSON does not have."""
+    return None if np.isnan(value) else value
+
+
 def _better(row: dict[str, Any], plan: StatisticsPlan) -> str | None:
-    if row["low"] <= 0 <= row["high"] or row["q"] > plan.false_discovery_rate:
+    if row["low"] is None or row["low"] <= 0 <= row["high"]:
+        return None
+    if row["q"] > plan.false_discovery_rate:
+        return None
+    if row["seed_low"] is not None and row["seed_low"] <= 0 <= row["seed_high"]:
         return None
     higher = METRICS[row["metric"].split(" · ")[0]].higher_is_better
+    if higher is None:
+        return None
     better: str = row["first"] if (row["difference"] > 0) == higher else row["second"]
     return better

@@ -7,25 +7,35 @@ import os
 import platform
 import shutil
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import latentedit
-from latentedit.artefacts import read_json, write_json
+from latentedit.artefacts import clear_temporaries, read_json, write_json
 from latentedit.attributes import AttributeSchema
 from latentedit.bank import LatentBank
-from latentedit.benchmark.cells import Cell, CellRecord, CellStore
-from latentedit.benchmark.executor import LocalExecutor, Observer, in_process
+from latentedit.benchmark.cells import OUTPUT, Cell, CellRecord, CellStore
+from latentedit.benchmark.executor import Observer, carry_out
 from latentedit.benchmark.measure import BATCH, Bench
+from latentedit.benchmark.processes import in_process
 from latentedit.benchmark.suite import PluginUse, Suite
 from latentedit.benchmark.tuning import tuning_key
 from latentedit.benchmark.worker import THREADS, Job, fit_id, make_run_bank
-from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError, UnknownName
+from latentedit.errors import (
+    CorruptArtefact,
+    EnvironmentFault,
+    InputError,
+    PluginFault,
+    UnknownName,
+)
 from latentedit.registry import Registry, parse_options
+
+PROTOCOL = 2
+"""Part of every cell's key; raised when cells measure something else or something more."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +60,17 @@ def run_suite(
     *,
     registry: Callable[[], Registry] = Registry.discover,
     workers: int | None = None,
+    executor: str = "local",
+    executor_options: Mapping[str, Any] | None = None,
 ) -> RunOutcome:
     """Compute every cell of `suite` that `folder` does not hold yet.
 
     Args:
         registry: finds plugins; called in every process.
-        workers: cells at a time; one a core if not given.
+        workers: cells at a time; as many as the executor has room for if not given.
+        executor: where to compute, a plugin's name, with its own `executor_options`.
+
+    Interrupting (Ctrl-C) ends all processes; finished cells stay.
 
     Raises:
         UnknownName, InputError: the suite names what is not there. Nothing was computed.
@@ -63,16 +78,23 @@ def run_suite(
     """
     plugins = registry()
     check_names(suite, plugins)
+    options = dict(executor_options or {}) | ({} if workers is None else {"workers": workers})
+    check_options(plugins, "executor", executor, options)
+    folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder):
+    store = CellStore(folder)
+    with locked(folder), closing(plugins.executor(executor, options)) as place:
+        clear_temporaries(folder)
+        clear_temporaries(store.folder)
         write_json(folder / "suite.json", suite.model_dump(mode="json"))
         bank = _bank(suite, folder, registry, observer)
         check_attributes(suite, bank.schema)
         jobs = plan(suite, folder, bank, plugins, registry)
+        store.plan(job.cell for job in jobs)
         write_json(folder / "provenance.json", provenance(suite, bank, plugins))
-        store = CellStore(folder)
         todo = [job for job in jobs if not store.is_done(job.cell)]
-        LocalExecutor(workers or os.cpu_count() or 1).run(todo, store, observer)
+        carry_out(place, todo, store, observer)
+        clear_temporaries(store.folder)  # of cells whose node was lost
     records = [store.record(job.cell.id) for job in jobs]
     failed = [record for record in records if record is not None and record.status != "ok"]
     return RunOutcome(folder, len(todo), len(jobs) - len(todo), failed)
@@ -96,7 +118,13 @@ def explain(
     record = store.record(cell_id)
     if record is None:
         return ["it was never finished"]
-    lines = [] if record.status == "ok" else [f"its status is {record.status}: {record.error}"]
+    lines = (
+        []
+        if record.status in ("ok", "stale")
+        else [f"its status is {record.status}: {record.error}"]
+    )
+    if (printed := store.path(cell_id) / OUTPUT).is_file():
+        lines.append(f"what it printed is in {printed}")
     before, now = _flat(store.key(cell_id)), _flat(cell.key)
     for field in sorted({*before, *now}):
         then, new = before.get(field, "nothing"), now.get(field, "nothing")
@@ -123,9 +151,18 @@ def check_names(suite: Suite, registry: Registry) -> None:
     for kind, listed in _uses(suite).items():
         for use in listed:
             registry.find(kind, use.plugin)
-            loaded = registry.load(kind, use.plugin)
-            if use.options:
-                parse_options(loaded, use.plugin, use.options)
+            try:
+                check_options(registry, kind, use.plugin, use.options)
+            except PluginFault:
+                if kind != "editor":
+                    raise  # an editor that cannot be imported costs its own cells only
+
+
+def check_options(registry: Registry, kind: str, name: str, options: Mapping[str, Any]) -> None:
+    """Raise unless there is such a plugin and it takes these options."""
+    loaded = registry.load(kind, name)
+    if options:
+        parse_options(loaded, name, options)
 
 
 def _uses(suite: Suite) -> dict[str, list[PluginUse]]:
@@ -213,6 +250,7 @@ def plan(
     """Every cell of a suite with its key, in an order that never waits for long."""
     bench = Bench(suite, bank, plugins)
     base = {
+        "protocol": PROTOCOL,
         "bank": bank.hash,
         "threads": THREADS,
         "versions": {"latentedit": latentedit.__version__, "torch": version("torch")},
@@ -231,7 +269,7 @@ def plan(
         for seed in suite.seeds:
             editor = {"editor": use.model_dump(mode="json"), "plugin": origin}
             key = base | editor | tune | {"seed": seed}
-            jobs.append(Job(folder, suite, Cell("fit", key, name, seed), registry, "faces"))
+            jobs.append(Job(folder, suite, Cell("fit", key, name, seed), registry, ("faces",)))
             for task in suite.tasks:
                 edit_key = (
                     key
@@ -243,12 +281,12 @@ def plan(
                     }
                 )
                 cell = Cell("edit", edit_key, name, seed, task.name)
-                edits.append(Job(folder, suite, cell, registry, fit_id(name, seed)))
+                edits.append(Job(folder, suite, cell, registry, ("faces", fit_id(name, seed))))
             for sequence in suite.sequences:
                 tasks = [t.model_dump(mode="json") for t in suite.tasks if t.name in sequence.edits]
                 asked = {"sequence": sequence.model_dump(mode="json"), "tasks": tasks}
                 cell = Cell("sequence", key | sight | asked, name, seed, sequence.name)
-                edits.append(Job(folder, suite, cell, registry, fit_id(name, seed)))
+                edits.append(Job(folder, suite, cell, registry, ("faces", fit_id(name, seed))))
     return jobs + edits
 
 

@@ -129,9 +129,11 @@ class Tune(_Strict):
 
 
 class Limits(_Strict):
-    """What one cell may take."""
+    """What one cell may take: seconds, and GiB of memory of its own (files that it maps do not
+    count). Without `memory_gib`, cells side by side share four fifths of the machine's."""
 
     seconds: float = Field(default=1800, gt=0)
+    memory_gib: float | None = Field(default=None, gt=0)
 
 
 class Suite(_Strict):

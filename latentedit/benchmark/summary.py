@@ -7,7 +7,7 @@ import io
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,33 +16,27 @@ import torch
 from torch import Tensor
 
 from latentedit.artefacts import read_json, write_bytes, write_json
-from latentedit.attributes import AttributeSchema
 from latentedit.bank import LatentBank
 from latentedit.benchmark.cells import Cell, CellStore
-from latentedit.benchmark.paired import Faces, Scores, by_task, comparisons, mean_known
+from latentedit.benchmark.eyes import identity_agreement, noise, reading_errors
+from latentedit.benchmark.paired import (
+    Faces,
+    Scores,
+    SeedScores,
+    by_task,
+    comparisons,
+    known,
+    mean_known,
+)
 from latentedit.benchmark.suite import Suite
 from latentedit.benchmark.tuning import tuning_results
+from latentedit.benchmark.values import Case, Setting, case_values
 from latentedit.errors import InputError
-from latentedit.metrics import (
-    METRICS,
-    along_effect,
-    attribute_change,
-    attribute_leakage,
-    edit_identity_area,
-    target_error,
-)
+from latentedit.metrics import METRICS, SHARE, along_effect, attribute_change, attribute_leakage
+from latentedit.realism import IMPLEMENTATION, MINIMUM_FACES
 from latentedit.statistics import interval
 
 CURVE_EFFECTS = torch.linspace(0, 1, 21)
-
-
-@dataclass(frozen=True)
-class Case:
-    """One editor, seed and task: the arrays of its cell."""
-
-    arrays: dict[str, Tensor]
-    task: str
-    attribute: str
 
 
 def summarise(folder: Path) -> dict[str, Any]:
@@ -81,6 +75,8 @@ class Run:
         self.sigma = self.bank.split("fit").attributes.std(0).clamp_min(1e-6)
         self.faces = self.store.arrays("faces")
         self.n = len(self.faces["judged"])
+        thresholds = {entry["name"]: entry["threshold"] for entry in self.provenance["identity"]}
+        self.setting = Setting(self.suite, self.schema, self.faces, self.sigma, thresholds)
 
     def cases(self, contestant: str, task: str) -> list[Case]:
         """The finished cells of an editor and task, one a seed."""
@@ -96,6 +92,7 @@ class Run:
 
     def results(self) -> dict[str, Any]:
         values, by_seed = self.per_face()
+        errors, recognisers = self._estimator_errors(), self._recognisers()
         return {
             "suite": self.suite.model_dump(mode="json"),
             "bank_hash": self.bank.hash,
@@ -103,10 +100,15 @@ class Run:
             "faces": self.n,
             "controls": self.suite.controls,
             "cells": self._cell_states(),
-            "estimators": self._estimator_errors(),
+            "estimators": errors,
+            "recognisers": recognisers,
+            "noise": noise(errors.get("judge", {}).get("attributes", {}), recognisers),
+            "realism": self._realism(),
             "tuning": tuning_results(self.suite, self.store),
             "measures": self._measures(values, by_seed),
-            "comparisons": comparisons(values, self._pairs(), self.tasks, self.suite.statistics),
+            "comparisons": comparisons(
+                values, self._pairs(), self.tasks, self.suite.statistics, by_seed
+            ),
             "curves": self._curves(),
             "leakage": self._leakage(),
             "metrics": {name: asdict(metric) for name, metric in METRICS.items()},
@@ -114,89 +116,39 @@ class Run:
 
     def per_face(
         self,
-    ) -> tuple[Scores, dict[tuple[str, str, float], list[Faces]]]:
+    ) -> tuple[Scores, SeedScores]:
         """Per (editor, metric, effect) a (T, N) array: seeds averaged, NaN where there is none;
         and the same arrays seed by seed."""
-        by_seed: dict[tuple[str, str, float], list[Faces]] = {}
+        by_seed: SeedScores = {}
         for name in self.suite.contestants:
             for t, task in enumerate(self.tasks):
                 for i, case in enumerate(self.cases(name, task)):
-                    for (metric, effect), found in self._case_values(case).items():
+                    for (metric, effect), found in case_values(case, self.setting).items():
                         tables = by_seed.setdefault((name, metric, effect), [])
                         while len(tables) <= i:
                             tables.append(np.full((len(self.tasks), self.n), np.nan))
                         tables[i][t, case.arrays["faces"].numpy()] = found.double().numpy()
         return {key: mean_known(np.stack(tables)) for key, tables in by_seed.items()}, by_seed
 
-    def _case_values(self, case: Case) -> dict[tuple[str, float], Tensor]:
-        """Every metric of one case: (N,) by (metric, effect); effect 0 is 'not matched'."""
-        return self._edit_values(case) if case.attribute else self._sequence_values(case)
-
-    def _sequence_values(self, case: Case) -> dict[tuple[str, float], Tensor]:
-        found = {("edit consistency", 0.0): case.arrays["consistency"]}
-        for n, drift in enumerate(case.arrays["drift"], 1):
-            found[f"drift · {n} edit{'s' * (n > 1)}", 0.0] = drift
-        return found
-
-    def _edit_values(self, case: Case) -> dict[tuple[str, float], Tensor]:
-        arrays, schema, rows = case.arrays, self.schema, case.arrays["faces"]
-        before = self.faces["judged"][rows]
-        true_before = self.faces["truth"][rows]
-        column = schema.columns(case.attribute).start
-        strengths = torch.tensor(self.suite.strengths)
-        at_one = self.suite.strengths.index(1.0)
-        target = arrays["source"] + arrays["change"]
-        found: dict[tuple[str, float], Tensor] = {
-            ("target error", 0.0): target_error(
-                arrays["judged"][at_one, :, column], target, self.sigma[column]
-            ),
-            ("inversion error", 0.0): arrays["inversion"],
-            ("inversion error in pixels", 0.0): arrays["inversion_pixels"],
-        }
-        for e, encoder in enumerate(map(str, self.suite.identity)):
-            lost = arrays["inversion_identity"][e]
-            found[f"inversion error in identity · {encoder}", 0.0] = lost
-        for e, encoder in enumerate(map(str, self.suite.identity)):
-            found[f"edit–identity area · {encoder}", 0.0] = edit_identity_area(
-                strengths, arrays["effect"], arrays["similarity"][:, e]
-            )
-        for i, effect in enumerate(self.suite.effects):
-            reached = ~arrays["matched_strength"][i].isnan()
-            nothing = torch.where(reached, 0.0, float("nan"))
-            found["reach", effect] = reached.float()
-            for e, (encoder, threshold) in enumerate(self._thresholds()):
-                similarity = arrays["matched_similarity"][i, e]
-                found[f"identity similarity · {encoder}", effect] = similarity + nothing
-                found[f"identity accuracy · {encoder}", effect] = (
-                    similarity > threshold
-                ).float() + nothing
-            found["attribute leakage", effect] = nothing + attribute_leakage(
-                before, arrays["matched_judged"][i], self.sigma, schema, case.attribute
-            )
-            if self.knows_truth:
-                found["true leakage", effect] = nothing + attribute_leakage(
-                    true_before, arrays["matched_truth"][i], self.sigma, schema, case.attribute
-                )
-                found["true identity drift", effect] = nothing + arrays["matched_drift"][i]
-        return found
-
     @property
     def knows_truth(self) -> bool:
-        return self.faces["identity"].shape[1] > 0
-
-    def _thresholds(self) -> list[tuple[str, float]]:
-        return [(entry["name"], entry["threshold"]) for entry in self.provenance["identity"]]
+        return self.setting.knows_truth
 
     def _measures(
         self,
         values: Scores,
-        by_seed: dict[tuple[str, str, float], list[Faces]],
+        by_seed: SeedScores,
     ) -> list[dict[str, Any]]:
         plan, rows = self.suite.statistics, []
         for (name, metric, effect), table in values.items():
             seed_rows = [dict(by_task(t, self.tasks)) for t in by_seed[name, metric, effect]]
             for task, faces in by_task(table, self.tasks):
-                found = interval(faces, confidence=plan.confidence, resamples=plan.resamples)
+                found = interval(
+                    faces,
+                    confidence=plan.confidence,
+                    resamples=plan.resamples,
+                    share=METRICS[metric.split(" · ")[0]].unit == SHARE,
+                )
                 if found.n == 0:
                     continue
                 spread = [
@@ -211,8 +163,8 @@ class Run:
                         "metric": metric,
                         "effect": effect,
                         "mean": found.mean,
-                        "low": found.low,
-                        "high": found.high,
+                        "low": known(found.low),
+                        "high": known(found.high),
                         "faces": found.n,
                         "seeds": len(spread),
                         "seed_sd": float(np.std(spread, ddof=1)) if len(spread) > 1 else None,
@@ -312,11 +264,37 @@ class Run:
         truth = self.faces["truth"]
         labels = self.bank.split("test").attributes
         return {
-            role: {"name": name, "attributes": _errors(values, truth, self.sigma, self.schema)}
+            role: {
+                "name": name,
+                "attributes": reading_errors(values, truth, self.sigma, self.schema),
+            }
             for role, name, values in (
                 ("judge", str(self.suite.judge), self.faces["judged"]),
                 ("labeller", self.bank.labeller.name, labels),
             )
+        }
+
+    def _recognisers(self) -> list[dict[str, Any]]:
+        """Each recogniser with its card, and how it agrees with the truth on these faces."""
+        return [
+            {key: entry[key] for key in ("name", "threshold", "card")}
+            | {"agreement": identity_agreement(self.faces["embeddings"][e], self.faces["identity"])}
+            for e, entry in enumerate(self.provenance["identity"])
+        ]
+
+    def _realism(self) -> dict[str, Any]:
+        """Distances of edited to unedited faces; None where they were refused, for too few."""
+        return {
+            "features": f"{self.suite.judge}, in standard deviations of the unedited faces",
+            "implementation": IMPLEMENTATION,
+            "minimum_faces": MINIMUM_FACES,
+            "distances": [
+                {"editor": name, "task": task.name, "effect": effect} | _distances(cases, i)
+                for name in self.suite.contestants
+                for task in self.suite.tasks
+                for i, effect in enumerate(self.suite.effects)
+                if (cases := self.cases(name, task.name))
+            ],
         }
 
     def cell_records(self) -> list[dict[str, Any]]:
@@ -349,7 +327,8 @@ class Run:
         }
 
     def costs(self) -> list[dict[str, Any]]:
-        """Seconds to fit, milliseconds to edit, function evaluations; one row an editor."""
+        """Seconds to fit, milliseconds to edit, function evaluations, and the peak memory of the
+        process that fitted, interpreter and models included; one row an editor."""
         rows = []
         for name in self.suite.contestants:
             fits = [self.store.timings(i) for i in self._finished("fit", name)]
@@ -364,6 +343,7 @@ class Run:
                     "edit_ms_batch_1": float(np.median([f["edit_ms_batch_1"] for f in fits])),
                     "edit_ms_batch_64": float(np.median([f["edit_ms_batch_64"] for f in fits])),
                     "tuning_seconds": sum(f.get("tuning_seconds", 0.0) for f in fits),
+                    "peak_memory_mb": float(np.median([f["peak_memory_mb"] for f in fits])),
                     "nfe": sum(e["nfe"] for e in edits) / calls if calls else 0.0,
                 }
             )
@@ -376,21 +356,17 @@ class Run:
         return [r.id for r in records if r is not None and r.status == "ok"]
 
 
-def _errors(
-    values: Tensor, truth: Tensor, sigma: Tensor, schema: AttributeSchema
-) -> dict[str, Any]:
-    residual, spread = values - truth, truth - truth.mean(0)
-    r2 = 1 - residual.square().sum(0) / spread.square().sum(0).clamp_min(1e-12)
-    found = {}
-    for name in schema.names:
-        columns = schema.columns(name)
-        found[name] = {
-            "r2": float(r2[columns].mean()),
-            "mae": float(residual[:, columns].abs().mean()),
-            "mae_sigma": float((residual.abs() / sigma)[:, columns].mean()),
-            "unit": schema[name].unit,
-        }
-    return found
+def _distances(cases: list[Case], i: int) -> dict[str, Any]:
+    """Mean over seeds of both distances at the i-th effect, and over how many faces."""
+    frechet = torch.stack([case.arrays["matched_frechet"][i] for case in cases]).mean()
+    kernel = torch.stack([case.arrays["matched_kernel"][i].nanmean() for case in cases]).mean()
+    reached = [int((~case.arrays["matched_strength"][i].isnan()).sum()) for case in cases]
+    return {
+        "faces": min(reached),
+        "features": int(cases[0].arrays["matched_features"][i]),
+        "frechet": None if frechet.isnan() else float(frechet),
+        "kernel": None if kernel.isnan() else float(kernel),
+    }
 
 
 def _band(values: Faces) -> dict[str, list[float | None]]:

@@ -1,7 +1,8 @@
-"""What one process does: compute one cell and commit it."""
+"""What is done for one cell, in whatever process."""
 
 from __future__ import annotations
 
+import resource
 import signal
 import time
 import traceback
@@ -11,15 +12,17 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from latentedit.bank import LatentBank
-from latentedit.benchmark.cells import Cell, CellStore
+from latentedit.benchmark.cells import Cell, CellStore, Outcome
 from latentedit.benchmark.measure import Bench, edit_milliseconds, measure_edits
+from latentedit.benchmark.processes import die_with_pipe
 from latentedit.benchmark.sequences import measure_sequence
 from latentedit.benchmark.suite import Suite
 from latentedit.benchmark.tuning import fit_contestant
 from latentedit.editing import load_editor
-from latentedit.errors import LatentEditError
+from latentedit.errors import EnvironmentFault, LatentEditError
 from latentedit.registry import Registry
 from latentedit.sampling import make_bank
 
@@ -32,7 +35,7 @@ class Job:
     """A cell to compute, and what a fresh process needs to know for it.
 
     Args:
-        after: id of a cell that must be done first.
+        after: ids of the cells that must be done first.
         registry: called in the process to find plugins.
     """
 
@@ -40,72 +43,69 @@ class Job:
     suite: Suite
     cell: Cell
     registry: Callable[[], Registry]
-    after: str = ""
+    after: tuple[str, ...] = ()
 
 
 def fit_id(contestant: str, seed: int) -> str:
     return Cell("fit", {}, contestant, seed).id
 
 
-def work(job: Job, pipe: Connection) -> None:
-    """Entry point of a process: never raises, always commits."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(THREADS)
-    store, started = CellStore(job.run_folder), time.perf_counter()
-
-    def progress(fraction: float, message: str) -> None:
-        pipe.send((fraction, message))
-
-    try:
-        _compute(job, store, progress)
-    except LatentEditError as error:
-        store.commit(job.cell, "failed", time.perf_counter() - started, error=str(error))
-    except Exception:
-        store.commit(
-            job.cell, "failed", time.perf_counter() - started, error=traceback.format_exc()
-        )
-    finally:
-        pipe.close()
+def open_bench(job: Job) -> Bench:
+    """The models of a job's suite and the faces it edits."""
+    return Bench(job.suite, LatentBank.open(job.run_folder / "bank"), job.registry())
 
 
-def _compute(job: Job, store: CellStore, progress: Callable[[float, str], None]) -> None:
-    cell, suite, started = job.cell, job.suite, time.perf_counter()
-    registry = job.registry()
-    bank = LatentBank.open(job.run_folder / "bank")
-    bench = Bench(suite, bank, registry)
+def compute(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> Path:
+    """Compute a cell and stage its results; `CellStore.publish` makes them count.
 
+    Raises:
+        LatentEditError: a plugin broke its contract, or the cell cannot be computed.
+    """
+    cell, store, started = job.cell, CellStore(job.run_folder), time.perf_counter()
     if cell.kind == "faces":
-        sight = bench.look(bank.split("test").codes, bank.space, progress=progress)
+        test = bench.bank.split("test")
+        sight = bench.look(test.codes, test.space, progress=progress, features=True)
         arrays = {field.name: getattr(sight, field.name) for field in fields(sight)}
-        store.commit(cell, "ok", time.perf_counter() - started, arrays)
-        return
+        timings: dict[str, float] = {}
+    elif cell.kind == "fit":
+        return _fit(job, bench, progress)
+    else:
+        arrays, timings = _edits(job, bench, progress)
+    seconds = time.perf_counter() - started
+    return store.stage(cell, Outcome("ok", seconds, arrays=arrays, timings=timings))
 
-    if cell.kind == "fit":
-        editor, tuned = fit_contestant(bench, cell.contestant, cell.seed, progress)
-        timings = (
-            dict(editor.figures)
-            | tuned
-            | {
-                "edit_ms_batch_1": edit_milliseconds(editor, bank, 1),
-                "edit_ms_batch_64": edit_milliseconds(editor, bank, 64, repeats=3),
-            }
-        )
-        store.commit(cell, "ok", time.perf_counter() - started, timings=timings, editor=editor)
-        return
 
+def _fit(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> Path:
+    cell, bank, started = job.cell, bench.bank, time.perf_counter()
+    editor, tuned = fit_contestant(bench, cell.contestant, cell.seed, progress)
+    timings = (
+        dict(editor.figures)
+        | tuned
+        | {
+            "edit_ms_batch_1": edit_milliseconds(editor, bank, 1),
+            "edit_ms_batch_64": edit_milliseconds(editor, bank, 64, repeats=3),
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
+    )
+    outcome = Outcome("ok", time.perf_counter() - started, timings=timings)
+    return CellStore(job.run_folder).stage(cell, outcome, editor)
+
+
+def _edits(
+    job: Job, bench: Bench, progress: Callable[[float, str], None]
+) -> tuple[dict[str, Tensor], dict[str, float]]:
+    cell, suite, store = job.cell, job.suite, CellStore(job.run_folder)
     fitted = load_editor(
-        registry,
+        bench.registry,
         store.path(fit_id(cell.contestant, cell.seed)) / "editor",
         generator=bench.generator,
     )
     before = store.arrays("faces")
     if cell.kind == "sequence":
         sequence = next(entry for entry in suite.sequences if entry.name == cell.task)
-        arrays, timings = measure_sequence(bench, fitted, sequence, before, progress)
-    else:
-        task = next(task for task in suite.tasks if task.name == cell.task)
-        arrays, timings = measure_edits(bench, fitted, task, before, progress)
-    store.commit(cell, "ok", time.perf_counter() - started, arrays, timings)
+        return measure_sequence(bench, fitted, sequence, before, progress)
+    task = next(task for task in suite.tasks if task.name == cell.task)
+    return measure_edits(bench, fitted, task, before, progress)
 
 
 def make_run_bank(
@@ -113,6 +113,7 @@ def make_run_bank(
 ) -> None:
     """Entry point of the process that makes a run's bank."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_pipe(pipe)
     torch.set_num_threads(THREADS)
     plan = suite.bank
     try:
@@ -131,5 +132,6 @@ def make_run_bank(
         )
     except LatentEditError as error:
         pipe.send(error)
-    finally:
-        pipe.close()
+    except Exception:
+        told = f"the bank could not be made; a plugin raised:\n{traceback.format_exc()}"
+        pipe.send(EnvironmentFault(told))

@@ -14,9 +14,10 @@ from rich.table import Table
 from latentedit.benchmark.compare import compare_runs
 from latentedit.benchmark.paired import ALL_TASKS
 from latentedit.benchmark.run import explain, run_suite
-from latentedit.benchmark.suite import load_suite, suite_folder
+from latentedit.benchmark.suite import Suite, load_suite, suite_folder
 from latentedit.benchmark.summary import Run, summarise
 from latentedit.cli.console import CellProgress, err, out, print_json, say
+from latentedit.cli.fit import parse_pairs
 from latentedit.errors import InputError
 
 FOLDER = click.Path(path_type=Path)
@@ -35,8 +36,34 @@ def bench() -> None:
 @click.option(
     "--workers", type=click.IntRange(1), default=None, help="Cells at a time; one a core."
 )
+@click.option("--executor", default="local", metavar="NAME", help="Where cells are computed.")
+@click.option(
+    "--executor-option",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of the executor; may be repeated.",
+)
+@click.option(
+    "--limit-seconds", type=click.FloatRange(0, min_open=True), help="Time that a cell may take."
+)
+@click.option(
+    "--limit-memory",
+    type=click.FloatRange(0, min_open=True),
+    metavar="GIB",
+    help="Memory that a cell may take.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-def run(suite: str, folder: Path, workers: int | None, as_json: bool) -> None:
+def run(
+    suite: str,
+    folder: Path,
+    workers: int | None,
+    executor: str,
+    settings: tuple[str, ...],
+    limit_seconds: float | None,
+    limit_memory: float | None,
+    as_json: bool,
+) -> None:
     """Run SUITE, a shipped name or a YAML file, and write its report.
 
     The same command again computes only what is missing.
@@ -44,16 +71,24 @@ def run(suite: str, folder: Path, workers: int | None, as_json: bool) -> None:
     \b
     Examples:
       latentedit bench run quickstart --out runs/quickstart
-      latentedit bench run my_suite.yaml --out runs/mine
+      latentedit bench run my_suite.yaml --out runs/mine --workers 4 --limit-memory 2
+      latentedit bench run field --out /shared/field --executor ray --executor-option address=auto
     """
     from latentedit.report.page import write_report
 
-    loaded = load_suite(suite)
+    loaded = _limited(load_suite(suite), seconds=limit_seconds, memory_gib=limit_memory)
     per_fit = 1 + len(loaded.tasks) + len(loaded.sequences)
     cells = 1 + len(loaded.contestants) * len(loaded.seeds) * per_fit
     try:
         with CellProgress(cells) as progress:
-            outcome = run_suite(loaded, folder, progress, workers=workers)
+            outcome = run_suite(
+                loaded,
+                folder,
+                progress,
+                workers=workers,
+                executor=executor,
+                executor_options=parse_pairs(settings),
+            )
     except KeyboardInterrupt:
         again = f"latentedit bench run {shlex.quote(suite)} --out {shlex.quote(str(folder))}"
         err.print(f"interrupted; finished cells are kept. Go on with: {again}", soft_wrap=True)
@@ -69,6 +104,12 @@ def run(suite: str, folder: Path, workers: int | None, as_json: bool) -> None:
         say(f"report: {page}", next_step=f"open {page}")
     if outcome.failed:
         sys.exit(1)
+
+
+def _limited(suite: Suite, **limits: float | None) -> Suite:
+    """`suite` with the limits that are given."""
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    return suite.model_copy(update={"limits": suite.limits.model_copy(update=given)})
 
 
 @bench.command()

@@ -40,6 +40,10 @@ class SynthFaceJudge(AttributeEstimator):
         """(N, 3, H, W) in [-1, 1] → (N, 17) in natural units, linear: not clamped to a range."""
         return self._network(images)
 
+    def features(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] → (N, 256), the layer before the last."""
+        return self._network.features(images)
+
     def card(self) -> dict[str, Any]:
         """Data, recipe, seeds and held-out error of each attribute."""
         return self._network.card

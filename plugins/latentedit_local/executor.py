@@ -1,0 +1,36 @@
+"""Cells on this machine, so many at a time."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from latentedit import Event, Executor, ExecutorOptions, Job, Zygote
+
+
+class LocalExecutor(Executor):
+    """Computes each cell in a process of its own, `workers` at a time; one a core if not given."""
+
+    def __init__(self, options: ExecutorOptions | None = None) -> None:
+        super().__init__(options)
+        self.workers = self.options.workers or os.cpu_count() or 1
+        self.zygote: Zygote | None = None
+        Zygote.prepare()
+
+    def free(self) -> int:
+        return self.workers - (len(self.zygote.running) if self.zygote else 0)
+
+    def start(self, job: Job) -> None:
+        if self.zygote is None or not self.zygote.alive:
+            self.zygote = Zygote(job, self.workers)
+        self.zygote.start(job)
+
+    def events(self, seconds: float) -> list[Event]:
+        if self.zygote is None or not self.zygote.alive:
+            time.sleep(seconds)
+            return []
+        return self.zygote.events(seconds)
+
+    def close(self) -> None:
+        if self.zygote is not None and self.zygote.alive:
+            self.zygote.close()

@@ -1,0 +1,245 @@
+"""What a run keeps and what it computes again, and who may compute it."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+import toy_editors
+from test_benchmark import SUITE, Silent
+from toy import ToyEstimator, ToyGenerator, ToyIdentity, ToyJudge, toy_plugins
+
+import latentedit
+import latentedit_local
+from latentedit import CellStore, EnvironmentFault, PluginSpec, Registry, fingerprint, hookimpl
+from latentedit.benchmark.run import explain, locked, run_suite
+from latentedit.benchmark.suite import Suite
+from latentedit.benchmark.summary import Run, summarise
+
+CELLS = {"faces": 1, "fit": 4, "edit": 8, "sequence": 4}
+LOOKS = ("faces", "edit", "sequence")
+
+
+class OtherGenerator(ToyGenerator):
+    def __init__(self, options: Any = None) -> None:
+        super().__init__(options)
+        self.fingerprint = fingerprint({"world": "toy-2"})
+
+
+class OtherLabeller(ToyEstimator):
+    fingerprint = fingerprint({"estimator": "toy-labeller-2"})
+
+
+class OtherJudge(ToyJudge):
+    fingerprint = fingerprint({"estimator": "toy-judge-2"})
+
+
+class OtherIdentity(ToyIdentity):
+    fingerprint = fingerprint({"identity": "toy-identity-2"})
+
+
+class _With:
+    """The toy world with another class in place of one."""
+
+    def __init__(self, name: str, target: str) -> None:
+        self.name, self.target = name, target
+
+    @hookimpl
+    def latentedit_plugins(self) -> list[PluginSpec]:
+        return [
+            PluginSpec(spec.kind, spec.name, self.target, spec.summary)
+            if spec.name == self.name
+            else spec
+            for spec in toy_plugins.latentedit_plugins()
+        ]
+
+
+def _registry(world: object, editors_version: str = "") -> Registry:
+    made = Registry()
+    made.add(world, "toy")
+    made.add(latentedit_local, "local")
+    made.add(toy_editors.plugins, "plugin-0", version=editors_version)
+    return made
+
+
+def other_generator() -> Registry:
+    return _registry(_With("toy", f"{__name__}:OtherGenerator"))
+
+
+def other_labeller() -> Registry:
+    return _registry(_With("toy-labeller", f"{__name__}:OtherLabeller"))
+
+
+def other_judge() -> Registry:
+    return _registry(_With("toy-judge", f"{__name__}:OtherJudge"))
+
+
+def other_identity() -> Registry:
+    return _registry(_With("toy-identity", f"{__name__}:OtherIdentity"))
+
+
+def other_editors() -> Registry:
+    return _registry(toy_plugins, "2")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "toy"
+    repeat(folder, toy_editors.registry)
+    summarise(folder)
+    return folder
+
+
+def repeat(folder: Path, registry: Callable[[], Registry], **changes: Any) -> dict[str, int]:
+    """Run the suite, changed, in a folder; how many cells of each kind were computed."""
+    observer, suite = Silent(), Suite.model_validate(SUITE | changes)
+    assert not run_suite(suite, folder, observer, registry=registry, workers=2).failed
+    kinds = [cell.split("--")[0] for cell in observer.ended if cell != "bank"]
+    return {kind: kinds.count(kind) for kind in CELLS if kind in kinds}
+
+
+@pytest.mark.parametrize(
+    ("registry", "stale", "named"),
+    [
+        (other_generator, tuple(CELLS), "bank was"),
+        (other_labeller, tuple(CELLS), "bank was"),
+        (other_judge, LOOKS, "judge was"),
+        (other_identity, LOOKS, "identity was"),
+        (other_editors, ("fit", "edit", "sequence"), "plugin was"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_another_version_of_a_plugin_leaves_no_cell_that_rests_on_the_old_one(
+    run: Path, tmp_path: Path, registry: Callable[[], Registry], stale: tuple[str, ...], named: str
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    if named != "bank was":  # which is only made again by the run itself
+        told = explain(folder, "edit--exact--seed0--age", registry=registry)
+        assert [line for line in told if line.startswith(named)]
+    assert repeat(folder, registry) == {kind: CELLS[kind] for kind in stale}
+    assert repeat(folder, registry) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "field"),
+    [
+        ("THREADS", 2, "threads was 1, is 2"),
+        ("BATCH", 32, "batch was 64, is 32"),
+        ("version", lambda package: "9.9", "versions.torch was"),
+    ],
+)
+def test_threads_batches_and_versions_are_part_of_the_key(
+    run: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: Any, field: str
+) -> None:
+    monkeypatch.setattr(f"latentedit.benchmark.run.{name}", value)
+    told = explain(run, "edit--exact--seed0--age", registry=toy_editors.registry)
+    assert [line for line in told if line.startswith(field)], told
+
+
+def test_another_version_of_latentedit_is_another_key(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latentedit, "__version__", "99")
+    told = explain(run, "faces", registry=toy_editors.registry)
+    assert any(line.startswith("versions.latentedit was") for line in told)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"strengths": [0.5, 1.0]}, "strengths was"),
+        ({"effects": [0.5]}, "effects was"),
+        ({"show_faces": 2}, "show_faces was"),
+        ({"tasks": [{"attribute": "age", "change": 9}, SUITE["tasks"][1]]}, "task.change was"),
+        (
+            {"tasks": [{"attribute": "age", "change": 10, "layers": [0, 1]}, SUITE["tasks"][1]]},
+            "task.layers was",
+        ),
+        ({"editors": SUITE["editors"] | {"exact": {"plugin": "leaky"}}}, "editor.plugin was"),
+    ],
+    ids=lambda value: value.split(" ")[0] if isinstance(value, str) else "",
+)
+def test_whatever_a_suite_says_of_a_cell_is_part_of_its_key(
+    run: Path, tmp_path: Path, changes: dict[str, Any], field: str
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    suite = Suite.model_validate(SUITE | changes).model_dump(mode="json")
+    (folder / "suite.json").write_text(json.dumps(suite))
+    told = explain(folder, "edit--exact--seed0--age", registry=toy_editors.registry)
+    assert [line for line in told if line.startswith(field)], told
+
+
+def test_results_of_two_plans_are_never_mixed(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    assert repeat(folder, toy_editors.registry, effects=[0.5]) == {"edit": 8}
+    old = run / "cells" / "edit--exact--seed0--age"
+    shutil.rmtree(folder / "cells" / old.name)
+    shutil.copytree(old, folder / "cells" / old.name)  # as if the second run had not come to it
+    status = {row["id"]: row["status"] for row in Run(folder).cell_records()}
+    assert status.pop(old.name) == "stale"
+    assert set(status.values()) == {"ok"}
+    results = summarise(folder)
+    assert not [m for m in results["measures"] if (m["editor"], m["task"]) == ("exact", "age")]
+
+
+def contend(folder: Path, pipe: Connection) -> None:
+    """Try to hold a folder until that works; tell what happened on the way."""
+    while True:
+        try:
+            with locked(folder):
+                pipe.send(("holds", os.getpid()))
+                time.sleep(3600)
+        except EnvironmentFault as error:
+            pipe.send(("refused", str(error)))
+            time.sleep(0.02)
+
+
+def test_one_process_at_a_time_holds_a_run_and_the_others_learn_who(tmp_path: Path) -> None:
+    """Eight want it, and the one that has it is killed, until none is left."""
+    context = multiprocessing.get_context("fork")
+    pipes, waiting = [], {}
+    for _ in range(8):
+        ours, theirs = multiprocessing.Pipe(duplex=False)
+        process = context.Process(target=contend, args=(tmp_path, theirs), daemon=True)
+        process.start()
+        pipes.append(ours)
+        waiting[process.pid] = process
+    while waiting:
+        holder = _said(pipes, "holds")
+        if len(waiting) > 1:
+            told = f"in use by process {holder} on {socket.gethostname()}"
+            assert any(told in _said(pipes, "refused") for _ in range(100))
+        os.kill(holder, signal.SIGKILL)
+        waiting.pop(holder).join()
+
+
+def _said(pipes: list[Connection], what: str) -> Any:
+    """The next message of a kind; two that hold the folder at once would be one too many."""
+    while True:
+        for pipe in multiprocessing.connection.wait(pipes, 30):
+            assert isinstance(pipe, Connection)
+            try:
+                kind, message = pipe.recv()
+            except EOFError:
+                pipes.remove(pipe)
+                continue
+            if kind == what:
+                return message
+            assert kind == "refused", f"{message} holds it too"
+
+
+def test_a_cell_that_is_done_is_read_whole(run: Path) -> None:
+    assert set(CellStore(run).planned) == {path.name for path in (run / "cells").iterdir()}

@@ -1,0 +1,3 @@
+"""A plugin's module that cannot be imported."""
+
+raise RuntimeError("half of me is missing")
