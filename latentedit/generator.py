@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -52,8 +52,13 @@ class Generator(ABC):
             ``{"z": (512,), "w": (512,), "w+": (10, 512)}``.
         resolution: height and width of an image, in pixels.
         fingerprint: sha256 of weights and configuration; equal fingerprints make equal images.
+
+    Class attributes:
+        has_styles: there is a space S, ``"s"``: the styles of all layers side by side, (N, ΣD),
+            which `convert` reaches from W+, `synthesize` renders, and `style_rows` assigns.
     """
 
+    has_styles: ClassVar[bool] = False
     spaces: Mapping[Space, tuple[int, ...]]
     resolution: int
     fingerprint: str
@@ -100,6 +105,10 @@ class Generator(ABC):
     def tuned(self, tensors: Mapping[str, Tensor]) -> Generator:
         """This generator with some tensors replaced; it has a fingerprint of its own."""
         raise Unsupported(f"{type(self).__name__} has no weights that can be tuned")
+
+    def style_rows(self) -> Tensor:
+        """(ΣD,) the row of W+ that each channel of an S code is made from."""
+        raise Unsupported(f"{type(self).__name__} has no styles")
 
     def truth(self, codes: Tensor, space: Space = "w") -> Truth:
         """Exact attributes and identity of the faces that `codes` stand for."""

@@ -162,6 +162,12 @@ class Bench:
             ]
         )
 
+    @cached_property
+    def _scores(self) -> int:
+        """F, how many identity scores the world tells of codes of the bank's space; else 0."""
+        codes = self.bank.split("fit").rows(torch.zeros(1, dtype=torch.long))[0]
+        return self._truth(codes, self.bank.space, codes)[1].shape[1]
+
     def likelihood(self, codes: Tensor, space: str, attributes: Tensor) -> tuple[Tensor, Tensor]:
         """Log-likelihood given `attributes` (N, A), and Mahalanobis distance, of codes: 2 × (N,).
 
@@ -187,7 +193,12 @@ class Bench:
         try:
             truth = self.generator.truth(codes, space)
         except Unsupported:
-            return judged, judged.new_empty(len(codes), 0)
+            if space == self.bank.space or self._scores == 0:
+                return judged, judged.new_empty(len(codes), 0)
+            unknown = float("nan")
+            return torch.full_like(judged, unknown), judged.new_full(
+                (len(codes), self._scores), unknown
+            )
         return truth.schema.select(truth.attributes, self.bank.schema.names), truth.identity
 
 
@@ -262,7 +273,7 @@ def measure_edits(
     embeddings = before["embeddings"][:, faces]
     photos = before.get("photo_embeddings")
     cost = {"edit_seconds": 0.0, "edits": 0.0, "nfe": 0.0, "edit_calls": 0.0}
-    space = "w+" if task.layers is not None else home
+    space = "w+" if task.layers is not None and home != "s" else home
 
     def edit(strengths: Tensor, rows: Tensor) -> Tensor:
         target = source[rows].clone()

@@ -23,6 +23,7 @@ from latentedit.benchmark.executor import Observer, carry_out
 from latentedit.benchmark.measure import BATCH, Bench
 from latentedit.benchmark.processes import in_process
 from latentedit.benchmark.suite import PluginUse, Suite
+from latentedit.benchmark.tuning import tuning_key
 from latentedit.benchmark.worker import THREADS, Job, fit_id, make_run_bank
 from latentedit.errors import (
     CorruptArtefact,
@@ -274,8 +275,10 @@ def plan(
     edits = []
     for name, use in suite.contestants.items():
         origin = plugins.version("editor", use.plugin)
+        tune = tuning_key(bench, name)
         for seed in suite.seeds:
-            key = base | {"editor": use.model_dump(mode="json"), "seed": seed, "plugin": origin}
+            editor = {"editor": use.model_dump(mode="json"), "plugin": origin}
+            key = base | editor | tune | {"seed": seed}
             jobs.append(Job(folder, suite, Cell("fit", key, name, seed), registry, ("faces",)))
             for task in suite.tasks:
                 edit_key = (

@@ -29,6 +29,7 @@ from latentedit.benchmark.paired import (
     mean_known,
 )
 from latentedit.benchmark.suite import Suite
+from latentedit.benchmark.tuning import tuning_results
 from latentedit.benchmark.values import Case, Setting, case_values
 from latentedit.errors import InputError
 from latentedit.metrics import (
@@ -111,6 +112,7 @@ class Run:
             "noise": noise(errors.get("judge", {}).get("attributes", {}), recognisers),
             "realism": self._realism(),
             "photographs": self._photographs(),
+            "tuning": tuning_results(self.suite, self.store),
             "measures": self._measures(values, by_seed),
             "comparisons": comparisons(
                 values, self._pairs(), self.tasks, self.suite.statistics, by_seed
@@ -367,6 +369,7 @@ class Run:
                     "fit_seconds": float(np.median([f["fit_seconds"] for f in fits])),
                     "edit_ms_batch_1": float(np.median([f["edit_ms_batch_1"] for f in fits])),
                     "edit_ms_batch_64": float(np.median([f["edit_ms_batch_64"] for f in fits])),
+                    "tuning_seconds": sum(f.get("tuning_seconds", 0.0) for f in fits),
                     "peak_memory_mb": float(np.median([f["peak_memory_mb"] for f in fits])),
                     "nfe": sum(e["nfe"] for e in edits) / calls if calls else 0.0,
                 }

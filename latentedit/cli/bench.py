@@ -245,6 +245,24 @@ def print_results(results: dict[str, Any]) -> None:
         cells = [_with_interval(found.get((name, metric))) for metric in columns]
         table.add_row(f"[{style}]{escape(name)}[/]", *cells)
     out.print(table)
+    if results["tuning"]:
+        _print_tuning(results)
+
+
+def _print_tuning(results: dict[str, Any]) -> None:
+    """The budget of every editor and what it chose, one line a fit."""
+    plan = results["suite"]["tune"]
+    say(
+        f"\ntuned on {plan['faces']} validation faces, {plan['trials']} trials each unless said "
+        "otherwise; score: identity similarity − attribute leakage, −1 where not reached"
+    )
+    for row in results["tuning"]:
+        scores = row["scores"]
+        trials = "" if len(scores) == plan["trials"] else f", {len(scores)} trials"
+        seed = f" seed {row['seed']}" if len(results["suite"]["seeds"]) > 1 else ""
+        line = f"  {row['editor']}{seed}: {row['chosen']} at {scores[row['chosen']]:.3f}"
+        others = ", ".join(f"{k} {v:.3f}" for k, v in scores.items() if k != row["chosen"])
+        out.print(f"{escape(line)} [dim]over {escape(others)}{trials}[/dim]", soft_wrap=True)
 
 
 def _with_interval(m: dict[str, Any] | None) -> str:

@@ -60,6 +60,7 @@ class StyleGAN2(Generator):
     """
 
     Options: ClassVar[type[StyleGAN2Options]] = StyleGAN2Options
+    has_styles: ClassVar[bool] = True
 
     def __init__(self, options: StyleGAN2Options | None = None) -> None:
         if options is None:
@@ -238,6 +239,11 @@ class StyleGAN2(Generator):
         pairs = list(zip(layers, affines, strict=True))
         convolutions = [affine.clone() for layer, affine in pairs if not layer.to_rgb]
         return [*convolutions, pairs[-1][1].clone()]
+
+    def style_rows(self) -> Tensor:
+        layers = self.architecture.layers()
+        rows = torch.tensor([layer.row for layer in layers])
+        return rows.repeat_interleave(torch.tensor([layer.inputs for layer in layers]))
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "architecture": self.architecture.model_dump(mode="json")}

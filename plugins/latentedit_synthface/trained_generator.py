@@ -69,6 +69,7 @@ class SynthFaceNet(Generator):
     """
 
     Options: ClassVar[type[SynthFaceNetOptions]] = SynthFaceNetOptions
+    has_styles: ClassVar[bool] = True
     resolution = 64
 
     def __init__(self, options: SynthFaceNetOptions | None = None, folder: Path = NETWORK) -> None:
@@ -183,6 +184,9 @@ class SynthFaceNet(Generator):
         of w, where the warp is flat."""
         head = self._parts(torch.device("cpu"))[2].head
         return [layer.style.scaled.detach() @ head.T for layer in self._synthesis().rows()]
+
+    def style_rows(self) -> Tensor:
+        return torch.arange(NUM_WS).repeat_interleave(torch.tensor(self._widths))
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), **architecture(), **self.options.model_dump()}
