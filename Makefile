@@ -36,10 +36,11 @@ types: install  ## mypy
 
 check: lint types test  ## everything that CI checks
 
-torture: install  ## 500 kills of a running suite, a million mutated weight files; takes hours
+torture: install  ## 500 kills of a running suite, a million mutated weight files, killed commands; takes hours
 	LATENTEDIT_KILLS=500 LATENTEDIT_INTERRUPTS=50 LATENTEDIT_REPEATS=20 $(BIN)/python -m pytest -s tests/test_torture.py
 	$(BIN)/python tests/mutants.py --count $(MUTANTS)
 	LATENTEDIT_LIES=10000 $(BIN)/python -m pytest tests/test_inert.py -k within_its
+	$(BIN)/python tests/torture/kills.py --kills 50
 
 clean:  ## remove what was built
 	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache

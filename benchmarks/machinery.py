@@ -1,7 +1,7 @@
 """What a run costs beside its work: cells, workers, memory, and where an edit's time goes.
 
-    python benchmarks/machinery.py                            everything, about 15 minutes
-    python benchmarks/machinery.py --parts cells workers --repeats 3
+    python benchmarks/machinery.py                            everything, about 20 minutes
+    python benchmarks/machinery.py --parts cells workers --repeats 5
 
 cells    a suite as cells, each a process with limits and files, against the same calls in a row in
          one process that writes nothing
@@ -10,8 +10,8 @@ memory   peak memory of a whole run, shared pages counted once, with a bank of 4
          and of ten times as many
 judged   edits judged a second on one thread: edit, synthesize, judge, two recognisers
 
-The suite is `field` with editors that fit in seconds, four tasks and 24 faces: a cell has a
-twentieth of the work that it has there, so that the machinery weighs twenty times as much. Every
+The suite is `field` with editors that fit in seconds, four tasks and 32 faces: a cell has a
+fifteenth of the work that it has there, so that the machinery weighs fifteen times as much. Every
 ratio is of two runs one after the other, and the median of several; on a machine that does other
 work too, believe the ratio of processor time, and no wall time.
 """
@@ -304,8 +304,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--repeats", type=int, default=5, help="pairs of runs (default 5)")
-    parser.add_argument("--faces", type=int, default=24, help="test faces (default 24)")
+    parser.add_argument("--repeats", type=int, default=3, help="pairs of runs (default 3)")
+    parser.add_argument("--faces", type=int, default=32, help="test faces (default 32)")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     arguments = parser.parse_args()
     _adopt_orphans()

@@ -51,7 +51,7 @@ _HOME = {
         "IdentityEncoder",
         "TrainedEstimator",
     ],
-    "generator": ["Generator", "Truth"],
+    "generator": ["Generator", "Truth", "Tunable"],
     "inert": [
         "InertArray",
         "InertObject",
@@ -63,6 +63,13 @@ _HOME = {
     ],
     "layers": ["preset_rows"],
     "lighting": ["LIGHT_PRESETS", "lighting_preset"],
+    "inversion": [
+        "InversionRuntime",
+        "Inverted",
+        "Inverter",
+        "PerceptualLoss",
+        "WeightedLoss",
+    ],
     "plugin": ["PluginSpec", "hookimpl"],
     "registry": ["Registry"],
     "relabelling": ["relabel_bank"],
@@ -132,6 +139,7 @@ if TYPE_CHECKING:
     from latentedit.estimators import TrainedEstimator as TrainedEstimator
     from latentedit.generator import Generator as Generator
     from latentedit.generator import Truth as Truth
+    from latentedit.generator import Tunable as Tunable
     from latentedit.inert import InertArray as InertArray
     from latentedit.inert import InertObject as InertObject
     from latentedit.inert import InertTensor as InertTensor
@@ -139,6 +147,11 @@ if TYPE_CHECKING:
     from latentedit.inert import RefusedFile as RefusedFile
     from latentedit.inert import read_network as read_network
     from latentedit.inert import read_state_dict as read_state_dict
+    from latentedit.inversion import InversionRuntime as InversionRuntime
+    from latentedit.inversion import Inverted as Inverted
+    from latentedit.inversion import Inverter as Inverter
+    from latentedit.inversion import PerceptualLoss as PerceptualLoss
+    from latentedit.inversion import WeightedLoss as WeightedLoss
     from latentedit.layers import preset_rows as preset_rows
     from latentedit.lighting import LIGHT_PRESETS as LIGHT_PRESETS
     from latentedit.lighting import lighting_preset as lighting_preset

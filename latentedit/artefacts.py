@@ -23,6 +23,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError
+from latentedit.unfinished import unfinished_file, unfinished_folder
 
 Digest = str
 """A sha256, in hexadecimal."""
@@ -34,12 +35,10 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         EnvironmentFault: the disk is full or refuses; at `path` is the old file, whole.
     """
-    temporary: Path | None = None
     with _refusals_named(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-            temporary = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished_file(path) as temporary:
+            handle = os.open(temporary, os.O_WRONLY)
             try:
                 _write_all(handle, data)
                 os.fsync(handle)
@@ -47,10 +46,6 @@ def write_bytes(path: Path, data: bytes) -> None:
                 os.close(handle)
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)
-        except BaseException:
-            if temporary is not None:
-                temporary.unlink(missing_ok=True)
-            raise
     _sync_folder(path.parent)
 
 
@@ -116,10 +111,13 @@ def new_folder(path: Path) -> Iterator[Path]:
         InputError: `path` exists already.
     """
     _refuse_existing(path)
-    with staged_folder(path) as temporary:
-        yield temporary
-        _refuse_existing(path)  # somebody else may have been faster
-    publish(temporary, path)
+    with _refusals_named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished_folder(path) as temporary:
+            os.chmod(temporary, 0o755)  # noqa: S103  (mkdtemp makes private folders)
+            yield temporary
+            _refuse_existing(path)  # somebody else may have been faster
+            publish(temporary, path)
 
 
 def _refuse_existing(path: Path) -> None:

@@ -2,7 +2,9 @@
 
 BANK/bank.json                 what was sampled, how it was labelled, and each shard's sha256
 BANK/fit-00000.safetensors     codes (n, *shape) and attributes (n, A), float32
-BANK/test-00000.safetensors    drawn from another seed
+BANK/test-00000.safetensors    drawn from another seed, or found for photographs by inversion
+BANK/photographs.safetensors   of inverted photographs only: as they were given, (N, 3, R, R) bytes
+BANK/tuning.safetensors        and the generator's weights, where they were tuned to them
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ from latentedit.artefacts import (
     map_tensors,
     new_folder,
     read_json,
+    read_tensors,
     within,
+    write_bytes,
     write_json,
     write_tensors,
 )
@@ -33,6 +37,7 @@ from latentedit.errors import CorruptArtefact, InputError, UnknownName
 
 FORMAT = 1
 SHARD_ROWS = 65_536
+FILES = ("photographs", "tuning")
 SMALL_BANK = 20_000
 """Rows that may stay in memory together."""
 
@@ -130,6 +135,8 @@ class LatentBank:
     labeller: ModelReference
     sampling: Mapping[str, Any]
     shards: tuple[Mapping[str, Any], ...]
+    inversion: Mapping[str, Any] | None = None
+    """Where the test faces are photographs: how their codes were found, and how well."""
 
     @classmethod
     def open(cls, folder: str | Path) -> LatentBank:
@@ -155,15 +162,17 @@ class LatentBank:
                 labeller=ModelReference(**record["labeller"]),
                 sampling=record["sampling"],
                 shards=tuple(record["shards"]),
+                inversion=record.get("inversion"),
             )
         except (KeyError, TypeError) as error:
             raise CorruptArtefact(f"{folder}/bank.json lacks or garbles {error}") from None
 
     def split(self, name: str) -> Split:
         """The codes and attributes of ``"fit"`` or ``"test"``, memory-mapped."""
-        parts, mappings = [], []
+        parts, mappings, space = [], [], self.space
         for shard in self.shards:
             if shard["split"] == name:
+                space = shard.get("space", space)
                 path = within(self.folder, shard["file"])
                 mapped, mapping = map_tensors(path)
                 if "codes" not in mapped or "attributes" not in mapped:
@@ -171,8 +180,34 @@ class LatentBank:
                 parts.append((mapped["codes"], mapped["attributes"]))
                 mappings.append(mapping)
         if not parts:
-            raise UnknownName("split", name, sorted({shard["split"] for shard in self.shards}))
-        return Split(self.space, self.schema, tuple(parts), tuple(mappings))
+            raise UnknownName("split", name, self.splits, f"of bank {self.folder}")
+        return Split(space, self.schema, tuple(parts), tuple(mappings))
+
+    @property
+    def splits(self) -> list[str]:
+        """The names that `split` takes."""
+        return sorted({shard["split"] for shard in self.shards})
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """The tensors of ``"photographs"`` or ``"tuning"``; none where there is no such file."""
+        if name not in self._files:
+            return {}
+        return read_tensors(self.folder / f"{name}.safetensors")
+
+    def files(self) -> dict[str, dict[str, Tensor]]:
+        """All tensors beside the splits, by file."""
+        return {name: self.tensors(name) for name in self._files}
+
+    @property
+    def photographs(self) -> Tensor:
+        """(N, 3, R, R) in [-1, 1], what the test faces were found for; empty where sampled."""
+        found = self.tensors("photographs").get("images", torch.zeros(0, 3, 1, 1))
+        return found.float() / 127.5 - 1
+
+    @property
+    def _files(self) -> Mapping[str, Digest]:
+        recorded = (self.inversion or {}).get("files", {})
+        return {name: recorded[name] for name in FILES if name in recorded}
 
     @property
     def hash(self) -> Digest:
@@ -181,16 +216,18 @@ class LatentBank:
 
     def verify(self) -> None:
         """Raise `CorruptArtefact` naming the first shard whose bytes are not the recorded ones."""
-        for shard in self.shards:
-            found = file_digest(within(self.folder, shard["file"]))
-            if found != shard["sha256"]:
+        recorded = {shard["file"]: shard["sha256"] for shard in self.shards}
+        recorded |= {f"{name}.safetensors": digest for name, digest in self._files.items()}
+        for file, digest in recorded.items():
+            found = file_digest(within(self.folder, file))
+            if found != digest:
                 raise CorruptArtefact(
-                    f"{self.folder / shard['file']} has sha256 {found[:12]}…, bank.json records "
-                    f"{shard['sha256'][:12]}…: the file was changed or cut. Make the bank again."
+                    f"{self.folder / file} has sha256 {found[:12]}…, bank.json records "
+                    f"{digest[:12]}…: the file was changed or cut. Make the bank again."
                 )
 
     def _record(self) -> dict[str, Any]:
-        return {
+        record = {
             "format": FORMAT,
             "space": self.space,
             "schema": self.schema.to_json(),
@@ -199,6 +236,7 @@ class LatentBank:
             "sampling": dict(self.sampling),
             "shards": [dict(shard) for shard in self.shards],
         }
+        return record if self.inversion is None else record | {"inversion": dict(self.inversion)}
 
     @classmethod
     def write(
@@ -208,13 +246,22 @@ class LatentBank:
         generator: ModelReference,
         labeller: ModelReference,
         sampling: Mapping[str, Any],
+        inversion: Mapping[str, Any] | None = None,
+        files: Mapping[str, Mapping[str, Tensor]] | None = None,
+        pictures: Mapping[str, bytes] | None = None,
     ) -> LatentBank:
-        """Write `splits` to a new folder, whole or not at all."""
+        """Write `splits` to a new folder, whole or not at all.
+
+        Args:
+            inversion, files: of a bank of photographs, its record and its further tensors.
+            pictures: files for people to look at, by name; no part of what the bank records.
+        """
         first = next(iter(splits.values()))
         folder = Path(folder)
         with new_folder(folder) as temporary:
             shards = [
                 {"split": name, "file": f"{name}-{i:05d}.safetensors", "rows": len(codes)}
+                | ({} if split.space == first.space else {"space": split.space})
                 | {
                     "sha256": write_tensors(
                         temporary / f"{name}-{i:05d}.safetensors",
@@ -224,8 +271,16 @@ class LatentBank:
                 for name, split in splits.items()
                 for i, (codes, attributes) in enumerate(split.shards)
             ]
-            bank = cls(
-                folder, first.space, first.schema, generator, labeller, sampling, tuple(shards)
-            )
+            digests = {
+                name: write_tensors(temporary / f"{name}.safetensors", tensors)
+                for name, tensors in (files or {}).items()
+                if tensors
+            }
+            for name, data in (pictures or {}).items():
+                write_bytes(temporary / name, data)
+            if inversion is not None:
+                inversion = {**inversion, "files": digests}
+            models = (generator, labeller, sampling, tuple(shards), inversion)
+            bank = cls(folder, first.space, first.schema, *models)
             write_json(temporary / "bank.json", bank._record())
         return bank

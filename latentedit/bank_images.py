@@ -10,7 +10,7 @@ from PIL import Image
 
 from latentedit.artefacts import new_folder
 from latentedit.bank import LatentBank
-from latentedit.editing import build_generator
+from latentedit.editing import build_renderer
 from latentedit.errors import InputError
 from latentedit.registry import Registry
 from latentedit.sampling import BATCH
@@ -31,14 +31,14 @@ def write_images(
     Raises:
         FingerprintMismatch: the bank was made with another generator than the installed one.
     """
-    part, generator = bank.split(split), build_generator(registry, bank.generator)
+    part, generator = bank.split(split), build_renderer(registry, bank)
     total = len(part) if count is None else min(count, len(part))
     if total < 1:
         raise InputError(f"count is at least 1, received {count}")
     codes = part.codes[:total]
     with new_folder(Path(folder)) as temporary:
         for start in range(0, total, BATCH):
-            images = generator.synthesize(codes[start : start + BATCH], bank.space)
+            images = generator.synthesize(codes[start : start + BATCH], part.space)
             shades = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
             for i, shade in enumerate(shades.permute(0, 2, 3, 1).contiguous()):
                 Image.fromarray(shade.numpy()).save(temporary / f"{split}-{start + i:05d}.png")

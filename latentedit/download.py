@@ -27,6 +27,7 @@ import httpx2
 
 from latentedit.artefacts import Digest, file_digest, read_json, write_json
 from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError
+from latentedit.unfinished import remove_abandoned
 
 ATTEMPTS = 5
 """Connections in a row that bring nothing new before a download gives up."""
@@ -98,7 +99,7 @@ def download(
 @contextmanager
 def _part_of(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
     """The unfinished file beside `path`, open for this process alone."""
-    part = path.with_name(f"{path.name}.part")
+    part = _part(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = part.open("ab", buffering=0)
@@ -117,6 +118,17 @@ def _part_of(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
         finally:
             if part.is_file() and not part.stat().st_size:
                 _forget(part)
+
+
+def tidy(path: Path) -> None:
+    """Remove what the download of `path`, which is complete, left if it was killed at the end."""
+    record = _record_of(_part(path))
+    record.unlink(missing_ok=True)
+    remove_abandoned(record)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
 
 
 def _forget(part: Path) -> None:

@@ -28,6 +28,7 @@ from latentedit.errors import (
     EnvironmentFault,
     FingerprintMismatch,
     InputError,
+    LatentEditError,
     Unsupported,
 )
 from latentedit.generator import Generator
@@ -75,7 +76,8 @@ class FittedEditor:
                 are edited one by one (rows that are equal, once).
             source, target: (N, A), natural units.
             layers: W+ rows that take the edit, or the name of a preset that has rows for each
-                changed attribute; the others stay. The result is then in W+.
+                changed attribute; the others stay. The result is then in W+, or in S, whose
+                channels belong to rows, for an editor of S.
             extrapolate: allow targets outside an attribute's range.
 
         Raises:
@@ -163,6 +165,9 @@ class FittedEditor:
         rows, generator = self._num_ws(), cast(Generator, self.runtime.generator)
         if bad := [row for row in layers if not 0 <= row < rows]:
             raise InputError(f"W+ rows go from 0 to {rows - 1}, received {bad[0]}")
+        if self.space == "s":
+            kept = torch.isin(generator.style_rows(), torch.tensor(layers)).to(codes.device)
+            return replace(edited, codes=torch.where(kept, edited.codes, codes))
         before = codes if codes.ndim == 3 else generator.convert(codes, self.space, "w+")
         after = (
             edited.codes if codes.ndim == 3 else generator.convert(edited.codes, self.space, "w+")
@@ -223,6 +228,7 @@ def fit_editor(
     device: str = "cpu",
     space: str | None = None,
     generator: Generator | None = None,
+    held_out: int = 0,
     progress: Callable[[float, str], None] | None = None,
     checkpoint: Path | None = None,
 ) -> FittedEditor:
@@ -232,6 +238,7 @@ def fit_editor(
         options: the editor's own, checked against its `Options`.
         space: where to edit; the editor's first choice if not given.
         generator: one that is built already, to save building it.
+        held_out: how many faces at the end of the fit split to leave out, for validation.
         checkpoint: a folder from which an interrupted fit goes on.
     """
     check_device(device)
@@ -239,11 +246,14 @@ def fit_editor(
     space = space or (bank.space if bank.space in editor.spaces else editor.spaces[0])
     if space not in editor.spaces:
         raise InputError(f"{name} edits {', '.join(editor.spaces)}, received space {space!r}")
+    check_space(registry, name, space, bank.generator)
     runtime = _runtime(registry, editor, bank.generator, bank.labeller, seed, device, generator)
     if progress is not None:
         runtime = replace(runtime, progress=progress)
     runtime = replace(runtime, checkpoint=checkpoint)
     data = bank.split("fit")
+    if held_out:
+        data = data.take(torch.arange(len(data) - held_out))
     if space != data.space:
         data = _converted(data, space, runtime, registry, bank.generator)
     started = time.perf_counter()
@@ -312,6 +322,23 @@ def check_device(device: str) -> None:
         )
 
 
+def check_space(registry: Registry, editor: str, space: str, reference: ModelReference) -> None:
+    """Raise `Unsupported` where `editor` edits styles and the generator has none."""
+    if space == "s" and not registry.load("generator", reference.name).has_styles:
+        styled = [name for name in registry.names("generator") if _has_styles(registry, name)]
+        raise Unsupported(
+            f"{editor} edits S, the space of styles, and {reference.name} has no styles; "
+            f"generators with S: {', '.join(styled) or '(none is installed)'}"
+        )
+
+
+def _has_styles(registry: Registry, name: str) -> bool:
+    try:
+        return bool(registry.load("generator", name).has_styles)
+    except LatentEditError:
+        return False  # one that cannot be imported is no help here
+
+
 def build_generator(registry: Registry, reference: ModelReference) -> Generator:
     """The generator of `reference`, refused if it is no longer the same one."""
     generator = registry.generator(reference.name, reference.options)
@@ -324,6 +351,41 @@ def build_generator(registry: Registry, reference: ModelReference) -> Generator:
             str(reference),
         )
     return generator
+
+
+def build_renderer(
+    registry: Registry, bank: LatentBank, generator: Generator | None = None
+) -> Generator:
+    """What makes the images of a bank's test faces: its generator, or that one as it was tuned to
+    the photographs that the bank holds.
+
+    Args:
+        generator: the bank's, where it is built already.
+    """
+    generator = generator or build_generator(registry, bank.generator)
+    expected = (bank.inversion or {}).get("tuned")
+    if expected is None:
+        return generator
+    tuned = generator.tuned(bank.tensors("tuning"))
+    if tuned.fingerprint != expected:
+        raise FingerprintMismatch(
+            "tuned generator",
+            f"{bank.folder}/tuning.safetensors",
+            tuned.fingerprint[:12],
+            "bank.json",
+            str(expected)[:12],
+        )
+    return tuned
+
+
+def codes_for(
+    editor_space: str, codes: Tensor, space: str, generator: Generator
+) -> tuple[Tensor, str]:
+    """Codes as an editor of `editor_space` takes them, and their space: an editor of W is given
+    codes of W+ as they are, row by row."""
+    if space == editor_space or (space, editor_space) == ("w+", "w"):
+        return codes, space
+    return generator.convert(codes, space, editor_space), editor_space
 
 
 def _runtime(

@@ -95,6 +95,8 @@ class Editor(ABC):
         invertible: editing there and back returns the code.
         absolute: `target` alone decides where an attribute ends, not `target − source`.
         samplable: has ``sample(attributes, runtime) -> codes``.
+        candidates: options worth trying on a validation split beside the defaults, each as far as
+            it differs from them, the most promising first.
     """
 
     Options: ClassVar[type[Options]] = Options
@@ -104,6 +106,7 @@ class Editor(ABC):
     invertible: ClassVar[bool] = False
     absolute: ClassVar[bool] = False
     samplable: ClassVar[bool] = False
+    candidates: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 
     def __init__(self, options: BaseModel | None = None) -> None:
         self.options: Any = self.Options() if options is None else options

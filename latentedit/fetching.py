@@ -13,7 +13,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from latentedit.artefacts import Digest, file_digest, read_json, write_json
-from latentedit.download import Request, download
+from latentedit.download import Request, download, tidy
 from latentedit.errors import CorruptArtefact, InputError
 from latentedit.published import PublishedNetwork
 
@@ -72,6 +72,7 @@ def fetch(
                 f"{path} has sha256 {sha256}, expected {expected}: it was changed. "
                 "Remove it and run the same command again"
             )
+        tidy(path)
     else:
         request = Request(network.url, network.limit, network.size, expected)
         sha256 = download(request, path, progress)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -31,6 +31,19 @@ class Truth:
     schema: AttributeSchema
 
 
+@dataclass(frozen=True)
+class Tunable:
+    """What of a generator may be changed to suit given pictures.
+
+    Args:
+        weights: tensors of its synthesis network, by name.
+        noise: its fixed noise maps (H, W) of unit variance, by name; none where it adds no noise.
+    """
+
+    weights: Mapping[str, Tensor]
+    noise: Mapping[str, Tensor]
+
+
 class Generator(ABC):
     """Maps codes to images, always with fixed noise.
 
@@ -39,8 +52,13 @@ class Generator(ABC):
             ``{"z": (512,), "w": (512,), "w+": (10, 512)}``.
         resolution: height and width of an image, in pixels.
         fingerprint: sha256 of weights and configuration; equal fingerprints make equal images.
+
+    Class attributes:
+        has_styles: there is a space S, ``"s"``: the styles of all layers side by side, (N, ΣD),
+            which `convert` reaches from W+, `synthesize` renders, and `style_rows` assigns.
     """
 
+    has_styles: ClassVar[bool] = False
     spaces: Mapping[Space, tuple[int, ...]]
     resolution: int
     fingerprint: str
@@ -72,6 +90,25 @@ class Generator(ABC):
         """The affine weights (D_l, w_dim) that turn row l of W+ into styles, for closed-form
         editors."""
         raise Unsupported(f"{type(self).__name__} has no style weights")
+
+    def tunable(self) -> Tunable:
+        """The tensors that `synthesize_with` and `tuned` can replace."""
+        raise Unsupported(f"{type(self).__name__} has no weights that can be tuned")
+
+    def synthesize_with(
+        self, tensors: Mapping[str, Tensor], codes: Tensor, space: Space = "w"
+    ) -> Tensor:
+        """Images as by `synthesize`, with some tensors replaced, and not clipped to [-1, 1], so
+        that the gradient reaches codes and tensors everywhere."""
+        raise Unsupported(f"{type(self).__name__} has no weights that can be tuned")
+
+    def tuned(self, tensors: Mapping[str, Tensor]) -> Generator:
+        """This generator with some tensors replaced; it has a fingerprint of its own."""
+        raise Unsupported(f"{type(self).__name__} has no weights that can be tuned")
+
+    def style_rows(self) -> Tensor:
+        """(ΣD,) the row of W+ that each channel of an S code is made from."""
+        raise Unsupported(f"{type(self).__name__} has no styles")
 
     def truth(self, codes: Tensor, space: Space = "w") -> Truth:
         """Exact attributes and identity of the faces that `codes` stand for."""

@@ -42,6 +42,12 @@ METRICS = {
         Metric("reach", SHARE, True, "share of faces whose achieved change attains r"),
         Metric("identity similarity", "cosine", True, "cos(E(x), E(x'))"),
         Metric(
+            "identity similarity to the photo",
+            "cosine",
+            True,
+            "cos(E(photo), E(x')), where x is a photo's reconstruction",
+        ),
+        Metric(
             "identity accuracy",
             SHARE,
             True,
@@ -166,6 +172,16 @@ def pixel_error(images: Tensor, back: Tensor) -> Tensor:
     """Mean |x'' − x| of images (N, 3, H, W) in [-1, 1], in levels of 0 to 255 → (N,)."""
     error: Tensor = 127.5 * (back - images).abs().flatten(1).mean(1)
     return error
+
+
+def peak_signal_to_noise(images: Tensor, others: Tensor) -> Tensor:
+    """10 log₁₀ (2² / mean (x' − x)²) of images (N, 3, H, W) in [-1, 1], in decibels → (N,).
+
+    Equal images have 100, which stands for infinity.
+    """
+    noise = (others - images).square().flatten(1).mean(1)
+    decibels: Tensor = 10 * (4 / noise.clamp_min(4e-10)).log10()
+    return decibels
 
 
 def edit_consistency(orders: Tensor, sigma: Tensor, schema: AttributeSchema) -> Tensor:

@@ -19,7 +19,17 @@ import pluggy
 API_VERSION = 1
 ENTRY_POINTS = "latentedit.plugins"
 
-Kind = Literal["generator", "estimator", "identity", "editor", "importer", "trainer", "executor"]
+Kind = Literal[
+    "generator",
+    "estimator",
+    "identity",
+    "editor",
+    "importer",
+    "trainer",
+    "executor",
+    "inverter",
+    "perceptual",
+]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 hookspec = pluggy.HookspecMarker("latentedit")

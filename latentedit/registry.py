@@ -31,6 +31,8 @@ _INTERFACE = {
     "editor": ("latentedit.editor", "Editor"),
     "trainer": ("latentedit.estimators", "EstimatorTrainer"),
     "executor": ("latentedit.benchmark.executor", "Executor"),
+    "inverter": ("latentedit.inversion", "Inverter"),
+    "perceptual": ("latentedit.inversion", "PerceptualLoss"),
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from latentedit.bank import LatentBank, ModelReference
-from latentedit.editing import build_generator
+from latentedit.editing import build_generator, build_renderer
 from latentedit.registry import Registry
 from latentedit.sampling import labelled_split
 
@@ -30,14 +30,17 @@ def relabel_bank(
     estimator = registry.estimator(labeller, labelling)
     generator = build_generator(registry, bank.generator)
     splits, done = {}, 0
-    parts = {name: bank.split(name) for name in ("fit", "test")}
+    renderers = {"fit": generator, "test": build_renderer(registry, bank, generator)}
+    parts = {name: bank.split(name) for name in bank.splits}
     total = sum(len(part) for part in parts.values())
     for name, part in parts.items():
 
         def report(rows: int, name: str = name, before: int = done) -> None:
             progress((before + rows) / total, f"labelling {name} faces")
 
-        splits[name] = labelled_split(name, part.codes, bank.space, generator, estimator, report)
+        splits[name] = labelled_split(
+            name, part.codes, part.space, renderers[name], estimator, report
+        )
         done += len(part)
     return LatentBank.write(
         folder,
@@ -45,4 +48,6 @@ def relabel_bank(
         generator=bank.generator,
         labeller=ModelReference(labeller, labelling, estimator.fingerprint),
         sampling=bank.sampling,
+        inversion=bank.inversion,
+        files=bank.files(),
     )

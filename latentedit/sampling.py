@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from latentedit.bank import SHARD_ROWS, LatentBank, ModelReference, Split
-from latentedit.errors import InputError
+from latentedit.errors import FingerprintMismatch, InputError
 from latentedit.estimators import AttributeEstimator
 from latentedit.generator import Generator
 from latentedit.registry import Registry
@@ -31,6 +31,7 @@ def make_bank(
     truncation_psi: float = 1.0,
     generator_options: Mapping[str, Any] | None = None,
     labeller_options: Mapping[str, Any] | None = None,
+    photographs: LatentBank | None = None,
     progress: Callable[[float, str], None] = lambda fraction, message: None,
 ) -> LatentBank:
     """Sample W codes, label their images, and write them as a bank.
@@ -40,6 +41,12 @@ def make_bank(
         generator, labeller: plugin names, with their options.
         n_fit, n_test: faces to fit on and to edit; the two are drawn from disjoint seeds.
         truncation_psi: 1 samples the generator's whole distribution.
+        photographs: a bank that ``latentedit invert`` wrote, whose faces are to be the ones to edit
+            instead of `n_test` sampled ones.
+
+    Raises:
+        FingerprintMismatch: the photographs were inverted with another generator, or labelled by
+            another estimator.
     """
     if n_fit < 1 or n_test < 1:
         raise InputError(
@@ -49,8 +56,12 @@ def make_bank(
     model = registry.generator(generator, options)
     labelling = dict(labeller_options or {})
     estimator = registry.estimator(labeller, labelling)
-    splits, done, total = {}, 0, n_fit + n_test
-    for name, n, split_seed in (("fit", n_fit, seed), ("test", n_test, seed + TEST_SEED_OFFSET)):
+    drawn = [("fit", n_fit, seed), ("test", n_test, seed + TEST_SEED_OFFSET)]
+    if photographs is not None:
+        _check_photographs(photographs, model, estimator)
+        drawn = drawn[:1]
+    splits, done, total = {}, 0, sum(n for _, n, _ in drawn)
+    for name, n, split_seed in drawn:
         codes = model.sample(n, split_seed, "w", truncation_psi)
 
         def report(rows: int, name: str = name, before: int = done) -> None:
@@ -58,13 +69,41 @@ def make_bank(
 
         splits[name] = labelled_split(name, codes, "w", model, estimator, report)
         done += n
+    sampling: dict[str, Any] = {
+        "seed": seed,
+        "truncation_psi": truncation_psi,
+        "fit": n_fit,
+        "test": n_test,
+    }
+    if photographs is not None:
+        splits["test"] = photographs.split("test")
+        sampling |= {"test": len(splits["test"]), "photographs": photographs.hash}
     return LatentBank.write(
         folder,
         splits,
         generator=ModelReference(generator, options, model.fingerprint),
         labeller=ModelReference(labeller, labelling, estimator.fingerprint),
-        sampling={"seed": seed, "truncation_psi": truncation_psi, "fit": n_fit, "test": n_test},
+        sampling=sampling,
+        inversion=None if photographs is None else photographs.inversion,
+        files=None if photographs is None else photographs.files(),
     )
+
+
+def _check_photographs(
+    photographs: LatentBank, generator: Generator, estimator: AttributeEstimator
+) -> None:
+    if photographs.inversion is None:
+        raise InputError(
+            f"{photographs.folder} holds no photographs; make such a bank with: latentedit invert"
+        )
+    for what, theirs, ours in (
+        ("generator", photographs.generator, generator.fingerprint),
+        ("labeller", photographs.labeller, estimator.fingerprint),
+    ):
+        if theirs.fingerprint != ours:
+            raise FingerprintMismatch(
+                what, "the suite", ours[:12], f"bank {photographs.folder}", str(theirs)
+            )
 
 
 def labelled_split(

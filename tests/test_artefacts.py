@@ -29,7 +29,7 @@ def fail_nth(monkeypatch: pytest.MonkeyPatch, name: str, n: int) -> None:
     monkeypatch.setattr(os, name, failing)
 
 
-@pytest.mark.parametrize("name", ["fsync", "replace", "chmod", "write"])
+@pytest.mark.parametrize("name", ["fsync", "replace", "chmod", "write", "open"])
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -86,7 +86,7 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunOutcom
     folder = tmp_path_factory.mktemp("runs") / "disturbed"
     nuisance = {"plugin": "talks", "options": {"note": str(folder.parent / "left behind")}}
     editors = SUITE["editors"] | {name: {"plugin": name} for name in FAULTS} | {"talks": nuisance}
-    changes = {"editors": editors, "limits": {"seconds": 3, "memory_gib": 1}}
+    changes = {"editors": editors, "limits": {"seconds": 10, "memory_gib": 1}}
     return folder, carry_out(folder, toy_editors.registry, changes=changes)
 
 

@@ -304,6 +304,7 @@ def test_style_weights_are_the_derivative_of_styles(small: Path) -> None:
         moved = generator.convert(rows + step, "w+", "s") - generator.convert(rows, "w+", "s")
         changed = moved[0, moved[0].abs() > 1e-7]
         assert torch.isclose(changed[:, None], affine[:, 3], atol=1e-5).any(1).sum() >= len(affine)
+        assert torch.equal(moved[0] != 0, generator.style_rows() == row)
 
 
 def test_synthesis_is_pure_and_its_noise_fixed(small: Path) -> None:

@@ -182,7 +182,8 @@ def killed_until_it_ends(script: Path, folder: Path, rng: random.Random) -> Iter
         after = finished(folder)
         assert {cell: after.get(cell) for cell in before} == before, "lost, or computed again"
         assert process.returncode in (0, 1, 3, -signal.SIGKILL), output
-        assert "Traceback" not in output, output
+        if process.returncode != -signal.SIGKILL:  # else a process may complain of half a message
+            assert "Traceback" not in output, output
         yield kills
         if process.returncode == 0:
             return

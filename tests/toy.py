@@ -78,8 +78,9 @@ class ToyGenerator(Generator):
 
     Options: ClassVar[type[ToyOptions]] = ToyOptions
     spaces: Mapping[str, tuple[int, ...]] = MappingProxyType(
-        {"z": (W_DIM,), "w": (W_DIM,), "w+": (ROWS, W_DIM)}
+        {"z": (W_DIM,), "w": (W_DIM,), "w+": (ROWS, W_DIM), "s": (A + IDENTITY,)}
     )
+    has_styles: ClassVar[bool] = True
     resolution = RESOLUTION
 
     def __init__(self, options: ToyOptions | None = None) -> None:
@@ -118,19 +119,37 @@ class ToyGenerator(Generator):
                 raise UnknownName("space", space, self.spaces, "of toy")
         order = list(self.spaces)
         if order.index(target) < order.index(source):
-            raise Unsupported(f"toy maps z → w → w+ and not back, received {source} → {target}")
+            raise Unsupported(f"toy maps z → w → w+ → s, not back, received {source} → {target}")
         if source == "z" and target != "z":
             codes = self.w_avg.to(codes) + codes @ self._mixing.to(codes).T
-        if target == "w+" and source != "w+":
+        if target in ("w+", "s") and source in ("z", "w"):
             codes = codes[:, None].expand(-1, ROWS, -1).contiguous()
+        if target == "s" and source != "s":
+            pairs = zip(codes.unbind(1), self.style_weights(), strict=True)
+            codes = torch.cat([row @ weight.to(codes).T for row, weight in pairs], 1)
         return codes
 
     def scores(self, codes: Tensor, space: str = "w") -> Tensor:
         """(N, A + 8) attributes and identity in standard deviations from the middle."""
+        if space == "s":
+            return self._scores_of_styles(codes)
         read = torch.cat([self.directions, self.basis[A : A + IDENTITY]])
         read = read / self.deviations[: A + IDENTITY, None]
         rows = self.convert(codes, space, "w+")[:, ROW_OF.to(codes.device)] - self.w_avg.to(codes)
         return (rows * read.to(codes)).sum(-1)
+
+    def _scores_of_styles(self, styles: Tensor) -> Tensor:
+        """Score i is (s − s_avg) / σ_i² in the one channel that is made for it."""
+        s_avg = self.convert(self.w_avg[None], "w", "s").to(styles)
+        channel = self.channels()
+        return (styles - s_avg)[:, channel] / self.deviations[: A + IDENTITY].to(styles).square()
+
+    def channels(self) -> Tensor:
+        """(A + 8,) the channel of S that decides each attribute and each identity score."""
+        return ROW_OF.argsort(stable=True).argsort()
+
+    def style_rows(self) -> Tensor:
+        return ROW_OF.sort().values
 
     def truth(self, codes: Tensor, space: str = "w") -> Truth:
         scores = self.scores(codes, space)

@@ -37,11 +37,10 @@ def compare_runs(
     for run, name in ((a, pairs[0][0]), (b, pairs[0][1])):
         if name not in run.suite.contestants:
             raise UnknownName("editor", name, run.suite.contestants, f"in {run.folder}")
-    scores, by_seed = (
-        left | right for left, right in zip(_labelled(a, tasks), _labelled(b, tasks), strict=True)
-    )
+    (scores, by_seed), (others, others_by_seed) = _labelled(a, tasks), _labelled(b, tasks)
     labelled = [(_label(left, a), _label(right, b)) for left, right in pairs]
-    return comparisons(scores, labelled, tasks, a.suite.statistics, by_seed)
+    seeds = by_seed | others_by_seed
+    return comparisons(scores | others, labelled, tasks, a.suite.statistics, seeds)
 
 
 def _pairs(a: Run, b: Run) -> list[tuple[str, str]]:

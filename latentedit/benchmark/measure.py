@@ -14,7 +14,7 @@ from latentedit.attributes import AttributeSchema
 from latentedit.bank import LatentBank
 from latentedit.benchmark.distances import distances
 from latentedit.benchmark.suite import Suite, Task
-from latentedit.editing import FittedEditor, build_generator
+from latentedit.editing import FittedEditor, build_generator, build_renderer, codes_for
 from latentedit.errors import InputError, Unsupported
 from latentedit.estimators import AttributeEstimator, IdentityEncoder
 from latentedit.generator import Generator
@@ -67,6 +67,11 @@ class Bench:
         return build_generator(self.registry, self.bank.generator)
 
     @cached_property
+    def renderer(self) -> Generator:
+        """What makes the images of the test faces: the generator, or what it was tuned to."""
+        return build_renderer(self.registry, self.bank, self.generator)
+
+    @cached_property
     def judge(self) -> AttributeEstimator:
         judge = self.registry.estimator(self.suite.judge.plugin, self.suite.judge.options)
         if judge.fingerprint == self.bank.labeller.fingerprint:
@@ -113,11 +118,9 @@ class Bench:
         parts = []
         for start in range(0, len(codes), BATCH):
             batch = codes[start : start + BATCH]
-            images = self.generator.synthesize(batch, space)
+            images = self.renderer.synthesize(batch, space)
             judged = self.judge.estimate(images)
-            embeddings = torch.nn.utils.rnn.pad_sequence(
-                [encoder.embed(images).T for encoder in self.recognisers], batch_first=True
-            ).mT
+            embeddings = self._embeddings(images)
             kept = _bytes(images[: max(0, show - start)])
             truth, identity = self._truth(batch, space, judged)
             seen = self.judge.features(images) if features else judged[:, :0]
@@ -133,18 +136,37 @@ class Bench:
             torch.cat([part.images for part in parts]),
         )
 
+    def _embeddings(self, images: Tensor) -> Tensor:
+        """(E, N, D) by each recogniser, zero-padded to one width."""
+        return torch.nn.utils.rnn.pad_sequence(
+            [encoder.embed(images).T for encoder in self.recognisers], batch_first=True
+        ).mT
+
+    @torch.no_grad()
+    def photo_embeddings(self) -> Tensor:
+        """(E, N, D) of the photographs themselves; N is 0 where the test faces were sampled."""
+        parts = self.bank.photographs.split(BATCH)
+        found = [self._embeddings(part) for part in parts if len(part)]
+        return torch.cat(found, 1) if found else torch.zeros(len(self.recognisers), 0, 1)
+
     @torch.no_grad()
     def pixel_error(self, codes: Tensor, space: str, others: Tensor, other_space: str) -> Tensor:
         """(N,) mean difference of the images of two sets of codes, in levels of 0 to 255."""
         return torch.cat(
             [
                 pixel_error(
-                    self.generator.synthesize(first, space),
-                    self.generator.synthesize(second, other_space),
+                    self.renderer.synthesize(first, space),
+                    self.renderer.synthesize(second, other_space),
                 )
                 for first, second in zip(codes.split(BATCH), others.split(BATCH), strict=True)
             ]
         )
+
+    @cached_property
+    def _scores(self) -> int:
+        """F, how many identity scores the world tells of codes of the bank's space; else 0."""
+        codes = self.bank.split("fit").rows(torch.zeros(1, dtype=torch.long))[0]
+        return self._truth(codes, self.bank.space, codes)[1].shape[1]
 
     def likelihood(self, codes: Tensor, space: str, attributes: Tensor) -> tuple[Tensor, Tensor]:
         """Log-likelihood given `attributes` (N, A), and Mahalanobis distance, of codes: 2 × (N,).
@@ -171,7 +193,12 @@ class Bench:
         try:
             truth = self.generator.truth(codes, space)
         except Unsupported:
-            return judged, judged.new_empty(len(codes), 0)
+            if space == self.bank.space or self._scores == 0:
+                return judged, judged.new_empty(len(codes), 0)
+            unknown = float("nan")
+            return torch.full_like(judged, unknown), judged.new_full(
+                (len(codes), self._scores), unknown
+            )
         return truth.schema.select(truth.attributes, self.bank.schema.names), truth.identity
 
 
@@ -235,8 +262,7 @@ def measure_edits(
         task, test.attributes, bench.bank.split("fit").attributes, test.schema
     )
     codes, source = test.rows(faces)
-    if editor.space != test.space:
-        codes = bench.generator.convert(codes, test.space, editor.space)
+    codes, home = codes_for(editor.space, codes, test.space, bench.generator)
     column = test.schema.columns(task.attribute).start
     seen = {
         name: values[faces]
@@ -245,8 +271,9 @@ def measure_edits(
     }
     spread = before["features"].std(0)
     embeddings = before["embeddings"][:, faces]
+    photos = before.get("photo_embeddings")
     cost = {"edit_seconds": 0.0, "edits": 0.0, "nfe": 0.0, "edit_calls": 0.0}
-    space = "w+" if task.layers is not None else editor.space
+    space = "w+" if task.layers is not None and home != "s" else home
 
     def edit(strengths: Tensor, rows: Tensor) -> Tensor:
         target = source[rows].clone()
@@ -265,7 +292,7 @@ def measure_edits(
         return described(bench.look(edit(strengths, rows), space), rows)
 
     def described(sight: Sight, rows: Tensor) -> dict[str, Tensor]:
-        return {
+        found = {
             "effect": achieved_change(
                 seen["judged"][rows, column], sight.judged[:, column], change[rows]
             ),
@@ -275,6 +302,10 @@ def measure_edits(
             "drift": identity_drift(seen["identity"][rows], sight.identity),
             "images": sight.images,
         }
+        if photos is not None:
+            shown = photos[:, faces[rows]]
+            found["photo_similarity"] = identity_similarity(shown, sight.embeddings)
+        return found
 
     every = torch.arange(len(faces))
     steps = len(suite.strengths) + len(suite.effects)
@@ -304,17 +335,17 @@ def measure_edits(
         progress((len(suite.strengths) + i + 1) / steps, f"effect {wanted:g}")
     back = _there_and_back(editor, task, codes, source, column, change)
     undone = bench.look(back, space)
-    shown = bench.generator.synthesize(test.rows(faces[: suite.show_faces])[0], test.space)
+    shown = bench.renderer.synthesize(test.rows(faces[: suite.show_faces])[0], test.space)
     arrays = {
         "faces": faces,
         "change": change,
         "source": source[:, column].clone(),
         "images": _bytes(shown),
-        "inversion": inversion_error(_in(bench.generator, codes, editor.space, space), back),
+        "inversion": inversion_error(_in(bench.generator, codes, home, space), back),
         "inversion_identity": 1 - identity_similarity(embeddings, undone.embeddings),
         "inversion_pixels": bench.pixel_error(test.rows(faces)[0], test.space, back, space),
     }
-    for name in ("effect", "judged", "similarity", "truth", "drift"):
+    for name in (name for name in grid[0] if name != "images"):
         arrays[name] = torch.stack([entry[name] for entry in grid])
     for name in matched[0]:
         arrays[f"matched_{name}"] = torch.stack([entry[name] for entry in matched])
@@ -343,8 +374,8 @@ def edit_milliseconds(
     rows = torch.arange(batch) % len(test)
     codes, source = test.rows(rows)
     generator = editor.runtime.generator
-    if editor.space != test.space and generator is not None:
-        codes = generator.convert(codes, test.space, editor.space)
+    if generator is not None:
+        codes, _ = codes_for(editor.space, codes, test.space, generator)
     target = source.clone()
     first = test.schema.attributes[0]
     target[:, 0] += 0.25 * (first.high - first.low)

@@ -96,7 +96,7 @@ def _between_seeds(
     fits = [[values for values in side if not np.isnan(values).all()] for side in fits]
     seeds, bounds = min(map(len, fits)), None
     if seeds > 1:
-        common = ~np.isnan(sum(fits, [])).any(0)
+        common = ~np.isnan([values for side in fits for values in side]).any(0)
         if common.any():
             means = [np.array([values[common].mean() for values in side]) for side in fits]
             bounds = seed_interval(*means, confidence=plan.confidence)

@@ -23,6 +23,7 @@ from latentedit.benchmark.executor import Observer, carry_out
 from latentedit.benchmark.measure import BATCH, Bench
 from latentedit.benchmark.processes import in_process
 from latentedit.benchmark.suite import PluginUse, Suite
+from latentedit.benchmark.tuning import tuning_key
 from latentedit.benchmark.worker import THREADS, Job, fit_id, make_run_bank
 from latentedit.errors import (
     CorruptArtefact,
@@ -61,10 +62,12 @@ def run_suite(
     workers: int | None = None,
     executor: str = "local",
     executor_options: Mapping[str, Any] | None = None,
+    photographs: Path | None = None,
 ) -> RunOutcome:
     """Compute every cell of `suite` that `folder` does not hold yet.
 
     Args:
+        photographs: a bank of inverted photographs, to be edited instead of sampled faces.
         registry: finds plugins; called in every process.
         workers: cells at a time; as many as the executor has room for if not given.
         executor: where to compute, a plugin's name, with its own `executor_options`.
@@ -86,7 +89,7 @@ def run_suite(
         clear_temporaries(folder)
         clear_temporaries(store.folder)
         write_json(folder / "suite.json", suite.model_dump(mode="json"))
-        bank = _bank(suite, folder, registry, observer)
+        bank = _bank(suite, folder, photographs, registry, observer)
         check_attributes(suite, bank.schema)
         jobs = plan(suite, folder, bank, plugins, registry)
         store.plan(job.cell for job in jobs)
@@ -200,16 +203,24 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _bank(
-    suite: Suite, folder: Path, registry: Callable[[], Registry], observer: Observer
+    suite: Suite,
+    folder: Path,
+    photographs: Path | None,
+    registry: Callable[[], Registry],
+    observer: Observer,
 ) -> LatentBank:
     """The run's bank: the one that is there if it is whole and as planned, else a new one."""
     path, plan = folder / "bank", suite.bank
-    wanted = {
+    wanted: dict[str, Any] = {
         "seed": plan.seed,
         "truncation_psi": plan.truncation_psi,
         "fit": plan.n_fit,
         "test": plan.n_test,
     }
+    if photographs is not None:
+        given = LatentBank.open(photographs)
+        given.verify()
+        wanted |= {"test": len(given.split("test")), "photographs": given.hash}
     kept = _whole_bank(path)
     if kept is not None and dict(kept.sampling) == wanted:
         plugins = registry()
@@ -223,7 +234,7 @@ def _bank(
         shutil.rmtree(path)
     in_process(
         make_run_bank,
-        (folder, suite, registry),
+        (folder, suite, photographs, registry),
         lambda fraction, message: observer.progressed("bank", fraction, message),
     )
     observer.finished("bank", "ok", "")
@@ -264,8 +275,10 @@ def plan(
     edits = []
     for name, use in suite.contestants.items():
         origin = plugins.version("editor", use.plugin)
+        tune = tuning_key(bench, name)
         for seed in suite.seeds:
-            key = base | {"editor": use.model_dump(mode="json"), "seed": seed, "plugin": origin}
+            editor = {"editor": use.model_dump(mode="json"), "plugin": origin}
+            key = base | editor | tune | {"seed": seed}
             jobs.append(Job(folder, suite, Cell("fit", key, name, seed), registry, ("faces",)))
             for task in suite.tasks:
                 edit_key = (

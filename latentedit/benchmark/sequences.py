@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latentedit.benchmark.measure import Bench, Progress, requested
 from latentedit.benchmark.suite import Sequence, Task
-from latentedit.editing import FittedEditor
+from latentedit.editing import FittedEditor, codes_for
 from latentedit.metrics import edit_consistency, identity_similarity, inversion_error
 
 Requests = list[tuple[Tensor, int]]
@@ -34,8 +34,7 @@ def measure_sequence(
     test = bench.bank.split("test")
     faces, requests = _requests(bench, sequence)
     codes, source = test.rows(faces)
-    if editor.space != test.space:
-        codes = bench.generator.convert(codes, test.space, editor.space)
+    codes, space = codes_for(editor.space, codes, test.space, bench.generator)
     cost = {"edit_seconds": 0.0, "edits": 0.0, "nfe": 0.0, "edit_calls": 0.0}
 
     def edit(codes: Tensor, now: Tensor, change: Tensor, column: int) -> tuple[Tensor, Tensor]:
@@ -53,14 +52,14 @@ def measure_sequence(
     judged = []
     for i, order in enumerate(orders):
         final, _ = reduce(lambda state, request: edit(*state, *request), order, (codes, source))
-        judged.append(bench.look(final, editor.space).judged)
+        judged.append(bench.look(final, space).judged)
         progress((i + 1) / (len(orders) + len(requests)), f"order {i + 1}")
     drift, identity = [], []
     for n in range(1, len(requests) + 1):
         undone = [(-change, column) for change, column in reversed(requests[:n])]
         path = [*requests[:n], *undone]
         back, _ = reduce(lambda state, request: edit(*state, *request), path, (codes, source))
-        embeddings = bench.look(back, editor.space).embeddings
+        embeddings = bench.look(back, space).embeddings
         drift.append(inversion_error(codes, back))
         identity.append(1 - identity_similarity(before["embeddings"][:, faces], embeddings))
         progress((len(orders) + n) / (len(orders) + len(requests)), f"{n} edits undone")

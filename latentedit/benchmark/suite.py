@@ -115,6 +115,19 @@ class StatisticsPlan(_Strict):
     false_discovery_rate: float = Field(default=0.05, gt=0, lt=1)
 
 
+class Tune(_Strict):
+    """Options chosen on a validation split, with one budget for all editors.
+
+    Each editor is fitted `trials` times, with its defaults and with the first of the candidates
+    that it declares, on the fit split less its last `faces`. These are edited, and judged by the
+    labeller and the recognisers; the fit with the highest score stays. Options that a suite states
+    are never tried, and controls are not tuned.
+    """
+
+    trials: int = Field(default=3, ge=2, le=100)
+    faces: int = Field(default=40, ge=2)
+
+
 class Limits(_Strict):
     """What one cell may take: seconds, and GiB of memory of its own (files that it maps do not
     count). Without `memory_gib`, cells side by side share four fifths of the machine's."""
@@ -138,6 +151,7 @@ class Suite(_Strict):
     strengths: list[float] = [0.25, 0.5, 0.75, 1.0, 1.5, 2.0]
     effects: list[float] = [0.8]
     seeds: list[int] = Field(default=[0], min_length=1)
+    tune: Tune | None = None
     show_faces: int = Field(default=6, ge=0, le=64)
     statistics: StatisticsPlan = StatisticsPlan()
     limits: Limits = Limits()
@@ -191,6 +205,11 @@ class Suite(_Strict):
                     f"sequence {sequence.name}: {sorted(missing)[0]!r} is no task; tasks are "
                     f"{', '.join(tasks)}"
                 )
+        if self.tune is not None and self.tune.faces > self.bank.n_fit - 10:
+            raise ValueError(
+                f"tune: {self.tune.faces} of {self.bank.n_fit} faces held out for validation leave "
+                "fewer than 10 to fit on"
+            )
         if self.judge.same_model(self.bank.labeller):
             raise ValueError(
                 f"judge: {self.judge} labels the bank too; an editor must not be judged by what it "
@@ -282,6 +301,7 @@ def _valid_keys(place: tuple[Any, ...]) -> list[str]:
         "editors": PluginUse,
         "tasks": Task,
         "sequences": Sequence,
+        "tune": Tune,
         "statistics": StatisticsPlan,
         "limits": Limits,
     }

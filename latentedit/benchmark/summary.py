@@ -29,9 +29,17 @@ from latentedit.benchmark.paired import (
     mean_known,
 )
 from latentedit.benchmark.suite import Suite
+from latentedit.benchmark.tuning import tuning_results
 from latentedit.benchmark.values import Case, Setting, case_values
 from latentedit.errors import InputError
-from latentedit.metrics import METRICS, SHARE, along_effect, attribute_change, attribute_leakage
+from latentedit.metrics import (
+    METRICS,
+    SHARE,
+    along_effect,
+    attribute_change,
+    attribute_leakage,
+    identity_similarity,
+)
 from latentedit.realism import IMPLEMENTATION, MINIMUM_FACES
 from latentedit.statistics import interval
 
@@ -103,6 +111,8 @@ class Run:
             "recognisers": recognisers,
             "noise": noise(errors.get("judge", {}).get("attributes", {}), recognisers),
             "realism": self._realism(),
+            "photographs": self._photographs(),
+            "tuning": tuning_results(self.suite, self.store),
             "measures": self._measures(values, by_seed),
             "comparisons": comparisons(
                 values, self._pairs(), self.tasks, self.suite.statistics, by_seed
@@ -255,6 +265,25 @@ class Run:
                     )
         return rows
 
+    def _photographs(self) -> dict[str, Any]:
+        """Where the faces are photographs: how far the unedited reconstructions are from them."""
+        if self.bank.inversion is None:
+            return {}
+        found = identity_similarity(self.faces["photo_embeddings"], self.faces["embeddings"])
+        errors = [row["pixel_error"] for row in self.bank.inversion["photographs"]]
+        return {
+            "pixel_error": float(np.mean(errors)),
+            "identity": [
+                {
+                    "name": name,
+                    "similarity": float(found[e].mean()),
+                    "same_person": float((found[e] > threshold).float().mean()),
+                }
+                for e, (name, threshold) in enumerate(self.setting.thresholds.items())
+            ],
+            "tuned": self.bank.inversion["tuned"] is not None,
+        }
+
     def _estimator_errors(self) -> dict[str, Any]:
         """How far judge and labeller are from the truth on the unedited test faces."""
         if not self.knows_truth:
@@ -340,6 +369,7 @@ class Run:
                     "fit_seconds": float(np.median([f["fit_seconds"] for f in fits])),
                     "edit_ms_batch_1": float(np.median([f["edit_ms_batch_1"] for f in fits])),
                     "edit_ms_batch_64": float(np.median([f["edit_ms_batch_64"] for f in fits])),
+                    "tuning_seconds": sum(f.get("tuning_seconds", 0.0) for f in fits),
                     "peak_memory_mb": float(np.median([f["peak_memory_mb"] for f in fits])),
                     "nfe": sum(e["nfe"] for e in edits) / calls if calls else 0.0,
                 }

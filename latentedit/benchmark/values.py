@@ -108,6 +108,9 @@ def _matched(case: Case, setting: Setting, i: int) -> dict[str, Tensor]:
     for e, (encoder, threshold) in enumerate(setting.thresholds.items()):
         similarity = arrays["matched_similarity"][i, e]
         found[f"identity similarity · {encoder}"] = similarity
+        if "matched_photo_similarity" in arrays:
+            to_photo = arrays["matched_photo_similarity"][i, e]
+            found[f"identity similarity to the photo · {encoder}"] = to_photo
         found[f"identity accuracy · {encoder}"] = (similarity > threshold).float()
     if setting.knows_truth:
         truth, true_before = arrays["matched_truth"][i], setting.faces["truth"][rows]

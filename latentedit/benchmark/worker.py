@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import signal
 import time
 import traceback
@@ -20,7 +19,8 @@ from latentedit.benchmark.measure import Bench, edit_milliseconds, measure_edits
 from latentedit.benchmark.processes import die_with_pipe
 from latentedit.benchmark.sequences import measure_sequence
 from latentedit.benchmark.suite import Suite
-from latentedit.editing import fit_editor, load_editor
+from latentedit.benchmark.tuning import fit_contestant
+from latentedit.editing import load_editor
 from latentedit.errors import EnvironmentFault, LatentEditError
 from latentedit.registry import Registry
 from latentedit.sampling import make_bank
@@ -65,6 +65,8 @@ def compute(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> P
         test = bench.bank.split("test")
         sight = bench.look(test.codes, test.space, progress=progress, features=True)
         arrays = {field.name: getattr(sight, field.name) for field in fields(sight)}
+        if bench.bank.inversion is not None:
+            arrays["photo_embeddings"] = bench.photo_embeddings()
         timings: dict[str, float] = {}
     elif cell.kind == "fit":
         return _fit(job, bench, progress)
@@ -76,20 +78,16 @@ def compute(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> P
 
 def _fit(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> Path:
     cell, bank, started = job.cell, bench.bank, time.perf_counter()
-    use = job.suite.contestants[cell.contestant]
-    editor = fit_editor(
-        bench.registry,
-        use.plugin,
-        bank,
-        use.options,
-        seed=cell.seed,
-        generator=bench.generator,
-        progress=progress,
+    editor, tuned = fit_contestant(bench, cell.contestant, cell.seed, progress)
+    timings = (
+        dict(editor.figures)
+        | tuned
+        | {
+            "edit_ms_batch_1": edit_milliseconds(editor, bank, 1),
+            "edit_ms_batch_64": edit_milliseconds(editor, bank, 64, repeats=3),
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
     )
-    timings = dict(editor.figures) | {
-        "edit_ms_batch_1": edit_milliseconds(editor, bank, 1),
-        "edit_ms_batch_64": edit_milliseconds(editor, bank, 64, repeats=3),
-    }
     outcome = Outcome("ok", time.perf_counter() - started, timings=timings)
     return CellStore(job.run_folder).stage(cell, outcome, editor)
 
@@ -112,7 +110,11 @@ def _edits(
 
 
 def make_run_bank(
-    run_folder: Path, suite: Suite, registry: Callable[[], Registry], pipe: Connection
+    run_folder: Path,
+    suite: Suite,
+    photographs: Path | None,
+    registry: Callable[[], Registry],
+    pipe: Connection,
 ) -> None:
     """Entry point of the process that makes a run's bank."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -131,6 +133,7 @@ def make_run_bank(
             n_test=plan.n_test,
             seed=plan.seed,
             truncation_psi=plan.truncation_psi,
+            photographs=None if photographs is None else LatentBank.open(photographs),
             progress=lambda fraction, message: pipe.send((fraction, message)),
         )
     except LatentEditError as error:

@@ -10,7 +10,8 @@ from rich.table import Table
 
 from latentedit.bank import LatentBank
 from latentedit.bank_images import write_images
-from latentedit.cli.console import out, print_json, progress_bar, say
+from latentedit.bank_import import import_styleflow_data
+from latentedit.cli.console import err, out, print_json, progress_bar, say
 from latentedit.cli.fit import parse_pairs
 from latentedit.registry import Registry
 from latentedit.relabelling import relabel_bank
@@ -88,6 +89,52 @@ def make(
     say(
         f"{folder}: {n_fit} faces to fit on, {n_test} to edit\nhash {made.hash}",
         next_step=f"latentedit fit styleflow --bank {folder} --out E",
+    )
+
+
+@bank.command("import")
+@click.argument("source", metavar="FOLDER", type=FOLDER)
+@click.option("--generator", required=True, help="Plugin whose codes these are, e.g. stylegan2.")
+@click.option(
+    "--generator-option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of the generator; VALUE is read as YAML. May be repeated.",
+)
+@click.option(
+    "--test", "n_test", default=200, show_default=True, help="Faces to edit, drawn at random."
+)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
+def import_(
+    source: Path, generator: str, options: tuple[str, ...], n_test: int, seed: int, folder: Path
+) -> None:
+    """Turn FOLDER with StyleFlow's training data into a bank: latents.npy, attributes.npy and
+    lighting.npy.
+
+    The attributes are taken as they were measured. The codes must be of the generator that is
+    named, which nothing in the files tells; look at some faces with latentedit bank images.
+
+    \b
+    Example:
+      latentedit bank import data --generator stylegan2 --generator-option path=G --out B
+    """
+    with err.status(f"reading {source}"):
+        made = import_styleflow_data(
+            Registry.discover(),
+            source,
+            folder,
+            generator=generator,
+            options=parse_pairs(options),
+            n_test=n_test,
+            seed=seed,
+        )
+    sizes = f"{made.sampling['fit']} faces to fit on, {made.sampling['test']} to edit"
+    say(
+        f"{folder}: {sizes}, in {made.space.upper()}\nhash {made.hash}",
+        next_step=f"latentedit bank images {folder} --count 8 --out faces, then: "
+        f"latentedit fit styleflow --bank {folder} --out E",
     )
 
 
@@ -179,7 +226,7 @@ def show(folder: Path, as_json: bool) -> None:
       latentedit bank show B
     """
     found = LatentBank.open(folder)
-    values = found.split("fit").attributes
+    values = found.split("fit" if "fit" in found.splits else "test").attributes
     rows = [
         {
             "attribute": name,

@@ -53,6 +53,9 @@ def bench() -> None:
     metavar="GIB",
     help="Memory that a cell may take.",
 )
+@click.option(
+    "--photos", default=None, type=FOLDER, help="Edit the photos that latentedit invert wrote."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def run(
     suite: str,
@@ -62,6 +65,7 @@ def run(
     settings: tuple[str, ...],
     limit_seconds: float | None,
     limit_memory: float | None,
+    photos: Path | None,
     as_json: bool,
 ) -> None:
     """Run SUITE, a shipped name or a YAML file, and write its report.
@@ -73,6 +77,7 @@ def run(
       latentedit bench run quickstart --out runs/quickstart
       latentedit bench run my_suite.yaml --out runs/mine --workers 4 --limit-memory 2
       latentedit bench run field --out /shared/field --executor ray --executor-option address=auto
+      latentedit bench run quickstart --photos code --out runs/photos
     """
     from latentedit.report.page import write_report
 
@@ -87,10 +92,12 @@ def run(
                 progress,
                 workers=workers,
                 executor=executor,
+                photographs=photos,
                 executor_options=parse_pairs(settings),
             )
     except KeyboardInterrupt:
         again = f"latentedit bench run {shlex.quote(suite)} --out {shlex.quote(str(folder))}"
+        again += f" --photos {shlex.quote(str(photos))}" if photos else ""
         err.print(f"interrupted; finished cells are kept. Go on with: {again}", soft_wrap=True)
         sys.exit(130)
     with err.status("computing intervals and drawing the report"):
@@ -238,6 +245,24 @@ def print_results(results: dict[str, Any]) -> None:
         cells = [_with_interval(found.get((name, metric))) for metric in columns]
         table.add_row(f"[{style}]{escape(name)}[/]", *cells)
     out.print(table)
+    if results["tuning"]:
+        _print_tuning(results)
+
+
+def _print_tuning(results: dict[str, Any]) -> None:
+    """The budget of every editor and what it chose, one line a fit."""
+    plan = results["suite"]["tune"]
+    say(
+        f"\ntuned on {plan['faces']} validation faces, {plan['trials']} trials each unless said "
+        "otherwise; score: identity similarity − attribute leakage, −1 where not reached"
+    )
+    for row in results["tuning"]:
+        scores = row["scores"]
+        trials = "" if len(scores) == plan["trials"] else f", {len(scores)} trials"
+        seed = f" seed {row['seed']}" if len(results["suite"]["seeds"]) > 1 else ""
+        line = f"  {row['editor']}{seed}: {row['chosen']} at {scores[row['chosen']]:.3f}"
+        others = ", ".join(f"{k} {v:.3f}" for k, v in scores.items() if k != row["chosen"])
+        out.print(f"{escape(line)} [dim]over {escape(others)}{trials}[/dim]", soft_wrap=True)
 
 
 def _with_interval(m: dict[str, Any] | None) -> str:

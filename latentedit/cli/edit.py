@@ -11,7 +11,7 @@ from torch import Tensor
 from latentedit.bank import LatentBank
 from latentedit.cli.console import progress_bar, say
 from latentedit.cli.targets import parse_rows, parse_settings, parse_transfers
-from latentedit.editing import load_editor
+from latentedit.editing import build_renderer, codes_for, load_editor
 from latentedit.errors import InputError
 from latentedit.layers import LAYER_PRESETS
 from latentedit.registry import Registry
@@ -87,7 +87,8 @@ def edit(
     if picture.suffix.lower() != ".png":
         raise InputError(f"--out is a .png file, received {picture}")
     bank = LatentBank.open(bank_folder)
-    fitted = load_editor(Registry.discover(), editor_folder, device=device)
+    registry = Registry.discover()
+    fitted = load_editor(registry, editor_folder, device=device)
     fitted.check_bank(bank)
     test = bank.split("test")
     rows = parse_rows(index, len(test), "--index")
@@ -102,17 +103,16 @@ def edit(
     subset: tuple[int, ...] | str | None = layers
     if layers is not None and layers not in LAYER_PRESETS:
         subset = tuple(parse_rows(layers, generator.num_ws, "--layers"))
-    if fitted.space != test.space:
-        codes = generator.convert(codes, test.space, fitted.space)
-    space = fitted.space
+    codes, space = codes_for(fitted.space, codes, test.space, generator)
+    renderer = build_renderer(registry, bank, generator)
     with progress_bar("edit") as progress, torch.no_grad():
-        columns, nfe = [generator.synthesize(codes, space)], 0
+        columns, nfe = [renderer.synthesize(codes, space)], 0
         for done, setting in enumerate(wanted, 1):
             target = setting.target(bank.schema, values, amount)
             edited = fitted.edit(codes, values, target, layers=subset)
             codes, values, nfe = edited.codes, target, nfe + edited.nfe
             space = "w+" if codes.ndim == 3 else space
-            columns.append(generator.synthesize(codes, space))
+            columns.append(renderer.synthesize(codes, space))
             progress(done / len(wanted), setting.name)
     images = [image_bytes(column) for column in columns]
     save_grid(

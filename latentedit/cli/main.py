@@ -23,6 +23,7 @@ _COMMANDS = {
     "import": ("latentedit.cli.importing", "Turn published weights into files that run nothing."),
     "sample": ("latentedit.cli.sample", "Draw new faces that have given attributes."),
     "train": ("latentedit.cli.train", "Make an attribute estimator from labelled pictures."),
+    "invert": ("latentedit.cli.invert", "Find codes for photographs."),
     "plugins": ("latentedit.cli.plugins", "List the installed plugins and their state."),
 }
 

@@ -22,6 +22,7 @@ from latentedit.report.grid import png, to_picture
 HEADLINE = (
     "reach",
     "identity similarity",
+    "identity similarity to the photo",
     "identity accuracy",
     "attribute leakage",
     "true leakage",

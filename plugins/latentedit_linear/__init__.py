@@ -10,7 +10,7 @@ from latentedit.plugin import PluginSpec, hookimpl
 
 @hookimpl
 def latentedit_plugins() -> list[PluginSpec]:
-    """Four supervised directions, two unsupervised families of axes, four controls."""
+    """Supervised directions, unsupervised families of axes, channels of S, controls."""
     here = "latentedit_linear"
     table = [
         ("interfacegan", "interfacegan:InterFaceGAN", "unit normals of linear SVM boundaries"),
@@ -19,6 +19,7 @@ def latentedit_plugins() -> list[PluginSpec]:
         ("mean-difference", "mean_difference:MeanDifference", "from low to high faces' mean code"),
         ("ganspace", "ganspace:GANSpace", "principal axes of W, labelled by correlation"),
         ("sefa", "sefa:SeFa", "eigenvectors of the style weights, labelled by correlation"),
+        ("stylespace", "stylespace:StyleSpace", "channels of S that stand out in exemplars"),
         ("no-edit", "controls:NoEdit", "control: leaves every code as it is"),
         ("random-direction", "controls:RandomDirection", "control: a random move of equal length"),
         ("resample", "controls:Resample", "control: another face that has what was asked for"),

@@ -64,6 +64,11 @@ class InterFaceGAN(DirectionEditor):
     """
 
     Options: ClassVar[type[InterFaceGANOptions]] = InterFaceGANOptions
+    candidates = (
+        {"extreme_share": 0.1},
+        {"extreme_share": 0.1, "c": 0.01},
+        {"extreme_share": 0.3, "c": 0.01},
+    )
     options: InterFaceGANOptions
 
     def find_directions(self, data: Split, runtime: Runtime) -> tuple[Tensor, Figures]:

@@ -37,6 +37,7 @@ class Logistic(DirectionEditor):
     """
 
     Options: ClassVar[type[LogisticOptions]] = LogisticOptions
+    candidates = ({"c": 0.01}, {"c": 0.0001}, {"c": 0.1})
     options: LogisticOptions
 
     def find_directions(self, data: Split, runtime: Runtime) -> tuple[Tensor, Figures]:

@@ -36,6 +36,7 @@ class MeanDifference(DirectionEditor):
     """
 
     Options: ClassVar[type[MeanDifferenceOptions]] = MeanDifferenceOptions
+    candidates = ({"share": 0.1}, {"share": 0.02}, {"share": 0.25})
     options: MeanDifferenceOptions
 
     def find_directions(self, data: Split, runtime: Runtime) -> tuple[Tensor, Figures]:

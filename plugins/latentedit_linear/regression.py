@@ -34,6 +34,7 @@ class Regression(DirectionEditor):
     """
 
     Options: ClassVar[type[RegressionOptions]] = RegressionOptions
+    candidates = ({"ridge": 0.01}, {"ridge": 1.0}, {"ridge": 0.0})
     options: RegressionOptions
 
     def find_directions(self, data: Split, runtime: Runtime) -> tuple[Tensor, Figures]:

@@ -56,6 +56,7 @@ class SeFa(AxisEditor):
     """
 
     Options: ClassVar[type[SeFaOptions]] = SeFaOptions
+    candidates = ({"components": 80}, {"normalize_styles": True}, {"components": 20})
     needs = frozenset({"attributes", "generator"})
     options: SeFaOptions
 

@@ -40,6 +40,7 @@ class GeneratorOptimization(Editor):
     """
 
     Options: ClassVar[type[GeneratorOptimizationOptions]] = GeneratorOptimizationOptions
+    candidates = ({"preserve": 2.0}, {"pixels": 4.0}, {"learning_rate": 0.1})
     options: GeneratorOptimizationOptions
     needs = frozenset({"attributes", "generator", "estimator"})
     fitted: ClassVar[tuple[str, ...]] = ("deviation", "sigma")

@@ -49,6 +49,7 @@ class LatentTransformer(Editor):
     """
 
     Options: ClassVar[type[LatentTransformerOptions]] = LatentTransformerOptions
+    candidates = ({"preserve": 4.0}, {"distance": 0.2}, {"weight_decay": 1.0})
     options: LatentTransformerOptions
     net: nn.ModuleList
     scale: Scale
@@ -83,7 +84,7 @@ class LatentTransformer(Editor):
             schedule.step()
             if step % 100 == 0:
                 share = (step + 1) / o.transformer_steps
-                runtime.progress(share, f"transformers, loss {float(total):.3f}")
+                runtime.progress(share, f"transformers, loss {float(total.detach()):.3f}")
         self.net.requires_grad_(False).eval()
         return FitStats({"regressor_r2": explained})
 
@@ -96,7 +97,8 @@ class LatentTransformer(Editor):
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
         if not hasattr(self, "net"):
             raise NotFitted("LatentTransformer is not fitted; call fit or load_state first")
-        self.net.to(codes.device), self.scale.to(codes.device)
+        self.net.to(codes.device)
+        self.scale.to(codes.device)
         change = self.scale.change(source, target)
         x = self.scale.encode(codes)
         move = torch.zeros_like(x)

@@ -41,6 +41,7 @@ class SurrogateGradient(Editor):
     """
 
     Options: ClassVar[type[SurrogateGradientOptions]] = SurrogateGradientOptions
+    candidates = ({"weight_decay": 1.0}, {"ridge": 0.1}, {"walk": 16})
     options: SurrogateGradientOptions
     net: nn.Sequential
     scale: Scale
@@ -54,7 +55,8 @@ class SurrogateGradient(Editor):
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
         if not hasattr(self, "net"):
             raise NotFitted("SurrogateGradient is not fitted; call fit or load_state first")
-        self.net.to(codes.device), self.scale.to(codes.device)
+        self.net.to(codes.device)
+        self.scale.to(codes.device)
         change = self.scale.change(source, target)
         x = start = self.scale.encode(codes)
         wanted = self.net(x) + change

@@ -243,6 +243,7 @@ class StyleFlow(FlowEditor):
     """
 
     Options: ClassVar[type[StyleFlowOptions]] = StyleFlowOptions
+    candidates = ({"learning_rate": 3e-4}, {"steps": 2000}, {"batch": 64})
     options: StyleFlowOptions
 
     def build(self, dim: int, condition: int) -> ContinuousFlow:
@@ -297,6 +298,7 @@ class CouplingEditor(FlowEditor):
     """
 
     Options: ClassVar[type[CouplingOptions]] = CouplingOptions
+    candidates = ({"whiten": True}, {"learning_rate": 3e-4}, {"steps": 2000})
     options: CouplingOptions
 
     def build(self, dim: int, condition: int) -> CouplingFlow:

@@ -16,6 +16,7 @@ from latentedit import (
     Generator,
     InputError,
     OutOfRange,
+    Tunable,
     UnknownName,
     Unsupported,
     fingerprint,
@@ -59,6 +60,7 @@ class StyleGAN2(Generator):
     """
 
     Options: ClassVar[type[StyleGAN2Options]] = StyleGAN2Options
+    has_styles: ClassVar[bool] = True
 
     def __init__(self, options: StyleGAN2Options | None = None) -> None:
         if options is None:
@@ -194,6 +196,41 @@ class StyleGAN2(Generator):
         styles = self.convert(codes, space, "s")
         return self._networks(codes.device)[1](styles)
 
+    def tunable(self) -> Tunable:
+        """The synthesis network's weights; noise maps where they are added."""
+        names = [name for name in self._host if name.startswith("synthesis.")]
+        layers = [name.removesuffix(".noise_const") for name in names if "noise_const" in name]
+        noisy = {
+            f"{layer}.noise_const"
+            for layer in layers
+            if self.options.noise and bool(self._host[f"{layer}.noise_strength"] != 0)
+        }
+        return Tunable(
+            weights={n: self._host[n].clone() for n in names if not n.endswith("noise_const")},
+            noise={name: self._host[name].clone() for name in names if name in noisy},
+        )
+
+    def synthesize_with(
+        self, tensors: Mapping[str, Tensor], codes: Tensor, space: str = "w"
+    ) -> Tensor:
+        """(N, \\*shape) codes → (N, 3, R, R), not clipped; differentiable in codes and tensors."""
+        if not tensors:
+            return self.unclipped(codes, space)
+        self._check_names(tensors)
+        weights = {name: tensor.to(codes.device) for name, tensor in self._host.items()}
+        network = SynthesisNetwork(self.architecture, {**weights, **tensors}, self.options.noise)
+        return network(network.styles(self.convert(codes, space, "w+")), together=True)
+
+    def tuned(self, tensors: Mapping[str, Tensor]) -> StyleGAN2:
+        self._check_names(tensors)
+        changed = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
+        return StyleGAN2.from_weights(self.architecture, {**self._host, **changed}, self.options)
+
+    def _check_names(self, tensors: Mapping[str, Tensor]) -> None:
+        known = {name for name in self._host if name.startswith("synthesis.")}
+        if unknown := sorted(set(tensors) - known):
+            raise UnknownName("tensor", unknown[0], sorted(known), "of this network")
+
     def style_weights(self) -> list[Tensor]:
         """L affines (D_l, w_dim): the convolution's that reads row l, and the last RGB layer's for
         the last row; runtime gain included."""
@@ -202,6 +239,11 @@ class StyleGAN2(Generator):
         pairs = list(zip(layers, affines, strict=True))
         convolutions = [affine.clone() for layer, affine in pairs if not layer.to_rgb]
         return [*convolutions, pairs[-1][1].clone()]
+
+    def style_rows(self) -> Tensor:
+        layers = self.architecture.layers()
+        rows = torch.tensor([layer.row for layer in layers])
+        return rows.repeat_interleave(torch.tensor([layer.inputs for layer in layers]))
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "architecture": self.architecture.model_dump(mode="json")}

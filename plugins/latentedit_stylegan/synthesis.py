@@ -45,7 +45,8 @@ class _Weights:
             up-sample; RGB layers (3, inputs), runtime gain included.
         bias: (outputs, 1, 1), or (3,) for RGB layers.
         energy: (inputs, outputs) Σ_k w², of a convolution.
-        noise: (1, R, R) of a convolution; None where its strength is 0.
+        noise: (1, R, R) of a convolution, or (N, 1, R, R), one for each image;
+            None where its strength is 0.
     """
 
     affine: tuple[Tensor, Tensor]
@@ -88,10 +89,12 @@ class SynthesisNetwork:
             parts.append(linear(rows[:, layer.row], matrix, bias))
         return torch.cat(parts, 1)
 
-    def __call__(self, styles: Tensor) -> Tensor:
-        """(N, ΣD) → (N, 3, R, R), not clipped."""
+    def __call__(self, styles: Tensor, together: bool = False) -> Tensor:
+        """(N, ΣD) → (N, 3, R, R), not clipped; `together` makes all images at once, as noise maps
+        with one row an image ask for."""
+        at_once = max(1, len(styles)) if together else self._at_once(styles.device)
         with exact_convolutions(styles.device):
-            parts = [self._run(part) for part in styles.split(self._at_once(styles.device))]
+            parts = [self._run(part) for part in styles.split(at_once)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _at_once(self, device: torch.device) -> int:
@@ -169,5 +172,5 @@ def _prepared(layer: Layer, weights: Mapping[str, Tensor], w_dim: int, noise: bo
         kernel.contiguous(memory_format=torch.channels_last),
         GAIN * bias[:, None, None],
         energy,
-        strength * get("noise_const")[None] if noise and bool(strength != 0) else None,
+        strength * get("noise_const").unsqueeze(-3) if noise and bool(strength != 0) else None,
     )

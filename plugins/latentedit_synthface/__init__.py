@@ -10,7 +10,7 @@ from latentedit.plugin import PluginSpec, hookimpl
 
 @hookimpl
 def latentedit_plugins() -> list[PluginSpec]:
-    """Two generators, two attribute estimators and two identity encoders."""
+    """Two generators, two attribute estimators, two identity encoders, one perceptual loss."""
     here = "latentedit_synthface"
     return [
         PluginSpec(
@@ -48,5 +48,11 @@ def latentedit_plugins() -> list[PluginSpec]:
             "synthface-identity-regression",
             f"{here}.identity:RegressionIdentity",
             "embeds synthface people; trained to measure their features",
+        ),
+        PluginSpec(
+            "perceptual",
+            "synthface-features",
+            f"{here}.perceptual:SynthFaceFeatures",
+            "features of the labeller's network, for images of 64 pixels and more",
         ),
     ]

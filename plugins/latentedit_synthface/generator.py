@@ -199,6 +199,7 @@ class SynthFace(Generator):
     """
 
     Options: ClassVar[type[SynthFaceOptions]] = SynthFaceOptions
+    has_styles: ClassVar[bool] = True
     spaces: Mapping[str, tuple[int, ...]] = MappingProxyType(
         {"z": (W_DIM,), "w": (W_DIM,), "w+": (len(ROWS), W_DIM), "s": (len(ROWS) * STYLES,)}
     )
@@ -264,6 +265,9 @@ class SynthFace(Generator):
     def style_weights(self) -> list[Tensor]:
         """Ten affines A_r (32, 512), one a row of W+."""
         return list(self._world.affines.clone())
+
+    def style_rows(self) -> Tensor:
+        return torch.arange(len(ROWS)).repeat_interleave(STYLES)
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "world": WORLD, **self.options.model_dump()}

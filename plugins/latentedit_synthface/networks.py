@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 RESOLUTION = 64
@@ -74,6 +75,18 @@ class ConvNet(nn.Module):
         features = self.body(images.contiguous(memory_format=torch.channels_last))
         out: Tensor = self.head(torch.relu(self.dense(features.flatten(1))))
         return out
+
+    def activations(self, images: Tensor, dense: float = 1.0) -> Tensor:
+        """(N, 3, 64, 64) → (N, F) activations: of each stage, scaled to unit norm at every pixel
+        and divided by √(pixels), then of the dense layer, scaled to norm √dense."""
+        x, parts = images.contiguous(memory_format=torch.channels_last), []
+        for i, layer in enumerate(self.body):
+            x = layer(x)
+            if i + 1 == len(self.body) or isinstance(self.body[i + 1], Convolution):
+                pixels = x.shape[2] * x.shape[3]
+                parts.append(normalize(x, dim=1).flatten(1) / pixels**0.5)
+        parts.append(dense**0.5 * normalize(torch.relu(self.dense(x.flatten(1))), dim=1))
+        return torch.cat(parts, 1)
 
     def folded(self, scale: Tensor | None = None, shift: Tensor | None = None) -> ConvNet:
         """A copy for inference, without normalisation layers.

@@ -55,6 +55,12 @@ class Pretrained:
         parts = [net.body(part).flatten(1) for part in _fitted(images).split(_BATCH)]
         return torch.relu(net.dense(torch.cat(parts)))
 
+    def activations(self, images: Tensor, dense: float) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] → (N, F): activations of every stage, unit norm at each pixel and
+        divided by √(pixels), then those of the dense layer times √dense; differentiable."""
+        images = _fitted(images)
+        return self._on(images.device).activations(images, dense)
+
     def _on(self, device: torch.device) -> ConvNet:
         if device not in self._nets:
             net = inference_net(self.card["plan"])

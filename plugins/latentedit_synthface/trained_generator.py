@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from copy import copy
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +13,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from latentedit import (
     CorruptArtefact,
@@ -20,6 +22,7 @@ from latentedit import (
     InputError,
     Options,
     Truth,
+    Tunable,
     UnknownName,
     Unsupported,
     fingerprint,
@@ -38,6 +41,7 @@ from latentedit_synthface.style_network import (
 
 NETWORK = Path(__file__).parent / "network"
 _BATCH = 32
+_SYNTHESIS = "synthesis."
 
 
 class SynthFaceNetOptions(Options):
@@ -65,6 +69,7 @@ class SynthFaceNet(Generator):
     """
 
     Options: ClassVar[type[SynthFaceNetOptions]] = SynthFaceNetOptions
+    has_styles: ClassVar[bool] = True
     resolution = 64
 
     def __init__(self, options: SynthFaceNetOptions | None = None, folder: Path = NETWORK) -> None:
@@ -139,11 +144,49 @@ class SynthFaceNet(Generator):
         moved: Tensor = self._parts(codes.device)[2].moved(codes, scores)
         return moved
 
+    def tunable(self) -> Tunable:
+        """The synthesis network's weights but for its affines; it adds no noise."""
+        return Tunable(
+            {
+                name: tensor.clone()
+                for name, tensor in self._host.items()
+                if name.startswith(_SYNTHESIS) and ".style." not in name
+            },
+            {},
+        )
+
+    def synthesize_with(
+        self, tensors: Mapping[str, Tensor], codes: Tensor, space: str = "w"
+    ) -> Tensor:
+        """(N, \\*shape) codes → (N, 3, 64, 64), not clipped; differentiable in both."""
+        self._check_names(tensors)
+        styles = self.convert(codes, space, "s").float()
+        replaced = {name.removeprefix(_SYNTHESIS): t for name, t in tensors.items()}
+        network, rows = self._parts(codes.device)[1], list(styles.split(self._widths, dim=1))
+        images: Tensor = functional_call(network, replaced, (rows,))
+        return images.float()
+
+    def tuned(self, tensors: Mapping[str, Tensor]) -> SynthFaceNet:
+        self._check_names(tensors)
+        other = copy(self)
+        other._host = self._host | {name: t.detach().cpu() for name, t in tensors.items()}
+        other.fingerprint = fingerprint({"tuned": self.fingerprint}, other._host)
+        other._parts = lru_cache(maxsize=2)(other._parts_on)
+        return other
+
+    def _check_names(self, tensors: Mapping[str, Tensor]) -> None:
+        known = self.tunable().weights
+        if unknown := sorted(set(tensors) - set(known)):
+            raise UnknownName("tensor", unknown[0], known, "of synthface-net")
+
     def style_weights(self) -> list[Tensor]:
         """Ten matrices A_r Hᵀ (C_r, 512), one a row of W+: the derivative of its styles at the mean
         of w, where the warp is flat."""
         head = self._parts(torch.device("cpu"))[2].head
         return [layer.style.scaled.detach() @ head.T for layer in self._synthesis().rows()]
+
+    def style_rows(self) -> Tensor:
+        return torch.arange(NUM_WS).repeat_interleave(torch.tensor(self._widths))
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), **architecture(), **self.options.model_dump()}

@@ -1,0 +1,186 @@
+"""``latentedit invert``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from latentedit.bank import LatentBank
+from latentedit.cli.console import print_json, progress_bar, say
+from latentedit.cli.edit import image_bytes
+from latentedit.cli.fit import parse_pairs
+from latentedit.editing import check_device
+from latentedit.errors import InputError
+from latentedit.inverting import PICTURE, InversionPlan, invert_photographs, parse_losses
+from latentedit.landmarks import landmark_finder
+from latentedit.photographs import find_photographs, read_photograph
+from latentedit.reconstruction import Reconstruction, true_codes
+from latentedit.registry import Registry
+
+FOLDER = click.Path(path_type=Path)
+_PAIR = "NAME=VALUE"
+_LABELLER = "synthface-labeller"
+_RECOGNISERS = ("synthface-identity-contrastive", "synthface-identity-regression")
+"""What says how well the faces of the embedded world were met, where nothing else is asked for."""
+
+
+@click.command()
+@click.argument("files", metavar="PHOTO...", nargs=-1, required=True, type=FOLDER)
+@click.option("--generator", required=True, help="Plugin whose codes are wanted, e.g. synthface.")
+@click.option("--generator-option", "generator_options", multiple=True, metavar=_PAIR)
+@click.option(
+    "--labeller",
+    default=_LABELLER,
+    show_default=True,
+    help="Attribute estimator that says which attributes the faces have now.",
+)
+@click.option("--labeller-option", "labeller_options", multiple=True, metavar=_PAIR)
+@click.option(
+    "--loss",
+    "losses",
+    multiple=True,
+    default=("pyramid",),
+    show_default=True,
+    metavar="NAME=WEIGHT",
+    help="A perceptual loss and its weight; may be repeated, and the losses add up.",
+)
+@click.option("--inverter", default="optimisation", show_default=True)
+@click.option("--option", "options", multiple=True, metavar=_PAIR, help="Of the inverter.")
+@click.option("--tune", type=click.IntRange(1), help="Tune the generator to the photos: steps.")
+@click.option(
+    "--landmarks",
+    type=FOLDER,
+    help="Align by landmarks: a .json of their positions, or a dlib shape predictor. Without it, "
+    "the middle of each photo is taken.",
+)
+@click.option(
+    "--identity",
+    "recognisers",
+    multiple=True,
+    metavar="NAME",
+    help="An identity encoder to compare photo and reconstruction by; may be repeated. With "
+    f"{_LABELLER}, both of synthface if none is given.",
+)
+@click.option(
+    "--truth",
+    type=FOLDER,
+    help="The bank whose pictures these are, by latentedit bank images: the codes found are then "
+    "compared with those that the pictures were made from.",
+)
+@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--threads",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="More are faster, and give slightly other numbers.",
+)
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def invert(
+    files: tuple[Path, ...],
+    generator: str,
+    generator_options: tuple[str, ...],
+    labeller: str,
+    labeller_options: tuple[str, ...],
+    losses: tuple[str, ...],
+    inverter: str,
+    options: tuple[str, ...],
+    tune: int | None,
+    landmarks: Path | None,
+    recognisers: tuple[str, ...],
+    truth: Path | None,
+    seed: int,
+    threads: int,
+    device: str,
+    folder: Path,
+    as_json: bool,
+) -> None:
+    """Find codes for photographs, files or whole folders, and write them as a bank.
+
+    `latentedit edit` and `latentedit bench run --photos` take the folder that is written. How well
+    each photo was met is printed, and drawn in inversion.png: photo, reconstruction, difference.
+
+    \b
+    Examples:
+      latentedit invert photo.jpg --generator synthface --loss pyramid \\
+          --loss synthface-features=0.3 --out code
+      latentedit invert photos/ --generator stylegan2 --generator-option path=G \\
+          --labeller faces-clip --labeller-option file=words.yaml --tune 300 --out code
+    """
+    check_device(device)
+    torch.set_num_threads(threads)
+    if folder.exists():
+        raise InputError(f"{folder} exists already; choose another folder or remove it first")
+    registry, chosen = Registry.discover(), parse_pairs(options)
+    if tune is not None:
+        chosen["tuning_steps"] = tune
+    plan = InversionPlan(
+        generator=(generator, parse_pairs(generator_options)),
+        labeller=(labeller, parse_pairs(labeller_options)),
+        losses=parse_losses(losses),
+        inverter=(inverter, chosen),
+        recognisers=recognisers or (_RECOGNISERS if labeller == _LABELLER else ()),
+        seed=seed,
+        device=device,
+    )
+    model = registry.generator(*plan.generator)
+    finder = None if landmarks is None else landmark_finder(landmarks)
+    photos = [read_photograph(p, model.resolution, finder) for p in find_photographs(files)]
+    codes = None
+    if truth is not None:
+        codes = true_codes(LatentBank.open(truth), [photo.name for photo in photos], model)
+    with progress_bar("invert") as progress:
+        bank = invert_photographs(
+            registry,
+            photos,
+            folder,
+            plan,
+            generator=model,
+            truth=codes,
+            draw=_picture,
+            progress=progress,
+        )
+    rows = (bank.inversion or {})["photographs"]
+    if as_json:
+        print_json({"hash": bank.hash, "photographs": rows})
+        return
+    for row in rows:
+        say(f"{row['name']}: {_told(row)}; cut: {row['crop']}")
+    tuned = ", by a generator tuned to them" if (bank.inversion or {})["tuned"] else ""
+    say(
+        f"{folder}: {len(rows)} photos in {bank.split('test').space.upper()}{tuned}\n"
+        f"hash {bank.hash}",
+        next_step=f"open {folder / PICTURE}, then: latentedit edit --editor E --bank {folder} "
+        "--index 0 --set age=60 --out grid.png",
+    )
+
+
+def _told(row: Mapping[str, Any]) -> str:
+    parts = [f"{row['pixel_error']:.1f} of 255 levels ({row['psnr']:.1f} dB)"]
+    parts += [f"{key} {value:.3f}" for key, value in row.items() if "identity" in key]
+    if "code_error" in row:
+        parts.append(f"code error {row['code_error']:.3f}")
+    return ", ".join(parts)
+
+
+def _picture(found: Reconstruction, rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Photo, reconstruction and their difference around grey, a row each."""
+    from latentedit.report.grid import draw_grid, png
+
+    photos, images = found.photographs, found.images
+    columns = [image_bytes(part) for part in (photos, images, photos - images)]
+    return png(
+        draw_grid(
+            [list(row) for row in zip(*columns, strict=True)],
+            ["photo", "reconstruction", "difference"],
+            [str(row["name"]) for row in rows],
+            [["", f"{row['pixel_error']:.1f} levels", ""] for row in rows],
+            scale=max(1, 192 // photos.shape[2]),
+        )
+    )

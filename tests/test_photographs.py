@@ -1,0 +1,222 @@
+"""Photographs: read with care, cut to the square that their face lies in."""
+
+from __future__ import annotations
+
+import json
+import struct
+import sys
+import zlib
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from latentedit import CorruptArtefact, EnvironmentFault, InputError
+from latentedit.landmarks import Landmarks, face_square, landmark_finder
+from latentedit.photographs import find_photographs, read_photograph
+
+POINTS = np.array([[92.0, 100.0], [164.0, 100.0], [100.0, 190.0], [156.0, 190.0]])
+"""Eyes and corners of the mouth in the picture of `scene`."""
+
+
+def scene(size: int = 256) -> Image.Image:
+    """A smooth picture without symmetry."""
+    x, y = np.meshgrid(np.linspace(0, 1, size), np.linspace(0, 1, size))
+    channels = [np.sin(5 * x + 2 * y), np.cos(3 * y - 4 * x), np.sin(9 * x * y)]
+    return Image.fromarray(((np.stack(channels, 2) + 1) * 127.5).astype(np.uint8))
+
+
+def recorded(folder: Path, points: np.ndarray, name: str = "photo.png") -> Path:
+    names = ("left_eye", "right_eye", "left_mouth", "right_mouth")
+    file = folder / "landmarks.json"
+    file.write_text(json.dumps({name: dict(zip(names, points.tolist(), strict=True))}))
+    return file
+
+
+def test_a_picture_of_the_right_size_comes_as_it_is(tmp_path: Path) -> None:
+    scene(64).save(tmp_path / "photo.png")
+    found = read_photograph(tmp_path / "photo.png", 64)
+    expected = torch.from_numpy(np.array(scene(64))).permute(2, 0, 1) / 127.5 - 1
+    assert torch.equal(found.image, expected)
+    assert (found.name, found.crop) == ("photo.png", "the middle: no landmarks were asked for")
+
+
+def test_without_landmarks_the_middle_is_taken(tmp_path: Path) -> None:
+    wide = Image.new("RGB", (300, 100), (255, 0, 0))
+    wide.paste((0, 0, 255), (100, 0, 200, 100))
+    wide.save(tmp_path / "photo.png")
+    image = read_photograph(tmp_path / "photo.png", 10).image
+    assert image.shape == (3, 10, 10)
+    assert bool((image[2] == 1).all())
+    assert bool((image[0] == -1).all())
+
+
+def test_a_photo_lying_on_its_side_is_turned_up(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    scene(64).rotate(90).save(tmp_path / "photo.png", exif=exif)
+    scene(64).save(tmp_path / "upright.png")
+    turned, upright = (
+        read_photograph(tmp_path / name, 64).image for name in ("photo.png", "upright.png")
+    )
+    assert torch.equal(turned, upright)
+
+
+@pytest.mark.parametrize("angle", [-25, 0, 10, 180])
+@pytest.mark.parametrize("scale", [0.7, 1.6])
+def test_alignment_undoes_turning_scaling_and_moving(
+    tmp_path: Path, angle: float, scale: float
+) -> None:
+    scene().save(tmp_path / "photo.png")
+    finder = landmark_finder(recorded(tmp_path, POINTS))
+    expected = read_photograph(tmp_path / "photo.png", 32, finder)
+    assert expected.crop == "aligned by landmarks, as FFHQ"
+    turn = np.deg2rad(angle)
+    matrix = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    shift = np.array([256.0, 256.0]) - matrix @ POINTS.mean(0)
+    inverse = np.linalg.inv(matrix)
+    moved = scene().transform(
+        (512, 512),
+        Image.Transform.AFFINE,
+        (*inverse[0], -inverse[0] @ shift, *inverse[1], -inverse[1] @ shift),
+        Image.Resampling.BICUBIC,
+    )
+    moved.save(tmp_path / "moved.png")
+    points = POINTS @ matrix.T + shift
+    finder = landmark_finder(recorded(tmp_path, points, "moved.png"))
+    found = read_photograph(tmp_path / "moved.png", 32, finder)
+    inside = (slice(None), slice(8, 24), slice(8, 24))
+    assert (found.image[inside] - expected.image[inside]).abs().mean() < 0.02
+
+
+def test_eyes_and_mouth_come_to_the_same_place() -> None:
+    square = face_square(Landmarks(*map(tuple, POINTS)))
+    side = np.linalg.norm(square[3] - square[0])
+    assert side == pytest.approx(max(4 * 72, 3.6 * 90))
+    eyes = (POINTS[:2].mean(0) - square[0]) / side
+    assert eyes == pytest.approx([0.5, 0.5 - 0.1 * 90 / side])
+
+
+def test_a_square_that_leaves_the_photo_a_little_is_filled_by_its_mirror(tmp_path: Path) -> None:
+    scene().save(tmp_path / "photo.png")
+    finder = landmark_finder(recorded(tmp_path, POINTS - [0, 60]))
+    image = read_photograph(tmp_path / "photo.png", 32, finder).image
+    assert image[:, 0].std() > 0.05
+    assert "aligned" in read_photograph(tmp_path / "photo.png", 32, finder).crop
+
+
+@pytest.mark.parametrize("points", [POINTS + 400.0, POINTS - 900.0, POINTS * 100])
+def test_a_face_outside_the_photo_falls_back_to_the_middle(
+    tmp_path: Path, points: np.ndarray
+) -> None:
+    scene().save(tmp_path / "photo.png")
+    finder = landmark_finder(recorded(tmp_path, points))
+    found = read_photograph(tmp_path / "photo.png", 32, finder)
+    assert found.crop == "the middle: the face leaves the picture"
+
+
+def test_eyes_in_one_place_are_refused() -> None:
+    with pytest.raises(InputError, match="eyes of a face are apart"):
+        face_square(Landmarks((1, 1), (1, 1), (0, 2), (2, 2)))
+
+
+def test_a_photo_without_a_face_falls_back_to_the_middle(tmp_path: Path) -> None:
+    scene().save(tmp_path / "other.png")
+    finder = landmark_finder(recorded(tmp_path, POINTS))
+    assert (
+        read_photograph(tmp_path / "other.png", 8, finder).crop == "the middle: no face was found"
+    )
+
+
+def huge_header(width: int, height: int) -> bytes:
+    """A PNG that says it is large, and ends there."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        checked = kind + data
+        return struct.pack(">I", len(data)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+    size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "told"),
+    [
+        (b"", CorruptArtefact, "none of PNG, JPEG, WEBP"),
+        (b"<svg></svg>", CorruptArtefact, "none of PNG, JPEG, WEBP"),
+        (b"GIF89a" + bytes(20), CorruptArtefact, "none of PNG, JPEG, WEBP"),
+        (huge_header(60_000, 60_000), (InputError, CorruptArtefact), "60000|decoded"),
+        (huge_header(5_000, 4_000), InputError, "more than 16,000,000"),
+        (huge_header(50, 40), CorruptArtefact, "cannot be decoded"),
+    ],
+)
+def test_pictures_that_are_none_are_refused(
+    tmp_path: Path, data: bytes, error: Any, told: str
+) -> None:
+    (tmp_path / "photo.png").write_bytes(data)
+    with pytest.raises(error, match=told):
+        read_photograph(tmp_path / "photo.png", 8)
+
+
+def test_folders_are_read_by_name(tmp_path: Path) -> None:
+    for name in ("b.png", "a.JPG", "notes.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in find_photographs([tmp_path])] == ["a.JPG", "b.png"]
+    with pytest.raises(InputError, match=r"two photographs are called a\.JPG"):
+        find_photographs([tmp_path, tmp_path / "a.JPG"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no picture"):
+        find_photographs([tmp_path / "empty"])
+    with pytest.raises(InputError, match="there is no file"):
+        read_photograph(tmp_path / "nowhere.png", 8)
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{}x", '{"a": {}}', '{"a": {"left_eye": [1]}}', '{"a": 1}', '{"a": null}']
+)
+def test_landmark_files_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "landmarks.json").write_text(text)
+    with pytest.raises(CorruptArtefact, match=r"landmarks\.json"):
+        landmark_finder(tmp_path / "landmarks.json")
+
+
+def stand_in(faces: list[SimpleNamespace], points: np.ndarray) -> ModuleType:
+    """A dlib that sees `faces` and answers with `points`."""
+    parts = [SimpleNamespace(x=x, y=y) for x, y in points]
+    dlib = ModuleType("dlib")
+    dlib.get_frontal_face_detector = lambda: lambda picture, upsampled: faces  # type: ignore[attr-defined]
+    dlib.shape_predictor = lambda path: (  # type: ignore[attr-defined]
+        lambda picture, face: SimpleNamespace(parts=lambda: parts if face.large else [])
+    )
+    return dlib
+
+
+def test_dlib_is_asked_for_the_largest_face(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = np.zeros((68, 2))
+    points[36:42], points[42:48] = POINTS[0], POINTS[1]
+    points[48], points[54] = POINTS[2], POINTS[3]
+    faces = [SimpleNamespace(large=size > 1, area=lambda size=size: size) for size in (1, 5)]
+    (tmp_path / "predictor.dat").touch()
+    monkeypatch.setitem(sys.modules, "dlib", stand_in(faces, points))
+    found = landmark_finder(tmp_path / "predictor.dat")("x", np.zeros((9, 9, 3), np.uint8))
+    assert found == Landmarks(*map(tuple, POINTS))
+    monkeypatch.setitem(sys.modules, "dlib", stand_in([], points))
+    assert landmark_finder(tmp_path / "predictor.dat")("x", np.zeros((9, 9, 3), np.uint8)) is None
+    monkeypatch.setitem(sys.modules, "dlib", stand_in(faces, points[:5]))
+    with pytest.raises(InputError, match="finds 5 points"):
+        landmark_finder(tmp_path / "predictor.dat")("x", np.zeros((9, 9, 3), np.uint8))
+
+
+def test_without_dlib_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "predictor.dat").touch()
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    with pytest.raises(EnvironmentFault, match="pip install dlib"):
+        landmark_finder(tmp_path / "predictor.dat")
+    with pytest.raises(InputError, match=r"a \.json or a dlib \.dat"):
+        landmark_finder(tmp_path / "predictor.onnx")
