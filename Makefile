@@ -2,6 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+MUTANTS := 1000000
 
 .PHONY: help install demo demo-stylegan test lint types check torture clean
 
@@ -37,7 +38,8 @@ check: lint types test  ## everything that CI checks
 
 torture: install  ## 500 kills of a running suite, a million mutated weight files, killed commands; takes hours
 	LATENTEDIT_KILLS=500 LATENTEDIT_INTERRUPTS=50 LATENTEDIT_REPEATS=20 $(BIN)/python -m pytest -s tests/test_torture.py
-	LATENTEDIT_MUTANTS=1000000 LATENTEDIT_LIES=10000 $(BIN)/python -m pytest tests/test_inert.py -k "mutants or within_its"
+	$(BIN)/python tests/mutants.py --count $(MUTANTS)
+	LATENTEDIT_LIES=10000 $(BIN)/python -m pytest tests/test_inert.py -k within_its
 	$(BIN)/python tests/torture/kills.py --kills 50
 
 clean:  ## remove what was built

@@ -53,6 +53,7 @@ _HOME = {
     ],
     "generator": ["Generator", "Truth", "Tunable"],
     "inert": [
+        "InertArray",
         "InertObject",
         "InertTensor",
         "NetworkFile",
@@ -139,6 +140,7 @@ if TYPE_CHECKING:
     from latentedit.generator import Generator as Generator
     from latentedit.generator import Truth as Truth
     from latentedit.generator import Tunable as Tunable
+    from latentedit.inert import InertArray as InertArray
     from latentedit.inert import InertObject as InertObject
     from latentedit.inert import InertTensor as InertTensor
     from latentedit.inert import NetworkFile as NetworkFile

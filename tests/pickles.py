@@ -209,7 +209,10 @@ def random_network(
     return table
 
 
-_BUFFERS = ("w_avg", "noise_const", "resample_filter")
+_BUFFERS = (
+    *("w_avg", "noise_const", "resample_filter", "transform", "freqs", "phases"),
+    *("magnitude_ema", "up_filter", "down_filter"),
+)
 
 
 def nvidia_pickle(
@@ -219,10 +222,13 @@ def nvidia_pickle(
     c_dim: int = 0,
     source: str = "raise SystemExit",
     protocol: int = 3,
+    resolution: int | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """The .pkl of stylegan2-ada-pytorch: ``G_ema`` and what stands beside it.
+    """The .pkl of stylegan2-ada-pytorch or stylegan3: ``G_ema`` and what stands beside it.
 
     Args:
+        settings: what the generator was made with.
         source: program text, as these files carry it for every class.
     """
     facts = {
@@ -231,7 +237,10 @@ def nvidia_pickle(
         "w_dim": weights["mapping.w_avg"].size,
         "c_dim": c_dim,
         "img_channels": 3,
-        "_init_kwargs": Call("dnnlib.util.EasyDict", (), {"c_dim": c_dim}, None, b"\x81"),
+        "img_resolution": resolution,
+        "_init_kwargs": Call(
+            "dnnlib.util.EasyDict", (), {"c_dim": c_dim, **(settings or {})}, None, b"\x81"
+        ),
         "_non_persistent_buffers_set": Call("builtins.set", ([],)),
     }
 
@@ -350,6 +359,74 @@ def genforce_tree(weights: Arrays) -> dict[str, Any]:
         if match := re.fullmatch(r"mapping\.fc(\d+)\.(\w+)", name):
             tree[f"mapping.dense{match[1]}.{match[2]}"] = array
     return {"generator_smooth": tree}
+
+
+def _numpy_array(array: np.ndarray) -> Call:
+    """An array as numpy pickles it, a number where it has no axes."""
+    kind = Call(
+        "numpy.dtype",
+        (array.dtype.str[1:], False, True),
+        None,
+        (3, "<", None, None, None, -1, -1, 0),
+    )
+    if array.ndim == 0:
+        return Call("numpy.core.multiarray.scalar", (kind, array.tobytes()))
+    empty = (Name("numpy.ndarray"), (0,), b"b")
+    state = (1, array.shape, kind, False, array.tobytes())
+    return Call("numpy.core.multiarray._reconstruct", empty, None, state)
+
+
+def tensorflow_arrays(weights: Arrays) -> dict[str, np.ndarray]:
+    """TensorFlow's variables by name, from weights in NVIDIA's PyTorch names."""
+    made = {"lod": np.zeros((), "<f4"), "dlatent_avg": weights["mapping.w_avg"]}
+    made["synthesis/4x4/Const/const"] = weights["synthesis.b4.const"][None]
+    for name, array in weights.items():
+        if match := re.fullmatch(r"mapping\.(fc|embed)(\d*)\.(\w+)", name):
+            layer = f"Dense{match[2]}" if match[1] == "fc" else "LabelEmbed"
+            made[f"mapping/{layer}/{match[3]}"] = array.T
+    for part, array, block, layer in _theirs(weights):
+        size = 4 << block
+        names = {"conv0": "Conv0_up", "conv1": "Conv1" if block else "Conv", "torgb": "ToRGB"}
+        prefix = f"synthesis/{size}x{size}/{names[layer]}"
+        if part == "noise_const":
+            made[f"synthesis/noise{2 * block - int(layer == 'conv0')}"] = array[None, None]
+        elif part == "weight":
+            turned = array[:, :, ::-1, ::-1] if layer == "conv0" else array
+            made[f"{prefix}/weight"] = turned.transpose(2, 3, 1, 0)
+        elif part == "affine.weight":
+            made[f"{prefix}/mod_weight"] = array.T
+        elif part == "affine.bias":
+            made[f"{prefix}/mod_bias"] = array - np.float32(1)
+        else:
+            made[f"{prefix}/{part}"] = array
+    return {name: np.array(array, "<f4", order="C") for name, array in made.items()}
+
+
+def tensorflow_pickle(arrays: Arrays, settings: Mapping[str, Any] | None = None) -> bytes:
+    """The .pkl of TensorFlow's stylegan2: ``(G, D, Gs)``.
+
+    Args:
+        arrays: of ``Gs``, as `tensorflow_arrays` names them.
+        settings: ``static_kwargs`` of all its networks.
+    """
+
+    def bag(prefix: str, components: Mapping[str, Any]) -> Call:
+        own = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+        if not prefix:
+            own = {n: a for n, a in own.items() if not n.startswith(("mapping/", "synthesis/"))}
+        state = {
+            "version": 4,
+            "name": "G" + prefix,
+            "static_kwargs": dict(settings or {}),
+            "components": components,
+            "build_module_src": "raise SystemExit",
+            "build_func_name": "G_main",
+            "variables": [(name, _numpy_array(array)) for name, array in own.items()],
+        }
+        return Call("dnnlib.tflib.network.Network", (), None, state, b"\x81")
+
+    parts = {name: bag(f"{name}/", {}) for name in ("mapping", "synthesis")}
+    return pickle_of((None, None, bag("", parts)), 4)
 
 
 def write(path: Path, data: bytes) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import io
 import os
-import random
 import struct
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import mutants
 import numpy as np
 import pickles
 import pytest
@@ -28,8 +28,7 @@ from latentedit.inert import InertTensor, RefusedFile, read_network, read_state_
 from latentedit_stylegan.reading import find_generator
 
 MUTANTS = int(os.environ.get("LATENTEDIT_MUTANTS", "3000"))
-"""``make torture`` sets 1,000,000, over several seeds if there are cores to spare."""
-MUTANT_SEED = int(os.environ.get("LATENTEDIT_MUTANT_SEED", "0"))
+"""``make torture`` reads a million of each kind by ``tests/mutants.py``."""
 LIES = int(os.environ.get("LATENTEDIT_LIES", "300"))
 OVER_FILE_SIZE = 64 << 20
 
@@ -68,21 +67,6 @@ def refused(folder: Path, data: bytes) -> RefusedFile:
     assert error.remedy
     assert len(str(error)) < 1_000 + len(str(file))
     return error
-
-
-def _benign() -> dict[str, bytes]:
-    weights = pickles.random_network(resolution=8, z_dim=2, w_dim=2, widths=(2, 2))
-    rosinality, genforce = pickles.rosinality_tree(weights), pickles.genforce_tree(weights)
-    return {
-        "nvidia": pickles.nvidia_pickle(weights),
-        "a part of nvidia": pickles.nvidia_pickle(
-            {k: v for k, v in weights.items() if k.startswith("mapping.w")}
-            | {"mapping.fc0.weight": weights["mapping.fc0.weight"]}
-        ),
-        "zip": pickles.pytorch_zip(rosinality),
-        "legacy": pickles.pytorch_legacy(genforce),
-        "tensor": pickles.tensor_file(),
-    }
 
 
 EXECUTING = sorted(pickles.executing(""))
@@ -138,7 +122,7 @@ def test_doubling_values_stay_shared(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nvidia", "zip", "legacy", "tensor"])
 def test_every_truncation_of_a_file_is_refused(tmp_path: Path, name: str) -> None:
-    data = _benign()[name]
+    data = mutants.originals()[name]
     for length in range(0, len(data), max(1, len(data) // 300)):
         refused(tmp_path, data[:length])
     refused(tmp_path, data + b"\0")
@@ -377,46 +361,35 @@ def test_an_nvidia_network_becomes_plain_data(tmp_path: Path) -> None:
     assert np.array_equal(tensor.array(), weights["mapping.w_avg"])
 
 
-def _mutant(data: bytes, other: bytes, rng: random.Random) -> bytes:
-    """`data` with one to four places changed, cut, repeated or replaced."""
-    changed = bytearray(data)
-    for _ in range(rng.randint(1, 4)):
-        at = rng.randrange(len(changed) + 1)
-        length = rng.choice((1, 1, 1, 2, 4, 8, 40))
-        match rng.randrange(6):
-            case 0:
-                changed[at : at + 1] = bytes([rng.randrange(256)])
-            case 1 if at < len(changed):
-                changed[at] ^= 1 << rng.randrange(8)
-            case 2:
-                changed[at : at + length] = b""
-            case 3:
-                changed[at:at] = changed[at : at + length]
-            case 4:
-                start = rng.randrange(len(other))
-                changed[at : at + length] = other[start : start + length]
-            case _:
-                changed[at : at + length] = rng.choice((b"\xff", b"\0")) * length
-    return bytes(changed)
-
-
-def test_mutants_are_refused_or_inert(tmp_path: Path, audit: list[tuple[str, str]]) -> None:
-    benign = [data for data in _benign().values() for _ in range(1 if len(data) > 10_000 else 3)]
-    rng = random.Random(MUTANT_SEED)
-    file, inert = tmp_path / "file", 0
-    for i in range(MUTANTS):
-        data = _mutant(benign[i % len(benign)], rng.choice(benign), rng)
+@pytest.mark.parametrize(("kind", "count"), [("pickled", MUTANTS), ("safetensors", MUTANTS // 3)])
+def test_mutants_are_refused_or_read(
+    tmp_path: Path, audit: list[tuple[str, str]], kind: str, count: int
+) -> None:
+    """A short form of ``python tests/mutants.py``, with every audit event watched."""
+    files = [mutants.safetensors()] if kind == "safetensors" else [*mutants.originals().values()]
+    file, read = tmp_path / "file", 0
+    for i, data in zip(range(count), mutants.mutants(files, 0), strict=False):
         file.write_bytes(data)
         audit.clear()
         try:
-            find_generator(read_network(file))
-            inert += 1
-        except LatentEditError as error:
-            assert error.exit_code == 2, (i, data)
+            read += mutants.is_read(mutants.FORMATS[kind], file)
         except Exception as error:
             raise AssertionError(f"mutant {i} raised {error!r}: {data!r}") from error
         assert not watched(audit, file), i
-    assert inert < MUTANTS
+    assert 0 < read < count
+
+
+def test_a_reader_that_breaks_the_rule_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(file: Path) -> None:
+        if b"\xff" in file.read_bytes():
+            raise KeyError("a")
+
+    monkeypatch.setitem(mutants.FORMATS, "safetensors", broken)
+    assert mutants.run("safetensors", 500, 0, 500, tmp_path / "kept") > 0
+    assert b"\xff" in (tmp_path / "kept").read_bytes()
+    assert "KeyError" in capsys.readouterr().out
 
 
 ALLOWED = {

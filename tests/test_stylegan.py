@@ -88,7 +88,7 @@ def test_images_are_the_published_ones(golden: dict[str, np.ndarray], golden_fol
     )
 
 
-def test_three_layouts_of_one_network_make_equal_images(tmp_path: Path) -> None:
+def test_four_layouts_of_one_network_make_equal_images(tmp_path: Path) -> None:
     weights = pickles.random_network(resolution=32, mapping_layers=3)
     rosinality, genforce = pickles.rosinality_tree(weights), pickles.genforce_tree(weights)
     files = {
@@ -96,6 +96,7 @@ def test_three_layouts_of_one_network_make_equal_images(tmp_path: Path) -> None:
         "nvidia-4": pickles.nvidia_pickle(weights, protocol=4),
         "rosinality": pickles.pytorch_zip(rosinality),
         "rosinality-legacy": pickles.pytorch_legacy(rosinality),
+        "tensorflow": pickles.tensorflow_pickle(pickles.tensorflow_arrays(weights)),
         "genforce": pickles.pytorch_zip(genforce),
         "genforce-legacy": pickles.pytorch_legacy(genforce),
     }
@@ -171,18 +172,65 @@ def test_networks_of_other_kinds_are_named(tmp_path: Path) -> None:
     orig = {k: v for k, v in weights.items() if not k.startswith("synthesis.b8.torgb")}
     with pytest.raises(Unsupported, match="orig architecture"):
         imported(tmp_path, pickles.nvidia_pickle(orig))
-    third = {"synthesis.input.freqs": np.zeros((4, 2), "<f4")}
-    with pytest.raises(Unsupported, match="StyleGAN3"):
-        imported(tmp_path, pickles.nvidia_pickle(weights | third))
     with pytest.raises(CorruptArtefact, match="no generator"):
         imported(tmp_path, pickles.pytorch_zip({"model": {"a": weights["mapping.w_avg"]}}))
 
 
-def test_tensorflow_pickles_are_read_and_refused_by_name(tmp_path: Path) -> None:
-    state = {"variables": [("dlatent_avg", None)], "version": 4}
-    node = pickles.Call("dnnlib.tflib.network.Network", (), None, state, b"\x81")
-    with pytest.raises(Unsupported, match=r"legacy\.py"):
-        imported(tmp_path, pickles.pickle_of((node, node, node), 3))
+def test_a_tensorflow_network_keeps_its_classes_and_settings(tmp_path: Path) -> None:
+    weights = pickles.random_network(c_dim=3)
+    settings = {"conv_clamp": 0.5, "architecture": "skip", "resample_kernel": [1, 3, 3, 1]}
+    data = pickles.tensorflow_pickle(pickles.tensorflow_arrays(weights), settings)
+    theirs = imported(tmp_path, data, "tensorflow")
+    assert theirs.manifest.architecture.c_dim == 3
+    assert theirs.manifest.architecture.conv_clamp == 0.5
+    ours = imported(tmp_path, pickles.nvidia_pickle(weights, c_dim=3, conv_clamp=0.5), "nvidia")
+    generators = [build(made.folder, class_index=1) for made in (theirs, ours)]
+    z = generators[0].sample(2, 0, "z")
+    images = [generator.unclipped(z, "z") for generator in generators]
+    assert close(images[0], images[1].numpy(), 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "more", "error", "message"),
+    [
+        ({"architecture": "resnet"}, {}, Unsupported, "architecture = resnet"),
+        ({"resample_kernel": [1, 1]}, {}, Unsupported, "resample_kernel"),
+        ({"normalize_latents": False}, {}, Unsupported, "normalize_latents"),
+        ({}, {"mapping/LabelConcat/weight": (3, 8)}, Unsupported, "LabelConcat"),
+        ({}, {"synthesis/8x8/Skip/weight": (1, 1, 8, 8)}, Unsupported, "resnet"),
+        ({}, {"synthesis/8x8/Conv1/weight2": (1,)}, CorruptArtefact, "Conv1/weight2"),
+        ({}, {"mapping/Dense0/weight": (8,)}, CorruptArtefact, "z_dim"),
+        ({"mapping_lrmul": "much"}, {}, CorruptArtefact, "mapping_lr"),
+    ],
+)
+def test_other_tensorflow_networks_are_refused_by_name(
+    tmp_path: Path,
+    settings: dict[str, object],
+    more: dict[str, tuple[int, ...]],
+    error: type[Exception],
+    message: str,
+) -> None:
+    arrays = pickles.tensorflow_arrays(pickles.random_network())
+    arrays |= {name: np.ones(shape, "<f4") for name, shape in more.items()}
+    with pytest.raises(error, match=message):
+        imported(tmp_path, pickles.tensorflow_pickle(arrays, settings))
+    assert not (tmp_path / "network").exists()
+
+
+def test_garbled_tensorflow_pickles_are_refused(tmp_path: Path) -> None:
+    def bag(**state: object) -> pickles.Call:
+        return pickles.Call("dnnlib.tflib.network.Network", (), None, state, b"\x81")
+
+    trees = {
+        "no tuple": (bag(variables=[]),),
+        "no list of variables": (None, None, bag(version=4)),
+        "no pair": (None, None, bag(variables=["dlatent_avg"])),
+        "no array": (None, None, bag(variables=[("dlatent_avg", None)])),
+        "z_dim": (None, None, bag(variables=[], components=4, static_kwargs=4)),
+    }
+    for message, tree in trees.items():
+        with pytest.raises(CorruptArtefact, match=message):
+            imported(tmp_path, pickles.pickle_of(tree, 4))
 
 
 def test_the_manifest_says_what_was_found(small: Path) -> None:

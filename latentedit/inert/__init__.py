@@ -7,10 +7,11 @@ calls nothing that a file names, and imports neither the standard library's unpi
 from __future__ import annotations
 
 from latentedit.inert.network import NetworkFile, read_network, read_state_dict
-from latentedit.inert.nodes import InertObject, InertTensor, Value
+from latentedit.inert.nodes import InertArray, InertObject, InertTensor, Value
 from latentedit.inert.refusal import RefusedFile
 
 __all__ = [
+    "InertArray",
     "InertObject",
     "InertTensor",
     "NetworkFile",

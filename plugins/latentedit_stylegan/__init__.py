@@ -1,4 +1,4 @@
-"""StyleGAN2 in plain PyTorch, and the import of networks that other projects published.
+"""StyleGAN2 and StyleGAN3 in plain PyTorch, and the import of networks that others published.
 
 This module only says what there is; importing it never imports torch.
 """
@@ -10,7 +10,7 @@ from latentedit.plugin import PluginSpec, hookimpl
 
 @hookimpl
 def latentedit_plugins() -> list[PluginSpec]:
-    """One generator, and what reads published networks into it."""
+    """Two generators, and what reads published networks into it."""
     return [
         PluginSpec(
             "generator",
@@ -19,9 +19,15 @@ def latentedit_plugins() -> list[PluginSpec]:
             "a StyleGAN2 network that `latentedit import` wrote",
         ),
         PluginSpec(
+            "generator",
+            "stylegan3",
+            "latentedit_stylegan.alias_free.generator:StyleGAN3",
+            "a StyleGAN3 network, T or R, that `latentedit import` wrote",
+        ),
+        PluginSpec(
             "importer",
             "stylegan2",
             "latentedit_stylegan.importing:import_network",
-            "NVIDIA .pkl, rosinality .pt and genforce .pth files of StyleGAN2",
+            "NVIDIA .pkl, TensorFlow .pkl, rosinality .pt and genforce .pth of StyleGAN",
         ),
     ]

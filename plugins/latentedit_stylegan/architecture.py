@@ -19,16 +19,14 @@ MAX_RESOLUTION = 4_096
 MAX_WIDTH = 16_384
 
 
-class Architecture(Options):
-    """What decides a network's weights and arithmetic.
+class MappingArchitecture(Options):
+    """What decides a mapping network.
 
     Args:
         z_dim, w_dim: width of a code.
         c_dim: classes; 0 for an unconditional network.
         mapping_layers: depth of the mapping network.
         mapping_lr: learning-rate multiplier of the mapping network, a factor of its weights.
-        channels: feature maps at each resolution, 4, 8, … up to that of the image.
-        conv_clamp: largest magnitude behind each convolution; None for no limit.
     """
 
     z_dim: int = Field(ge=1, le=MAX_WIDTH)
@@ -36,6 +34,33 @@ class Architecture(Options):
     c_dim: int = Field(default=0, ge=0, le=1_000_000)
     mapping_layers: int = Field(ge=1, le=64)
     mapping_lr: float = Field(default=0.01, gt=0, le=1)
+
+    def mapping_widths(self) -> list[tuple[int, int]]:
+        """Inputs and outputs of each layer of the mapping network."""
+        first = self.z_dim + (self.w_dim if self.c_dim else 0)
+        inputs = [first] + [self.w_dim] * (self.mapping_layers - 1)
+        return [(width, self.w_dim) for width in inputs]
+
+    def mapping_shapes(self) -> dict[str, Shape]:
+        """Every weight of the mapping network."""
+        table: dict[str, Shape] = {"mapping.w_avg": (self.w_dim,)}
+        if self.c_dim:
+            table["mapping.embed.weight"] = (self.w_dim, self.c_dim)
+            table["mapping.embed.bias"] = (self.w_dim,)
+        for i, (inputs, outputs) in enumerate(self.mapping_widths()):
+            table[f"mapping.fc{i}.weight"] = (outputs, inputs)
+            table[f"mapping.fc{i}.bias"] = (outputs,)
+        return table
+
+
+class Architecture(MappingArchitecture):
+    """What decides a network's weights and arithmetic.
+
+    Args:
+        channels: feature maps at each resolution, 4, 8, … up to that of the image.
+        conv_clamp: largest magnitude behind each convolution; None for no limit.
+    """
+
     channels: dict[int, int]
     conv_clamp: float | None = Field(default=None, gt=0)
 
@@ -74,21 +99,9 @@ class Architecture(Options):
             made.append(Layer(f"{block}.torgb", row, resolution, width, 3, kernel=1))
         return made
 
-    def mapping_widths(self) -> list[tuple[int, int]]:
-        """Inputs and outputs of each layer of the mapping network."""
-        first = self.z_dim + (self.w_dim if self.c_dim else 0)
-        inputs = [first] + [self.w_dim] * (self.mapping_layers - 1)
-        return [(width, self.w_dim) for width in inputs]
-
     def shapes(self) -> Mapping[str, Shape]:
         """Every weight of the network."""
-        table: dict[str, Shape] = {"mapping.w_avg": (self.w_dim,)}
-        if self.c_dim:
-            table["mapping.embed.weight"] = (self.w_dim, self.c_dim)
-            table["mapping.embed.bias"] = (self.w_dim,)
-        for i, (inputs, outputs) in enumerate(self.mapping_widths()):
-            table[f"mapping.fc{i}.weight"] = (outputs, inputs)
-            table[f"mapping.fc{i}.bias"] = (outputs,)
+        table = self.mapping_shapes()
         table["synthesis.b4.const"] = (self.channels[4], 4, 4)
         for layer in self.layers():
             table |= layer.shapes(self.w_dim)

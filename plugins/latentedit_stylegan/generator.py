@@ -13,7 +13,6 @@ from pydantic import Field
 from torch import Tensor
 
 from latentedit import (
-    CorruptArtefact,
     Generator,
     InputError,
     OutOfRange,
@@ -25,6 +24,7 @@ from latentedit import (
 )
 from latentedit import Options as PluginOptions
 from latentedit_stylegan.architecture import Architecture
+from latentedit_stylegan.fitting import check_weights
 from latentedit_stylegan.manifest import MANIFEST, WEIGHTS, Manifest, read_manifest
 from latentedit_stylegan.mapping import MappingNetwork
 from latentedit_stylegan.synthesis import SynthesisNetwork
@@ -69,7 +69,7 @@ class StyleGAN2(Generator):
                 "`latentedit import FILE --out FOLDER` wrote"
             )
         self.options = options
-        manifest = read_manifest(options.path / MANIFEST)
+        manifest = read_manifest(options.path / MANIFEST, Manifest)
         self.manifest: Manifest | None = manifest
         self._load(manifest.architecture, read_tensors(options.path / WEIGHTS))
 
@@ -88,7 +88,7 @@ class StyleGAN2(Generator):
         return generator
 
     def _load(self, architecture: Architecture, weights: Mapping[str, Tensor]) -> None:
-        _check_weights(architecture, weights, self.options.path)
+        check_weights(architecture.shapes(), weights, self.options.path)
         self._check_options(architecture)
         self.architecture = architecture
         self.resolution = architecture.resolution
@@ -269,19 +269,3 @@ class StyleGAN2(Generator):
                 f"{space} codes of stylegan2 have shape (N, {', '.join(map(str, shape))}), "
                 f"received {tuple(codes.shape)}"
             )
-
-
-def _check_weights(architecture: Architecture, weights: Mapping[str, Tensor], path: Path) -> None:
-    expected = architecture.shapes()
-    if missing := set(expected) - set(weights):
-        raise CorruptArtefact(f"{path} lacks the weights {sorted(missing)[0]}; import it again")
-    if unknown := set(weights) - set(expected):
-        raise CorruptArtefact(f"{path} has unknown weights {sorted(unknown)[0]}; import it again")
-    for name, shape in expected.items():
-        if tuple(weights[name].shape) != shape or not weights[name].is_floating_point():
-            raise CorruptArtefact(
-                f"{path}: {name} is {weights[name].dtype} of {tuple(weights[name].shape)}, not "
-                f"floating-point numbers of {shape}; import it again"
-            )
-        if not bool(weights[name].isfinite().all()):
-            raise CorruptArtefact(f"{path}: {name} is not finite; import it again")

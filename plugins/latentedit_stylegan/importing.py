@@ -1,8 +1,8 @@
-"""Turns a published network into a folder that `stylegan2` reads."""
+"""Turns a published network into a folder that `stylegan2` or `stylegan3` reads."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,15 +18,30 @@ from latentedit import (
     write_json,
     write_tensors,
 )
+from latentedit_stylegan.alias_free.architecture import AliasFreeArchitecture
+from latentedit_stylegan.alias_free.generator import StyleGAN3, StyleGAN3Options
+from latentedit_stylegan.architecture import Architecture
 from latentedit_stylegan.generator import StyleGAN2, StyleGAN2Options
-from latentedit_stylegan.manifest import MANIFEST, WEIGHTS, Manifest, Parity
+from latentedit_stylegan.layouts import Found
+from latentedit_stylegan.manifest import (
+    MANIFEST,
+    WEIGHTS,
+    AliasFreeManifest,
+    AnyManifest,
+    Manifest,
+    Parity,
+)
 from latentedit_stylegan.mapping import MappingNetwork
-from latentedit_stylegan.reading import Found, find_generator
+from latentedit_stylegan.reading import find_generator
 
 LICENCE = (
     "Importing changes no licence: the weights stay under that of whoever published them. NVIDIA's "
     "networks are for non-commercial use."
 )
+_MANIFESTS: Mapping[type, Callable[..., AnyManifest]] = {
+    Architecture: Manifest,
+    AliasFreeArchitecture: AliasFreeManifest,
+}
 PARITY_SEED, PARITY_IMAGES = 0, 2
 MEAN_SEED, MEAN_CODES = 0, 10_000
 """Where a file has no mean of w, it is measured on so many codes."""
@@ -37,20 +52,20 @@ class Imported:
     """An import that succeeded.
 
     Args:
-        folder: what the option `path` of `stylegan2` takes.
+        folder: what the option `path` of `stylegan2` or `stylegan3` takes.
         fingerprint: of the generator built with that option alone.
         manifest: what stands beside the weights.
     """
 
     folder: Path
     fingerprint: str
-    manifest: Manifest
+    manifest: AnyManifest
 
     @property
     def next_step(self) -> str:
         return (
-            f"latentedit bank make --generator stylegan2 --generator-option path={self.folder} "
-            "--labeller ESTIMATOR --out B"
+            f"latentedit bank make --generator {self.manifest.generator} "
+            f"--generator-option path={self.folder} --labeller ESTIMATOR --out B"
         )
 
     def __str__(self) -> str:
@@ -70,7 +85,8 @@ def import_network(file: str | Path, out: str | Path) -> Imported:
     """Read `file` without running anything in it, and write the generator in it to a new folder.
 
     Args:
-        file: a .pkl of stylegan2-ada-pytorch, a .pt of rosinality, or a .pth of genforce.
+        file: a .pkl of stylegan2-ada-pytorch, of stylegan3 or of TensorFlow's stylegan2, a .pt of
+            rosinality, or a .pth of genforce.
         out: a folder that does not exist yet; it appears whole or not at all.
 
     Raises:
@@ -86,7 +102,7 @@ def import_network(file: str | Path, out: str | Path) -> Imported:
         statements += (f"no mean of w: measured on {MEAN_CODES:,} codes, seed {MEAN_SEED}",)
     with new_folder(out) as temporary:
         digest = write_tensors(temporary / WEIGHTS, weights)
-        manifest = Manifest(
+        manifest = _MANIFESTS[type(found.architecture)](
             source=source.path.name,
             source_sha256=source.sha256,
             source_format=f"{source.format}, {found.layout}",
@@ -101,10 +117,15 @@ def import_network(file: str | Path, out: str | Path) -> Imported:
     return Imported(out, fingerprint, manifest)
 
 
-def _generator(found: Found, weights: Mapping[str, Tensor], path: Path) -> StyleGAN2:
-    first_class = 0 if found.architecture.c_dim else None
-    options = StyleGAN2Options(path=path, class_index=first_class)
-    return StyleGAN2.from_weights(found.architecture, weights, options)
+def _generator(found: Found, weights: Mapping[str, Tensor], path: Path) -> StyleGAN2 | StyleGAN3:
+    architecture = found.architecture
+    first_class = 0 if architecture.c_dim else None
+    if isinstance(architecture, AliasFreeArchitecture):
+        options = StyleGAN3Options(path=path, class_index=first_class)
+        return StyleGAN3.from_weights(architecture, weights, options)
+    return StyleGAN2.from_weights(
+        architecture, weights, StyleGAN2Options(path=path, class_index=first_class)
+    )
 
 
 @torch.no_grad()

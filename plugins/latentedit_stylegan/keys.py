@@ -1,4 +1,4 @@
-"""How three projects name one network's weights, and what turns each into ours.
+"""How four projects name one network's weights, and what turns each into ours.
 
 Ours are those of stylegan2-ada-pytorch. A table gives for each of our names the other project's,
 and the function that turns its array into ours; a file must hold exactly what its table says.
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latentedit_stylegan.alias_free.architecture import AliasFreeArchitecture
 from latentedit_stylegan.architecture import Architecture, Layer
 
 Array = NDArray[Any]
@@ -51,6 +52,16 @@ def flipped(array: Array) -> Array:
     return array[:, :, ::-1, ::-1]
 
 
+def moved(array: Array) -> Array:
+    """A kernel (k, k, I, O) → (O, I, k, k)."""
+    return array.transpose(3, 2, 0, 1)
+
+
+def turned(array: Array) -> Array:
+    """A kernel (k, k, I, O) → (O, I, k, k), flipped."""
+    return flipped(moved(array))
+
+
 def plus_one(array: Array) -> Array:
     """Style biases are stored without the 1 that they start from."""
     return array + np.float32(1)
@@ -64,8 +75,8 @@ def scalar(array: Array) -> Array:
     return array.reshape(())
 
 
-def nvidia(architecture: Architecture) -> Table:
-    """stylegan2-ada-pytorch and StyleGAN3's copy of it: our own names."""
+def nvidia(architecture: Architecture | AliasFreeArchitecture) -> Table:
+    """stylegan2-ada-pytorch and stylegan3: our own names."""
     return {name: Entry(name) for name in architecture.shapes()}
 
 
@@ -112,6 +123,42 @@ def genforce(architecture: Architecture) -> Table:
             table[f"{layer.name}.noise_strength"] = Entry(f"{theirs}.noise_strength", scalar)
             table[f"{layer.name}.noise_const"] = Entry(f"{theirs}.noise", plane)
     return table
+
+
+def tensorflow(architecture: Architecture) -> Table:
+    """NVlabs/stylegan2 and stylegan2-ada for TensorFlow: variables of ``Gs`` and its components."""
+    table = {"mapping.w_avg": Entry("dlatent_avg", flat)}
+    if architecture.c_dim:
+        table |= _transposed("mapping.embed", "mapping/LabelEmbed")
+    for i in range(architecture.mapping_layers):
+        table |= _transposed(f"mapping.fc{i}", f"mapping/Dense{i}")
+    table["synthesis.b4.const"] = Entry("synthesis/4x4/Const/const", first)
+    for layer in architecture.layers():
+        theirs = f"synthesis/{layer.resolution}x{layer.resolution}/{_tensorflow_name(layer)}"
+        table |= {
+            f"{layer.name}.weight": Entry(f"{theirs}/weight", turned if layer.up else moved),
+            f"{layer.name}.bias": Entry(f"{theirs}/bias"),
+            f"{layer.name}.affine.weight": Entry(f"{theirs}/mod_weight", np.transpose),
+            f"{layer.name}.affine.bias": Entry(f"{theirs}/mod_bias", plus_one),
+        }
+        if not layer.to_rgb:
+            noise = f"synthesis/noise{_convolution_index(layer)}"
+            table[f"{layer.name}.noise_strength"] = Entry(f"{theirs}/noise_strength", scalar)
+            table[f"{layer.name}.noise_const"] = Entry(noise, plane)
+    return table
+
+
+def _transposed(ours: str, theirs: str) -> dict[str, Entry]:
+    weight = Entry(f"{theirs}/weight", np.transpose)
+    return {f"{ours}.weight": weight, f"{ours}.bias": Entry(f"{theirs}/bias")}
+
+
+def _tensorflow_name(layer: Layer) -> str:
+    if layer.to_rgb:
+        return "ToRGB"
+    if layer.resolution == 4:
+        return "Conv"
+    return "Conv0_up" if layer.up else "Conv1"
 
 
 def _plain(ours: str, theirs: str) -> dict[str, Entry]:

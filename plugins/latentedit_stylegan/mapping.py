@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu, linear
 
-from latentedit_stylegan.architecture import Architecture
+from latentedit_stylegan.architecture import MappingArchitecture
 
 EPSILON = 1e-8
 SLOPE = 0.2
@@ -28,10 +28,10 @@ class MappingNetwork:
         y = √2 · lrelu(x · (lr / √fan_in) Wᵀ + lr · b)
 
     Args:
-        weights: as `Architecture.shapes` names them.
+        weights: as `MappingArchitecture.mapping_shapes` names them.
     """
 
-    def __init__(self, architecture: Architecture, weights: Mapping[str, Tensor]) -> None:
+    def __init__(self, architecture: MappingArchitecture, weights: Mapping[str, Tensor]) -> None:
         lr = architecture.mapping_lr
         self.layers = [
             (

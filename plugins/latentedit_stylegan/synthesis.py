@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +23,7 @@ from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu_, linear, p
 
 from latentedit_stylegan.architecture import Architecture, Layer
 from latentedit_stylegan.mapping import EPSILON, GAIN, SLOPE
+from latentedit_stylegan.precision import exact_convolutions
 
 FILTER = (1.0, 3.0, 3.0, 1.0)
 """The separable low-pass filter of up-sampling, before it is normalised."""
@@ -93,7 +93,7 @@ class SynthesisNetwork:
         """(N, ΣD) → (N, 3, R, R), not clipped; `together` makes all images at once, as noise maps
         with one row an image ask for."""
         at_once = max(1, len(styles)) if together else self._at_once(styles.device)
-        with _exact_convolutions(styles.device):
+        with exact_convolutions(styles.device):
             parts = [self._run(part) for part in styles.split(at_once)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -174,12 +174,3 @@ def _prepared(layer: Layer, weights: Mapping[str, Tensor], w_dim: int, noise: bo
         energy,
         strength * get("noise_const").unsqueeze(-3) if noise and bool(strength != 0) else None,
     )
-
-
-def _exact_convolutions(device: torch.device) -> AbstractContextManager[None]:
-    """On CUDA, convolutions of 32-bit numbers in 32 bits: shorter ones miss the published images by
-    1e-3."""
-    if device.type != "cuda":
-        return nullcontext()
-    context: AbstractContextManager[None] = torch.backends.cudnn.flags(allow_tf32=False)
-    return context

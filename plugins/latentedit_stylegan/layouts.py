@@ -1,0 +1,163 @@
+"""Ways of naming a network's weights, and what turns a file's arrays into exactly ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
+from pydantic import ValidationError
+
+from latentedit import NetworkFile, RefusedFile
+from latentedit_stylegan import keys
+from latentedit_stylegan.alias_free.architecture import AliasFreeArchitecture
+from latentedit_stylegan.architecture import Architecture
+from latentedit_stylegan.keys import Array, Table
+from latentedit_stylegan.synthesis import FILTER
+
+Arrays = Mapping[str, Array]
+AnyArchitecture = Architecture | AliasFreeArchitecture
+A = TypeVar("A", Architecture, AliasFreeArchitecture)
+NAMES: Mapping[type, str] = {Architecture: "StyleGAN2", AliasFreeArchitecture: "StyleGAN3"}
+
+_FIR = np.outer(FILTER, FILTER) / sum(FILTER) ** 2
+
+
+@dataclass(frozen=True)
+class Found:
+    """A network as it stood in its file, under our names.
+
+    Args:
+        layout: whose names the file had.
+        weights: float32 arrays, `w_avg` left out where the file has none.
+        statements: what the file held, for people.
+    """
+
+    layout: str
+    architecture: AnyArchitecture
+    weights: Arrays
+    statements: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A way of naming weights.
+
+    Args:
+        table: their keys, by ours.
+        extra: keys that are read for checking only: low-pass filters.
+        extra_gain: factors that those filters may have.
+    """
+
+    name: str
+    table: Callable[[Any], Table]
+    extra: re.Pattern[str]
+    extra_gain: tuple[float, ...]
+
+
+def found(
+    layout: Layout, architecture: Architecture, weights: Arrays, statements: tuple[str, ...]
+) -> Found:
+    """A StyleGAN2 network that was found."""
+    first = statement("StyleGAN2", layout, architecture, weights)
+    return Found(layout.name, architecture, weights, (first, *statements))
+
+
+def statement(kind: str, layout: Layout, a: AnyArchitecture, weights: Arrays) -> str:
+    """One line about a network's size."""
+    numbers = sum(array.size for array in weights.values())
+    return (
+        f"{kind} in the names of {layout.name}: {a.resolution} pixels, {a.num_ws} rows of W+, "
+        f"z {a.z_dim}, w {a.w_dim}, {a.mapping_layers} mapping layers, "
+        f"{f'{a.c_dim} classes' if a.c_dim else 'no classes'}, {numbers:,} numbers"
+    )
+
+
+def count(arrays: Arrays, pattern: str) -> int:
+    return sum(re.fullmatch(pattern, key) is not None for key in arrays)
+
+
+def channels_of(
+    arrays: Arrays, pattern: str, resolution: Callable[[int], int], outputs: int
+) -> dict[int, int]:
+    """Feature maps by resolution.
+
+    Args:
+        pattern: of the names of the weights to look at, with their number as a group.
+        resolution: of the weight with that number.
+        outputs: the axis of feature maps.
+    """
+    table: dict[int, int] = {}
+    for key, array in arrays.items():
+        match = re.fullmatch(pattern, key)
+        if match and array.ndim > outputs:
+            table.setdefault(resolution(int(match[1])), int(array.shape[outputs]))
+    return table
+
+
+def architecture_of(file: NetworkFile, kind: type[A], **values: Any) -> A:
+    """Raises `RefusedFile` naming the first of `values` that no such network has."""
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        return refuse(file, f"its {place} is not that of a {NAMES[kind]} network: {problem['msg']}")
+
+
+def weights_of(
+    file: NetworkFile,
+    layout: Layout,
+    architecture: AnyArchitecture,
+    arrays: Mapping[str, Array],
+    optional: set[str] | frozenset[str] = frozenset(),
+) -> dict[str, Array]:
+    """Exactly the arrays of a layout's table, as ours; everything else must be a known filter."""
+    table, weights = layout.table(architecture), {}
+    for ours, shape in architecture.shapes().items():
+        entry = table.get(ours)
+        if entry is None:
+            refuse(file, f"the layout of {layout.name} has no {ours}")
+        if entry.key not in arrays:
+            if entry.key in optional:
+                continue
+            refuse(file, f"it lacks {entry.key}")
+        weights[ours] = _converted(file, entry, arrays[entry.key], shape)
+    known = {entry.key for entry in table.values()}
+    for key in arrays.keys() - known:
+        _check_extra(file, layout, key, arrays[key])
+    return weights
+
+
+def _converted(file: NetworkFile, entry: keys.Entry, array: Array, shape: tuple[int, ...]) -> Array:
+    try:
+        found = entry.convert(array)
+    except (IndexError, ValueError):
+        refuse(file, f"{entry.key} has shape {array.shape}")
+    if found.shape != shape or found.dtype.kind != "f":
+        refuse(file, f"{entry.key} is {array.dtype} of {array.shape}, which does not give {shape}")
+    made = np.ascontiguousarray(found, np.float32).reshape(shape)
+    if not np.isfinite(made).all():
+        refuse(file, f"{entry.key} is not finite")
+    return made
+
+
+def _check_extra(file: NetworkFile, layout: Layout, key: str, array: Array) -> None:
+    if not layout.extra.fullmatch(key):
+        refuse(
+            file,
+            f"it has {key[:80]}, which no generator of {layout.name} with its architecture has",
+        )
+    if array.size == 1 and key.endswith("lod"):
+        return
+    matches = array.size == 16 and any(
+        np.allclose(array.reshape(4, 4), gain * _FIR, atol=1e-5) for gain in layout.extra_gain
+    )
+    if not matches:
+        refuse(file, f"its filter {key[:80]} is not [1, 3, 3, 1] with gain {layout.extra_gain}")
+
+
+def refuse(file: NetworkFile, what: str) -> NoReturn:
+    raise RefusedFile(file.path, 0, what, "Give a generator of NVIDIA, rosinality or genforce")
