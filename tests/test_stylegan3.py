@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 import latentedit_stylegan
-from latentedit import CorruptArtefact, InputError, Registry, Unsupported
+from latentedit import CorruptArtefact, InputError, Registry, UnknownName, Unsupported
 from latentedit_stylegan.alias_free.architecture import AliasFreeArchitecture, AliasFreeLayer
 from latentedit_stylegan.alias_free.filters import attenuation, lowpass, radial_lowpass
 from latentedit_stylegan.alias_free.generator import StyleGAN3, StyleGAN3Options
@@ -410,3 +410,22 @@ def test_a_garbled_folder_is_refused(small: Path, tmp_path: Path) -> None:
     del weights["synthesis.input.phases"]
     with pytest.raises(CorruptArtefact, match=re.escape("synthesis.input.phases")):
         StyleGAN3.from_weights(architecture(SMALL), weights)
+
+
+def test_weights_can_be_tuned(small: Path) -> None:
+    made = build(small)
+    codes, offered = made.sample(2, 0), made.tunable()
+    assert not offered.noise
+    assert not any("filter" in name or "freqs" in name for name in offered.weights)
+    name = next(n for n in offered.weights if n.endswith(".affine.bias") and ".L1_" in n)
+    changed = {name: (1.5 * offered.weights[name]).requires_grad_()}
+    images = made.synthesize_with(changed, codes)
+    images.square().mean().backward()
+    assert changed[name].grad is not None
+    assert changed[name].grad.abs().sum() > 0
+    tuned = made.tuned(changed)
+    assert tuned.fingerprint != made.fingerprint
+    assert torch.equal(tuned.unclipped(codes), images.detach())
+    assert torch.equal(made.synthesize_with({}, codes), made.unclipped(codes))
+    with pytest.raises(UnknownName, match="tensor"):
+        made.tuned({"synthesis.L99.weight": torch.zeros(1)})

@@ -82,6 +82,10 @@ class Architecture(MappingArchitecture):
     def num_ws(self) -> int:
         return 2 * int(math.log2(self.resolution)) - 2
 
+    @property
+    def num_styles(self) -> int:
+        return sum(layer.inputs for layer in self.layers())
+
     def layers(self) -> list[Layer]:
         """The synthesis layers in the order in which they run, each with its row of W+.
 

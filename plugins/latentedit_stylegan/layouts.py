@@ -12,13 +12,12 @@ from pydantic import ValidationError
 
 from latentedit import NetworkFile, RefusedFile
 from latentedit_stylegan import keys
-from latentedit_stylegan.alias_free.architecture import AliasFreeArchitecture
+from latentedit_stylegan.alias_free.architecture import AliasFreeArchitecture, AnyArchitecture
 from latentedit_stylegan.architecture import Architecture
 from latentedit_stylegan.keys import Array, Table
 from latentedit_stylegan.synthesis import FILTER
 
 Arrays = Mapping[str, Array]
-AnyArchitecture = Architecture | AliasFreeArchitecture
 A = TypeVar("A", Architecture, AliasFreeArchitecture)
 NAMES: Mapping[type, str] = {Architecture: "StyleGAN2", AliasFreeArchitecture: "StyleGAN3"}
 

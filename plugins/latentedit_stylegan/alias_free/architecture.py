@@ -12,7 +12,13 @@ from dataclasses import dataclass
 
 from pydantic import Field, model_validator
 
-from latentedit_stylegan.architecture import MAX_RESOLUTION, MAX_WIDTH, MappingArchitecture, Shape
+from latentedit_stylegan.architecture import (
+    MAX_RESOLUTION,
+    MAX_WIDTH,
+    Architecture,
+    MappingArchitecture,
+    Shape,
+)
 
 FOURIER_STYLES = 4
 """Cosine and sine of a rotation and two translations: what the input reads from w."""
@@ -67,6 +73,10 @@ class AliasFreeArchitecture(MappingArchitecture):
     @property
     def num_ws(self) -> int:
         return self.num_layers + 2
+
+    @property
+    def num_styles(self) -> int:
+        return FOURIER_STYLES + sum(layer.inputs for layer in self.layers())
 
     def layers(self) -> list[AliasFreeLayer]:
         """The synthesis layers, RGB layer last; layer i reads row i + 1 of W+, the input row 0."""
@@ -127,6 +137,9 @@ class AliasFreeArchitecture(MappingArchitecture):
         for layer in self.layers():
             table |= layer.shapes(self.w_dim)
         return table
+
+
+AnyArchitecture = Architecture | AliasFreeArchitecture
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,195 @@
+"""What both generators do with codes: sample, truncate, convert, render."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from latentedit import Generator, InputError, OutOfRange, UnknownName, Unsupported, fingerprint
+from latentedit import Options as PluginOptions
+from latentedit_stylegan.alias_free.architecture import AnyArchitecture
+from latentedit_stylegan.fitting import check_weights
+from latentedit_stylegan.mapping import MappingNetwork
+
+
+class NetworkOptions(PluginOptions):
+    """Options of every imported network.
+
+    Args:
+        path: the folder that ``latentedit import FILE --out FOLDER`` wrote.
+        truncation_cutoff: how many leading rows of W+ truncation moves; all of them if not given.
+            With a cutoff, sample W+ codes.
+        class_index: the class whose images a conditional network makes.
+    """
+
+    path: Path
+    truncation_cutoff: int | None = Field(default=None, ge=0)
+    class_index: int | None = Field(default=None, ge=0)
+
+
+class Synthesis(Protocol):
+    """A synthesis network on one device."""
+
+    def styles(self, rows: Tensor) -> Tensor:
+        """(N, L, w_dim) → (N, ΣD)."""
+
+    def __call__(self, styles: Tensor) -> Tensor:
+        """(N, ΣD) → (N, 3, R, R), not clipped."""
+
+    def affines(self) -> list[Tensor]:
+        """(D_l, w_dim) of everything that reads a row of W+, in the order of its styles."""
+
+
+class StyleCodes(Generator):
+    """A network that maps z → w → L rows of W+ → styles S → images.
+
+    Class attributes:
+        NAME: of its plugin.
+    """
+
+    NAME: ClassVar[str]
+    has_styles: ClassVar[bool] = True
+    options: NetworkOptions
+
+    def _adopt(self, architecture: AnyArchitecture, weights: Mapping[str, Tensor]) -> None:
+        """Take over weights, once they are those that the architecture has."""
+        check_weights(architecture.shapes(), weights, self.options.path)
+        _check_options(self.options, architecture.c_dim, architecture.num_ws)
+        self.resolution = architecture.resolution
+        self._z_dim, self._num_ws = architecture.z_dim, architecture.num_ws
+        self._host = {name: tensor.float() for name, tensor in weights.items()}
+        self._described = architecture.model_dump(mode="json")
+        self.fingerprint = fingerprint(
+            {
+                "generator": self.NAME,
+                "architecture": self._described,
+                **self.options.model_dump(mode="json", exclude={"path"}),
+            },
+            self._host,
+        )
+        self.spaces: Mapping[str, tuple[int, ...]] = MappingProxyType(
+            {
+                "z": (architecture.z_dim,),
+                "w": (architecture.w_dim,),
+                "w+": (architecture.num_ws, architecture.w_dim),
+                "s": (architecture.num_styles,),
+            }
+        )
+        self._networks = lru_cache(maxsize=2)(self._networks_on)
+
+    @abstractmethod
+    def _networks_on(self, device: torch.device) -> tuple[MappingNetwork, Synthesis]:
+        """Both networks, their weights on a device."""
+
+    def sample(self, n: int, seed: int, space: str = "w", truncation_psi: float = 1.0) -> Tensor:
+        """(n, \\*shape) codes; truncation moves w towards its mean: w_avg + ψ (w − w_avg)."""
+        self._shape(space)
+        if n < 0:
+            raise InputError(f"n is how many codes to sample, at least 0; received {n}")
+        z = torch.randn(n, self._z_dim, generator=torch.Generator().manual_seed(seed))
+        if space == "z":
+            if truncation_psi != 1:
+                raise InputError(
+                    f"truncation is defined in w, not z; received truncation_psi={truncation_psi} "
+                    f"with space='z'. Sample w, w+ or s, or leave truncation_psi at 1."
+                )
+            return z
+        return self.truncated(self.convert(z, "z", "w"), truncation_psi, space)
+
+    def truncated(self, w: Tensor, truncation_psi: float, space: str = "w") -> Tensor:
+        """(N, w_dim) codes → (N, \\*shape) codes of `space`, moved towards the mean of w.
+
+        With a cutoff, only the leading rows of W+ move, which no code of W can say.
+        """
+        w_avg = self._networks(w.device)[0].w_avg
+        moved, cutoff = w_avg + truncation_psi * (w - w_avg), self.options.truncation_cutoff
+        if cutoff is None or truncation_psi == 1:
+            return self.convert(moved if truncation_psi != 1 else w, "w", space)
+        if space == "w":
+            raise Unsupported(
+                f"truncation_cutoff={cutoff} moves some rows of W+ and leaves others: sample w+, "
+                "or build the generator without a cutoff"
+            )
+        rows = self.convert(w, "w", "w+")
+        rows[:, :cutoff] = moved[:, None]
+        return self.convert(rows, "w+", space)
+
+    def convert(self, codes: Tensor, source: str, target: str) -> Tensor:
+        """z → w → w+ → s; differentiable."""
+        self._check(codes, source)
+        self._shape(target)
+        order = list(self.spaces)
+        if order.index(target) < order.index(source):
+            raise Unsupported(
+                f"{self.NAME} maps z → w → w+ → s and not back, received {source} → {target}; "
+                f"keep the {target} code that the {source} code was made from"
+            )
+        steps = (self._w_of_z, self._rows_of_w, self._styles_of_rows)
+        for step in steps[order.index(source) : order.index(target)]:
+            codes = step(codes)
+        return codes
+
+    def synthesize(self, codes: Tensor, space: str = "w") -> Tensor:
+        """(N, \\*shape) codes → (N, 3, R, R) images; differentiable.
+
+        The network's last layer is linear: values pass −1 and 1 where its colours saturate, and
+        are clipped here.
+        """
+        return self.unclipped(codes, space).clamp(-1, 1)
+
+    def unclipped(self, codes: Tensor, space: str = "w") -> Tensor:
+        """(N, \\*shape) codes → (N, 3, R, R), as the network's last layer gives them."""
+        styles = self.convert(codes, space, "s")
+        return self._networks(codes.device)[1](styles)
+
+    def describe(self) -> dict[str, Any]:
+        return {**super().describe(), "architecture": self._described}
+
+    def _w_of_z(self, z: Tensor) -> Tensor:
+        return self._networks(z.device)[0](z, self.options.class_index)
+
+    def _rows_of_w(self, w: Tensor) -> Tensor:
+        return w[:, None].repeat(1, self._num_ws, 1)
+
+    def _styles_of_rows(self, rows: Tensor) -> Tensor:
+        return self._networks(rows.device)[1].styles(rows)
+
+    def _shape(self, space: str) -> tuple[int, ...]:
+        if space not in self.spaces:
+            raise UnknownName("space", space, self.spaces, f"of {self.NAME}")
+        return self.spaces[space]
+
+    def _check(self, codes: Tensor, space: str) -> None:
+        shape = self._shape(space)
+        if codes.ndim != 1 + len(shape) or tuple(codes.shape[1:]) != shape:
+            raise InputError(
+                f"{space} codes of {self.NAME} have shape (N, {', '.join(map(str, shape))}), "
+                f"received {tuple(codes.shape)}"
+            )
+
+    def _replaced(self, tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+        """The weights with some of the synthesis network's replaced."""
+        known = {name for name in self._host if name.startswith("synthesis.")}
+        if unknown := sorted(set(tensors) - known):
+            raise UnknownName("tensor", unknown[0], sorted(known), "of this network")
+        return {name: tensor.to(device) for name, tensor in self._host.items()} | dict(tensors)
+
+
+def _check_options(options: NetworkOptions, classes: int, num_ws: int) -> None:
+    chosen, cutoff = options.class_index, options.truncation_cutoff
+    if classes and (chosen is None or chosen >= classes):
+        raise InputError(
+            f"this network is conditional: set class_index to 0 … {classes - 1}, received {chosen}"
+        )
+    if not classes and chosen is not None:
+        raise InputError("this network has no classes: leave class_index out")
+    if cutoff is not None and cutoff > num_ws:
+        raise OutOfRange(f"truncation_cutoff counts rows of W+, 0 to {num_ws}, received {cutoff}")
