@@ -1,5 +1,5 @@
 document.querySelectorAll("form.pick").forEach(form => {
-  const { tasks, higher, rows } = JSON.parse(document.getElementById(form.dataset.duels).textContent);
+  const { tasks, metrics, rows } = JSON.parse(document.getElementById(form.dataset.duels).textContent);
   const { first, second } = form.elements, [head] = form.getElementsByTagName("thead");
   const [body] = form.getElementsByTagName("tbody"), [said] = form.getElementsByTagName("p");
   const cell = (tag, text, small, kind) => {
@@ -9,7 +9,7 @@ document.querySelectorAll("form.pick").forEach(form => {
     if (small) made.append(Object.assign(document.createElement("small"), { textContent: small }));
     return made;
   };
-  const signed = value => (value < 0 ? "" : "+") + value.toFixed(3);
+  const signed = value => Math.abs(value) < 0.0005 ? "0.000" : (value < 0 ? "" : "+") + value.toFixed(3);
   const find = (metric, task) => {
     for (const [a, b, t, m, difference, low, high, faces, better] of rows) {
       if (t !== task || m !== metric) continue;
@@ -27,13 +27,13 @@ document.querySelectorAll("form.pick").forEach(form => {
   };
   const draw = () => {
     const same = first.value === second.value;
-    said.textContent = same ? "Choose two different editors." : `${first.value} minus ${second.value}. Yellow: ${first.value} is better. Grey: ${second.value} is better.`;
+    said.textContent = same ? "Choose two different editors." : `${first.value} minus ${second.value}. ▲ yellow: ${first.value} is better. ▼ grey: ${second.value} is better.`;
     const top = document.createElement("tr");
     top.append(cell("th", "metric"), ...tasks.map(task => cell("th", task)));
     head.replaceChildren(...(same ? [] : [top]));
-    body.replaceChildren(...(same ? [] : Object.keys(higher).map(metric => {
+    body.replaceChildren(...(same ? [] : metrics.map(([metric, higher]) => {
       const row = document.createElement("tr"), [name, eyes] = metric.split(" · ");
-      row.append(cell("th", `${name} ${higher[metric] ? "↑" : "↓"}`, eyes), ...tasks.map(task => shown(find(metric, task))));
+      row.append(cell("th", `${name} ${higher ? "↑" : "↓"}`, eyes), ...tasks.map(task => shown(find(metric, task))));
       return row;
     })));
   };

@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from latentedit.artefacts import write_bytes
 from latentedit.benchmark.board import Board, headline
 from latentedit.benchmark.paired import ALL_TASKS
 from latentedit.report.faces import face_blocks
-from latentedit.report.figures import colours, curves
+from latentedit.report.figures import colours, curve_figures
 from latentedit.report.template import render
 
 MEANINGS = {
@@ -70,11 +68,8 @@ def _board(board: Board, number: int) -> dict[str, Any]:
         "by_task": [_by_task(board, c, measures) for c in columns],
         "matrices": [_matrix(names, c, duels) for c in columns],
         "duels": [_duel(row) for row in duels],
-        "directions": {c["key"]: c["higher"] for c in columns},
-        "curves": [
-            {"metric": metric, "svg": Markup(curves(merged, metric))}  # noqa: S704
-            for metric in dict.fromkeys(row["metric"] for row in merged["curves"])
-        ],
+        "directions": [[c["key"], c["higher"]] for c in columns],
+        "curves": curve_figures(merged),
         "faces": face_blocks([(entry.name, entry.run) for entry in board.entries]),
         "recognisers": list(board.first.setting.thresholds),
     }

@@ -12,7 +12,7 @@ from latentedit.artefacts import read_json, write_bytes
 from latentedit.benchmark.paired import ALL_TASKS
 from latentedit.benchmark.summary import Run
 from latentedit.report.faces import face_blocks
-from latentedit.report.figures import colours, curves, forest
+from latentedit.report.figures import colours, curve_figures, forest
 from latentedit.report.findings import findings
 from latentedit.report.template import render
 
@@ -54,7 +54,7 @@ def write_report(folder: Path) -> Path:
         colours=colours(results),
         headline=_headline(results, HEADLINE),
         there_and_back=_headline(results, THERE_AND_BACK),
-        curves=_curves(results),
+        curves=curve_figures(results),
         forests=_forests(results),
         leakage=_leakage(results),
         faces=face_blocks([(name, run) for name in run.suite.contestants]),
@@ -115,11 +115,6 @@ def _best(results: dict[str, Any], metric: str) -> str | None:
         if duels and all(winner == name for winner in duels):
             return name
     return None
-
-
-def _curves(results: dict[str, Any]) -> list[dict[str, Any]]:
-    metrics = dict.fromkeys(row["metric"] for row in results["curves"])
-    return [{"metric": metric, "svg": Markup(curves(results, metric))} for metric in metrics]  # noqa: S704
 
 
 def _forests(results: dict[str, Any]) -> list[dict[str, Any]]:
