@@ -33,7 +33,7 @@ document.querySelectorAll("form.pick").forEach(form => {
     head.replaceChildren(...(same ? [] : [top]));
     body.replaceChildren(...(same ? [] : metrics.map(([metric, higher]) => {
       const row = document.createElement("tr"), [name, eyes] = metric.split(" · ");
-      row.append(cell("th", `${name} ${higher ? "↑" : "↓"}`, eyes), ...tasks.map(task => shown(find(metric, task))));
+      row.append(cell("th", `${name}\u00a0${higher ? "↑" : "↓"}`, eyes), ...tasks.map(task => shown(find(metric, task))));
       return row;
     })));
   };

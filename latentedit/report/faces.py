@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from latentedit.benchmark.summary import Run
+from latentedit.metrics import attribute_leakage
 from latentedit.report.grid import png, to_picture
 
 
@@ -30,7 +31,7 @@ def face_blocks(contestants: Sequence[tuple[str, Run]]) -> list[dict[str, Any]]:
                 rows.append((name, run, found[0].arrays))
         if rows:
             unit = first.schema[task.attribute].unit
-            blocks.append({"task": task.name} | _block(rows, unit))
+            blocks.append({"task": task.name} | _block(rows, task.attribute, unit))
     return blocks
 
 
@@ -39,7 +40,9 @@ def editor_of(name: str) -> str:
     return name.split(" (", maxsplit=1)[0]
 
 
-def _block(rows: list[tuple[str, Run, dict[str, Tensor]]], unit: str) -> dict[str, Any]:
+def _block(
+    rows: list[tuple[str, Run, dict[str, Tensor]]], attribute: str, unit: str
+) -> dict[str, Any]:
     unedited = rows[0][2]
     shown = range(min(len(arrays["images"]) for _, _, arrays in rows))
     return {
@@ -48,10 +51,7 @@ def _block(rows: list[tuple[str, Run, dict[str, Tensor]]], unit: str) -> dict[st
             for i in shown
         ],
         "rows": [
-            {
-                "editor": name,
-                "cells": [_face(arrays, i, list(run.setting.thresholds)) for i in shown],
-            }
+            {"editor": name, "cells": _faces(arrays, run, attribute)[: len(shown)]}
             for name, run, arrays in rows
         ],
     }
@@ -62,16 +62,25 @@ def _request(arrays: dict[str, Tensor], i: int, unit: str) -> str:
     return f"{source:.2g} → {source + float(arrays['change'][i]):.2g} {unit}".strip()
 
 
-def _face(arrays: dict[str, Tensor], i: int, recognisers: Sequence[str]) -> dict[str, Any]:
-    similarity = arrays["matched_similarity"][0, :, i].tolist()
-    return {
-        "uri": _uri(arrays["matched_images"][0, i]),
-        "reached": not bool(torch.isnan(arrays["matched_strength"][0, i])),
-        "identity": similarity[0],
-        "similarities": dict(zip(recognisers, similarity, strict=False)),
-        "effect": float(arrays["matched_effect"][0, i]),
-        "strength": float(arrays["matched_strength"][0, i]),
-    }
+def _faces(arrays: dict[str, Tensor], run: Run, attribute: str) -> list[dict[str, Any]]:
+    """The shown faces of a case at the first matched effect, each with its numbers."""
+    before = run.faces["judged"][arrays["faces"]]
+    leakage = attribute_leakage(
+        before, arrays["matched_judged"][0], run.sigma, run.schema, attribute
+    )
+    similarity = dict(zip(run.setting.thresholds, arrays["matched_similarity"][0], strict=True))
+    return [
+        {
+            "uri": _uri(image),
+            "reached": not bool(torch.isnan(arrays["matched_strength"][0, i])),
+            "identity": float(arrays["matched_similarity"][0, 0, i]),
+            "similarities": {name: float(values[i]) for name, values in similarity.items()},
+            "leakage": float(leakage[i]),
+            "effect": float(arrays["matched_effect"][0, i]),
+            "strength": float(arrays["matched_strength"][0, i]),
+        }
+        for i, image in enumerate(arrays["matched_images"][0])
+    ]
 
 
 def _uri(image: Tensor) -> str:
