@@ -273,4 +273,7 @@ def _print_tuning(results: dict[str, Any]) -> None:
 
 
 def _with_interval(m: dict[str, Any] | None) -> str:
-    return "–" if m is None else f"{m['mean']:.2f} [dim]{m['low']:.2f}…{m['high']:.2f}[/dim]"
+    if m is None:
+        return "–"
+    few = f"of {m['faces']} faces" if m["low"] is None else f"{m['low']:.2f}…{m['high']:.2f}"
+    return f"{m['mean']:.2f} [dim]{few}[/dim]"
