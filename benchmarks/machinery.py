@@ -12,8 +12,8 @@ judged   edits judged a second on one thread: edit, synthesize, judge, two recog
 
 The suite is `field` with editors that fit in seconds and are not tuned, four tasks and 32 faces: a
 cell has a fifteenth of the work that it has there, and the machinery fifteen times its weight.
-Every ratio is of two runs one after the other, and the median of several; on a machine that does other
-work too, believe the ratio of processor time, and no wall time.
+Every ratio is of two runs one after the other, and the median of several; on a machine that does
+other work too, believe the ratio of processor time, and no wall time.
 """
 
 from __future__ import annotations
