@@ -8,6 +8,7 @@ from latentedit import Registry
 from latentedit.plugin import PluginSpec, hookimpl
 from latentedit.testing.world import IDENTITY as IDENTITY
 from latentedit.testing.world import MIDDLE as MIDDLE
+from latentedit.testing.world import RESOLUTION as RESOLUTION
 from latentedit.testing.world import ROW_OF as ROW_OF
 from latentedit.testing.world import ROWS as ROWS
 from latentedit.testing.world import SCALE as SCALE

@@ -16,6 +16,7 @@ from latentedit.benchmark.paired import ALL_TASKS
 from latentedit.benchmark.run import explain, run_suite
 from latentedit.benchmark.suite import Suite, load_suite, suite_folder
 from latentedit.benchmark.summary import Run, summarise
+from latentedit.cli.boards import print_boards
 from latentedit.cli.console import CellProgress, err, out, print_json, say
 from latentedit.cli.fit import parse_pairs
 from latentedit.errors import InputError
@@ -212,6 +213,40 @@ def explain_cell(folder: Path, cell: str) -> None:
     """
     lines = explain(folder, cell)
     say("\n".join(lines) if lines else f"{cell} is done; nothing that decides it has changed")
+
+
+@bench.command("list")
+@click.argument("folders", type=FOLDER, nargs=-1, required=True)
+@click.option("--html", "page", type=FOLDER, help="Write a leaderboard page.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print every measured mean as CSV.")
+@click.option("--json", "as_json", is_flag=True, help="Print entries, measures and duels as JSON.")
+def list_runs(folders: tuple[Path, ...], page: Path | None, as_csv: bool, as_json: bool) -> None:
+    """Show the runs in FOLDERS, or directly under them, side by side: one table a bank.
+
+    \b
+    Examples:
+      latentedit bench list runs
+      latentedit bench list runs/a runs/b --html leaderboard.html
+      latentedit bench list runs --csv > leaderboard.csv
+    """
+    from latentedit.benchmark.board import boards, boards_csv
+    from latentedit.report.leaderboard import write_leaderboard
+
+    if as_csv and as_json:
+        raise InputError("--csv and --json exclude each other; give one")
+    shown, refused = boards(folders)
+    for folder, reason in refused.items():
+        err.print(f"not shown: {escape(folder)}: {escape(reason)}", soft_wrap=True)
+    if as_json:
+        print_json([board.as_json() for board in shown])
+    elif as_csv:
+        click.echo(boards_csv(shown), nl=False)
+    else:
+        print_boards(shown)
+    if page is not None:
+        with err.status("comparing every two editors and drawing the page"):
+            write_leaderboard(shown, refused, page)
+        err.print(f"leaderboard: {escape(str(page))}", soft_wrap=True)
 
 
 @bench.command("suites")

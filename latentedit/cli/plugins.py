@@ -9,7 +9,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from latentedit.cli.console import err, out, print_json, say
-from latentedit.cli.fit import parse_pairs
 from latentedit.plugin import KINDS
 from latentedit.registry import Origin, Registry
 
@@ -73,6 +72,7 @@ def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
       latentedit plugins check interfacegan
       latentedit plugins check styleflow --option steps=200 --option hidden=[64,64]
     """
+    from latentedit.cli.fit import parse_pairs
     from latentedit.testing import check_editor
 
     verdicts = []

@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -41,27 +42,44 @@ def colours(results: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def curves(results: dict[str, Any], metric: str) -> str:
-    """`metric` against achieved effect, a panel a task, a band an editor."""
+def curve_figures(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each metric that has curves, with a panel a task."""
+    metrics = dict.fromkeys(row["metric"] for row in results["curves"])
+    return [{"metric": m, "panels": [Markup(s) for s in curves(results, m)]} for m in metrics]  # noqa: S704
+
+
+def curves(results: dict[str, Any], metric: str) -> list[str]:
+    """`metric` against achieved effect: an SVG a task, on one scale, with a band an editor."""
     rows = [row for row in results["curves"] if row["metric"] == metric]
-    tasks = list(dict.fromkeys(row["task"] for row in rows))
-    columns = min(3, len(tasks))
-    lines = -(-len(tasks) // columns)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(3.4 * columns, 2.7 * lines), layout="constrained")
-        axes = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).flatten()
-        for axis, task in zip(axes, tasks, strict=False):
+    palette, bottom_top = colours(results), _bounds(rows)
+    panels = []
+    for task in dict.fromkeys(row["task"] for row in rows):
+        with mpl.rc_context(STYLE):
+            figure = Figure(figsize=(3.8, 2.9), layout="constrained")
+            axis = figure.subplots()
             axis.set_title(task, loc="left", fontweight="bold", color="#30343a")
             for row in (row for row in rows if row["task"] == task):
-                _curve(
-                    axis, row, colours(results)[row["editor"]], row["editor"] in results["controls"]
-                )
-            axis.set_xlim(0, 1)
-        for axis in axes[len(tasks) :]:
-            axis.set_visible(False)
-        figure.supxlabel("achieved share of the requested change", fontsize=9)
-        figure.supylabel(metric.split(" · ", maxsplit=1)[0], fontsize=9)
-        return _svg(figure)
+                _curve(axis, row, palette[row["editor"]], row["editor"] in results["controls"])
+            axis.set(xlim=(0, 1), ylim=bottom_top)
+            axis.set_xlabel("achieved share of the requested change")
+            axis.set_ylabel(metric.split(" · ", maxsplit=1)[0])
+            panels.append(_svg(figure))
+    return panels
+
+
+def _bounds(rows: Sequence[dict[str, Any]]) -> tuple[float, float] | None:
+    """Lowest and highest value that a full line or a band has, with a little room."""
+    drawn = [
+        np.array(row[key], dtype=float)[np.array(row["reach"], dtype=float) >= ENOUGH]
+        for row in rows
+        for key in ("mean", "low", "high")
+    ]
+    known = np.concatenate(drawn)
+    known = known[np.isfinite(known)]
+    if not known.size or known.min() == known.max():
+        return None
+    room = 0.05 * float(np.ptp(known))
+    return float(known.min()) - room, float(known.max()) + room
 
 
 def _curve(axis: Axes, row: dict[str, Any], colour: str, control: bool) -> None:

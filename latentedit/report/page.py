@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from torch import Tensor
 
 from latentedit.artefacts import read_json, write_bytes
 from latentedit.benchmark.paired import ALL_TASKS
 from latentedit.benchmark.summary import Run
-from latentedit.report.figures import colours, curves, forest
+from latentedit.report.faces import face_blocks
+from latentedit.report.figures import colours, curve_figures, forest
 from latentedit.report.findings import findings
-from latentedit.report.grid import png, to_picture
+from latentedit.report.template import render
 
 HEADLINE = (
     "reach",
@@ -47,14 +44,8 @@ def write_report(folder: Path) -> Path:
         The path of the page, which needs no other file and no network.
     """
     run, results = Run(folder), read_json(folder / "results.json")
-    environment = Environment(
-        loader=PackageLoader("latentedit.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("page.html.jinja").render(
+    page = render(
+        "page.html.jinja",
         results=results,
         costs={row["editor"]: row for row in read_json(folder / "costs.json")},
         findings=findings(results),
@@ -63,10 +54,10 @@ def write_report(folder: Path) -> Path:
         colours=colours(results),
         headline=_headline(results, HEADLINE),
         there_and_back=_headline(results, THERE_AND_BACK),
-        curves=_curves(results),
+        curves=curve_figures(results),
         forests=_forests(results),
         leakage=_leakage(results),
-        faces=_faces(run),
+        faces=face_blocks([(name, run) for name in run.suite.contestants]),
         suite_yaml=yaml.safe_dump(results["suite"], sort_keys=False, allow_unicode=True),
         provenance_yaml=yaml.safe_dump(results["provenance"], sort_keys=False),
     )
@@ -126,11 +117,6 @@ def _best(results: dict[str, Any], metric: str) -> str | None:
     return None
 
 
-def _curves(results: dict[str, Any]) -> list[dict[str, Any]]:
-    metrics = dict.fromkeys(row["metric"] for row in results["curves"])
-    return [{"metric": metric, "svg": Markup(curves(results, metric))} for metric in metrics]  # noqa: S704
-
-
 def _forests(results: dict[str, Any]) -> list[dict[str, Any]]:
     """Per pair of editors the paired differences of every compared metric."""
     effect, controls = results["suite"]["effects"][0], set(results["controls"])
@@ -188,55 +174,3 @@ def _leakage(results: dict[str, Any]) -> list[dict[str, Any]]:
                     }
                 )
     return found
-
-
-def _faces(run: Run) -> list[dict[str, Any]]:
-    """Per task, its first faces: unedited, then under each contestant at the matched effect."""
-    blocks = []
-    for task in run.suite.tasks:
-        cases = {name: run.cases(name, task.name) for name in run.suite.contestants}
-        known = {name: found[0].arrays for name, found in cases.items() if found}
-        if not known:
-            continue
-        first = next(iter(known.values()))
-        shown = range(len(first["images"]))
-        unit = run.schema[task.attribute].unit
-        blocks.append(
-            {
-                "task": task.name,
-                "originals": [
-                    {
-                        "uri": _uri(first["images"][i]),
-                        "caption": f"{_from(first, i)} → {_to(first, i)} {unit}",
-                    }
-                    for i in shown
-                ],
-                "rows": [
-                    {"editor": name, "cells": [_face(arrays, i) for i in shown]}
-                    for name, arrays in known.items()
-                ],
-            }
-        )
-    return blocks
-
-
-def _from(arrays: dict[str, Tensor], i: int) -> str:
-    return f"{float(arrays['source'][i]):.2g}"
-
-
-def _to(arrays: dict[str, Tensor], i: int) -> str:
-    return f"{float(arrays['source'][i] + arrays['change'][i]):.2g}"
-
-
-def _face(arrays: dict[str, Tensor], i: int) -> dict[str, Any]:
-    reached = not bool(torch.isnan(arrays["matched_strength"][0, i]))
-    return {
-        "uri": _uri(arrays["matched_images"][0, i]),
-        "reached": reached,
-        "identity": float(arrays["matched_similarity"][0, 0, i]),
-        "effect": float(arrays["matched_effect"][0, i]),
-    }
-
-
-def _uri(image: Tensor) -> str:
-    return "data:image/png;base64," + base64.b64encode(png(to_picture(image))).decode()
