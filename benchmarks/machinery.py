@@ -10,10 +10,10 @@ memory   peak memory of a whole run, shared pages counted once, with a bank of 4
          and of ten times as many
 judged   edits judged a second on one thread: edit, synthesize, judge, two recognisers
 
-The suite is `field` with editors that fit in seconds, four tasks and 32 faces: a cell has a
-fifteenth of the work that it has there, so that the machinery weighs fifteen times as much. Every
-ratio is of two runs one after the other, and the median of several; on a machine that does other
-work too, believe the ratio of processor time, and no wall time.
+The suite is `field` with editors that fit in seconds and are not tuned, four tasks and 32 faces: a
+cell has a fifteenth of the work that it has there, and the machinery fifteen times its weight.
+Every ratio is of two runs one after the other, and the median of several; on a machine that does
+other work too, believe the ratio of processor time, and no wall time.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def field_like(n_fit: int, n_test: int, editors: dict[str, Any] | None = None) -
     chosen = editors or {name: suite["editors"][name] for name in EDITORS}
     bank = suite["bank"] | {"n_fit": n_fit, "n_test": n_test}
     tasks = suite["tasks"][:4]
-    return Suite.model_validate(suite | {"bank": bank, "editors": chosen, "tasks": tasks})
+    changes = {"bank": bank, "editors": chosen, "tasks": tasks, "tune": None}
+    return Suite.model_validate(suite | changes)
 
 
 def place_bank(suite: Suite, folder: Path) -> None:
@@ -99,7 +100,7 @@ def in_a_row(suite: Suite, folder: Path) -> None:
     torch.set_num_threads(1)
     bench = Bench(suite, LatentBank.open(folder / "bank"), Registry.discover())
     test = bench.bank.split("test")
-    sight = bench.look(test.codes, test.space)
+    sight = bench.look(test.codes, test.space, features=True)
     before = {field.name: getattr(sight, field.name) for field in fields(sight)}
     for use in suite.contestants.values():
         editor = fit_editor(

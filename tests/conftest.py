@@ -9,3 +9,5 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, and for process
 import torch
 
 torch.set_num_threads(1)
+
+collect_ignore = ["toy_unimportable.py"]

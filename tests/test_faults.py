@@ -54,7 +54,7 @@ FAULTS = {
     "crashes": ("crashed", "SIGSEGV"),
     "leaves": ("crashed", "exit code 7"),
     "exits": ("crashed", "exit code 1"),
-    "hangs": ("timeout", "limits.seconds = 3"),
+    "hangs": ("timeout", "limits.seconds = "),
     "eats-memory": ("oom", "took more than 1 GiB of memory"),
     "asks-for-too-much": ("oom", "cannot allocate 8 EiB"),
     "leaves-quietly": ("crashed", "exit code 0"),

@@ -15,6 +15,7 @@ from PIL import Image
 from test_benchmark import SUITE, carry_out
 
 from latentedit.benchmark.summary import summarise
+from latentedit.cli.bench import print_results
 from latentedit.report.findings import findings
 from latentedit.report.grid import save_grid
 from latentedit.report.page import write_report
@@ -79,6 +80,20 @@ def test_every_editor_task_and_metric_is_on_the_page(page: str, run: Path) -> No
 def test_failed_cells_and_unreached_faces_are_shown(page: str) -> None:
     assert "I do not feel like it" in page
     assert 'class="face failed"' in page
+
+
+def test_a_mean_of_few_faces_has_no_interval_and_says_so(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    results = json.loads((folder / "results.json").read_text())
+    for measure in results["measures"]:
+        measure |= {"low": None, "high": None, "faces": 3}
+    (folder / "results.json").write_text(json.dumps(results))
+    assert "of 3 faces" in write_report(folder).read_text()
+    print_results(results)
+    assert "of 3" in capsys.readouterr().out
 
 
 def test_text_from_a_suite_is_escaped(page: str) -> None:

@@ -150,17 +150,17 @@ class Bench:
         return torch.cat(found, 1) if found else torch.zeros(len(self.recognisers), 0, 1)
 
     @torch.no_grad()
-    def pixel_error(self, codes: Tensor, space: str, others: Tensor, other_space: str) -> Tensor:
-        """(N,) mean difference of the images of two sets of codes, in levels of 0 to 255."""
-        return torch.cat(
-            [
-                pixel_error(
-                    self.renderer.synthesize(first, space),
-                    self.renderer.synthesize(second, other_space),
-                )
-                for first, second in zip(codes.split(BATCH), others.split(BATCH), strict=True)
-            ]
-        )
+    def beside(
+        self, codes: Tensor, space: str, others: Tensor, other_space: str
+    ) -> tuple[Tensor, Tensor]:
+        """(E, N, D) embeddings of the faces of `codes`, and (N,) mean difference of their images
+        to those of `others`, in levels of 0 to 255."""
+        embeddings, errors = [], []
+        for batch, other in zip(codes.split(BATCH), others.split(BATCH), strict=True):
+            images = self.renderer.synthesize(batch, space)
+            embeddings.append(self._embeddings(images))
+            errors.append(pixel_error(self.renderer.synthesize(other, other_space), images))
+        return torch.cat(embeddings, 1), torch.cat(errors)
 
     @cached_property
     def _scores(self) -> int:
@@ -334,7 +334,7 @@ def measure_edits(
         )
         progress((len(suite.strengths) + i + 1) / steps, f"effect {wanted:g}")
     back = _there_and_back(editor, task, codes, source, column, change)
-    undone = bench.look(back, space)
+    undone, pixels = bench.beside(back, space, test.rows(faces)[0], test.space)
     shown = bench.renderer.synthesize(test.rows(faces[: suite.show_faces])[0], test.space)
     arrays = {
         "faces": faces,
@@ -342,8 +342,8 @@ def measure_edits(
         "source": source[:, column].clone(),
         "images": _bytes(shown),
         "inversion": inversion_error(_in(bench.generator, codes, home, space), back),
-        "inversion_identity": 1 - identity_similarity(embeddings, undone.embeddings),
-        "inversion_pixels": bench.pixel_error(test.rows(faces)[0], test.space, back, space),
+        "inversion_identity": 1 - identity_similarity(embeddings, undone),
+        "inversion_pixels": pixels,
     }
     for name in (name for name in grid[0] if name != "images"):
         arrays[name] = torch.stack([entry[name] for entry in grid])

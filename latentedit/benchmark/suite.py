@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -221,6 +222,11 @@ class Suite(_Strict):
     def contestants(self) -> dict[str, PluginUse]:
         """Editors and controls by name."""
         return self.editors | {name: PluginUse(plugin=name) for name in self.controls}
+
+    def joined(self, editors: Iterable[str]) -> Suite:
+        """This suite with more editors, each with its default options."""
+        joining = {name: PluginUse(plugin=name) for name in editors}
+        return self.model_copy(update={"editors": self.editors | joining})
 
 
 def suite_folder() -> Path:

@@ -15,7 +15,7 @@ from latentedit.bank import Split
 from latentedit.benchmark.cells import Cell, CellStore
 from latentedit.benchmark.measure import BATCH, Bench, Progress, requested
 from latentedit.benchmark.suite import PluginUse, Suite, Task
-from latentedit.editing import FittedEditor, fit_editor
+from latentedit.editing import FittedEditor, codes_for, fit_editor
 from latentedit.errors import PluginFault
 from latentedit.estimators import AttributeEstimator
 from latentedit.metrics import (
@@ -195,9 +195,8 @@ class Validation:
         fit_labels = self.bench.bank.split("fit").attributes
         rows, change = requested(task, faces.attributes, fit_labels, schema)
         codes, source = faces.rows(rows)
-        if editor.space != faces.space:
-            codes = self.bench.generator.convert(codes, faces.space, editor.space)
-        space = "w+" if task.layers is not None and editor.space != "s" else editor.space
+        codes, home = codes_for(editor.space, codes, faces.space, self.bench.generator)
+        space = "w+" if task.layers is not None and home != "s" else home
         column = schema.columns(task.attribute).start
 
         def look(strengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -163,7 +163,7 @@ def _loaded(job: Job) -> Bench | None:
     before = thread_count()
     try:
         bench = open_bench(job)
-        _ = bench.generator, bench.judge, bench.recognisers, bench.sigma, bench.density
+        _ = bench.renderer, bench.judge, bench.recognisers, bench.sigma, bench.density
     except Exception:
         return None
     return bench if before is not None and thread_count() == before else None

@@ -46,6 +46,9 @@ def bench() -> None:
     help="An option of the executor; may be repeated.",
 )
 @click.option(
+    "--with", "joining", multiple=True, metavar="EDITOR", help="An editor to add; may be repeated."
+)
+@click.option(
     "--limit-seconds", type=click.FloatRange(0, min_open=True), help="Time that a cell may take."
 )
 @click.option(
@@ -64,6 +67,7 @@ def run(
     workers: int | None,
     executor: str,
     settings: tuple[str, ...],
+    joining: tuple[str, ...],
     limit_seconds: float | None,
     limit_memory: float | None,
     photos: Path | None,
@@ -79,10 +83,12 @@ def run(
       latentedit bench run my_suite.yaml --out runs/mine --workers 4 --limit-memory 2
       latentedit bench run field --out /shared/field --executor ray --executor-option address=auto
       latentedit bench run quickstart --photos code --out runs/photos
+      latentedit bench run quickstart --with my-editor --out runs/mine
     """
     from latentedit.report.page import write_report
 
     loaded = _limited(load_suite(suite), seconds=limit_seconds, memory_gib=limit_memory)
+    loaded = loaded.joined(joining)
     per_fit = 1 + len(loaded.tasks) + len(loaded.sequences)
     cells = 1 + len(loaded.contestants) * len(loaded.seeds) * per_fit
     try:
@@ -98,6 +104,7 @@ def run(
             )
     except KeyboardInterrupt:
         again = f"latentedit bench run {shlex.quote(suite)} --out {shlex.quote(str(folder))}"
+        again += "".join(f" --with {shlex.quote(name)}" for name in joining)
         again += f" --photos {shlex.quote(str(photos))}" if photos else ""
         err.print(f"interrupted; finished cells are kept. Go on with: {again}", soft_wrap=True)
         sys.exit(130)
@@ -301,4 +308,7 @@ def _print_tuning(results: dict[str, Any]) -> None:
 
 
 def _with_interval(m: dict[str, Any] | None) -> str:
-    return "–" if m is None else f"{m['mean']:.2f} [dim]{m['low']:.2f}…{m['high']:.2f}[/dim]"
+    if m is None:
+        return "–"
+    few = f"of {m['faces']} faces" if m["low"] is None else f"{m['low']:.2f}…{m['high']:.2f}"
+    return f"{m['mean']:.2f} [dim]{few}[/dim]"

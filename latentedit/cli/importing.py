@@ -20,8 +20,9 @@ from latentedit.registry import Registry
 def import_(file: Path, importer: str, folder: Path) -> None:
     """Read FILE without running anything in it, and write safetensors and a manifest.
 
-    NVIDIA's .pkl (PyTorch and TensorFlow), rosinality's .pt and genforce's .pth files of StyleGAN2
-    are understood; with --as styleflow, released checkpoints of StyleFlow.
+    NVIDIA's .pkl of StyleGAN2 (PyTorch and TensorFlow) and StyleGAN3, rosinality's .pt and
+    genforce's .pth files of StyleGAN2 are understood; with --as styleflow, released checkpoints of
+    StyleFlow.
 
     \b
     Examples:

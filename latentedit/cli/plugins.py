@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 from rich.markup import escape
 from rich.table import Table
 
-from latentedit.cli.console import out, print_json, say
+from latentedit.cli.console import err, out, print_json, say
 from latentedit.plugin import KINDS
 from latentedit.registry import Origin, Registry
 
 
 @click.group()
 def plugins() -> None:
-    """List the installed plugins and their state."""
+    """List the installed plugins, check an editor, begin a new one."""
 
 
 @plugins.command("list")
@@ -54,6 +56,74 @@ def list_plugins(as_json: bool) -> None:
             )
             out.print(escape(origin.detail.rstrip()), soft_wrap=True)
     say("", next_step="latentedit bench run quickstart --out runs/quickstart")
+
+
+@plugins.command()
+@click.argument("name")
+@click.option(
+    "--option", "settings", multiple=True, metavar="NAME=VALUE", help="An option of the editor."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
+def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
+    """Check that the editor NAME keeps every rule, in a small linear world.
+
+    \b
+    Examples:
+      latentedit plugins check interfacegan
+      latentedit plugins check styleflow --option steps=200 --option hidden=[64,64]
+    """
+    from latentedit.cli.fit import parse_pairs
+    from latentedit.testing import check_editor
+
+    verdicts = []
+    for verdict in check_editor(name, parse_pairs(settings)):
+        verdicts.append(verdict)
+        if as_json:
+            continue
+        mark = {"": "[green]kept  [/]", None: "[dim]–     [/]"}.get(verdict.fault, "[red]broken[/]")
+        out.print(f"{mark}  {verdict.rule}")
+        if verdict.fault:
+            out.print(f"        [red]{escape(verdict.fault)}[/red]")
+    broken = [verdict for verdict in verdicts if not verdict.kept]
+    if as_json:
+        print_json([verdict._asdict() for verdict in verdicts])
+    elif broken:
+        err.print(f"{name} breaks or does not reach {len(broken)} of {len(verdicts)} rules")
+        say("", next_step=f"mend the first one, then: latentedit plugins check {name}")
+    else:
+        say(
+            f"{name} keeps all {len(verdicts)} rules",
+            next_step=f"latentedit bench run quickstart --with {name} --out runs/{name}",
+        )
+    raise SystemExit(bool(broken))
+
+
+@plugins.command()
+@click.argument("name")
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where to write; latentedit-NAME by default.",
+)
+def new(name: str, folder: Path | None) -> None:
+    """Write a package with an editor NAME that works, to be changed into your own.
+
+    \b
+    Examples:
+      latentedit plugins new my-editor
+      latentedit plugins new my-editor --out ~/work/my-editor
+    """
+    from latentedit.testing.new import write_package
+
+    folder = folder or Path(f"latentedit-{name}")
+    written = write_package(name, folder)
+    for path in written:
+        out.print(escape(str(path)))
+    say(
+        f"an editor that works, with its tests, is in {folder}",
+        next_step=f"pip install -e {folder} && latentedit plugins check {name}",
+    )
 
 
 def _row(origin: Origin) -> dict[str, object]:

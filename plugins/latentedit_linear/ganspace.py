@@ -132,7 +132,7 @@ class GANSpace(AxisEditor):
     """
 
     Options: ClassVar[type[GANSpaceOptions]] = GANSpaceOptions
-    candidates = ({"components": 200}, {"components": 20}, {"components": 512})
+    candidates = ({"components": 10}, {"components": 512}, {"components": 5})
     options: GANSpaceOptions
 
     def find_axes(self, data: Split, runtime: Runtime) -> Tensor:

@@ -56,7 +56,7 @@ class SeFa(AxisEditor):
     """
 
     Options: ClassVar[type[SeFaOptions]] = SeFaOptions
-    candidates = ({"components": 80}, {"normalize_styles": True}, {"components": 20})
+    candidates = ({"normalize_styles": True}, {"components": 10}, {"components": 20})
     needs = frozenset({"attributes", "generator"})
     options: SeFaOptions
 

@@ -53,6 +53,7 @@ class GeneratorOptimization(Editor):
         return FitStats()
 
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        self.state()  # refuses before fit
         o = self.options
         generator, estimator = runtime.generator, runtime.estimator
         assert generator is not None  # noqa: S101  (declared in `needs`)

@@ -136,6 +136,7 @@ class FlowEditor(Editor):
 
     @torch.no_grad()
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        self._fitted()
         wanted = source + self.gains.to(source) * (target - source)
         z = self.encode(codes, source)
         w = self.decode(z.codes, wanted)

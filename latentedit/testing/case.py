@@ -1,0 +1,103 @@
+"""An editor in the linear world, fitted with no more than it declares to need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentedit import boundary
+from latentedit.bank import Split
+from latentedit.editor import Edited, Editor, Runtime
+from latentedit.registry import Origin, Registry
+from latentedit.testing.world import SCHEMA, ToyEstimator, ToyGenerator, ToyIdentity, toy_split
+
+FACES, SHOWN, YEARS = 1000, 6, 10.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the rules try.
+
+    Args:
+        registry, name, options: the editor.
+        seed: of everything that it may draw.
+    """
+
+    registry: Registry
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+
+    @property
+    def origin(self) -> Origin:
+        return self.registry.find("editor", self.name)[0]
+
+    def new(self) -> Editor:
+        """The editor, not fitted."""
+        return self.registry.editor(self.name, self.options)
+
+    @cached_property
+    def space(self) -> str:
+        """Where it edits: the first of its spaces."""
+        return self.new().spaces[0]
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """With only what the editor's `needs` name."""
+        needs, found = self.new().needs, self.with_everything
+        return replace(
+            found,
+            generator=found.generator if "generator" in needs else None,
+            estimator=found.estimator if "estimator" in needs else None,
+            identity=found.identity if "identity" in needs else None,
+        )
+
+    @cached_property
+    def with_everything(self) -> Runtime:
+        return Runtime(
+            seed=self.seed,
+            generator=ToyGenerator(),
+            estimator=ToyEstimator(),
+            identity=ToyIdentity(),
+        )
+
+    def faces(self, n: int, seed: int) -> Split:
+        """n faces in the editor's space with their exact attributes."""
+        faces = toy_split(n, seed)
+        codes = ToyGenerator().convert(faces.codes, "w", self.space)
+        return Split(self.space, SCHEMA, ((codes, faces.attributes),))
+
+    def fit(self, luck: int = 0) -> Editor:
+        """The editor, fitted where torch's global generator has the seed `luck`, which must not
+        matter."""
+        editor = self.new()
+        with torch.random.fork_rng():
+            torch.manual_seed(luck)
+            boundary.fit(self.name, editor, self.faces(FACES, self.seed), self.runtime)
+        return editor
+
+    @cached_property
+    def fitted(self) -> Editor:
+        return self.fit()
+
+    @cached_property
+    def request(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Codes (N, \\*shape), their attributes, and the same ten years older or younger."""
+        faces = self.faces(SHOWN, self.seed + 1)
+        source, target = faces.attributes, faces.attributes.clone()
+        age = SCHEMA.columns("age")
+        target[:, age] += torch.where(source[:, age] < 35, YEARS, -YEARS)
+        return faces.codes, source, target
+
+    def edit(self, editor: Editor, codes: Tensor, source: Tensor, target: Tensor) -> Edited:
+        """Checked as in every use of the editor; raises `PluginFault`."""
+        return boundary.edit(self.name, editor, codes, source, target, self.runtime)
+
+    @cached_property
+    def edited(self) -> Tensor:
+        return self.edit(self.fitted, *self.request).codes
