@@ -256,18 +256,23 @@ def edit_identity_area(strengths: Tensor, effects: Tensor, similarity: Tensor) -
     return torch.trapezoid(curve.nan_to_num(0.0), AREA_EFFECTS, dim=0)
 
 
+REGULA_FALSI = 2
+
+
 def match_effect(
     effect_at: Callable[[Tensor, Tensor], Tensor],
     strengths: Tensor,
     effects: Tensor,
     wanted: float,
     tolerance: float = 0.05,
-    tries: int = 3,
+    tries: int = 8,
 ) -> Tensor:
     """Strength per face at which the *measured* effect is `wanted`, by regula falsi.
 
     Starts from the crossing on the measured grid, then edits again at the estimate and narrows
-    the bracket of each face that is further than `tolerance` away.
+    the bracket of each face that is further than `tolerance` away; after `REGULA_FALSI` tries it
+    halves the bracket, which a steep or curved effect needs. A face whose effect jumps over
+    `wanted` keeps the strength that came nearest.
 
     Args:
         effect_at: (strengths (M,), faces (M,)) → measured effects (M,).
@@ -286,7 +291,7 @@ def match_effect(
     found = strength_reaching(strengths, effects, wanted)
     best, best_gap = found.clone(), torch.full_like(found, float("inf"))
     active = reached.any(0).nonzero()[:, 0]
-    for _ in range(tries):
+    for i in range(tries):
         if len(active) == 0:
             break
         measured = effect_at(found[active], active)
@@ -297,6 +302,7 @@ def match_effect(
         high_s[active[above]], high_r[active[above]] = found[active[above]], measured[above]
         low_s[active[~above]], low_r[active[~above]] = found[active[~above]], measured[~above]
         active = active[gap > tolerance]
-        share = ((wanted - low_r) / (high_r - low_r)).clamp(0.1, 0.9)
+        secant = ((wanted - low_r) / (high_r - low_r)).clamp(0.1, 0.9)
+        share = secant if i < REGULA_FALSI else torch.full_like(secant, 0.5)
         found[active] = (low_s + share * (high_s - low_s))[active]
     return best

@@ -91,6 +91,16 @@ def test_matching_meets_the_effect_on_a_curve(wanted: float, power: float) -> No
     assert effect_at(at, torch.arange(1)).item() == pytest.approx(wanted, abs=0.06)
 
 
+@pytest.mark.parametrize("at", [0.6, 0.93, 1.2, 1.9])
+def test_matching_meets_a_step_on_a_coarse_grid(at: float) -> None:
+    def effect_at(strengths: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
+        return 1.2 * torch.sigmoid((strengths - at) * 40)
+
+    grid = torch.tensor([0.5, 1.0, 2.0])
+    found = m.match_effect(effect_at, grid, effect_at(grid, torch.arange(1))[:, None], 0.8)
+    assert effect_at(found, torch.arange(1)).item() == pytest.approx(0.8, abs=0.05)
+
+
 def test_matching_leaves_unreachable_faces_nan_and_never_edits_them() -> None:
     asked: list[int] = []
 
