@@ -223,6 +223,17 @@ def test_a_run_prints_a_table_and_names_the_report(latentedit: Command) -> None:
     assert page.is_file()
 
 
+def test_an_editor_joins_a_suite_from_the_command_line(latentedit: Command) -> None:
+    editors, tasks = {"leaky": {"plugin": "leaky"}}, [{"attribute": "yaw", "change": 10}]
+    suite = SUITE | {"editors": editors, "tasks": tasks, "sequences": []}
+    (latentedit.folder / "mine.yaml").write_text(yaml.safe_dump(suite))
+    run = ("bench", "run", "mine.yaml", "--out", "run")
+    assert "did you mean 'exact'" in latentedit.refused(*run, "--with", "exakt")
+    latentedit.ok(*run, "--with", "exact")
+    results = json.loads((latentedit.folder / "run" / "results.json").read_text())
+    assert {"leaky", "exact"} <= {row["editor"] for row in results["measures"]}
+
+
 def test_an_executor_that_is_not_there_is_refused_before_anything_is_computed(
     latentedit: Command,
 ) -> None:

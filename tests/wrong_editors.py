@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import warnings
+
 import torch
 from torch import Tensor
 from toy import ToyGenerator, toy_registry
@@ -126,14 +129,33 @@ class UsesGlobalRandomness(Exact):
         return Edited(codes + self.wish(target - source) + torch.randn(codes.shape))
 
 
+class WrongDtype(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        return Edited((codes + self.wish(target - source)).double())
+
+
+class SetsVariable(Exact):
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        os.environ["MY_EDITOR"] = "was here"
+        return super().edit(codes, source, target, runtime)
+
+
+class SilencesWarnings(Exact):
+    def fit(self, data: Split, runtime: Runtime) -> FitStats:
+        warnings.simplefilter("ignore")
+        return super().fit(data, runtime)
+
+
 class ChangesThreads(Exact):
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
         torch.set_num_threads(torch.get_num_threads() + 1)
         return super().edit(codes, source, target, runtime)
 
 
+ALONE = "leaves environment and warnings alone"
 WRONG = {
     "wrong-shape": (WrongShape, "edits soundly", "returned codes (6, 23)"),
+    "wrong-dtype": (WrongDtype, "edits soundly", "torch.float64 on cpu for codes"),
     "mutates": (Mutates, "edits soundly", "changed its input codes in place"),
     "global-randomness": (UsesGlobalRandomness, "edits soundly", "global random state"),
     "changes-threads": (ChangesThreads, "edits soundly", "the number of threads"),
@@ -143,6 +165,8 @@ WRONG = {
     "forgets": (Forgets, "survives saving", "leave something out"),
     "needs-no-fit": (NeedsNoFit, "refuses before it is fitted", "did not raise NotFitted"),
     "learns": (LearnsWhileEditing, "keeps its state while editing", "changed the fitted 'edits'"),
+    "sets-variable": (SetsVariable, ALONE, "the environment variable MY_EDITOR"),
+    "silences": (SilencesWarnings, ALONE, "left 1 filters of warnings"),
     "has-moods": (HasMoods, "repeats itself", "two fits with seed 0 left different inverse"),
     "takes-any-name": (TakesAnyName, "refuses unknown attributes", "accepted attributes=('agee',)"),
     "says-invertible": (SaysInvertible, "comes back if it says so", "there and back leaves"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -26,12 +27,14 @@ class Case:
     Args:
         registry, name, options: the editor.
         seed: of everything that it may draw.
+        environment: the variables that were set before it ran.
     """
 
     registry: Registry
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
 
     @property
     def origin(self) -> Origin:

@@ -9,6 +9,7 @@ from latentedit.registry import Registry
 from latentedit.testing import rules
 from latentedit.testing.case import Case
 from latentedit.testing.rules import Broken
+from latentedit.testing.surroundings import leaves_environment_and_warnings_alone
 
 Rule = Callable[[Case], None]
 
@@ -22,6 +23,7 @@ RULES: tuple[Rule, ...] = (
     *NEEDED,
     rules.refuses_before_it_is_fitted,
     rules.keeps_its_state_while_editing,
+    leaves_environment_and_warnings_alone,
     rules.leaves_faces_alone_where_nothing_is_asked,
     rules.treats_faces_one_by_one,
     rules.repeats_itself,
