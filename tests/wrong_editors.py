@@ -35,6 +35,23 @@ class LooksAround(Exact):
         return Edited(codes + wish - wish.mean(0))
 
 
+class FollowsTheMost(Exact):
+    """Changes for every face what most of the batch asks for."""
+
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        asked = target != source
+        most = asked.sum(0) == asked.sum(0).amax()
+        return Edited(codes + self.wish((target - source) * most))
+
+
+class RefusesNothing(Exact):
+    """Calls failed what it was not asked to do."""
+
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        edited = super().edit(codes, source, target, runtime)
+        return Edited(edited.codes, (target != source).any(1))
+
+
 class Forgets(Exact):
     def fit(self, data: Split, runtime: Runtime) -> FitStats:
         self.gain = 2.0
@@ -152,6 +169,7 @@ class ChangesThreads(Exact):
         return super().edit(codes, source, target, runtime)
 
 
+STILL = "leaves faces alone where nothing is asked"
 ALONE = "leaves environment and warnings alone"
 WRONG = {
     "wrong-shape": (WrongShape, "edits soundly", "returned codes (6, 23)"),
@@ -160,8 +178,10 @@ WRONG = {
     "global-randomness": (UsesGlobalRandomness, "edits soundly", "global random state"),
     "changes-threads": (ChangesThreads, "edits soundly", "the number of threads"),
     "wants": (Wants, "fits with what it declares", "add what it uses to `needs`"),
-    "never-still": (NeverStill, "leaves faces alone where nothing is asked", "codes moved by"),
+    "never-still": (NeverStill, STILL, "codes moved by"),
     "looks-around": (LooksAround, "treats faces one by one", "statistics over the batch"),
+    "follows-the-most": (FollowsTheMost, "treats faces one by one", "faces edited alone differ"),
+    "refuses-nothing": (RefusesNothing, STILL, "came back as not ok"),
     "forgets": (Forgets, "survives saving", "leave something out"),
     "needs-no-fit": (NeedsNoFit, "refuses before it is fitted", "did not raise NotFitted"),
     "learns": (LearnsWhileEditing, "keeps its state while editing", "changed the fitted 'edits'"),

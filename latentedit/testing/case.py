@@ -15,9 +15,19 @@ from latentedit import boundary
 from latentedit.bank import Split
 from latentedit.editor import Edited, Editor, Runtime
 from latentedit.registry import Origin, Registry
-from latentedit.testing.world import SCHEMA, ToyEstimator, ToyGenerator, ToyIdentity, toy_split
+from latentedit.testing.world import (
+    MIDDLE,
+    SCHEMA,
+    ToyEstimator,
+    ToyGenerator,
+    ToyIdentity,
+    toy_split,
+)
 
-FACES, SHOWN, YEARS = 1000, 6, 10.0
+FACES, SHOWN = 1000, 6
+REQUESTS = {"age": (10.0, (0, 2, 3, 5)), "yaw": (12.0, (1, 4, 5))}
+"""By how many years and degrees, towards the middle of the range, which faces are to change: some
+in one attribute, one in both."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +100,13 @@ class Case:
 
     @cached_property
     def request(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Codes (N, \\*shape), their attributes, and the same ten years older or younger."""
+        """Codes (N, \\*shape), their attributes, and what `REQUESTS` makes of them."""
         faces = self.faces(SHOWN, self.seed + 1)
         source, target = faces.attributes, faces.attributes.clone()
-        age = SCHEMA.columns("age")
-        target[:, age] += torch.where(source[:, age] < 35, YEARS, -YEARS)
+        for name, (change, index) in REQUESTS.items():
+            rows, column = list(index), SCHEMA.columns(name).start
+            low = source[rows, column] < MIDDLE[column]
+            target[rows, column] += torch.where(low, change, -change)
         return faces.codes, source, target
 
     def edit(self, editor: Editor, codes: Tensor, source: Tensor, target: Tensor) -> Edited:

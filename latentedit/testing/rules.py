@@ -120,11 +120,16 @@ def keeps_its_state_while_editing(case: Case) -> None:
 def leaves_faces_alone_where_nothing_is_asked(case: Case) -> None:
     """A target that equals the source changes nothing."""
     codes, source, _ = case.request
-    found = _apart(case, case.edit(case.fitted, codes, source, source.clone()).codes, codes)
-    if found > CLOSE:
+    edited = case.edit(case.fitted, codes, source, source.clone())
+    if (found := _apart(case, edited.codes, codes)) > CLOSE:
         raise Broken(
             f"with target = source codes moved by {found:.2g} standard deviations, at most "
             f"{CLOSE:g} are allowed; move by what is asked, target − source"
+        )
+    if edited.ok is not None and not bool(edited.ok.all()):
+        raise Broken(
+            "with target = source faces came back as not ok; say so only of faces for which what "
+            "is asked cannot be done"
         )
 
 
