@@ -35,6 +35,25 @@ def findings(results: dict[str, Any]) -> list[str]:
     return [*sentences, _reach(results)]
 
 
+def best_editor(results: dict[str, Any], metric: str) -> str | None:
+    """The editor that is better than every other editor over all tasks, if there is one."""
+    editors: list[str] = list(results["suite"]["editors"])
+    effect = results["suite"]["effects"][0]
+    for name in editors:
+        duels: list[str | None] = [
+            row["better"]
+            for row in results["comparisons"]
+            if row["task"] == ALL_TASKS
+            and row["metric"] == metric
+            and row["effect"] in (0.0, effect)
+            and name in (row["first"], row["second"])
+            and {row["first"], row["second"]} <= set(editors)
+        ]
+        if duels and all(winner == name for winner in duels):
+            return name
+    return None
+
+
 def _sentence(
     first: str, second: str, metric: str, subject: str, rows: list[dict[str, Any]]
 ) -> str:

@@ -9,24 +9,14 @@ import yaml
 from markupsafe import Markup
 
 from latentedit.artefacts import read_json, write_bytes
+from latentedit.benchmark.board import RANKED
 from latentedit.benchmark.paired import ALL_TASKS
 from latentedit.benchmark.summary import Run
 from latentedit.report.faces import face_blocks
 from latentedit.report.figures import colours, curve_figures, forest
-from latentedit.report.findings import findings
+from latentedit.report.findings import best_editor, findings
 from latentedit.report.template import render
 
-HEADLINE = (
-    "reach",
-    "identity similarity",
-    "identity similarity to the photo",
-    "identity accuracy",
-    "attribute leakage",
-    "true leakage",
-    "true identity drift",
-    "target error",
-    "edit–identity area",
-)
 THERE_AND_BACK = (
     "inversion error",
     "inversion error in pixels",
@@ -52,7 +42,7 @@ def write_report(folder: Path) -> Path:
         effect=results["suite"]["effects"][0],
         contestants=[*results["suite"]["editors"], *results["controls"]],
         colours=colours(results),
-        headline=_headline(results, HEADLINE),
+        headline=_headline(results, RANKED),
         there_and_back=_headline(results, THERE_AND_BACK),
         curves=curve_figures(results),
         forests=_forests(results),
@@ -78,7 +68,7 @@ def _headline(results: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]
         key=lambda metric: (names.index(metric.split(" · ")[0]), metric),
     )
     found = {(m["editor"], m["metric"]): m for m in measures}
-    best = {metric: _best(results, metric) for metric in metrics}
+    best = {metric: best_editor(results, metric) for metric in metrics}
     return {
         "columns": [
             {
@@ -96,25 +86,6 @@ def _headline(results: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]
             for name in [*results["suite"]["editors"], *results["controls"]]
         },
     }
-
-
-def _best(results: dict[str, Any], metric: str) -> str | None:
-    """The editor that is better than every other editor over all tasks, if there is one."""
-    editors: list[str] = list(results["suite"]["editors"])
-    effect = results["suite"]["effects"][0]
-    for name in editors:
-        duels: list[str | None] = [
-            row["better"]
-            for row in results["comparisons"]
-            if row["task"] == ALL_TASKS
-            and row["metric"] == metric
-            and row["effect"] in (0.0, effect)
-            and name in (row["first"], row["second"])
-            and {row["first"], row["second"]} <= set(editors)
-        ]
-        if duels and all(winner == name for winner in duels):
-            return name
-    return None
 
 
 def _forests(results: dict[str, Any]) -> list[dict[str, Any]]:
