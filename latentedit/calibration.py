@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -18,8 +19,9 @@ def slopes(codes: Tensor, attributes: Tensor, directions: Tensor) -> Tensor:
         directions: (A, D), unit norm.
 
     Returns:
-        (A,) natural units per unit of strength.
+        (A,) natural units per unit of strength; 0 where the codes do not vary along the direction.
     """
     projected = (codes - codes.mean(0)) @ directions.T
     centred = attributes - attributes.mean(0)
-    return (projected * centred).sum(0) / projected.square().sum(0)
+    spread = projected.square().sum(0)
+    return torch.where(spread > 0, (projected * centred).sum(0) / spread, 0.0)

@@ -317,10 +317,11 @@ def test_a_subset_of_attributes_is_all_that_matters() -> None:
     data = gaussians(300)
     editor.fit(data, Runtime())
     target = data.attributes.clone()
-    target[:, 0] += 3
-    assert torch.equal(
-        editor.edit(data.codes, data.attributes, target, Runtime()).codes, data.codes
-    )
+    target[:200, 0] += 3
+    edited = editor.edit(data.codes, data.attributes, target, Runtime())
+    assert torch.equal(edited.codes, data.codes)
+    assert edited.ok is not None
+    assert edited.ok.tolist() == [False] * 200 + [True] * 100
 
 
 def test_gains_multiply_the_requested_change() -> None:

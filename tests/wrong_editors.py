@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -60,6 +61,34 @@ class Forgets(Exact):
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
         gain = getattr(self, "gain", 1.0)
         return Edited(codes + gain * (target - source) @ self.state()["inverse"])
+
+
+class TakesAnyState(Exact):
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        self.__dict__.update(state)
+
+
+class CountsInDeviations(Exact):
+    """Fails all faces where one attribute never varies."""
+
+    fitted = ("inverse", "deviation")
+
+    def fit(self, data: Split, runtime: Runtime) -> FitStats:
+        self.deviation = data.attributes.std(0)
+        return super().fit(data, runtime)
+
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        deviation = self.state()["deviation"]
+        return Edited(codes + self.wish((target - source) / deviation * deviation))
+
+
+class CountsInSmallDeviations(CountsInDeviations):
+    """Throws faces far away that ask for what never varies."""
+
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        deviation = self.state()["deviation"].clamp_min(1e-6)
+        known = torch.tensor([10.0, 0.15, 12.0, 0.4, 0.4, 0.4])
+        return Edited(codes + self.wish((target - source) / deviation * known))
 
 
 class NeedsNoFit(Exact):
@@ -170,6 +199,7 @@ class ChangesThreads(Exact):
 
 
 STILL = "leaves faces alone where nothing is asked"
+CONSTANT = "copes with what never varies"
 ALONE = "leaves environment and warnings alone"
 WRONG = {
     "wrong-shape": (WrongShape, "edits soundly", "returned codes (6, 23)"),
@@ -183,6 +213,9 @@ WRONG = {
     "follows-the-most": (FollowsTheMost, "treats faces one by one", "faces edited alone differ"),
     "refuses-nothing": (RefusesNothing, STILL, "came back as not ok"),
     "forgets": (Forgets, "survives saving", "leave something out"),
+    "takes-any-state": (TakesAnyState, "refuses another state", "took another editor's tensors"),
+    "counts": (CountsInDeviations, CONSTANT, "where all faces have one yaw: "),
+    "counts-small": (CountsInSmallDeviations, CONSTANT, "asking for another moved codes by"),
     "needs-no-fit": (NeedsNoFit, "refuses before it is fitted", "did not raise NotFitted"),
     "learns": (LearnsWhileEditing, "keeps its state while editing", "changed the fitted 'edits'"),
     "sets-variable": (SetsVariable, ALONE, "the environment variable MY_EDITOR"),

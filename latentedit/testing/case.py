@@ -24,7 +24,7 @@ from latentedit.testing.world import (
     toy_split,
 )
 
-FACES, SHOWN = 1000, 6
+FACES, SHOWN, CONSTANT = 1000, 6, 0.3
 REQUESTS = {"age": (10.0, (0, 2, 3, 5)), "yaw": (12.0, (1, 4, 5))}
 """By how many years and degrees, towards the middle of the range, which faces are to change: some
 in one attribute, one in both."""
@@ -85,13 +85,17 @@ class Case:
         codes = ToyGenerator().convert(faces.codes, "w", self.space)
         return Split(self.space, SCHEMA, ((codes, faces.attributes),))
 
-    def fit(self, luck: int = 0) -> Editor:
+    def fit(self, luck: int = 0, constant: str = "") -> Editor:
         """The editor, fitted where torch's global generator has the seed `luck`, which must not
-        matter."""
-        editor = self.new()
+        matter, and where all faces have one label of the attribute `constant`, if it is given."""
+        editor, data = self.new(), self.faces(FACES, self.seed)
+        if constant:
+            labels = data.attributes.clone()
+            labels[:, SCHEMA.columns(constant)] = CONSTANT
+            data = Split(self.space, SCHEMA, ((data.codes, labels),))
         with torch.random.fork_rng():
             torch.manual_seed(luck)
-            boundary.fit(self.name, editor, self.faces(FACES, self.seed), self.runtime)
+            boundary.fit(self.name, editor, data, self.runtime)
         return editor
 
     @cached_property

@@ -23,6 +23,8 @@ from latentedit.testing.world import ROWS, SCHEMA, ToyGenerator
 HEAVY = ("torch", "sklearn", "scipy", "transformers", "onnxruntime", "ray", "matplotlib")
 CLOSE = 1e-3
 """Largest distance between codes that count as one, in standard deviations of the codes."""
+FAR = 20.0
+"""Largest distance that is still a face, in the same unit."""
 RETURN = 0.05
 """What an invertible editor may leave of an edit, there and back, as a share of the edit."""
 ABSOLUTE = 0.7
@@ -183,6 +185,41 @@ def survives_saving(case: Case) -> None:
         raise Broken(
             f"after load_state(state()) edits differ by {found:.2g} standard deviations: `fitted` "
             "or `state` leave something out that edit uses"
+        )
+
+
+def refuses_another_state(case: Case) -> None:
+    """`load_state` raises `InputError` for what `state` of another editor returned."""
+    if not _state(case, case.fitted):
+        return
+    try:
+        case.new().load_state({"another": torch.zeros(3)})
+    except InputError:
+        return
+    except Exception as error:
+        raise Broken(
+            f"load_state of another editor's tensors raised {type(error).__name__}: {error}; raise "
+            "InputError, as Editor.load_state does where one that `fitted` names is missing"
+        ) from error
+    raise Broken("load_state took another editor's tensors; raise InputError where its own miss")
+
+
+def copes_with_what_never_varies(case: Case) -> None:
+    """Where all faces have one label of an attribute, the others are learned and edited all the
+    same, and a face that asks for another value comes back as not ok, or near where it was."""
+    codes, source, target = case.request
+    try:
+        edited = case.edit(case.fit(constant="yaw"), codes, source, target)
+    except Exception as error:
+        raise Broken(
+            f"where all faces have one yaw: {error}; leave such attributes out, and return `ok` "
+            "False for faces that ask for them"
+        ) from error
+    asked = (target != source)[:, SCHEMA.columns("yaw")].any(1)
+    if (found := _apart(case, edited.codes[asked], codes[asked])) > FAR:
+        raise Broken(
+            f"where all faces have one yaw, asking for another moved codes by {found:.2g} standard "
+            "deviations; return `ok` False for faces that ask for what could not be learned"
         )
 
 

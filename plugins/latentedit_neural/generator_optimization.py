@@ -35,8 +35,10 @@ class GeneratorOptimization(Editor):
 
     A is the labeller, never the judge; identity is held by the image itself, since a recogniser
     that judges must not be descended on. What it does not reach in its steps is reported as not
-    reached. Latent optimisation as in StyleCLIP: Patashnik et al., ICCV 2021, eq. 1, with an
-    attribute network in the place of CLIP.
+    reached; an attribute that does not vary over the fit split is left out.
+
+    Latent optimisation as in StyleCLIP: Patashnik et al., ICCV 2021, eq. 1, with an attribute
+    network in the place of CLIP.
     """
 
     Options: ClassVar[type[GeneratorOptimizationOptions]] = GeneratorOptimizationOptions
@@ -49,7 +51,8 @@ class GeneratorOptimization(Editor):
 
     def fit(self, data: Split, runtime: Runtime) -> FitStats:
         self.deviation = data.codes.std(0)
-        self.sigma = data.attributes.std(0).clamp_min(1e-6)
+        sigma, size = data.attributes.std(0), data.attributes.abs().amax(0)
+        self.sigma = torch.where(sigma > 1e-6 * size, sigma, 0.0)
         return FitStats()
 
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
@@ -58,13 +61,14 @@ class GeneratorOptimization(Editor):
         generator, estimator = runtime.generator, runtime.estimator
         assert generator is not None  # noqa: S101  (declared in `needs`)
         assert estimator is not None  # noqa: S101
-        deviation, sigma = self.deviation.to(codes), self.sigma.to(codes)
+        deviation, varies = self.deviation.to(codes), (self.sigma > 0).to(codes.device)
+        sigma = torch.where(varies, self.sigma.to(codes), 1.0)
         with torch.no_grad():
             image = generator.synthesize(codes)
             read = estimator.estimate(image)
         change = target - source
         edited = (change != 0).to(codes)
-        weight = edited + o.preserve * (1 - edited)
+        weight = (edited + o.preserve * (1 - edited)) * varies
         x = torch.zeros_like(codes, requires_grad=True)
         optimizer = torch.optim.Adam([x], o.learning_rate)
         for i in range(o.steps):
@@ -78,4 +82,5 @@ class GeneratorOptimization(Editor):
             runtime.progress((i + 1) / o.steps, "descending")
         still = (change == 0).all(1, keepdim=True)
         moved = codes + deviation * x.detach()
-        return Edited(torch.where(still, codes, moved), nfe=o.steps)
+        ok = ((change == 0) | varies).all(1)
+        return Edited(torch.where(still, codes, moved), ok, o.steps)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from latentedit import Edited, Editor, FitStats, NotFitted, Runtime, Split
+from latentedit import Edited, FitStats, Runtime, Split
+from latentedit_neural.network_editor import NetworkEditor
 from latentedit_neural.regressor import RegressorOptions, Scale, network, train_regressor
-from latentedit_neural.surrogate_gradient import both_states, load_both
 
 LARGEST_CHANGE = 2.0
 """Changes of training, in standard deviations."""
@@ -33,7 +32,7 @@ class LatentTransformerOptions(RegressorOptions):
     distance: float = Field(default=0.05, ge=0)
 
 
-class LatentTransformer(Editor):
+class LatentTransformer(NetworkEditor):
     """w' = w + Σ_k δ_k T_k(w), with a residual network T_k for every attribute column.
 
         L = (h_k(w') − h_k(w) − δ)² + λ_p mean_{i≠k} (1 − |γ_ik|) (h_i(w') − h_i(w))²
@@ -52,7 +51,11 @@ class LatentTransformer(Editor):
     candidates = ({"preserve": 4.0}, {"distance": 0.2}, {"weight_decay": 1.0})
     options: LatentTransformerOptions
     net: nn.ModuleList
-    scale: Scale
+
+    def build(self, dim: int, width: int) -> nn.ModuleList:
+        return nn.ModuleList(
+            network(dim, dim, self.options.transformer_hidden) for _ in range(width)
+        )
 
     def fit(self, data: Split, runtime: Runtime) -> FitStats:
         o, device = self.options, runtime.device
@@ -63,7 +66,7 @@ class LatentTransformer(Editor):
         apart = 1 - torch.corrcoef(data.attributes.T).nan_to_num(0).abs().to(device)
         with torch.random.fork_rng():
             torch.manual_seed(runtime.rng(4).initial_seed())
-            self.net = self._networks(x.shape[1], len(apart)).to(device)
+            self.net = self.build(x.shape[1], len(apart)).to(device)
         optimizer = torch.optim.Adam(self.net.parameters(), o.learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, o.transformer_steps)
         rng = runtime.rng(5)
@@ -88,31 +91,12 @@ class LatentTransformer(Editor):
         self.net.requires_grad_(False).eval()
         return FitStats({"regressor_r2": explained})
 
-    def _networks(self, dim: int, width: int) -> nn.ModuleList:
-        return nn.ModuleList(
-            network(dim, dim, self.options.transformer_hidden) for _ in range(width)
-        )
-
     @torch.no_grad()
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
-        if not hasattr(self, "net"):
-            raise NotFitted("LatentTransformer is not fitted; call fit or load_state first")
-        self.net.to(codes.device)
-        self.scale.to(codes.device)
-        change = self.scale.change(source, target)
-        x = self.scale.encode(codes)
+        scale = self.ready(codes)
+        change, ok = scale.change(source, target)
+        x = scale.encode(codes)
         move = torch.zeros_like(x)
         for k in change.any(0).nonzero()[:, 0].tolist():
             move = move + change[:, k, None] * self.net[k](x)
-        return Edited(codes + move @ self.scale.colouring)
-
-    def state(self) -> dict[str, Tensor]:
-        if not hasattr(self, "net"):
-            raise NotFitted("LatentTransformer is not fitted; call fit first")
-        return both_states(self.net, self.scale)
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        width, dim = len(state["scale.a_mean"]), len(state["scale.mean"])
-        self.scale = Scale(dim, width)
-        self.net = self._networks(dim, width)
-        load_both(self.net, self.scale, state)
+        return Edited(codes + move @ scale.colouring, ok)

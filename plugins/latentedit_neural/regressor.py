@@ -31,7 +31,10 @@ class RegressorOptions(Options):
 
 
 class Scale(nn.Module):
-    """x = (w − mean) @ whitening, of unit covariance; and attribute values to standard scores."""
+    """x = (w − mean) @ whitening, of unit covariance; and attribute values to standard scores.
+
+    An attribute that does not vary has deviation 0 and every score 0.
+    """
 
     mean: Tensor
     whitening: Tensor
@@ -59,7 +62,8 @@ class Scale(nn.Module):
         self.whitening.copy_(basis / deviation)
         self.colouring.copy_((basis * deviation).T)
         self.a_mean.copy_(attributes.mean(0))
-        self.a_std.copy_(attributes.std(0).clamp_min(1e-6))
+        deviation, size = attributes.std(0), attributes.abs().amax(0)
+        self.a_std.copy_(torch.where(deviation > 1e-6 * size, deviation, 0.0))
 
     def encode(self, codes: Tensor) -> Tensor:
         return (codes - self.mean) @ self.whitening
@@ -67,9 +71,18 @@ class Scale(nn.Module):
     def decode(self, x: Tensor) -> Tensor:
         return x @ self.colouring + self.mean
 
-    def change(self, source: Tensor, target: Tensor) -> Tensor:
-        """(N, A) requested change in standard deviations."""
-        return (target - source) / self.a_std
+    def scores(self, attributes: Tensor) -> Tensor:
+        """(N, A) in natural units → in standard deviations from the mean."""
+        return self._in_deviations(attributes - self.a_mean)
+
+    def change(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, A) requested change in standard deviations, and (N,) whether all of it is of
+        attributes that vary."""
+        change = target - source
+        return self._in_deviations(change), ((change == 0) | (self.a_std > 0)).all(1)
+
+    def _in_deviations(self, values: Tensor) -> Tensor:
+        return torch.where(self.a_std > 0, values / self.a_std, 0.0)
 
 
 def network(dim: int, width: int, hidden: int) -> nn.Sequential:
@@ -93,7 +106,7 @@ def train_regressor(
     """
     device = runtime.device
     x = scale.encode(data.codes.to(device))
-    y = (data.attributes.to(device) - scale.a_mean) / scale.a_std
+    y = scale.scores(data.attributes.to(device))
     order = torch.randperm(len(x), generator=runtime.rng(1)).to(device)
     held = max(1, int(_HELD_OUT_SHARE * len(x)))
     test, kept = order[:held], order[held:]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from latentedit import Edited, Editor, FitStats, NotFitted, Runtime, Split
+from latentedit import Edited, FitStats, Runtime, Split
+from latentedit_neural.network_editor import NetworkEditor
 from latentedit_neural.regressor import RegressorOptions, Scale, network, train_regressor
 
 
@@ -25,7 +25,7 @@ class SurrogateGradientOptions(RegressorOptions):
     ridge: float = Field(default=1e-3, gt=0)
 
 
-class SurrogateGradient(Editor):
+class SurrogateGradient(NetworkEditor):
     """Small steps along attribute gradients, each projected orthogonal to all others' gradients.
 
         x ← x + Jᵀ (J Jᵀ + λ I)⁻¹ r / (n − i),    r = h(x₀) + Δ − h(x),    J = ∂h/∂x
@@ -43,8 +43,9 @@ class SurrogateGradient(Editor):
     Options: ClassVar[type[SurrogateGradientOptions]] = SurrogateGradientOptions
     candidates = ({"weight_decay": 1.0}, {"ridge": 0.1}, {"walk": 16})
     options: SurrogateGradientOptions
-    net: nn.Sequential
-    scale: Scale
+
+    def build(self, dim: int, width: int) -> nn.Module:
+        return network(dim, width, self.options.hidden)
 
     def fit(self, data: Split, runtime: Runtime) -> FitStats:
         self.scale = Scale(data.code_shape[0], data.schema.width).to(runtime.device)
@@ -53,12 +54,9 @@ class SurrogateGradient(Editor):
         return FitStats({"regressor_r2": explained})
 
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
-        if not hasattr(self, "net"):
-            raise NotFitted("SurrogateGradient is not fitted; call fit or load_state first")
-        self.net.to(codes.device)
-        self.scale.to(codes.device)
-        change = self.scale.change(source, target)
-        x = start = self.scale.encode(codes)
+        scale = self.ready(codes)
+        change, ok = scale.change(source, target)
+        x = start = scale.encode(codes)
         wanted = self.net(x) + change
         for i in range(self.options.walk):
             read, jacobian = self._linearised(x)
@@ -67,8 +65,8 @@ class SurrogateGradient(Editor):
             share = (wanted - read) / (self.options.walk - i)
             x = x + (jacobian.mT @ torch.linalg.solve(gram, share[..., None]))[..., 0]
         still = (change == 0).all(1, keepdim=True)
-        moved = codes + self.scale.decode(x) - self.scale.decode(start)
-        return Edited(torch.where(still, codes, moved), nfe=self.options.walk)
+        moved = codes + scale.decode(x) - scale.decode(start)
+        return Edited(torch.where(still, codes, moved), ok, self.options.walk)
 
     def _linearised(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """h(x) (N, A) and its Jacobian (N, A, D)."""
@@ -77,30 +75,3 @@ class SurrogateGradient(Editor):
             read = self.net(x)
             rows = [torch.autograd.grad(column.sum(), x, retain_graph=True)[0] for column in read.T]
         return read.detach(), torch.stack(rows, 1)
-
-    def state(self) -> dict[str, Tensor]:
-        if not hasattr(self, "net"):
-            raise NotFitted("SurrogateGradient is not fitted; call fit first")
-        return both_states(self.net, self.scale)
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        width, dim = len(state["scale.a_mean"]), len(state["scale.mean"])
-        self.scale = Scale(dim, width)
-        self.net = network(dim, width, self.options.hidden)
-        load_both(self.net, self.scale, state)
-
-
-def both_states(net: nn.Module, scale: Scale) -> dict[str, Tensor]:
-    """The tensors of a network and its scale, by name."""
-    parts = {"net": net, "scale": scale}
-    return {f"{p}.{k}": v for p, module in parts.items() for k, v in module.state_dict().items()}
-
-
-def load_both(net: nn.Module, scale: Scale, state: Mapping[str, Tensor]) -> None:
-    """Take up what `both_states` returned."""
-    for part, module in (("net", net), ("scale", scale)):
-        prefix = f"{part}."
-        module.load_state_dict(
-            {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        )
-        module.requires_grad_(False).eval()

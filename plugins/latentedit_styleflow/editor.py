@@ -32,6 +32,8 @@ from latentedit_styleflow.training import VALIDATION_ROWS, Condition, Plan, Trai
 
 SLICE = 4096
 """Rows read at a time."""
+CONSTANT = 1e-6
+"""Deviation, as a share of the mean, below which an attribute does not vary."""
 PLANNED = tuple(field.name for field in fields(Plan) if field.name != "warmup")
 """Options that say how to train."""
 _PROBE_STREAM, _SAMPLE_STREAM, _INIT_STREAM = 3, 4, 5
@@ -103,8 +105,9 @@ class FlowEditor(Editor):
         self._take_columns(data)
         mean, covariance = moments(data)
         a_mean, a_covariance = moments(data, attributes=True)
-        a_std = a_covariance.diagonal()[self.columns].sqrt().clamp_min(1e-6)
-        self.condition = Condition(a_mean[self.columns], a_std).to(runtime.device)
+        a_mean, a_std = a_mean[self.columns], a_covariance.diagonal()[self.columns].sqrt()
+        a_std = torch.where(a_std > CONSTANT * a_mean.abs(), a_std, 0.0)
+        self.condition = Condition(a_mean, a_std).to(runtime.device)
         with torch.random.fork_rng():
             torch.manual_seed(int(runtime.rng(_INIT_STREAM).initial_seed()))
             self.flow = self.build(len(mean), len(self.columns))
@@ -141,7 +144,15 @@ class FlowEditor(Editor):
         z = self.encode(codes, source)
         w = self.decode(z.codes, wanted)
         still = (self._scores(source) == self._scores(wanted)).all(1, keepdim=True)
-        return Edited(torch.where(still, codes, w.codes), nfe=z.nfe + w.nfe)
+        ok = (source == target) | self._learned().to(source.device)
+        return Edited(torch.where(still, codes, w.codes), ok.all(1), z.nfe + w.nfe)
+
+    def _learned(self) -> Tensor:
+        """(A,) of which attributes the flow knows something: those it is conditioned on, and of
+        them those that varied."""
+        learned = torch.zeros(len(self.gains), dtype=torch.bool)
+        learned[self.columns.cpu()] = self.condition.std.cpu() > 0
+        return learned
 
     def encode(self, codes: Tensor, attributes: Tensor) -> Mapped:
         """Codes (N, D) under attributes (N, A), natural units → base samples (N, D)."""

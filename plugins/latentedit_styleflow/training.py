@@ -47,7 +47,7 @@ class Plan:
 
 
 class Condition(nn.Module):
-    """Attribute values to standard scores: (a − mean) / std."""
+    """Attribute values to standard scores: (a − mean) / std, 0 where std is 0."""
 
     mean: Tensor
     std: Tensor
@@ -58,7 +58,7 @@ class Condition(nn.Module):
         self.register_buffer("std", std)
 
     def forward(self, a: Tensor) -> Tensor:
-        return (a - self.mean) / self.std
+        return torch.where(self.std > 0, (a - self.mean) / self.std, 0.0)
 
 
 class Trainer:
