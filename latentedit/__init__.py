@@ -30,6 +30,7 @@ _HOME = {
     "benchmark.worker": ["Job"],
     "benchmark.zygote": ["Zygote"],
     "calibration": ["slopes"],
+    "code_spaces": ["CodeSpaces"],
     "editing": ["FittedEditor", "fit_editor", "load_editor"],
     "editor": ["Edited", "Editor", "FitStats", "Options", "Runtime"],
     "errors": [
@@ -114,6 +115,7 @@ if TYPE_CHECKING:
     from latentedit.benchmark.worker import Job as Job
     from latentedit.benchmark.zygote import Zygote as Zygote
     from latentedit.calibration import slopes as slopes
+    from latentedit.code_spaces import CodeSpaces as CodeSpaces
     from latentedit.editing import FittedEditor as FittedEditor
     from latentedit.editing import fit_editor as fit_editor
     from latentedit.editing import load_editor as load_editor

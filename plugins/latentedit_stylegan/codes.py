@@ -13,7 +13,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from latentedit import Generator, InputError, OutOfRange, UnknownName, Unsupported, fingerprint
+from latentedit import (
+    CodeSpaces,
+    Generator,
+    InputError,
+    OutOfRange,
+    UnknownName,
+    Unsupported,
+    fingerprint,
+)
 from latentedit import Options as PluginOptions
 from latentedit_stylegan.alias_free.architecture import AnyArchitecture
 from latentedit_stylegan.fitting import check_weights
@@ -83,6 +91,7 @@ class StyleCodes(Generator):
                 "s": (architecture.num_styles,),
             }
         )
+        self._in = CodeSpaces(self.NAME, self.spaces)
         self._networks = lru_cache(maxsize=2)(self._networks_on)
 
     @abstractmethod
@@ -91,16 +100,8 @@ class StyleCodes(Generator):
 
     def sample(self, n: int, seed: int, space: str = "w", truncation_psi: float = 1.0) -> Tensor:
         """(n, \\*shape) codes; truncation moves w towards its mean: w_avg + ψ (w − w_avg)."""
-        self._shape(space)
-        if n < 0:
-            raise InputError(f"n is how many codes to sample, at least 0; received {n}")
-        z = torch.randn(n, self._z_dim, generator=torch.Generator().manual_seed(seed))
+        z = self._in.draw(n, seed, space, truncation_psi)
         if space == "z":
-            if truncation_psi != 1:
-                raise InputError(
-                    f"truncation is defined in w, not z; received truncation_psi={truncation_psi} "
-                    f"with space='z'. Sample w, w+ or s, or leave truncation_psi at 1."
-                )
             return z
         return self.truncated(self.convert(z, "z", "w"), truncation_psi, space)
 
@@ -124,18 +125,8 @@ class StyleCodes(Generator):
 
     def convert(self, codes: Tensor, source: str, target: str) -> Tensor:
         """z → w → w+ → s; differentiable."""
-        self._check(codes, source)
-        self._shape(target)
-        order = list(self.spaces)
-        if order.index(target) < order.index(source):
-            raise Unsupported(
-                f"{self.NAME} maps z → w → w+ → s and not back, received {source} → {target}; "
-                f"keep the {target} code that the {source} code was made from"
-            )
         steps = (self._w_of_z, self._rows_of_w, self._styles_of_rows)
-        for step in steps[order.index(source) : order.index(target)]:
-            codes = step(codes)
-        return codes
+        return self._in.walk(codes, source, target, steps)
 
     def synthesize(self, codes: Tensor, space: str = "w") -> Tensor:
         """(N, \\*shape) codes → (N, 3, R, R) images; differentiable.
@@ -161,19 +152,6 @@ class StyleCodes(Generator):
 
     def _styles_of_rows(self, rows: Tensor) -> Tensor:
         return self._networks(rows.device)[1].styles(rows)
-
-    def _shape(self, space: str) -> tuple[int, ...]:
-        if space not in self.spaces:
-            raise UnknownName("space", space, self.spaces, f"of {self.NAME}")
-        return self.spaces[space]
-
-    def _check(self, codes: Tensor, space: str) -> None:
-        shape = self._shape(space)
-        if codes.ndim != 1 + len(shape) or tuple(codes.shape[1:]) != shape:
-            raise InputError(
-                f"{space} codes of {self.NAME} have shape (N, {', '.join(map(str, shape))}), "
-                f"received {tuple(codes.shape)}"
-            )
 
     def _replaced(self, tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
         """The weights with some of the synthesis network's replaced."""

@@ -14,7 +14,13 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from latentedit import Generator, InputError, Options, Truth, UnknownName, Unsupported, fingerprint
+from latentedit import (
+    CodeSpaces,
+    Generator,
+    Options,
+    Truth,
+    fingerprint,
+)
 from latentedit_synthface.factors import IDENTITY, NAMES, factors_from_scores
 from latentedit_synthface.renderer import render
 from latentedit_synthface.schema import SCHEMA
@@ -212,37 +218,20 @@ class SynthFace(Generator):
         )
         self._world = _world(self.options.world_seed)
         self._places = _factor_places()
+        self._in = CodeSpaces("synthface", self.spaces)
 
     def sample(self, n: int, seed: int, space: str = "w", truncation_psi: float = 1.0) -> Tensor:
         """(n, \\*shape) codes; truncation moves w towards its mean: w_avg + ψ (w − w_avg)."""
-        self._shape(space)
-        if n < 0:
-            raise InputError(f"n is how many codes to sample, at least 0; received {n}")
-        z = torch.randn(n, W_DIM, generator=torch.Generator().manual_seed(seed))
+        z = self._in.draw(n, seed, space, truncation_psi)
         if space == "z":
-            if truncation_psi != 1:
-                raise InputError(
-                    f"truncation is defined in w, not z; received truncation_psi={truncation_psi} "
-                    f"with space='z'. Sample w, w+ or s, or leave truncation_psi at 1."
-                )
             return z
         w = self.convert(z, "z", "w")
         w = self._world.w_avg + truncation_psi * (w - self._world.w_avg)
         return self.convert(w, "w", space)
 
     def convert(self, codes: Tensor, source: str, target: str) -> Tensor:
-        self._check(codes, source)
-        self._shape(target)
-        order = list(self.spaces)
-        if order.index(target) < order.index(source):
-            raise Unsupported(
-                f"synthface maps z → w → w+ → s and not back, received {source} → {target}; "
-                f"keep the {target} code that the {source} code was made from"
-            )
         steps = (self._w_of_z, self._rows_of_w, self._styles_of_rows)
-        for step in steps[order.index(source) : order.index(target)]:
-            codes = step(codes)
-        return codes
+        return self._in.walk(codes, source, target, steps)
 
     def synthesize(self, codes: Tensor, space: str = "w") -> Tensor:
         """(N, \\*shape) codes → (N, 3, H, W) images in [-1, 1]; differentiable."""
@@ -282,16 +271,3 @@ class SynthFace(Generator):
     def _styles_of_rows(self, rows: Tensor) -> Tensor:
         styles = torch.einsum("nri,rdi->nrd", rows, self._world.affines.to(rows))
         return (styles + self._world.biases.to(rows)).flatten(1)
-
-    def _shape(self, space: str) -> tuple[int, ...]:
-        if space not in self.spaces:
-            raise UnknownName("space", space, self.spaces, "of synthface")
-        return self.spaces[space]
-
-    def _check(self, codes: Tensor, space: str) -> None:
-        shape = self._shape(space)
-        if codes.ndim != 1 + len(shape) or tuple(codes.shape[1:]) != shape:
-            raise InputError(
-                f"{space} codes of synthface have shape (N, {', '.join(map(str, shape))}), "
-                f"received {tuple(codes.shape)}"
-            )

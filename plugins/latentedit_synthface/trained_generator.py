@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.func import functional_call
 
 from latentedit import (
+    CodeSpaces,
     CorruptArtefact,
     EnvironmentFault,
     Generator,
-    InputError,
     Options,
     Truth,
     Tunable,
@@ -84,35 +84,18 @@ class SynthFaceNet(Generator):
         self.spaces: Mapping[str, tuple[int, ...]] = MappingProxyType(
             {"z": (W_DIM,), "w": (W_DIM,), "w+": (NUM_WS, W_DIM), "s": (sum(self._widths),)}
         )
+        self._in = CodeSpaces("synthface-net", self.spaces)
 
     def sample(self, n: int, seed: int, space: str = "w", truncation_psi: float = 1.0) -> Tensor:
         """(n, \\*shape) codes; truncation moves w towards its mean, which is 0: ψ w."""
-        self._shape(space)
-        if n < 0:
-            raise InputError(f"n is how many codes to sample, at least 0; received {n}")
-        z = torch.randn(n, W_DIM, generator=torch.Generator().manual_seed(seed))
+        z = self._in.draw(n, seed, space, truncation_psi)
         if space == "z":
-            if truncation_psi != 1:
-                raise InputError(
-                    f"truncation is defined in w, not z; received truncation_psi={truncation_psi} "
-                    f"with space='z'. Sample w, w+ or s, or leave truncation_psi at 1."
-                )
             return z
         return self.convert(truncation_psi * self.convert(z, "z", "w"), "w", space)
 
     def convert(self, codes: Tensor, source: str, target: str) -> Tensor:
-        self._check(codes, source)
-        self._shape(target)
-        order = list(self.spaces)
-        if order.index(target) < order.index(source):
-            raise Unsupported(
-                f"synthface-net maps z → w → w+ → s and not back, received {source} → {target}; "
-                f"keep the {target} code that the {source} code was made from"
-            )
         steps = (self._w_of_z, self._rows_of_w, self._styles_of_rows)
-        for step in steps[order.index(source) : order.index(target)]:
-            codes = step(codes)
-        return codes
+        return self._in.walk(codes, source, target, steps)
 
     def synthesize(self, codes: Tensor, space: str = "w") -> Tensor:
         """(N, \\*shape) codes → (N, 3, 64, 64) images in [-1, 1]; differentiable."""
@@ -222,19 +205,6 @@ class SynthFaceNet(Generator):
             part.load_state_dict(own)
             part.requires_grad_(False).eval().to(device)
         return parts
-
-    def _shape(self, space: str) -> tuple[int, ...]:
-        if space not in self.spaces:
-            raise UnknownName("space", space, self.spaces, "of synthface-net")
-        return self.spaces[space]
-
-    def _check(self, codes: Tensor, space: str) -> None:
-        shape = self._shape(space)
-        if codes.ndim != 1 + len(shape) or tuple(codes.shape[1:]) != shape:
-            raise InputError(
-                f"{space} codes of synthface-net have shape (N, {', '.join(map(str, shape))}), "
-                f"received {tuple(codes.shape)}"
-            )
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
