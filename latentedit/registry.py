@@ -15,6 +15,7 @@ import pluggy
 from latentedit import plugin as hooks
 from latentedit.errors import EnvironmentFault, InputError, PluginFault, UnknownName
 from latentedit.plugin import API_VERSION, ENTRY_POINTS, KINDS, PluginSpec
+from latentedit.plugin_source import source_digest
 
 if TYPE_CHECKING:
     from latentedit.benchmark.executor import Executor
@@ -228,6 +229,12 @@ class Registry:
     def version(self, kind: str, name: str) -> str:
         origin, _ = self.find(kind, name)
         return f"{origin.distribution} {origin.version}".strip()
+
+    def source(self, kind: str, name: str) -> str:
+        """sha256 over the code of a plugin's package, which its author may change under one
+        version; "" for those of latentedit itself, for which the version stands."""
+        origin, spec = self.find(kind, name)
+        return "" if origin.distribution == "latentedit" else source_digest(spec.target)
 
 
 def parse_options(loaded: type[Any], name: str, options: Mapping[str, Any]) -> Any:

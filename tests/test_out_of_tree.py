@@ -101,3 +101,7 @@ def test_the_example_is_listed_and_runs_in_a_suite(environment: Path, tmp_path: 
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert "third-party" in {row["editor"] for row in results["measures"]}
     assert results["cells"]["failed"] == []
+    code = next(environment.parents[1].rglob("latentedit_fisher/editor.py"))
+    code.write_text(f"{code.read_text()}\n# changed\n")
+    again = run(environment, tmp_path, "bench", "run", "mine.yaml", "--out", "run")
+    assert f"2 cells computed, {results['cells']['ok'] - 2} kept" in again

@@ -172,3 +172,35 @@ def test_the_public_names_are_the_ones_that_load() -> None:
         assert name == "__version__" or name in source
     with pytest.raises(AttributeError):
         _ = latentedit.no_such_name
+
+
+class _Mine:
+    @hookimpl
+    def latentedit_plugins(self) -> list[PluginSpec]:
+        return [
+            PluginSpec("editor", "mine", "mine_package.deep.editor:Mine", "a package"),
+            PluginSpec("editor", "module", "mine_module:Mine", "a module"),
+            PluginSpec("editor", "gone", "mine_nowhere:Mine", "what cannot be found"),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("mine", "mine_package/other.py"), ("module", "mine_module.py")]
+)
+def test_the_code_of_a_plugin_is_told_apart_from_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, file: str
+) -> None:
+    (tmp_path / "mine_package" / "deep").mkdir(parents=True)
+    for path in ("mine_package/__init__.py", "mine_package/deep/editor.py", file):
+        (tmp_path / path).write_text("raise RuntimeError('imported')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry = Registry()
+    registry.add(_Mine(), "mine", version="0.1")
+    before, version = registry.source("editor", name), registry.version("editor", name)
+    assert len(before) == 64
+    assert registry.source("editor", name) == before
+    (tmp_path / file).write_text("changed = True\n")
+    assert registry.source("editor", name) != before
+    assert registry.version("editor", name) == version
+    assert registry.source("editor", "gone") == ""
+    assert Registry.discover({}).source("editor", "styleflow") == ""

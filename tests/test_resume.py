@@ -155,6 +155,13 @@ def test_another_version_of_latentedit_is_another_key(
     assert any(line.startswith("versions.latentedit was") for line in told)
 
 
+def test_other_code_of_a_plugin_is_another_key(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert explain(run, "edit--exact--seed0--age", registry=toy_editors.registry) == []
+    monkeypatch.setattr(Registry, "source", lambda *of: "changed")
+    told = explain(run, "edit--exact--seed0--age", registry=toy_editors.registry)
+    assert [line for line in told if line.startswith("source was") and "is changed" in line], told
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [

@@ -274,11 +274,12 @@ def plan(
     jobs = [Job(folder, suite, Cell("faces", base | sight), registry)]
     edits = []
     for name, use in suite.contestants.items():
-        origin = plugins.version("editor", use.plugin)
+        origin = {"plugin": plugins.version("editor", use.plugin)}
+        if source := plugins.source("editor", use.plugin):
+            origin["source"] = source
         tune = tuning_key(bench, name)
         for seed in suite.seeds:
-            editor = {"editor": use.model_dump(mode="json"), "plugin": origin}
-            key = base | editor | tune | {"seed": seed}
+            key = base | {"editor": use.model_dump(mode="json")} | origin | tune | {"seed": seed}
             jobs.append(Job(folder, suite, Cell("fit", key, name, seed), registry, ("faces",)))
             for task in suite.tasks:
                 edit_key = (
