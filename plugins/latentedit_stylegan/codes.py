@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
 from pydantic import Field
@@ -21,10 +21,12 @@ from latentedit import (
     UnknownName,
     Unsupported,
     fingerprint,
+    read_tensors,
 )
 from latentedit import Options as PluginOptions
 from latentedit_stylegan.alias_free.architecture import AnyArchitecture
 from latentedit_stylegan.fitting import check_weights
+from latentedit_stylegan.manifest import MANIFEST, WEIGHTS, read_manifest
 from latentedit_stylegan.mapping import MappingNetwork
 
 
@@ -61,15 +63,43 @@ class StyleCodes(Generator):
 
     Class attributes:
         NAME: of its plugin.
+        DESCRIBED: the class of its manifest.
     """
 
     NAME: ClassVar[str]
+    DESCRIBED: ClassVar[type[Any]]
+    Options: ClassVar[type[NetworkOptions]] = NetworkOptions
     has_styles: ClassVar[bool] = True
-    options: NetworkOptions
+    options: Any
+    architecture: Any
+
+    def __init__(self, options: NetworkOptions | None = None) -> None:
+        if options is None:
+            raise InputError(
+                f"{self.NAME} needs a network: give the option path, the folder that "
+                "`latentedit import FILE --out FOLDER` wrote"
+            )
+        self.options = options
+        manifest = read_manifest(options.path / MANIFEST, self.DESCRIBED)
+        self._adopt(manifest.architecture, read_tensors(options.path / WEIGHTS))
+
+    @classmethod
+    def from_weights(
+        cls,
+        architecture: AnyArchitecture,
+        weights: Mapping[str, Tensor],
+        options: NetworkOptions | None = None,
+    ) -> Self:
+        """A generator whose weights are in memory, named as in `architecture.shapes`."""
+        generator = cls.__new__(cls)
+        generator.options = options or cls.Options(path=Path())
+        generator._adopt(architecture, weights)
+        return generator
 
     def _adopt(self, architecture: AnyArchitecture, weights: Mapping[str, Tensor]) -> None:
         """Take over weights, once they are those that the architecture has."""
         check_weights(architecture.shapes(), weights, self.options.path)
+        self.architecture = architecture
         _check_options(self.options, architecture.c_dim, architecture.num_ws)
         self.resolution = architecture.resolution
         self._z_dim, self._num_ws = architecture.z_dim, architecture.num_ws

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from latentedit import InputError, Tunable, read_tensors
+from latentedit import Tunable
 from latentedit_stylegan.architecture import Architecture
 from latentedit_stylegan.codes import NetworkOptions, StyleCodes
-from latentedit_stylegan.manifest import MANIFEST, WEIGHTS, Manifest, read_manifest
+from latentedit_stylegan.manifest import Manifest
 from latentedit_stylegan.mapping import MappingNetwork
 from latentedit_stylegan.synthesis import SynthesisNetwork
 
@@ -41,31 +40,9 @@ class StyleGAN2(StyleCodes):
 
     Options: ClassVar[type[StyleGAN2Options]] = StyleGAN2Options
     NAME: ClassVar[str] = "stylegan2"
+    DESCRIBED: ClassVar[type[Manifest]] = Manifest
     options: StyleGAN2Options
-
-    def __init__(self, options: StyleGAN2Options | None = None) -> None:
-        if options is None:
-            raise InputError(
-                "stylegan2 needs a network: give the option path, the folder that "
-                "`latentedit import FILE --out FOLDER` wrote"
-            )
-        self.options = options
-        self.architecture = read_manifest(options.path / MANIFEST, Manifest).architecture
-        self._adopt(self.architecture, read_tensors(options.path / WEIGHTS))
-
-    @classmethod
-    def from_weights(
-        cls,
-        architecture: Architecture,
-        weights: Mapping[str, Tensor],
-        options: StyleGAN2Options | None = None,
-    ) -> StyleGAN2:
-        """A generator whose weights are in memory, named as in `Architecture.shapes`."""
-        generator = cls.__new__(cls)
-        generator.options = options or StyleGAN2Options(path=Path())
-        generator.architecture = architecture
-        generator._adopt(architecture, weights)
-        return generator
+    architecture: Architecture
 
     def _networks_on(self, device: torch.device) -> tuple[MappingNetwork, SynthesisNetwork]:
         weights = {name: tensor.to(device) for name, tensor in self._host.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -11,11 +11,17 @@ from latentedit_synthface.pretrained import Pretrained
 from latentedit_synthface.schema import SCHEMA
 
 
-class SynthFaceLabeller(AttributeEstimator):
-    """Labels banks: a residual network whose stem overlaps."""
+class SynthFaceEstimator(AttributeEstimator):
+    """A network that came with the world; a leaf class names it.
+
+    Class attributes:
+        NETWORK: its name.
+    """
+
+    NETWORK: ClassVar[str]
 
     def __init__(self) -> None:
-        self._network = Pretrained("labeller")
+        self._network = Pretrained(self.NETWORK)
         self.schema = SCHEMA
         self.fingerprint = self._network.fingerprint
 
@@ -28,22 +34,17 @@ class SynthFaceLabeller(AttributeEstimator):
         return self._network.card
 
 
-class SynthFaceJudge(AttributeEstimator):
+class SynthFaceLabeller(SynthFaceEstimator):
+    """Labels banks: a residual network whose stem overlaps."""
+
+    NETWORK = "labeller"
+
+
+class SynthFaceJudge(SynthFaceEstimator):
     """Judges edits: other architecture, other training renders, other seed than the labeller."""
 
-    def __init__(self) -> None:
-        self._network = Pretrained("judge")
-        self.schema = SCHEMA
-        self.fingerprint = self._network.fingerprint
-
-    def estimate(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in [-1, 1] → (N, 17) in natural units, linear: not clamped to a range."""
-        return self._network(images)
+    NETWORK = "judge"
 
     def features(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] → (N, 256), the layer before the last."""
         return self._network.features(images)
-
-    def card(self) -> dict[str, Any]:
-        """Data, recipe, seeds and held-out error of each attribute."""
-        return self._network.card

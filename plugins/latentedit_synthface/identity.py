@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -11,16 +11,22 @@ from latentedit import IdentityEncoder
 from latentedit_synthface.pretrained import Pretrained
 
 
-class ContrastiveIdentity(IdentityEncoder):
-    """Trained to draw one person's images together and push others' away (Khosla et al. 2020)."""
+class SynthFaceIdentity(IdentityEncoder):
+    """A network that came with the world; a leaf class names it.
+
+    Class attributes:
+        NETWORK: its name.
+    """
+
+    NETWORK: ClassVar[str]
 
     def __init__(self) -> None:
-        self._network = Pretrained("identity-contrastive")
+        self._network = Pretrained(self.NETWORK)
         self.same_person_threshold = float(self._network.card["held_out"]["threshold"])
         self.fingerprint = self._network.fingerprint
 
     def embed(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in [-1, 1] → (N, 64), unit norm."""
+        """(N, 3, H, W) in [-1, 1] → (N, E), unit norm."""
         return normalize(self._network(images), dim=1)
 
     def card(self) -> dict[str, Any]:
@@ -28,18 +34,14 @@ class ContrastiveIdentity(IdentityEncoder):
         return self._network.card
 
 
-class RegressionIdentity(IdentityEncoder):
+class ContrastiveIdentity(SynthFaceIdentity):
+    """Trained to draw one person's images together and push others' away (Khosla et al. 2020); 64
+    numbers."""
+
+    NETWORK = "identity-contrastive"
+
+
+class RegressionIdentity(SynthFaceIdentity):
     """Trained to measure the 14 identity factors; the embedding is what it measures, normalised."""
 
-    def __init__(self) -> None:
-        self._network = Pretrained("identity-regression")
-        self.same_person_threshold = float(self._network.card["held_out"]["threshold"])
-        self.fingerprint = self._network.fingerprint
-
-    def embed(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in [-1, 1] → (N, 14), unit norm."""
-        return normalize(self._network(images), dim=1)
-
-    def card(self) -> dict[str, Any]:
-        """Data, recipe, seeds, threshold and held-out verification figures."""
-        return self._network.card
+    NETWORK = "identity-regression"

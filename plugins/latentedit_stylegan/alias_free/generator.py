@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from latentedit import InputError, Tunable, read_tensors
+from latentedit import Tunable
 from latentedit_stylegan.alias_free.architecture import FOURIER_STYLES, AliasFreeArchitecture
 from latentedit_stylegan.alias_free.synthesis import AliasFreeSynthesis
 from latentedit_stylegan.codes import NetworkOptions, StyleCodes
-from latentedit_stylegan.manifest import MANIFEST, WEIGHTS, AliasFreeManifest, read_manifest
+from latentedit_stylegan.manifest import AliasFreeManifest
 from latentedit_stylegan.mapping import MappingNetwork
 
 FIXED = ("transform", "freqs", "phases", "magnitude_ema", "up_filter", "down_filter")
@@ -56,31 +55,9 @@ class StyleGAN3(StyleCodes):
 
     Options: ClassVar[type[StyleGAN3Options]] = StyleGAN3Options
     NAME: ClassVar[str] = "stylegan3"
+    DESCRIBED: ClassVar[type[AliasFreeManifest]] = AliasFreeManifest
     options: StyleGAN3Options
-
-    def __init__(self, options: StyleGAN3Options | None = None) -> None:
-        if options is None:
-            raise InputError(
-                "stylegan3 needs a network: give the option path, the folder that "
-                "`latentedit import FILE --out FOLDER` wrote"
-            )
-        self.options = options
-        self.architecture = read_manifest(options.path / MANIFEST, AliasFreeManifest).architecture
-        self._adopt(self.architecture, read_tensors(options.path / WEIGHTS))
-
-    @classmethod
-    def from_weights(
-        cls,
-        architecture: AliasFreeArchitecture,
-        weights: Mapping[str, Tensor],
-        options: StyleGAN3Options | None = None,
-    ) -> StyleGAN3:
-        """A generator whose weights are in memory, named as `AliasFreeArchitecture.shapes` does."""
-        generator = cls.__new__(cls)
-        generator.options = options or StyleGAN3Options(path=Path())
-        generator.architecture = architecture
-        generator._adopt(architecture, weights)
-        return generator
+    architecture: AliasFreeArchitecture
 
     def _networks_on(self, device: torch.device) -> tuple[MappingNetwork, AliasFreeSynthesis]:
         weights = {name: tensor.to(device) for name, tensor in self._host.items()}
