@@ -20,7 +20,7 @@ from typing import Any
 
 from latentedit import read_json
 from latentedit.artefacts import write_bytes
-from latentedit.benchmark.paired import ALL_TASKS
+from latentedit.benchmark.paired import ALL_TASKS, in_words, turned
 from latentedit.benchmark.summary import Run
 from latentedit.report.findings import best_editor
 from latentedit.report.grid import save_grid
@@ -107,14 +107,14 @@ class Field:
             and row["metric"] == metric
             and row["effect"] in (0.0, self.effect)
         }
-        total = rows.pop(ALL_TASKS)
-        sign = 1 if total["first"] == self.ours else -1
-        low, high = sorted((sign * total["low"], sign * total["high"]))
+        total = rows.pop(ALL_TASKS, None)
+        if total is None:
+            return "–"
+        total = total if total["first"] == self.ours else turned(total)
         wins, losses = (
             sum(r["better"] == name for r in rows.values()) for name in (self.ours, other)
         )
-        shown = f"{sign * total['difference']:+.3f} ({low:+.3f} to {high:+.3f})"
-        shown = f"**{shown}**" if total["better"] == self.ours else shown
+        shown = f"**{in_words(total)}**" if total["better"] == self.ours else in_words(total)
         shown = f"{shown}, undecided" if total["better"] is None else shown
         return f"{shown}, {wins} : {losses}"
 

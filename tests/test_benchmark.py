@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import toy_editors
+from click.testing import CliRunner
 
 from latentedit import EnvironmentFault, FingerprintMismatch, InputError, UnknownName
 from latentedit.benchmark.cells import CellStore
@@ -19,6 +20,7 @@ from latentedit.benchmark.paired import ALL_TASKS
 from latentedit.benchmark.run import RunOutcome, explain, locked, run_suite
 from latentedit.benchmark.suite import Suite
 from latentedit.benchmark.summary import Run, summarise
+from latentedit.cli.main import cli
 
 SUITE: dict[str, Any] = {
     "name": "toy",
@@ -297,6 +299,10 @@ def test_two_runs_of_one_bank_compare_and_equal_editors_do_not_differ(
     assert rows["exact", "identity similarity"]["low"] > 0
     assert all(row["difference"] == 0 for (name, _), row in rows.items() if name == "timid")
     assert all(row["better"] is None for (name, _), row in rows.items() if name == "timid")
+    shown = CliRunner().invoke(cli, ["bench", "compare", str(run), str(other)])
+    assert shown.exit_code == 0, shown.output
+    assert f"A is {run}, B is {other}" in shown.output.replace("\n", "")
+    assert "exact (A)  exact (B)" in shown.output
 
 
 def test_editors_of_one_run_compare(run: Path) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 from test_benchmark import SUITE, carry_out
 
 from latentedit.benchmark.summary import summarise
 from latentedit.cli.bench import print_results
+from latentedit.cli.main import cli
 from latentedit.report.findings import findings
 from latentedit.report.grid import save_grid
 from latentedit.report.page import write_report
@@ -165,3 +167,16 @@ def test_a_grid_has_a_place_for_everything(tmp_path: Path) -> None:
     with Image.open(tmp_path / "g.png") as picture:
         colours = {c: n for n, c in picture.convert("RGB").getcolors(1 << 16) or []}
     assert colours[255, 0, 0] == 3 * 16 * 16
+
+
+def test_too_few_faces_for_an_interval_are_said_and_stop_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    editors = {name: SUITE["editors"][name] for name in ("exact", "leaky")}
+    few = {"bank": SUITE["bank"] | {"n_test": 4}, "editors": editors, "sequences": []}
+    carry_out(folder, **few)
+    results = summarise(folder)
+    assert any("(of 4 faces)" in line for line in findings(results))
+    assert "of 4 faces" in write_report(folder).read_text()
+    compared = CliRunner().invoke(cli, ["bench", "compare", str(folder), str(folder), "--by-task"])
+    assert compared.exit_code == 0, compared.output
+    assert "+0.000 (of 4 faces)" in compared.output

@@ -108,6 +108,43 @@ def _task_or_all(table: Faces, t: int) -> Faces:
     return table[t] if t < len(table) else mean_known(table)
 
 
+def in_words(row: dict[str, Any]) -> str:
+    """A row's difference with its bounds, or over how few faces it is without.
+
+    >>> in_words({"difference": 0.2, "low": 0.1, "high": 0.3, "faces": 20})
+    '+0.200 (+0.100 to +0.300)'
+    >>> in_words({"difference": 0.2, "low": None, "high": None, "faces": 1})
+    '+0.200 (of 1 faces)'
+    """
+    few = row["low"] is None
+    bounds = f"of {row['faces']} faces" if few else f"{row['low']:+.3f} to {row['high']:+.3f}"
+    return f"{row['difference']:+.3f} ({bounds})"
+
+
+def turned(row: dict[str, Any]) -> dict[str, Any]:
+    """The row as second − first."""
+    low, high = row["low"], row["high"]
+    return row | {
+        "first": row["second"],
+        "second": row["first"],
+        "difference": -row["difference"],
+        "low": None if high is None else -high,
+        "high": None if low is None else -low,
+    }
+
+
+def winner(rows: Iterable[dict[str, Any]], editors: Iterable[str]) -> str | None:
+    """The one of `editors` that is better than every other by `rows` of one metric and task, if
+    there is one."""
+    names = set(editors)
+    duels = [row for row in rows if {row["first"], row["second"]} <= names]
+    for name in names:
+        mine = [row["better"] for row in duels if name in (row["first"], row["second"])]
+        if mine and len(mine) == len(names) - 1 and set(mine) == {name}:
+            return name
+    return None
+
+
 def known(value: float) -> float | None:
     """None for NaN, which JSON does not have."""
     return None if np.isnan(value) else value

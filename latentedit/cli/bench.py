@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from latentedit.benchmark.compare import compare_runs
-from latentedit.benchmark.paired import ALL_TASKS
+from latentedit.benchmark.paired import ALL_TASKS, in_words
 from latentedit.benchmark.run import explain, run_suite
 from latentedit.benchmark.suite import Suite, load_suite, suite_folder
 from latentedit.benchmark.summary import Run, summarise
@@ -190,15 +190,27 @@ def compare(run_a: Path, run_b: Path, editors: str | None, by_task: bool, as_jso
     if as_json:
         print_json(rows)
         return
-    table = Table(pad_edge=False)
+    if run_a.resolve() != run_b.resolve():
+        say(f"A is {run_a}, B is {run_b}")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("first", "second", "task", "metric", "first − second", "q", "better"):
-        table.add_column(column, no_wrap=column in ("first", "second"))
+        table.add_column(column, no_wrap=column in ("first", "second", "first − second", "q"))
     for row in rows:
         if by_task or row["task"] == ALL_TASKS:
-            difference = f"{row['difference']:+.3f} ({row['low']:+.3f}…{row['high']:+.3f})"
-            cells = (row["first"], row["second"], row["task"], row["metric"], difference)
-            table.add_row(*map(escape, cells), f"{row['q']:.3f}", escape(row["better"] or "–"))
+            names = [_short(row[which], run_a, run_b) for which in ("first", "second", "better")]
+            cells = (*names[:2], row["task"], row["metric"], in_words(row), f"{row['q']:.3f}")
+            table.add_row(*map(escape, (*cells, names[2])))
     out.print(table)
+
+
+def _short(label: str | None, run_a: Path, run_b: Path) -> str:
+    """The editor, with A or B in place of its run where there are two."""
+    if label is None:
+        return "–"
+    name, _, folder = label.rpartition(" @ ")
+    if run_a.resolve() == run_b.resolve():
+        return name
+    return f"{name} ({'A' if folder == str(run_a) else 'B'})"
 
 
 @bench.command("explain")

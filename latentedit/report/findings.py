@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from latentedit.benchmark.paired import ALL_TASKS
+from latentedit.benchmark.paired import ALL_TASKS, in_words, winner
 
 SUBJECTS = {
     "identity similarity": "identity",
@@ -37,21 +37,13 @@ def findings(results: dict[str, Any]) -> list[str]:
 
 def best_editor(results: dict[str, Any], metric: str) -> str | None:
     """The editor that is better than every other editor over all tasks, if there is one."""
-    editors: list[str] = list(results["suite"]["editors"])
     effect = results["suite"]["effects"][0]
-    for name in editors:
-        duels: list[str | None] = [
-            row["better"]
-            for row in results["comparisons"]
-            if row["task"] == ALL_TASKS
-            and row["metric"] == metric
-            and row["effect"] in (0.0, effect)
-            and name in (row["first"], row["second"])
-            and {row["first"], row["second"]} <= set(editors)
-        ]
-        if duels and all(winner == name for winner in duels):
-            return name
-    return None
+    rows = (
+        row
+        for row in results["comparisons"]
+        if (row["metric"], row["task"]) == (metric, ALL_TASKS) and row["effect"] in (0.0, effect)
+    )
+    return winner(rows, results["suite"]["editors"])
 
 
 def _sentence(
@@ -80,10 +72,9 @@ def _sentence(
 
 
 def _difference(row: dict[str, Any]) -> str:
-    interval = f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
     if row["better"] is None:
-        return f"the difference {interval} cannot be told from none"
-    return f"{row['better']} is better by {interval}"
+        return f"the difference {in_words(row)} cannot be told from none"
+    return f"{row['better']} is better by {in_words(row)}"
 
 
 def _reach(results: dict[str, Any]) -> str:

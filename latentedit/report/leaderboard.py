@@ -8,7 +8,7 @@ from typing import Any
 
 from latentedit.artefacts import write_bytes
 from latentedit.benchmark.board import Board, headline
-from latentedit.benchmark.paired import ALL_TASKS
+from latentedit.benchmark.paired import ALL_TASKS, turned, winner
 from latentedit.report.faces import face_blocks
 from latentedit.report.figures import colours, curve_figures
 from latentedit.report.template import render
@@ -97,31 +97,15 @@ def _table(
 ) -> dict[str, Any]:
     """As `page.html.jinja`'s tables: columns, and per entry a cell each, over all tasks."""
     found = {(m["editor"], m["metric"]): m for m in measures if m["task"] == ALL_TASKS}
-    best = {c["key"]: _winner(names, controls, c["key"], duels) for c in columns}
+    editors, total = set(names) - set(controls), [d for d in duels if d["task"] == ALL_TASKS]
+    best = {
+        c["key"]: winner((d for d in total if d["metric"] == c["key"]), editors) for c in columns
+    }
     cells = {
         name: [{"m": found.get((name, c["key"])), "best": best[c["key"]] == name} for c in columns]
         for name in names
     }
     return {"columns": columns, "cells": cells}
-
-
-def _winner(
-    names: list[str], controls: list[str], metric: str, duels: list[dict[str, Any]]
-) -> str | None:
-    """The editor that is better than every other editor over all tasks, if there is one."""
-    editors = set(names) - set(controls)
-    rows = [
-        row
-        for row in duels
-        if row["task"] == ALL_TASKS
-        and row["metric"] == metric
-        and {row["first"], row["second"]} <= editors
-    ]
-    for name in editors:
-        mine = [row["better"] for row in rows if name in (row["first"], row["second"])]
-        if mine and len(mine) == len(editors) - 1 and set(mine) == {name}:
-            return name
-    return None
 
 
 def _by_task(
@@ -147,18 +131,8 @@ def _matrix(
         if row["metric"] == column["key"] and row["task"] == ALL_TASKS:
             pair = (row["first"], row["second"])
             cells[pair] = row
-            cells[pair[::-1]] = row | _turned(row)
+            cells[pair[::-1]] = turned(row)
     return column | {"rows": {a: [cells.get((a, b)) for b in names] for a in names}}
-
-
-def _turned(row: dict[str, Any]) -> dict[str, Any]:
-    """The difference of the same two entries seen from the other one."""
-    low, high = row["low"], row["high"]
-    return {
-        "difference": -row["difference"],
-        "low": None if high is None else -high,
-        "high": None if low is None else -low,
-    }
 
 
 def _duel(row: dict[str, Any]) -> list[Any]:
