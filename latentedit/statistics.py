@@ -61,8 +61,9 @@ def interval(
 
     Args:
         values: (N,) one number a face; NaN are faces without one.
-        share: the values are yes or no. Where all of them are 0 or 1, the interval is Wilson's,
-            which does not shrink to a point when everybody says yes.
+        share: the values are yes or no, or a face's mean of such: the interval stays in [0, 1].
+            Where all of them are 0 or 1, it is Wilson's, which does not shrink to a point when
+            everybody says yes.
 
     >>> found = interval(np.array([1.0, 2.0, 3.0, 4.0, 5.0, np.nan]))
     >>> found.mean, found.n
@@ -81,6 +82,8 @@ def interval(
         if len(kept) <= MANY:
             skewed = _bca(values, kept, confidence, resamples, seed)
             low, high = min(low, skewed.low), max(high, skewed.high)
+        if share:
+            low, high = max(0.0, low), min(1.0, high)
     return Interval(float(kept.mean()), float(low), float(high), len(kept))
 
 

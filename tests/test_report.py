@@ -135,8 +135,11 @@ def duel(better: str | None, difference: float = 0.1) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("better", "told"),
     [
-        ("a", r"^a keeps identity better on age and yaw than b \(by judge\)\. .*a is better by"),
-        ("b", r"^a keeps identity worse on age and yaw than b .*b is better by"),
+        (
+            "a",
+            r"^a keeps identity better on age and yaw than b \(by judge\)\. .*a is better: a − b",
+        ),
+        ("b", r"^a keeps identity worse on age and yaw than b .*b is better: a − b is \+0\.100"),
         (
             None,
             r"^On identity, a and b cannot be told apart on any task .*cannot be told from none",
@@ -145,6 +148,25 @@ def duel(better: str | None, difference: float = 0.1) -> dict[str, Any]:
 )
 def test_findings_say_what_the_comparisons_say(better: str | None, told: str) -> None:
     assert re.match(told, findings(duel(better))[0])
+
+
+def test_findings_about_many_editors_are_a_sentence_a_metric() -> None:
+    results = duel("a")
+    (row,) = [row for row in results["comparisons"] if row["task"] == "all tasks"]
+    results["comparisons"] = [
+        row | {"second": name, "difference": gap, "better": better}
+        for name, gap, better in (
+            ("far", 0.5, "a"),
+            ("near", 0.1, "a"),
+            ("winner", -0.2, "winner"),
+            ("twin", 0.01, None),
+        )
+    ]
+    told, _ = findings(results)
+    assert told == (
+        "Over all tasks a keeps identity (by judge) better than near (0.100) and far (0.500); "
+        "worse than winner (0.200); not told apart from twin (0.010)."
+    )
 
 
 def test_the_findings_of_a_known_world_are_right(run: Path) -> None:

@@ -68,6 +68,14 @@ def test_constant_values_have_a_point_interval() -> None:
     assert (found.mean, found.low, found.high) == (1, 1, 1)
 
 
+def test_the_interval_of_a_share_stays_between_0_and_1() -> None:
+    nearly_all = np.array([1.0] * 9 + [0.5])
+    found = interval(nearly_all, share=True)
+    assert found.high == 1.0
+    assert interval(nearly_all).high > 1.0
+    assert interval(1 - nearly_all, share=True).low == 0.0
+
+
 def test_discoveries_control_the_false_discovery_rate() -> None:
     assert discoveries([]) == []
     assert discoveries([0.01, 0.04, 0.5]) == pytest.approx([0.03, 0.06, 0.5])

@@ -12,6 +12,9 @@ SUBJECTS = {
     "true leakage": "the other attributes in truth",
 }
 
+FEW = 3
+"""So many other editors get sentences of their own, task by task; more share one for a metric."""
+
 
 def findings(results: dict[str, Any]) -> list[str]:
     """How the suite's first editor compares with each other one, then what was reached."""
@@ -25,14 +28,60 @@ def findings(results: dict[str, Any]) -> list[str]:
         and row["second"] not in controls
         and row["effect"] in (0.0, effect)
     ]
+    sentences = _one_by_one if len({row["second"] for row in rows}) <= FEW else _all_at_once
+    return [*sentences(first, rows), _reach(results)]
+
+
+def _one_by_one(first: str, rows: list[dict[str, Any]]) -> list[str]:
     sentences = []
     for second in dict.fromkeys(row["second"] for row in rows):
         pair = [row for row in rows if row["second"] == second]
-        for metric in dict.fromkeys(row["metric"] for row in pair):
-            subject = SUBJECTS.get(metric.split(" · ", maxsplit=1)[0])
-            if subject is not None:
-                sentences.append(_sentence(first, second, metric, subject, pair))
-    return [*sentences, _reach(results)]
+        for metric, subject in _subjects(pair).items():
+            sentences.append(_sentence(first, second, metric, subject, pair))
+    return sentences
+
+
+def _all_at_once(first: str, rows: list[dict[str, Any]]) -> list[str]:
+    """A sentence a metric: whom `first` beats over all tasks, who beats it, the nearest first."""
+    sentences = []
+    for metric, subject in _subjects(rows).items():
+        totals = sorted(
+            (row for row in rows if row["metric"] == metric and row["task"] == ALL_TASKS),
+            key=lambda row: abs(row["difference"]),
+        )
+        wins, losses, level = (
+            [f"{row['second']} ({abs(row['difference']):.3f})" for row in totals if test(row)]
+            for test in (
+                lambda row: row["better"] == first,
+                lambda row: row["better"] == row["second"],
+                lambda row: row["better"] is None,
+            )
+        )
+        parts = [
+            f"{word} {_listed(names)}"
+            for word, names in (
+                ("better than", wins),
+                ("worse than", losses),
+                ("not told apart from", level),
+            )
+            if names
+        ]
+        sentences.append(
+            f"Over all tasks {first} keeps {subject}{_seen(metric)} {'; '.join(parts)}."
+        )
+    return sentences
+
+
+def _subjects(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """The metrics that are told of, each with its subject."""
+    metrics = dict.fromkeys(row["metric"] for row in rows)
+    subjects = {metric: SUBJECTS.get(metric.split(" · ", maxsplit=1)[0]) for metric in metrics}
+    return {metric: subject for metric, subject in subjects.items() if subject is not None}
+
+
+def _seen(metric: str) -> str:
+    recogniser = metric.partition(" · ")[2]
+    return f" (by {recogniser})" if recogniser else ""
 
 
 def best_editor(results: dict[str, Any], metric: str) -> str | None:
@@ -53,8 +102,7 @@ def _sentence(
     total = next((r for r in rows if r["metric"] == metric and r["task"] == ALL_TASKS), None)
     wins = [r["task"] for r in tasks if r["better"] == first]
     losses = [r["task"] for r in tasks if r["better"] == second]
-    seen = metric.partition(" · ")[2]
-    by = f" (by {seen})" if seen else ""
+    by = _seen(metric)
     if not wins and not losses:
         text = f"On {subject}, {first} and {second} cannot be told apart on any task{by}"
     else:
@@ -74,7 +122,7 @@ def _sentence(
 def _difference(row: dict[str, Any]) -> str:
     if row["better"] is None:
         return f"the difference {in_words(row)} cannot be told from none"
-    return f"{row['better']} is better by {in_words(row)}"
+    return f"{row['better']} is better: {row['first']} − {row['second']} is {in_words(row)}"
 
 
 def _reach(results: dict[str, Any]) -> str:
