@@ -20,11 +20,13 @@ from latentedit_synthface.adversarial_training import sharpen
 from latentedit_synthface.code_factors import CURVATURE, GROUPS, CodeFactors
 from latentedit_synthface.coded_renders import coded_renders
 from latentedit_synthface.factors import IDENTITY, NAMES, factors_from_scores, sample_scores
+from latentedit_synthface.generated_images import generated_images
 from latentedit_synthface.generator_figures import calibrated_r2, frechet_distance, people_of, psnr
-from latentedit_synthface.image_features import ImageFeatures
+from latentedit_synthface.image_features import ImageFeatures, trained_features
 from latentedit_synthface.mapping_training import trained_mapping
 from latentedit_synthface.pretrained import Pretrained
 from latentedit_synthface.renderer import render
+from latentedit_synthface.renders import packed, unpacked
 from latentedit_synthface.schema import SCHEMA
 from latentedit_synthface.scorecard import coefficient
 from latentedit_synthface.train_generator import Distillation, distil, image_loss, mapping_stage
@@ -158,6 +160,13 @@ class TestPictures:
         assert r2[SCHEMA.columns("yaw").start] > 0.95
         assert r2.mean() > 0.88
 
+    def test_sets_of_them_know_their_factors(self, net):
+        natural, wide = (generated_images(net, 40, 5, broadened) for broadened in (False, True))
+        assert torch.equal(natural.images[20:], wide.images[20:])
+        assert torch.allclose(natural.identity[20:], wide.identity[20:])
+        assert torch.allclose(1.4 * natural.identity[:20], wide.identity[:20], atol=1e-2)
+        assert torch.equal(wide.images[20:], packed(net.synthesize(net.sample(40, 5))[20:]))
+
     def test_gradients_reach_every_row(self, net):
         codes = net.sample(2, 14, "w+").requires_grad_()
         net.synthesize(codes, "w+").square().mean().backward()
@@ -234,10 +243,34 @@ class TestTraining:
             for a, b in zip(one.parameters(), other.parameters(), strict=True):
                 assert torch.allclose(a, b, atol=1e-5)
 
-    def _sharpened(self, folder, steps):
+    def test_the_adversarial_stage_keeps_to_its_length(self, folder):
+        self._run(folder / "parts", stop=2)
+        self._sharpened(folder / "parts", 2)
+        with pytest.raises(InputError, match="begun with --steps 4, received 9"):
+            sharpen(folder / "parts", 20, 9, batch=4, held_out_images=8, say=lambda message: None)
+
+    def _sharpened(self, folder, stop):
         return sharpen(
-            folder, 20, steps, batch=4, report_every=2, held_out_images=8, say=lambda message: None
+            folder,
+            20,
+            4,
+            stop,
+            batch=4,
+            report_every=2,
+            held_out_images=8,
+            say=lambda message: None,
         )
+
+    def test_the_networks_of_the_feature_loss_tell_images_apart(self, folder):
+        mapping, reader = mapping_stage(folder / "parts")
+        renders = coded_renders(folder, 40, 1, mapping, reader)
+        features = trained_features(renders, 1, torch.float32, steps=2)
+        images = unpacked(renders.images[:8])
+        for distance in (features.texture_distance, features.meaning_distance):
+            assert distance(images, images) == 0
+            assert distance(images, images.flip(0)) > 0
+        sizes = [part.abs().mean() for part in features.meanings(unpacked(renders.images))]
+        assert torch.stack(sizes).tolist() == pytest.approx([1, 1], abs=1e-4)
 
     def test_mixed_codes_show_three_faces(self, folder):
         mapping, reader = mapping_stage(folder / "parts")

@@ -10,7 +10,7 @@ from latentedit.plugin import PluginSpec, hookimpl
 
 @hookimpl
 def latentedit_plugins() -> list[PluginSpec]:
-    """Two generators, two attribute estimators, two identity encoders, one perceptual loss."""
+    """Two generators, four attribute estimators, two identity encoders, one perceptual loss."""
     here = "latentedit_synthface"
     return [
         PluginSpec(
@@ -36,6 +36,18 @@ def latentedit_plugins() -> list[PluginSpec]:
             "synthface-judge",
             f"{here}.estimators:SynthFaceJudge",
             "attributes and lighting of synthface images, for judging edits",
+        ),
+        PluginSpec(
+            "estimator",
+            "synthface-net-labeller",
+            f"{here}.estimators:SynthFaceNetLabeller",
+            "the labeller for pictures of synthface-net",
+        ),
+        PluginSpec(
+            "estimator",
+            "synthface-net-judge",
+            f"{here}.estimators:SynthFaceNetJudge",
+            "the judge for pictures of synthface-net",
         ),
         PluginSpec(
             "identity",

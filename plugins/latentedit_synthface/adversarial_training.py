@@ -1,16 +1,18 @@
-"""Last stage of training ``synthface-net``: a discriminator sharpens what distillation blurs.
+"""Last stage of training ``synthface-net``: sharpen what distillation blurs.
 
-``python -m latentedit_synthface.adversarial_training --data FOLDER --steps N`` goes on from the
-finished distillation in FOLDER with the non-saturating loss and lazy R1 regularisation (Karras et
-al. 2020, section 3.1) beside the distillation loss, which keeps the picture on its code. It writes
-``adversarial.safetensors``, a checkpoint that it resumes from and that the export can take, and
-reports the Fréchet distance, by which the stage is kept or left out.
+``python -m latentedit_synthface.adversarial_training --data FOLDER`` goes on from the finished
+distillation in FOLDER. To the distillation loss it adds what two networks make of the whole face
+(`ImageFeatures.meaning_distance`), which rights small things that a mean over pixels neglects, and
+the non-saturating loss of a discriminator with lazy R1 regularisation (Karras et al. 2020, section
+3.1). It writes ``adversarial.safetensors``, a checkpoint that it resumes from and that the export
+takes, and prints the Fréchet distance on the way.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -19,15 +21,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, softplus
 
-from latentedit import read_tensors, write_tensors
+from latentedit import InputError, read_tensors, write_tensors
 from latentedit_synthface.coded_renders import MIXED_SHARE, CodedRenders, coded_renders
 from latentedit_synthface.generator_figures import frechet_figures
 from latentedit_synthface.image_features import ImageFeatures
+from latentedit_synthface.optimizer import Muon
 from latentedit_synthface.renders import unpacked
 from latentedit_synthface.style_network import SynthesisNetwork
 from latentedit_synthface.train_generator import (
+    FEATURES,
     HELD_OUT_IMAGES,
     HELD_OUT_SEED,
+    MATRIX_RATE,
     SEED,
     TRAINING_SEED,
     features_stage,
@@ -38,12 +43,15 @@ from latentedit_synthface.train_generator import (
     resumed,
 )
 
+CHECKPOINT = "adversarial.safetensors"
+STEPS, BATCH = 6_000, 32
 _WIDTHS = (3, 32, 64, 96, 128)
-_RATE, _BETAS = 1e-3, (0.0, 0.99)
-_WEIGHT = 0.02
-"""Of the adversarial loss beside the distillation loss."""
-_R1, _EVERY = 1.0, 16
-_FEATURES, _AVERAGE = 0.25, 0.998
+_RATE, _WARM = 3e-3, 50
+_DISCRIMINATOR_RATE, _BETAS = 4e-4, (0.0, 0.99)
+_MEANING, _ADVERSARIAL = 0.25, 0.05
+"""Weights beside the distillation loss."""
+_R1, _EVERY = 0.3, 16
+_AVERAGE = 0.998
 
 
 class Discriminator(nn.Module):
@@ -67,31 +75,37 @@ class Adversaries:
 
     Args:
         folder: of the distillation, or of this stage begun.
+        steps: of the whole stage, which its learning rate follows.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, steps: int) -> None:
         state = resumed(folder)
-        self.synthesis, self.average, self.step = state.synthesis, state.average, 0
+        self.synthesis, self.average = state.synthesis, state.average
+        self.step, self.steps = 0, steps
         torch.manual_seed(SEED + 3)
         self.discriminator = Discriminator()
-        self.optimizers = [
-            torch.optim.Adam(network.parameters(), _RATE, _BETAS)
-            for network in (self.synthesis, self.discriminator)
-        ]
-        self._path = folder / "adversarial.safetensors"
+        self.generator_optimizer = Muon(self.synthesis.parameters(), 0.0, 0.0, MATRIX_RATE)
+        self.discriminator_optimizer = torch.optim.Adam(
+            self.discriminator.parameters(), _DISCRIMINATOR_RATE, _BETAS
+        )
+        self._path = folder / CHECKPOINT
         if self._path.exists():
             self._read()
         else:
             self.synthesis.load_state_dict(self.average.state_dict())
 
+    def rate(self) -> float:
+        """Of the generator: a warm-up, and a cosine to zero."""
+        warm = min(1.0, (self.step + 1) / _WARM)
+        return _RATE * warm * 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
+
     def save(self) -> None:
-        tensors = {"step": torch.tensor(self.step)}
+        """Write the checkpoint, whole or not at all."""
+        tensors = {"step": torch.tensor(self.step), "steps": torch.tensor(self.steps)}
         for name, network in self._networks():
             tensors |= {f"{name}.{key}": t for key, t in network.state_dict().items()}
-        for (name, network), optimizer in zip(self._networks(), self.optimizers, strict=False):
-            for key, parameter in network.named_parameters():
-                for moment, tensor in optimizer.state[parameter].items():
-                    tensors[f"optimizer.{moment}.{name}.{key}"] = tensor
+        for start, moments in self._moments():
+            tensors |= {f"{start}{moment}": tensor for moment, tensor in moments.items()}
         write_tensors(self._path, tensors)
 
     def _networks(self) -> list[tuple[str, nn.Module]]:
@@ -101,39 +115,54 @@ class Adversaries:
             ("average", self.average),
         ]
 
+    def _moments(self) -> list[tuple[str, dict[str, Tensor]]]:
+        """The optimizers' state of every parameter, with its names' beginning in the checkpoint."""
+        pairs = [
+            ("synthesis", self.synthesis, self.generator_optimizer),
+            ("discriminator", self.discriminator, self.discriminator_optimizer),
+        ]
+        return [
+            (f"optimizer.{name}.{key}.", optimizer.state[parameter])
+            for name, network, optimizer in pairs
+            for key, parameter in network.named_parameters()
+        ]
+
     def _read(self) -> None:
         tensors = read_tensors(self._path)
-        self.step = int(tensors["step"])
-        for name, network in self._networks():
-            start = f"{name}."
-            network.load_state_dict(
-                {k.removeprefix(start): t for k, t in tensors.items() if k.startswith(start)}
+        self.step, steps = int(tensors["step"]), int(tensors["steps"])
+        if steps != self.steps:
+            raise InputError(
+                f"{self._path} was begun with --steps {steps}, received {self.steps}; repeat that, "
+                f"or remove the file to begin anew"
             )
-        for (name, network), optimizer in zip(self._networks(), self.optimizers, strict=False):
-            for key, parameter in network.named_parameters():
-                optimizer.state[parameter] = {
-                    moment: tensors[f"optimizer.{moment}.{name}.{key}"]
-                    for moment in ("step", "exp_avg", "exp_avg_sq")
-                }
+        for name, network in self._networks():
+            network.load_state_dict(_beginning(tensors, f"{name}."))
+        for start, moments in self._moments():
+            moments.update(_beginning(tensors, start))
+
+
+def _beginning(tensors: dict[str, Tensor], start: str) -> dict[str, Tensor]:
+    return {k.removeprefix(start): t for k, t in tensors.items() if k.startswith(start)}
 
 
 def sharpen(
     folder: Path,
     images: int,
-    steps: int,
-    batch: int = 16,
+    steps: int = STEPS,
+    stop: int | None = None,
+    batch: int = BATCH,
     report_every: int = 500,
     held_out_images: int = HELD_OUT_IMAGES,
     say: Callable[[str], None] = print,
 ) -> Adversaries:
-    """Train adversarially up to `steps`; figures before, between and after."""
+    """Train up to step `stop` of `steps`; figures before, between and after."""
     mapping, reader = mapping_stage(folder)
     renders = coded_renders(folder, images, TRAINING_SEED, mapping, reader, MIXED_SHARE, say)
     held_out = coded_renders(folder, held_out_images, HELD_OUT_SEED, mapping, reader, report=say)
     features = features_stage(folder, renders, torch.bfloat16)
-    both = Adversaries(folder)
+    both = Adversaries(folder, steps)
     say(json.dumps(_figures(both.average, held_out, both.step)))
-    while both.step < steps:
+    while both.step < (stop or steps):
         rng = torch.Generator().manual_seed(SEED * 1_000_033 + both.step)
         index, other = torch.randint(len(renders), (2, batch), generator=rng)
         _step(both, renders, index, other, features)
@@ -150,26 +179,28 @@ def _step(
     other: Tensor,
     features: ImageFeatures,
 ) -> None:
-    wanted = unpacked(renders.images[index])
-    generator, discriminator = both.optimizers
+    for group in both.generator_optimizer.param_groups:
+        group["lr"] = both.rate()
+    wanted = unpacked(renders.images[index]).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         images = both.synthesis(both.synthesis.styles(renders.bent(index))).float()
         judged = both.discriminator(images)
-        distance = features.distance(images, wanted)
-    loss = image_loss(images, wanted) + _FEATURES * distance
-    loss = loss + _WEIGHT * softplus(-judged.float()).mean()
-    generator.zero_grad()
+        texture = features.texture_distance(images, wanted)
+        meaning = features.meaning_distance(images, wanted)
+    loss = image_loss(images, wanted) + FEATURES * texture + _MEANING * meaning
+    loss = loss + _ADVERSARIAL * softplus(-judged.float()).mean()
+    both.generator_optimizer.zero_grad()
     loss.backward()
-    generator.step()
+    both.generator_optimizer.step()
     real = unpacked(renders.images[other])
     with torch.autocast("cpu", torch.bfloat16):
         fake, true = both.discriminator(images.detach()), both.discriminator(real)
     doubt = softplus(fake.float()).mean() + softplus(-true.float()).mean()
     if both.step % _EVERY == 0:
         doubt = doubt + _EVERY * _R1 / 2 * _steepness(both.discriminator, real)
-    discriminator.zero_grad()
+    both.discriminator_optimizer.zero_grad()
     doubt.backward()
-    discriminator.step()
+    both.discriminator_optimizer.step()
     both.step += 1
     follow(both.average, both.synthesis, _AVERAGE)
 
@@ -196,7 +227,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of the distillation")
     parser.add_argument("--images", type=int, default=96_000, help="renders, as in distillation")
-    parser.add_argument("--steps", type=int, default=2_000)
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)

@@ -40,6 +40,12 @@ class SynthFaceLabeller(SynthFaceEstimator):
     NETWORK = "labeller"
 
 
+class SynthFaceNetLabeller(SynthFaceEstimator):
+    """The labeller, taught on by pictures of ``synthface-net``."""
+
+    NETWORK = "net-labeller"
+
+
 class SynthFaceJudge(SynthFaceEstimator):
     """Judges edits: other architecture, other training renders, other seed than the labeller."""
 
@@ -48,3 +54,9 @@ class SynthFaceJudge(SynthFaceEstimator):
     def features(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] → (N, 256), the layer before the last."""
         return self._network.features(images)
+
+
+class SynthFaceNetJudge(SynthFaceJudge):
+    """The judge, taught on by pictures of ``synthface-net``, others than the labeller's."""
+
+    NETWORK = "net-judge"

@@ -1,8 +1,10 @@
-"""A small network whose features compare images in training ``synthface-net``; never a judge."""
+"""Two networks that read faces: training ``synthface-net`` compares images by them; no judges."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -14,54 +16,98 @@ from latentedit_synthface.networks import ConvNet
 from latentedit_synthface.optimizer import Muon
 from latentedit_synthface.renders import unpacked
 
-STAGES = ((32, 3, 2, 0), (48, 3, 2, 0), (96, 3, 2, 0))
-STEPS, BATCH, RATE = 1200, 64, 4e-3
-_HIDDEN = 128
+PLANS: tuple[Sequence[Sequence[int]], ...] = (
+    ((32, 3, 2, 0), (48, 3, 2, 0), (96, 3, 2, 0)),
+    ((48, 4, 4, 0), (96, 3, 2, 1), (128, 3, 2, 1)),
+)
+"""Of overlapping windows, and of patches: what misleads one seldom misleads the other."""
+HIDDEN = 192
+STEPS, BATCH, RATE, WARM = 2500, 64, 4e-3, 150
+"""Without the warm-up the networks learn nothing at this rate."""
+_SCALED_ON = 512
 
 
 class ImageFeatures(nn.Module):
-    """Images → three stages of features, each of unit mean size on renders."""
+    """Distances of images in the features of networks that read all 41 factors off renders.
+
+    `sizes` are the mean sizes of the first network's stages, and of both networks' dense layers, on
+    renders; every feature is divided by its own.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.net = ConvNet(STAGES, _HIDDEN, len(NAMES))
-        self.register_buffer("sizes", torch.ones(len(STAGES)))
+        self._nets = nn.ModuleList(ConvNet(plan, HIDDEN, len(NAMES)) for plan in PLANS)
+        self.register_buffer("sizes", torch.ones(len(PLANS[0]) + len(PLANS)))
         self.sizes: Tensor
 
-    def forward(self, images: Tensor) -> list[Tensor]:
+    @property
+    def nets(self) -> list[ConvNet]:
+        return cast(list[ConvNet], list(self._nets))
+
+    def textures(self, images: Tensor) -> list[Tensor]:
         """(N, 3, 64, 64) in [-1, 1] → (N, 32, 32, 32), (N, 48, 16, 16), (N, 96, 8, 8)."""
         x, features = images.contiguous(memory_format=torch.channels_last), []
-        for layer, size in zip(self.net.body, self.sizes, strict=True):
+        for layer, size in zip(self.nets[0].body, self.sizes, strict=False):
             x = layer(x)
             features.append(x / size.to(x.dtype))
         return features
 
-    def distance(self, images: Tensor, others: Tensor) -> Tensor:
-        """Mean absolute difference of the features, a mean over the stages."""
+    def meanings(self, images: Tensor) -> list[Tensor]:
+        """(N, 3, 64, 64) in [-1, 1] → two (N, 192), what each network's last layer reads."""
+        x = images.contiguous(memory_format=torch.channels_last)
+        sizes = self.sizes[-len(self.nets) :]
+        return [
+            torch.relu(net.dense(net.body(x).flatten(1))) / size
+            for net, size in zip(self.nets, sizes, strict=True)
+        ]
+
+    def texture_distance(self, images: Tensor, others: Tensor) -> Tensor:
+        """Mean absolute difference of `textures`, a mean over the stages."""
         with torch.no_grad():
-            wanted = self(others)
-        pairs = zip(self(images), wanted, strict=True)
-        return torch.stack([(a - b).abs().float().mean() for a, b in pairs]).mean()
+            wanted = self.textures(others)
+        return _gap(self.textures(images), wanted)
+
+    def meaning_distance(self, images: Tensor, others: Tensor) -> Tensor:
+        """Mean absolute difference of `meanings`, a mean over the networks."""
+        with torch.no_grad():
+            wanted = self.meanings(others)
+        return _gap(self.meanings(images), wanted)
 
 
-def trained_features(renders: CodedRenders, seed: int, precision: torch.dtype) -> ImageFeatures:
-    """Learn to read all 41 factors off renders, for about a minute; frozen and in evaluation."""
+def _gap(features: list[Tensor], others: list[Tensor]) -> Tensor:
+    pairs = zip(features, others, strict=True)
+    return torch.stack([(a - b).abs().float().mean() for a, b in pairs]).mean()
+
+
+def trained_features(
+    renders: CodedRenders, seed: int, precision: torch.dtype, steps: int = STEPS
+) -> ImageFeatures:
+    """Learn to read the factors, for some minutes; frozen and in evaluation."""
     torch.manual_seed(seed)
     features = ImageFeatures()
-    optimizer = Muon(features.net.parameters(), RATE, 0.05)
+    for i, net in enumerate(features.nets):
+        _learn(net, renders, seed + i, precision, steps)
+    features.eval().requires_grad_(False)
+    with torch.no_grad():
+        sample = unpacked(renders.images[:_SCALED_ON])
+        found = features.textures(sample) + features.meanings(sample)
+        features.sizes.copy_(torch.stack([part.abs().mean() for part in found]))
+    return features
+
+
+def _learn(
+    net: nn.Module, renders: CodedRenders, seed: int, precision: torch.dtype, steps: int
+) -> None:
+    optimizer = Muon(net.parameters(), RATE, 0.05)
     centre, spread = renders.factors.mean(0), renders.factors.std(0)
     rng = torch.Generator().manual_seed(seed)
-    for step in range(STEPS):
-        optimizer.param_groups[0]["lr"] = RATE * 0.5 * (1 + math.cos(math.pi * step / STEPS))
+    for step in range(steps):
+        falling = 0.5 * (1 + math.cos(math.pi * step / steps))
+        optimizer.param_groups[0]["lr"] = RATE * min(1.0, (step + 1) / WARM) * falling
         index = torch.randint(len(renders), (BATCH,), generator=rng)
         with torch.autocast("cpu", precision, enabled=precision != torch.float32):
-            output = features.net(unpacked(renders.images[index]))
+            output = net(unpacked(renders.images[index]))
         loss = smooth_l1_loss(output.float(), (renders.factors[index] - centre) / spread)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    features.eval().requires_grad_(False)
-    with torch.no_grad():
-        sample = features(unpacked(renders.images[:512]))
-        features.sizes.copy_(torch.stack([stage.abs().mean() for stage in sample]))
-    return features

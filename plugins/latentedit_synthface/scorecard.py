@@ -22,13 +22,15 @@ PAGE = Path(__file__).parent / "CARD.md"
 
 _INTRODUCTION = """# SynthFace networks
 
-Four small networks that look at 64-pixel SynthFace images: a labeller and a judge of attributes,
-independent of each other in architecture, training renders and seed, and two identity encoders of
-different kinds. They know this world alone: on photographs their output means nothing.
+Six small networks that look at 64-pixel SynthFace images: a labeller and a judge of attributes,
+independent of each other in architecture, training renders and seed; the same two taught on by
+pictures of `synthface-net`, for those pictures; and two identity encoders of different kinds. They
+know this world alone: on photographs their output means nothing.
 
 This page is written by `python -m latentedit_synthface.scorecard` from `weights/*.json`. Every
-figure is of the half-precision weights in this folder, computed in float32, on renders of people
-whom no training saw, drawn from the natural joint distribution of the factors. `noise` is the
+figure is of the half-precision weights in this folder, computed in float32, on images of people
+whom no training saw, drawn from the natural joint distribution of the factors; those of `net-judge`
+and `net-labeller` are of generated pictures, against what their codes stand for. `noise` is the
 standard deviation of the error, as a share of the attribute's own: a change or a leakage below it
 cannot be told from the network's error on one image.
 """

@@ -1,5 +1,8 @@
 """Trains one network of the world: ``python -m latentedit_synthface.train NAME --out FOLDER``.
 
+``judge``, ``labeller`` and the identity encoders learn from renders; ``net-judge`` and
+``net-labeller`` begin where these ended and go on with pictures of ``synthface-net``.
+
 Leaves ``NAME.safetensors`` (half precision) and its card ``NAME.json`` in FOLDER, with
 ``NAME-log.csv`` and ``NAME-checkpoint.safetensors`` beside them; the same command again goes on
 from the checkpoint. The learning rate follows the step, not the clock.
@@ -24,12 +27,14 @@ from torch.nn.functional import cross_entropy, huber_loss, normalize
 
 from latentedit import InputError, read_tensors, write_tensors
 from latentedit_synthface.factors import factors_from_scores, sample_scores
+from latentedit_synthface.generated_images import generated_images
 from latentedit_synthface.networks import ConvNet
 from latentedit_synthface.optimizer import Muon
 from latentedit_synthface.pretrained import WEIGHTS, Pretrained
 from latentedit_synthface.renders import VIEWS, Renders, rendered_set, unpacked
 from latentedit_synthface.schema import SCHEMA
 from latentedit_synthface.scorecard import attribute_figures, coefficient, identity_figures
+from latentedit_synthface.trained_generator import SynthFaceNet
 
 HELD_OUT_SEED = 9_000
 HELD_OUT_IMAGES = 6_000
@@ -47,7 +52,9 @@ class Recipe:
         stages, hidden, outputs: arguments of `ConvNet`.
         target: what it learns: ``"attributes"``, ``"identity"`` or ``"person"``.
         seed: of initialisation and batches.
-        data_seed: of its training renders; no two independent networks share one.
+        data_seed: of its training images; no two independent networks share one.
+        start: the network whose weights it begins with, to go on with generated images; without,
+            it learns from renders.
     """
 
     stages: tuple[tuple[int, int, int, int], ...]
@@ -56,6 +63,7 @@ class Recipe:
     target: str
     seed: int
     data_seed: int
+    start: str | None = None
 
     @property
     def plan(self) -> dict[str, Any]:
@@ -68,6 +76,12 @@ _PATCHES = ((64, 4, 4, 1), (112, 2, 2, 1), (144, 3, 2, 1))
 RECIPES = {
     "labeller": Recipe(_OVERLAPPING, 192, SCHEMA.width, "attributes", seed=1, data_seed=101),
     "judge": Recipe(_PATCHES, 256, SCHEMA.width, "attributes", seed=2, data_seed=202),
+    "net-labeller": Recipe(
+        _OVERLAPPING, 192, SCHEMA.width, "attributes", seed=6, data_seed=303, start="labeller"
+    ),
+    "net-judge": Recipe(
+        _PATCHES, 256, SCHEMA.width, "attributes", seed=7, data_seed=404, start="judge"
+    ),
     "identity-contrastive": Recipe(_PATCHES, 192, 64, "person", seed=3, data_seed=101),
     "identity-regression": Recipe(_OVERLAPPING, 192, 14, "identity", seed=4, data_seed=202),
 }
@@ -104,15 +118,14 @@ def train(
 ) -> dict[str, Any]:
     """Train the network `name`, write weights and card into `out`, return the card."""
     recipe = RECIPES[name]
-    renders = rendered_set(data, schedule.images, recipe.data_seed, broadened=True, report=say)
-    held_out = rendered_set(data, HELD_OUT_IMAGES, HELD_OUT_SEED, broadened=False, report=say)
+    renders, held_out = _images(recipe, schedule, data, say)
+    centre, spread = _standard(recipe)
     torch.manual_seed(recipe.seed)
-    net = ConvNet(**recipe.plan).to(device)
+    net = (_begun(recipe, centre, spread) if recipe.start else ConvNet(**recipe.plan)).to(device)
     optimizer = Muon(net.parameters(), schedule.learning_rate, schedule.weight_decay)
     checkpoint = out / f"{name}-checkpoint.safetensors"
     step = _resume(checkpoint, net, optimizer) if checkpoint.exists() else 0
     say(f"{name}: {sum(p.numel() for p in net.parameters()):,} parameters, from step {step}")
-    centre, spread = _standard(recipe)
     started, began = time.monotonic(), step
     while step < schedule.steps:
         for group in optimizer.param_groups:
@@ -132,6 +145,31 @@ def train(
             _log(out / f"{name}-log.csv", step, loss.item(), score, rate)
             say(f"{name} step {step} loss {loss:.4f} held-out {score:.4f} {rate:.0f} images/s")
     return finish(name, net.cpu(), out, schedule, held_out, centre, spread)
+
+
+def _images(
+    recipe: Recipe, schedule: Schedule, data: Path, say: Callable[[str], None]
+) -> tuple[Renders, Renders]:
+    """To train on, and held out."""
+    if recipe.start is None:
+        return (
+            rendered_set(data, schedule.images, recipe.data_seed, broadened=True, report=say),
+            rendered_set(data, HELD_OUT_IMAGES, HELD_OUT_SEED, broadened=False, report=say),
+        )
+    say(f"drawing {schedule.images + HELD_OUT_IMAGES:,} images with synthface-net")
+    generator = SynthFaceNet()
+    return (
+        generated_images(generator, schedule.images, recipe.data_seed, broadened=True),
+        generated_images(generator, HELD_OUT_IMAGES, HELD_OUT_SEED, broadened=False),
+    )
+
+
+def _begun(recipe: Recipe, centre: Tensor, spread: Tensor) -> ConvNet:
+    """The network that `recipe` starts from, its outputs standardised again."""
+    net = ConvNet(**recipe.plan).folded()
+    tensors = read_tensors(WEIGHTS / f"{recipe.start}.safetensors")
+    net.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
+    return net.folded(1 / spread, -centre / spread).train()
 
 
 def finish(
@@ -158,9 +196,8 @@ def finish(
         "seed": recipe.seed,
         "schedule": asdict(schedule),
         "data": {
-            "training": f"{schedule.images} renders, half natural and half broadened",
+            **_data(recipe, schedule, held_out),
             "training_seed": recipe.data_seed,
-            "held_out": f"{len(held_out)} natural renders, {VIEWS} of each person",
             "held_out_seed": HELD_OUT_SEED,
         },
         "versions": {"torch": torch.__version__},
@@ -171,6 +208,20 @@ def finish(
     card["held_out"] = figures(output, held_out)
     _write_json(out / f"{name}.json", card)
     return card
+
+
+def _data(recipe: Recipe, schedule: Schedule, held_out: Renders) -> dict[str, str]:
+    """What it learned from and is measured on, in words."""
+    if recipe.start is None:
+        return {
+            "training": f"{schedule.images} renders, half natural and half broadened",
+            "held_out": f"{len(held_out)} natural renders, {VIEWS} of each person",
+        }
+    return {
+        "training": f"{schedule.images} pictures of synthface-net, half of them broadened, after "
+        f"the renders of {recipe.start}",
+        "held_out": f"{len(held_out)} pictures of synthface-net, of sampled codes",
+    }
 
 
 def _standard(recipe: Recipe) -> tuple[Tensor, Tensor]:
