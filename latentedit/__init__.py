@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "arrays": ["mapped_array", "parsed_array"],
     "artefacts": [
         "file_digest",
         "fingerprint",
@@ -93,6 +94,8 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from latentedit.arrays import mapped_array as mapped_array
+    from latentedit.arrays import parsed_array as parsed_array
     from latentedit.artefacts import file_digest as file_digest
     from latentedit.artefacts import fingerprint as fingerprint
     from latentedit.artefacts import new_folder as new_folder

@@ -7,8 +7,6 @@ FOLDER/lighting.npy     (N, 1, 9, 1, 1) spherical-harmonic coefficients
 
 from __future__ import annotations
 
-import math
-import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from latentedit.arrays import mapped_array
 from latentedit.attributes import Attribute, AttributeSchema
 from latentedit.errors import CorruptArtefact, InputError
 
@@ -35,12 +34,6 @@ SCHEMA = AttributeSchema(
 )
 """17 columns, in this project's order; the ranges hold every face that was measured."""
 
-_MAGIC = b"\x93NUMPY"
-_HEADER = re.compile(
-    r"\{'descr': '([<|][fiu][1248])', 'fortran_order': False, 'shape': \(([0-9, ]*)\), \}\s*"
-)
-"""What numpy.save writes for numbers in C order: every other header is refused unparsed."""
-_MAX_HEADER, _MAX_AXES = 1_024, 8
 _ROWS_AT_ONCE = 1_024
 
 
@@ -91,45 +84,13 @@ def _columns(path: Path, expected: str, shape: tuple[int, ...]) -> Tensor:
 
 
 def _open(path: Path) -> NDArray[Any]:
-    """The array in `path`, memory-mapped; its header is checked against the file's size."""
     try:
-        with path.open("rb") as file:
-            head = file.read(_MAX_HEADER)
-        size = path.stat().st_size
+        return mapped_array(path)
     except OSError as error:
         raise InputError(
             f"cannot read {path}: {error.strerror or error}. StyleFlow's layout is latents.npy, "
             "attributes.npy and lighting.npy in one folder"
         ) from None
-    dtype, shape, start = _header(path, head)
-    if start + math.prod(shape) * dtype.itemsize != size:
-        raise CorruptArtefact(
-            f"{path} has {size} bytes, but its header says {dtype} of {shape}: it was cut or "
-            "changed. Save it again with numpy.save"
-        )
-    if not math.prod(shape):
-        return np.empty([min(length, 1) for length in shape], dtype)
-    return np.memmap(path, dtype, "r", start, shape)
-
-
-def _header(path: Path, head: bytes) -> tuple[np.dtype[Any], tuple[int, ...], int]:
-    """Element type, shape, and where the numbers start."""
-    wide = head[6:8] == b"\x02\x00"
-    if not head.startswith(_MAGIC) or head[6:8] not in (b"\x01\x00", b"\x02\x00"):
-        raise CorruptArtefact(f"{path} is no .npy file; save it with numpy.save")
-    start = 12 if wide else 10
-    length = int.from_bytes(head[8:start], "little")
-    text = head[start : start + length].decode("latin1")
-    found = _HEADER.fullmatch(text)
-    if found is None or len(text) != length:
-        raise CorruptArtefact(
-            f"{path}, byte {start}: the header is not that of plain little-endian numbers in C "
-            "order. Save it with numpy.save as float32, without objects"
-        )
-    sizes = [part.strip() for part in found[2].split(",") if part.strip()]
-    if len(sizes) > _MAX_AXES or not all(re.fullmatch(r"[0-9]{1,12}", size) for size in sizes):
-        raise CorruptArtefact(f"{path}, byte {start}: ({found[2][:80]}) is no shape of latents")
-    return np.dtype(found[1]), tuple(int(size) for size in sizes), start + length
 
 
 def _numbers(path: Path, array: NDArray[Any]) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentedit import CorruptArtefact, InputError
+from latentedit import InputError, mapped_array
 from latentedit_linear.directions import unit
 
 UNIT_TOLERANCE = 1e-3
@@ -27,14 +27,12 @@ def read_boundary(path: str | Path) -> Tensor:
 
     Raises:
         InputError: there is no such file, or it holds something else.
-        CorruptArtefact: it is not a ``.npy`` file of plain numbers; pickled objects are refused.
+        CorruptArtefact: see `latentedit.mapped_array`.
     """
     try:
-        array = np.lib.format.open_memmap(path, mode="r")
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
-    except (ValueError, OSError) as error:
-        raise CorruptArtefact(f"{path} is not a .npy file of plain numbers: {error}") from None
+        array = mapped_array(Path(path))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
     if array.ndim != 2 or array.shape[0] != 1 or array.dtype.kind != "f":
         raise InputError(
             f"{path} holds {array.dtype} of shape {array.shape}; a boundary is floats of shape "

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -13,15 +13,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from latentedit import CorruptArtefact, InputError, Options, Runtime, Split
+from latentedit import CorruptArtefact, InputError, Options, Runtime, Split, parsed_array
 from latentedit_linear.axes import AxisEditor
 
 MAX_ARRAY_BYTES = 1 << 28
+_BROKEN = (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError)
+"""What `zipfile` raises for archives that are none, are damaged, or are packed in unknown ways."""
 _KEYS = ("lat_comp", "lat_mean", "lat_stdev")
-_HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def read_axes(path: str | Path) -> PrincipalAxes:
             read = [_read_array(archive, key) for key in _KEYS]
     except FileNotFoundError:
         raise InputError(f"there is no file {path}") from None
-    except (zipfile.BadZipFile, ValueError, OSError, RuntimeError, NotImplementedError) as error:
+    except _BROKEN as error:
         raise CorruptArtefact(f"{path} is not an .npz file of plain numbers: {error}") from None
     components, mean, deviations = read
     components, mean, deviations = components.flatten(1), mean.flatten(), deviations.flatten()
@@ -96,14 +94,9 @@ def _read_array(archive: zipfile.ZipFile, key: str) -> Tensor:
         raise ValueError(f"it has no {key}, only {', '.join(archive.namelist())}") from None
     if member.file_size > MAX_ARRAY_BYTES:
         raise ValueError(f"{key} claims {member.file_size} bytes")
-    data = io.BytesIO(archive.read(member))
-    version = np.lib.format.read_magic(data)
-    if version not in _HEADERS:
-        raise ValueError(f"{key} has .npy version {version}")
-    shape, fortran, dtype = _HEADERS[version](data)
-    if dtype.kind != "f" or fortran or len(shape) == 0:
-        raise ValueError(f"{key} holds {dtype} of shape {shape}")
-    array = np.frombuffer(data.getbuffer(), dtype, offset=data.tell()).reshape(shape)
+    array = parsed_array(archive.read(member), f"{archive.filename}: {key}")
+    if array.dtype.kind != "f" or array.ndim == 0:
+        raise ValueError(f"{key} holds {array.dtype} of shape {array.shape}")
     return torch.from_numpy(array.astype(np.float64))
 
 

@@ -1,0 +1,76 @@
+"""Arrays of plain numbers in numpy's ``.npy`` format, read without trusting what they say."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentedit.errors import CorruptArtefact
+
+_MAGIC = b"\x93NUMPY"
+_HEADER = re.compile(
+    r"\{'descr': '([<|][fiu][1248])', 'fortran_order': False, 'shape': \(([0-9, ]*)\), \}\s*"
+)
+"""What numpy.save writes for numbers in C order: every other header is refused unparsed."""
+_MAX_HEADER, _MAX_AXES = 1_024, 8
+
+
+def mapped_array(path: Path) -> NDArray[Any]:
+    """The array in a ``.npy`` file, memory-mapped and read-only.
+
+    Raises:
+        OSError: the file cannot be read.
+        CorruptArtefact: it does not hold numbers in C order, or not as many as it says.
+    """
+    with path.open("rb") as file:
+        head = file.read(_MAX_HEADER)
+    dtype, shape, start = _layout(str(path), head, path.stat().st_size)
+    if not math.prod(shape):
+        return np.empty([min(length, 1) for length in shape], dtype)
+    return np.memmap(path, dtype, "r", start, shape)
+
+
+def parsed_array(data: bytes, name: str) -> NDArray[Any]:
+    """The array in the bytes of a ``.npy`` file, read-only; see `mapped_array`.
+
+    >>> parsed_array(b"PK", "axes.npz: mean")
+    Traceback (most recent call last):
+    latentedit.errors.CorruptArtefact: axes.npz: mean is no .npy file; save it with numpy.save
+    """
+    dtype, shape, start = _layout(name, data[:_MAX_HEADER], len(data))
+    return np.frombuffer(data, dtype, offset=start).reshape(shape)
+
+
+def _layout(name: str, head: bytes, size: int) -> tuple[np.dtype[Any], tuple[int, ...], int]:
+    """Element type, shape, and where the numbers start; they fill the file's `size` bytes."""
+    dtype, shape, start = _header(name, head)
+    if start + math.prod(shape) * dtype.itemsize != size:
+        raise CorruptArtefact(
+            f"{name} has {size} bytes, but its header says {dtype} of {shape}: it was cut or "
+            "changed. Save it again with numpy.save"
+        )
+    return dtype, shape, start
+
+
+def _header(name: str, head: bytes) -> tuple[np.dtype[Any], tuple[int, ...], int]:
+    wide = head[6:8] == b"\x02\x00"
+    if not head.startswith(_MAGIC) or head[6:8] not in (b"\x01\x00", b"\x02\x00"):
+        raise CorruptArtefact(f"{name} is no .npy file; save it with numpy.save")
+    start = 12 if wide else 10
+    length = int.from_bytes(head[8:start], "little")
+    text = head[start : start + length].decode("latin1")
+    found = _HEADER.fullmatch(text)
+    if found is None or len(text) != length:
+        raise CorruptArtefact(
+            f"{name}, byte {start}: the header is not that of plain little-endian numbers in C "
+            "order. Save it with numpy.save as float32, without objects"
+        )
+    sizes = [part.strip() for part in found[2].split(",") if part.strip()]
+    if len(sizes) > _MAX_AXES or not all(re.fullmatch(r"[0-9]{1,12}", size) for size in sizes):
+        raise CorruptArtefact(f"{name}, byte {start}: ({found[2][:80]}) is no shape of an array")
+    return np.dtype(found[1]), tuple(int(size) for size in sizes), start + length
