@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +26,11 @@ from latentedit import (
     Split,
     UnknownName,
 )
+
+ROUNDS = int(os.environ.get("LATENTEDIT_ROUNDS", "2"))
+"""``make torture`` asks for 100."""
+TOO_LATE = 3
+"""Exit status of a process that found the bank written by another."""
 
 SCHEMA = AttributeSchema(
     (Attribute("age", "continuous", 0, 70), Attribute("yaw", "continuous", -40, 40))
@@ -117,3 +129,34 @@ def test_a_shard_outside_of_the_bank_is_refused(tmp_path: Path, name: str) -> No
     for use in (bank.verify, lambda: bank.split("test")):
         with pytest.raises(InputError):
             use()
+
+
+def make(folder: Path) -> None:
+    try:
+        write(folder)
+    except InputError:
+        sys.exit(TOO_LATE)
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_of_eight_that_write_one_bank_one_does_though_three_are_killed(
+    tmp_path: Path, seed: int
+) -> None:
+    rng, context = random.Random(seed), multiprocessing.get_context("fork")
+    makers = [context.Process(target=make, args=(tmp_path / "b",)) for _ in range(8)]
+    for maker in makers:
+        maker.start()
+    for victim in rng.sample(makers, 3):
+        time.sleep(rng.uniform(0, 0.01))
+        victim.kill()
+    for maker in makers:
+        maker.join()
+    ends = [maker.exitcode for maker in makers]
+    assert set(ends) <= {0, TOO_LATE, -signal.SIGKILL}
+    assert ends.count(0) <= 1
+    bank = LatentBank.open(tmp_path / "b")
+    bank.verify()
+    assert bank.hash == write(tmp_path / "whole").hash
+    shutil.rmtree(tmp_path / "b")
+    write(tmp_path / "b")  # and clears away what the killed have left
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "whole"]
