@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from latentedit.errors import CorruptArtefact, InputError, UnknownName
 FORMAT = 1
 SHARD_ROWS = 65_536
 FILES = ("photographs", "tuning")
+BATCH = 4_096
 SMALL_BANK = 20_000
 """Rows that may stay in memory together."""
 
@@ -100,6 +101,12 @@ class Split:
                 if self.mappings:
                     self.mappings[shard].madvise(mmap.MADV_DONTNEED)
         return codes, attributes
+
+    def batches(self, size: int = BATCH) -> Iterator[tuple[Tensor, Tensor]]:
+        """Codes and attributes, at most `size` rows at a time, in order; memory stays that of a
+        batch, whatever the size of the bank."""
+        for index in torch.arange(len(self)).split(size):
+            yield self.rows(index)
 
     @property
     def _rows_at_once(self) -> int:

@@ -29,6 +29,7 @@ from latentedit_linear.boundaries import project, read_boundary, write_boundary
 from latentedit_linear.extremes import extremes
 from latentedit_linear.ganspace import principal_axes, read_axes
 from latentedit_linear.logistic import logistic_regression
+from latentedit_linear.moments import moments
 from latentedit_linear.sefa import factorise
 
 REGISTRY = toy_registry(latentedit_linear)
@@ -302,16 +303,16 @@ def test_logistic_regression_agrees_with_an_independent_implementation() -> None
 
 
 def test_principal_axes_equal_those_of_a_singular_value_decomposition() -> None:
-    codes = faces(3000).codes.double()
-    axes = principal_axes(codes, 10)
+    data = faces(3000)
+    axes, codes = principal_axes(moments(data), 10), data.codes.double()
     _, size, rows = torch.linalg.svd(codes - codes.mean(0), full_matrices=False)
     assert torch.allclose((axes.components * rows[:10]).sum(1).abs(), torch.ones(10).double())
-    assert torch.allclose(axes.deviations, size[:10] / (len(codes) - 1) ** 0.5)
+    assert torch.allclose(axes.deviations, size[:10] / len(codes) ** 0.5)
 
 
 def test_principal_axes_of_a_known_covariance_are_walked_in_its_deviations() -> None:
     generator = world()
-    axes = principal_axes(faces(MANY).codes, 6)
+    axes = principal_axes(moments(faces(MANY)), 6)
     assert (axes.components.float() * generator.basis[:6]).sum(1).abs().min() > 0.99
     assert torch.allclose(axes.deviations.float(), generator.deviations[:6], rtol=0.03)
     moved = axes.moved(torch.zeros(2, 24), 3, 2.0)
@@ -405,7 +406,7 @@ def test_sefa_reads_the_rows_it_is_given_and_needs_a_generator() -> None:
 
 def test_axes_are_labelled_with_their_signs() -> None:
     data, axes = faces(2000), world().basis.flip(0) * torch.tensor([[1.0], [-1.0]]).repeat(12, 1)
-    index, sign = label_axes(data.codes, data.attributes, axes)
+    index, sign = label_axes(moments(data), axes)
     assert index.tolist() == [23, 22, 21, 20, 19, 18]
     assert sign.tolist() == [-1, 1, -1, 1, -1, 1]
 
@@ -497,3 +498,23 @@ def test_options_are_checked(name: str, option: str) -> None:
         REGISTRY.editor(name, {option: -1})
     with pytest.raises(UnknownName, match=f"did you mean '{option}'"):
         REGISTRY.editor(name, {f"{option}s": 0.5})
+
+
+def test_moments_are_those_of_the_whole_split() -> None:
+    data = faces(9_000)
+    found, both = moments(data), torch.cat([data.codes, data.attributes], 1).double()
+    expected, width = torch.cov(both.T, correction=0), data.codes.shape[1]
+    assert torch.allclose(found.covariance, expected[:width, :width])
+    assert torch.allclose(found.shared, expected[:width, width:])
+    assert torch.allclose(found.variance, expected.diagonal()[width:])
+    axes = world().basis[:5]
+    projected = torch.cat([data.codes @ axes.T, data.attributes], 1).double()
+    assert torch.allclose(found.correlations(axes), torch.corrcoef(projected.T)[:5, 5:], atol=1e-6)
+
+
+def test_what_does_not_vary_has_no_correlation() -> None:
+    data = faces(50)
+    constant = Split("w", data.schema, ((torch.full_like(data.codes, 0.1), data.attributes),))
+    found = moments(constant)
+    assert found.correlations(world().basis).abs().max() == 0
+    assert found.variance_along(world().basis).max() == 0

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from latentedit import InputError, Runtime, Split
-from latentedit_linear.directions import DirectionEditor, Figures, by_column, standardised
+from latentedit_linear.directions import DirectionEditor, Figures, by_column
+from latentedit_linear.moments import Moments, moments
 
 
-def label_axes(codes: Tensor, attributes: Tensor, axes: Tensor) -> tuple[Tensor, Tensor]:
+def label_axes(found: Moments, axes: Tensor) -> tuple[Tensor, Tensor]:
     """For each attribute, the axis it is most correlated with, and which way it runs.
 
         index_k = argmax_i |corr(w · v_i, a_k)|,    sign_k = sign of that correlation
@@ -20,18 +21,16 @@ def label_axes(codes: Tensor, attributes: Tensor, axes: Tensor) -> tuple[Tensor,
     Two attributes may get one axis: then the method cannot tell them apart.
 
     Args:
-        codes: (N, D).
-        attributes: (N, A).
+        found: of the fit split.
         axes: (K, D).
 
     Returns:
         (A,) indices into `axes`, and (A,) signs, −1 or +1.
     """
-    projected, attributes = codes.double() @ axes.double().T, attributes.double()
-    correlation = standardised(attributes).T @ standardised(projected)
-    index = correlation.abs().argmax(1)
-    found = correlation.gather(1, index[:, None])[:, 0]
-    return index, torch.where(found < 0, -1.0, 1.0)
+    correlation = found.correlations(axes)
+    index = correlation.abs().argmax(0)
+    strongest = correlation.gather(0, index[None])[0]
+    return index, torch.where(strongest < 0, -1.0, 1.0)
 
 
 class AxisEditor(DirectionEditor):
@@ -55,7 +54,8 @@ class AxisEditor(DirectionEditor):
                 f"the axes have {axes.shape[1]} dimensions, codes have shape {data.code_shape}; "
                 "they come from another generator"
             )
-        index, sign = label_axes(data.codes, data.attributes, axes)
-        deviation = (data.codes.double() @ axes.double().T).std(0)[index]
+        found = moments(data)
+        index, sign = label_axes(found, axes)
+        deviation = found.variance_along(axes).sqrt()[index]
         figures = by_column("axis", index, data) | by_column("sigma", deviation, data)
         return sign[:, None] * axes[index], figures

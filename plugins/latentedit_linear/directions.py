@@ -8,7 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentedit import Edited, Editor, FitStats, Runtime, Split, slopes
+from latentedit import Edited, Editor, FitStats, Runtime, Split
+from latentedit_linear.moments import Moments, moments
 
 Figures = dict[str, float]
 
@@ -42,7 +43,7 @@ class DirectionEditor(Editor):
     def fit(self, data: Split, runtime: Runtime) -> FitStats:
         found, figures = self.find_directions(data, runtime)
         self.directions = found.float()
-        self.slopes, predicted = calibrate(data.codes, data.attributes, self.directions)
+        self.slopes, predicted = calibrate(moments(data), self.directions)
         return FitStats({**figures, **by_column("correlation", predicted, data)})
 
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
@@ -62,31 +63,25 @@ def fitted_tensors(editor: Editor, like: Tensor) -> list[Tensor]:
     return [tensor.to(like) for tensor in editor.state().values()]
 
 
-def calibrate(codes: Tensor, attributes: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+def calibrate(found: Moments, directions: Tensor) -> tuple[Tensor, Tensor]:
     """Slopes of the attributes along their own directions, 0 where they cannot be told from noise.
 
+        slope_k = cov(w·d_k, a_k) / var(w·d_k)
+
+    so that a move by (target − source) / slope_k asks for what the target says, to first order.
+
     Args:
-        codes: (N, D).
-        attributes: (N, A), natural units.
+        found: of the fit split.
         directions: (A, D), unit norm or zero.
 
     Returns:
         (A,) natural units per unit of strength, and (A,) correlation of a_k with w·d_k.
     """
-    codes, attributes, directions = codes.double(), attributes.double(), directions.double()
-    predicted = (standardised(codes @ directions.T) * standardised(attributes)).sum(0)
-    certain = predicted.abs() > CERTAINTY / len(codes) ** 0.5
-    found = torch.where(certain, slopes(codes, attributes, directions), 0.0)
-    return found.float(), predicted.float()
-
-
-def standardised(values: Tensor) -> Tensor:
-    """(N, K) columns centred and of unit norm, so that their products are correlations; columns
-    that do not vary become zero."""
-    centred = values - values.mean(0)
-    norm = centred.norm(dim=0)
-    varies = norm > 1e-7 * values.norm(dim=0)
-    return torch.where(varies, centred / norm, 0.0)
+    predicted = found.correlations(directions).diagonal()
+    certain = predicted.abs() > CERTAINTY / found.n**0.5
+    shared = (directions.double() * found.shared.T).sum(1)
+    slopes = torch.where(certain, shared / found.variance_along(directions), 0.0)
+    return slopes.float(), predicted.float()
 
 
 def unit(directions: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from latentedit import CorruptArtefact, InputError, Options, Runtime, Split, parsed_array
 from latentedit_linear.axes import AxisEditor
+from latentedit_linear.moments import Moments, moments
 
 MAX_ARRAY_BYTES = 1 << 28
 _BROKEN = (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError)
@@ -46,14 +47,11 @@ class PrincipalAxes:
         return codes + sigmas * step
 
 
-def principal_axes(codes: Tensor, components: int) -> PrincipalAxes:
-    """The first `components` eigenvectors of the covariance of codes (N, D)."""
-    codes = codes.double()
-    mean = codes.mean(0)
-    centred = codes - mean
-    variance, vectors = torch.linalg.eigh(centred.T @ centred / max(1, len(codes) - 1))
+def principal_axes(found: Moments, components: int) -> PrincipalAxes:
+    """The first `components` eigenvectors of the covariance of codes."""
+    variance, vectors = torch.linalg.eigh(found.covariance)
     variance, vectors = variance.flip(0)[:components], vectors.flip(1)[:, :components]
-    return PrincipalAxes(vectors.T, mean, variance.clamp_min(0).sqrt())
+    return PrincipalAxes(vectors.T, found.mean, variance.clamp_min(0).sqrt())
 
 
 def read_axes(path: str | Path) -> PrincipalAxes:
@@ -131,4 +129,4 @@ class GANSpace(AxisEditor):
     def find_axes(self, data: Split, runtime: Runtime) -> Tensor:
         if self.options.axes is not None:
             return read_axes(self.options.axes).components[: self.options.components]
-        return principal_axes(data.codes, self.options.components).components
+        return principal_axes(moments(data), self.options.components).components

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import SVC
@@ -72,15 +74,14 @@ class InterFaceGAN(DirectionEditor):
     options: InterFaceGANOptions
 
     def find_directions(self, data: Split, runtime: Runtime) -> tuple[Tensor, Figures]:
-        codes, attributes = data.codes.double(), data.attributes
-        directions = codes.new_zeros(data.schema.width, codes.shape[1])
+        directions = torch.zeros(data.schema.width, *data.code_shape, dtype=torch.float64)
         published, figures = self._published(data), {"unconverged": 0.0}
         for k, name in enumerate(data.schema.column_names):
             runtime.progress(k / data.schema.width, f"boundary of {name}")
             if k in published:
                 directions[k] = published[k]
             else:
-                found = self._train(codes, attributes[:, k], runtime.rng(k))
+                found = self._train(data, data.attributes[:, k], runtime.rng(k))
                 directions[k], figures[f"accuracy/{name}"] = found.normal, found.accuracy
                 figures["unconverged"] += not found.converged
         return self._conditional(directions, data), figures
@@ -98,21 +99,21 @@ class InterFaceGAN(DirectionEditor):
             found[columns.start] = boundary
         return found
 
-    def _train(self, codes: Tensor, values: Tensor, rng: torch.Generator) -> _Boundary:
+    def _train(self, data: Split, values: Tensor, rng: torch.Generator) -> _Boundary:
         """The boundary between the extremes of `values` (N,); a zero normal if all are equal."""
         ends = [_shuffled(end, rng) for end in extremes(values, self.options.extreme_share)]
         kept = [len(end) - int(self.options.validation_share * len(end)) for end in ends]
         if min(kept) == 0:
-            return _Boundary(codes.new_zeros(codes.shape[1]), 0.5)
+            return _Boundary(torch.zeros(*data.code_shape, dtype=torch.float64), 0.5)
         train, labels = _joined([end[:n] for end, n in zip(ends, kept, strict=True)])
         machine = SVC(kernel="linear", C=self.options.c, max_iter=MAX_ITERATIONS)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            machine.fit(codes[train].numpy(), labels.numpy())
+            machine.fit(_codes(data, train), labels.numpy())
         held, truth = _joined([end[n:] for end, n in zip(ends, kept, strict=True)])
         if len(held) == 0:
             held, truth = train, labels
-        accuracy = float(machine.score(codes[held].numpy(), truth.numpy()))
+        accuracy = float(machine.score(_codes(data, held), truth.numpy()))
         return _Boundary(unit(torch.tensor(machine.coef_[0])), accuracy, machine.fit_status_ == 0)
 
     def _conditional(self, directions: Tensor, data: Split) -> Tensor:
@@ -131,6 +132,12 @@ class InterFaceGAN(DirectionEditor):
                 for column, other in enumerate(others)
             ]
         )
+
+
+def _codes(data: Split, index: Tensor) -> NDArray[np.float64]:
+    """(n, D) the codes at `index`, as the solver wants them."""
+    codes: NDArray[np.float64] = data.rows(index)[0].double().numpy()
+    return codes
 
 
 def _shuffled(index: Tensor, rng: torch.Generator) -> Tensor:

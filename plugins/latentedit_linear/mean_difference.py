@@ -12,6 +12,8 @@ from latentedit import Options, Runtime, Split
 from latentedit_linear.directions import DirectionEditor, Figures, unit
 from latentedit_linear.extremes import extremes
 
+_BATCH = 4_096
+
 
 class MeanDifferenceOptions(Options):
     """Options of the mean difference.
@@ -40,9 +42,15 @@ class MeanDifference(DirectionEditor):
     options: MeanDifferenceOptions
 
     def find_directions(self, data: Split, runtime: Runtime) -> tuple[Tensor, Figures]:
-        codes = data.codes.double()
-        differences = []
-        for values in data.attributes.T:
+        weights = torch.zeros(data.schema.width, len(data), dtype=torch.float64)
+        for row, values in zip(weights, data.attributes.T, strict=True):
             low, high = extremes(values, self.options.share)
-            differences.append(codes[high].mean(0) - codes[low].mean(0))
-        return unit(torch.stack(differences)), {}
+            if len(high):
+                row[high] += 1 / len(high)
+                row[low] -= 1 / len(low)
+        directions = torch.zeros(data.schema.width, *data.code_shape, dtype=torch.float64)
+        for part, (codes, _) in zip(
+            weights.split(_BATCH, dim=1), data.batches(_BATCH), strict=True
+        ):
+            directions += part @ codes.double()
+        return unit(directions), {}

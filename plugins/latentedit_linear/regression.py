@@ -10,6 +10,7 @@ from torch import Tensor
 
 from latentedit import Options, Runtime, Split
 from latentedit_linear.directions import DirectionEditor, Figures, unit
+from latentedit_linear.moments import moments
 
 
 class RegressionOptions(Options):
@@ -38,10 +39,7 @@ class Regression(DirectionEditor):
     options: RegressionOptions
 
     def find_directions(self, data: Split, runtime: Runtime) -> tuple[Tensor, Figures]:
-        codes, attributes = data.codes.double(), data.attributes.double()
-        centred = codes - codes.mean(0)
-        covariance = centred.T @ centred / len(codes)
-        penalty = self.options.ridge * covariance.diagonal().mean()
-        ridged = covariance + penalty * torch.eye(len(covariance))
-        shared = centred.T @ (attributes - attributes.mean(0)) / len(codes)
-        return unit(torch.linalg.lstsq(ridged, shared, driver="gelsd").solution.T), {}
+        found = moments(data)
+        penalty = self.options.ridge * found.covariance.diagonal().mean()
+        ridged = found.covariance + penalty * torch.eye(len(found.covariance))
+        return unit(torch.linalg.lstsq(ridged, found.shared, driver="gelsd").solution.T), {}
