@@ -285,7 +285,7 @@ class TestTraining:
             assert distance(images, images) == 0
             assert distance(images, images.flip(0)) > 0
         sizes = [part.abs().mean() for part in features.meanings(unpacked(renders.images))]
-        assert torch.stack(sizes).tolist() == pytest.approx([1, 1], abs=1e-4)
+        assert torch.stack(sizes).tolist() == pytest.approx([1, 1, 1], abs=1e-4)
 
     def test_mixed_codes_show_three_faces(self, folder):
         mapping, reader = mapping_stage(folder / "parts")

@@ -1,7 +1,7 @@
 """Last stage of training ``synthface-net``: sharpen what distillation blurs.
 
 ``python -m latentedit_synthface.adversarial_training --data FOLDER`` goes on from the finished
-distillation in FOLDER. To the distillation loss it adds what two networks make of the whole face
+distillation in FOLDER. To the distillation loss it adds what three networks make of the whole face
 (`ImageFeatures.meaning_distance`), which rights small things that a mean over pixels neglects, and
 the non-saturating loss of a discriminator with lazy R1 regularisation (Karras et al. 2020, section
 3.1). It writes ``adversarial.safetensors``, a checkpoint that it resumes from and that the export
@@ -44,11 +44,11 @@ from latentedit_synthface.train_generator import (
 )
 
 CHECKPOINT = "adversarial.safetensors"
-STEPS, BATCH = 6_000, 32
+STEPS, BATCH = 1_500, 32
 _WIDTHS = (3, 32, 64, 96, 128)
 _RATE, _WARM = 3e-3, 50
 _DISCRIMINATOR_RATE, _BETAS = 4e-4, (0.0, 0.99)
-_MEANING, _ADVERSARIAL = 0.25, 0.05
+_MEANING, _ADVERSARIAL = 0.5, 0.05
 """Weights beside the distillation loss."""
 _R1, _EVERY = 0.3, 16
 _AVERAGE = 0.998

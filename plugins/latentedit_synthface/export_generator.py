@@ -90,10 +90,10 @@ Verification of generated people, equal in identity factors and in nothing else:
 
 
 _REFINEMENT = (
-    "{:,} steps of 32 images: the distillation loss, ¼ L1 of what two networks make of the whole "
-    "face, and 0.05 of a discriminator's non-saturating loss. The networks that it compares by "
-    "learned to read the factors; the one behind the feature loss of the distillation of these "
-    "weights had hardly learned, its rate having had no warm-up"
+    "{:,} steps of 32 images: the distillation loss, ½ L1 of what three networks, one of them the "
+    "labeller, make of the whole face, and 0.05 of a discriminator's non-saturating loss. The "
+    "network behind the feature loss of the distillation of these weights had hardly learned to "
+    "read faces, its rate having had no warm-up; those behind the refinement had"
 )
 
 

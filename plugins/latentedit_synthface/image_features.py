@@ -14,6 +14,7 @@ from latentedit_synthface.coded_renders import CodedRenders
 from latentedit_synthface.factors import NAMES
 from latentedit_synthface.networks import ConvNet
 from latentedit_synthface.optimizer import Muon
+from latentedit_synthface.pretrained import Pretrained
 from latentedit_synthface.renders import unpacked
 
 PLANS: tuple[Sequence[Sequence[int]], ...] = (
@@ -28,16 +29,18 @@ _SCALED_ON = 512
 
 
 class ImageFeatures(nn.Module):
-    """Distances of images in the features of networks that read all 41 factors off renders.
+    """Distances of images in the features of two networks that read all 41 factors off renders, and
+    of the labeller, which saw four times as many.
 
-    `sizes` are the mean sizes of the first network's stages, and of both networks' dense layers, on
-    renders; every feature is divided by its own.
+    `sizes` are the mean sizes of the first network's stages, and of all three networks' dense
+    layers, on renders; every feature is divided by its own.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._nets = nn.ModuleList(ConvNet(plan, HIDDEN, len(NAMES)) for plan in PLANS)
-        self.register_buffer("sizes", torch.ones(len(PLANS[0]) + len(PLANS)))
+        self._labeller = Pretrained("labeller")
+        self.register_buffer("sizes", torch.ones(len(PLANS[0]) + len(PLANS) + 1))
         self.sizes: Tensor
 
     @property
@@ -53,13 +56,12 @@ class ImageFeatures(nn.Module):
         return features
 
     def meanings(self, images: Tensor) -> list[Tensor]:
-        """(N, 3, 64, 64) in [-1, 1] → two (N, 192), what each network's last layer reads."""
+        """(N, 3, 64, 64) in [-1, 1] → three (N, 192), what each network's last layer reads."""
         x = images.contiguous(memory_format=torch.channels_last)
-        sizes = self.sizes[-len(self.nets) :]
-        return [
-            torch.relu(net.dense(net.body(x).flatten(1))) / size
-            for net, size in zip(self.nets, sizes, strict=True)
-        ]
+        found = [torch.relu(net.dense(net.body(x).flatten(1))) for net in self.nets]
+        found.append(self._labeller.features(x))
+        sizes = self.sizes[-len(found) :]
+        return [part / size for part, size in zip(found, sizes, strict=True)]
 
     def texture_distance(self, images: Tensor, others: Tensor) -> Tensor:
         """Mean absolute difference of `textures`, a mean over the stages."""
