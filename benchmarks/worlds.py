@@ -3,9 +3,9 @@
     python benchmarks/worlds.py run --out runs/worlds       # hours; the same command goes on
     python benchmarks/worlds.py table --out runs/worlds     # the table of what is there so far
 
-The protocol is the suite `worlds`, which names `synthface-net`; the rendered worlds replace its
-generator: `linear`, `default` and `curved`, each with two seeds of the world. Each world has a run
-folder of its own, with its own report.
+The protocol is the suite `worlds`, which names `synthface-net`, with a labeller and a judge that
+know its pictures; the rendered worlds replace the three: `linear`, `default` and `curved`, each
+with two seeds of the world. Each world has a run folder of its own, with its own report.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from latentedit.report.page import write_report
 
 CURVATURES = ("linear", "default", "curved")
 WORLD_SEEDS = (0, 1)
+TRAINED = "net"
 
 
 class Lines:
@@ -36,22 +37,32 @@ class Lines:
         print(f"  {cell_id} {status} {error}".rstrip(), flush=True)
 
 
-def worlds() -> dict[str, PluginUse]:
-    """The generator of each world, by the name of its run folder."""
-    rendered = {
+def rendered_worlds() -> dict[str, PluginUse]:
+    """The generator of each rendered world, by the name of its run folder."""
+    return {
         f"{curvature}-{seed}": PluginUse(
             plugin="synthface", options={"curvature": curvature, "world_seed": seed}
         )
         for curvature in CURVATURES
         for seed in WORLD_SEEDS
     }
-    return rendered | {"net": PluginUse(plugin="synthface-net")}
+
+
+WORLDS = [*rendered_worlds(), TRAINED]
 
 
 def suite_of(world: str, suite: Suite) -> Suite:
-    """The suite with the generator of `world`."""
-    bank = suite.bank.model_copy(update={"generator": worlds()[world]})
-    return suite.model_copy(update={"name": f"{suite.name}-{world}", "bank": bank})
+    """The suite as it is for the trained world, or with a rendered world's generator, labeller and
+    judge."""
+    suite = suite.model_copy(update={"name": f"{suite.name}-{world}"})
+    if world == TRAINED:
+        return suite
+    models = {
+        "generator": rendered_worlds()[world],
+        "labeller": PluginUse(plugin="synthface-labeller"),
+    }
+    bank = suite.bank.model_copy(update=models)
+    return suite.model_copy(update={"bank": bank, "judge": PluginUse(plugin="synthface-judge")})
 
 
 def run(suite: Suite, out: Path, names: list[str], workers: int | None) -> None:
@@ -67,7 +78,7 @@ def table(out: Path) -> str:
     """Findings by world, as Markdown: who is better, and by how much."""
     results = {
         world: read_json(out / world / "results.json")
-        for world in worlds()
+        for world in WORLDS
         if (out / world / "results.json").is_file()
     }
     if not results:
@@ -131,7 +142,7 @@ def main() -> None:
     parser.add_argument("what", choices=["run", "table"])
     parser.add_argument("--out", type=Path, required=True, help="folder of the run folders")
     parser.add_argument("--suite", default="worlds", help="name or path of the protocol")
-    parser.add_argument("--worlds", nargs="+", choices=list(worlds()), default=list(worlds()))
+    parser.add_argument("--worlds", nargs="+", choices=WORLDS, default=WORLDS)
     parser.add_argument("--workers", type=int, default=None, help="cells at a time")
     given = parser.parse_args()
     if given.what == "run":

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from latentedit_synthface.factors import factors_from_scores
 from latentedit_synthface.generator import SynthFace, SynthFaceOptions
+from latentedit_synthface.pretrained import Pretrained
 from latentedit_synthface.renderer import render
 from latentedit_synthface.renders import packed
 from latentedit_synthface.schema import SCHEMA
@@ -65,6 +66,12 @@ present or absent. Recognisers verify generated people: equal identity factors, 
 drawn anew. These networks were trained on renders alone.
 
 {judges}
+
+`synthface-net-judge` and `synthface-net-labeller` are the same networks after a further training on
+generated pictures, each on its own; a suite on `synthface-net` names them. On {taught_n} generated
+pictures that neither was trained on:
+
+{taught}
 
 ## The space W
 
@@ -129,6 +136,8 @@ def page(
         fidelity=_fidelity(held_out),
         n=f"{held_out['n']:,}",
         judges=_judges(held_out),
+        taught_n=f"{Pretrained('net-judge').card['held_out']['n']:,}",
+        taught=_taught(),
         spectrum=_table(
             ["first components", *map(str, COMPONENTS)],
             [
@@ -201,6 +210,16 @@ def _judges(held_out: Mapping[str, Any]) -> str:
             _table(["recogniser", "AUC", "true accept rate at false accept rate 0.001"], people),
         ]
     )
+
+
+def _taught() -> str:
+    cards = [Pretrained(name).card for name in ("net-judge", "net-labeller")]
+    rows = []
+    for name in SCHEMA.names[:FACE]:
+        found = [card["held_out"]["columns"][name] for card in cards]
+        pairs = [(f"{f['r2']:.3f}", f"{f['auc']:.4f}" if "auc" in f else "") for f in found]
+        rows.append([name, *(cell for pair in pairs for cell in pair)])
+    return _table(["attribute", "net-judge", "AUC", "net-labeller", "AUC"], rows)
 
 
 def _row_table(name: str, rows: Tensor) -> str:
