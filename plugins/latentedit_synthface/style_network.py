@@ -93,8 +93,8 @@ class ModulatedConvolution(nn.Module):
             return y + self.bias[:, None, None]
         power = linear(styles.square(), self.weight.square().sum((2, 3)))
         back = _GAIN * torch.rsqrt(power + 1e-8)
-        y = y * back[:, :, None, None].to(y.dtype)
-        return leaky_relu(y + self.bias[:, None, None].to(y.dtype), _SLOPE)
+        bias, back = self.bias[:, None, None].to(y.dtype), back[:, :, None, None].to(y.dtype)
+        return leaky_relu(torch.addcmul(bias, y, back), _SLOPE, inplace=True)
 
 
 class SynthesisNetwork(nn.Module):
