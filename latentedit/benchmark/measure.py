@@ -98,7 +98,7 @@ class Bench:
     def density(self) -> CodeDensity | None:
         """Of the codes of the fit split; None where one code is more than a vector."""
         split = self.bank.split("fit")
-        return CodeDensity.fit(split.shards) if len(split.code_shape) == 1 else None
+        return CodeDensity.fit(split.batches()) if len(split.code_shape) == 1 else None
 
     @torch.no_grad()
     def look(
