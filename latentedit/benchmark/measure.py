@@ -98,7 +98,7 @@ class Bench:
     def density(self) -> CodeDensity | None:
         """Of the codes of the fit split; None where one code is more than a vector."""
         split = self.bank.split("fit")
-        return CodeDensity.fit(split.shards) if len(split.code_shape) == 1 else None
+        return CodeDensity.fit(split.batches()) if len(split.code_shape) == 1 else None
 
     @torch.no_grad()
     def look(
@@ -135,6 +135,12 @@ class Bench:
             torch.cat([part.features for part in parts]),
             torch.cat([part.images for part in parts]),
         )
+
+    @torch.no_grad()
+    def judged(self, codes: Tensor, space: str) -> Tensor:
+        """(N, A) what the judge, and nobody else, makes of (N, \\*shape) codes."""
+        images = (self.renderer.synthesize(batch, space) for batch in codes.split(BATCH))
+        return torch.cat([self.judge.estimate(shown) for shown in images])
 
     def _embeddings(self, images: Tensor) -> Tensor:
         """(E, N, D) by each recogniser, zero-padded to one width."""
@@ -288,36 +294,37 @@ def measure_edits(
         cost["nfe"] += edited.nfe
         return edited.codes
 
-    def look(strengths: Tensor, rows: Tensor) -> dict[str, Tensor]:
-        return described(bench.look(edit(strengths, rows), space), rows)
+    def effect(judged: Tensor, rows: Tensor) -> Tensor:
+        return achieved_change(seen["judged"][rows, column], judged[:, column], change[rows])
 
-    def described(sight: Sight, rows: Tensor) -> dict[str, Tensor]:
+    def tried(strengths: Tensor, rows: Tensor) -> Tensor:
+        return effect(bench.judged(edit(strengths, rows), space), rows)
+
+    def described(sight: Sight) -> dict[str, Tensor]:
         found = {
-            "effect": achieved_change(
-                seen["judged"][rows, column], sight.judged[:, column], change[rows]
-            ),
+            "effect": effect(sight.judged, every),
             "judged": sight.judged,
-            "similarity": identity_similarity(embeddings[:, rows], sight.embeddings),
+            "similarity": identity_similarity(embeddings, sight.embeddings),
             "truth": sight.truth,
-            "drift": identity_drift(seen["identity"][rows], sight.identity),
+            "drift": identity_drift(seen["identity"], sight.identity),
             "images": sight.images,
         }
         if photos is not None:
-            shown = photos[:, faces[rows]]
-            found["photo_similarity"] = identity_similarity(shown, sight.embeddings)
+            found["photo_similarity"] = identity_similarity(photos[:, faces], sight.embeddings)
         return found
 
     every = torch.arange(len(faces))
     steps = len(suite.strengths) + len(suite.effects)
     grid = []
     for i, strength in enumerate(suite.strengths):
-        grid.append(look(torch.full((len(faces),), strength), every))
+        edited = edit(torch.full((len(faces),), strength), every)
+        grid.append(described(bench.look(edited, space)))
         progress((i + 1) / steps, f"strength {strength:g}")
     effects = torch.stack([sight["effect"] for sight in grid])
     strengths = torch.tensor(suite.strengths)
     matched = []
     for i, wanted in enumerate(suite.effects):
-        at = match_effect(lambda s, rows: look(s, rows)["effect"], strengths, effects, wanted)
+        at = match_effect(tried, strengths, effects, wanted)
         edited = edit(at.nan_to_num(suite.strengths[-1]), every)
         sight = bench.look(edited, space, suite.show_faces, features=True)
         wished = source.clone()
@@ -328,7 +335,7 @@ def measure_edits(
                 "strength": at,
                 "likelihood": likelihood,
                 "mahalanobis": mahalanobis,
-                **described(sight, every),
+                **described(sight),
                 **distances(seen["features"], sight.features, ~at.isnan(), spread),
             }
         )
