@@ -181,6 +181,17 @@ class TestPictures:
         assert torch.allclose(1.4 * natural.identity[:20], wide.identity[:20], atol=1e-2)
         assert torch.equal(wide.images[20:], packed(net.synthesize(net.sample(40, 5))[20:]))
 
+    @pytest.mark.parametrize("name", ["judge", "labeller"])
+    def test_networks_taught_by_them_read_them_better(self, net, name):
+        shown = generated_images(net, 400, 77, broadened=False)
+        r2 = {
+            known: coefficient(Pretrained(known)(unpacked(shown.images)), shown.attributes)
+            for known in (name, f"net-{name}")
+        }
+        assert r2[f"net-{name}"][:8].mean() > r2[name][:8].mean()
+        assert r2[f"net-{name}"][8:].mean() > r2[name][8:].mean() + 0.01
+        assert Pretrained(f"net-{name}").fingerprint != Pretrained(name).fingerprint
+
     def test_gradients_reach_every_row(self, net):
         codes = net.sample(2, 14, "w+").requires_grad_()
         net.synthesize(codes, "w+").square().mean().backward()
