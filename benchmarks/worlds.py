@@ -2,6 +2,7 @@
 
     python benchmarks/worlds.py run --out runs/worlds       # hours; the same command goes on
     python benchmarks/worlds.py table --out runs/worlds     # the table of what is there so far
+    python benchmarks/worlds.py table --out runs/worlds --brief    # and only over all tasks
 
 The protocol is the suite `worlds`, which names `synthface-net`, with a labeller and a judge that
 know its pictures; the rendered worlds replace the three: `linear`, `default` and `curved`, each
@@ -74,8 +75,12 @@ def run(suite: Suite, out: Path, names: list[str], workers: int | None) -> None:
         write_report(folder)
 
 
-def table(out: Path) -> str:
-    """Findings by world, as Markdown: who is better, and by how much."""
+def table(out: Path, brief: bool = False) -> str:
+    """Findings by world, as Markdown: who is better, and by how much.
+
+    Args:
+        brief: leave out the rows of single tasks.
+    """
     results = {
         world: read_json(out / world / "results.json")
         for world in WORLDS
@@ -85,6 +90,8 @@ def table(out: Path) -> str:
         raise SystemExit(f"{out} has no finished run; start with: worlds.py run --out {out}")
     lines = ["| finding | " + " | ".join(results) + " | holds |", "|---" * (len(results) + 2) + "|"]
     for finding in _findings(next(iter(results.values()))):
+        if brief and finding[3] != ALL_TASKS:
+            continue
         rows = [_row(one, finding) for one in results.values()]
         lines.append(
             f"| {_title(finding)} | " + " | ".join(map(_cell, rows)) + f" | {_where(rows)} |"
@@ -143,11 +150,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run folders")
     parser.add_argument("--suite", default="worlds", help="name or path of the protocol")
     parser.add_argument("--worlds", nargs="+", choices=WORLDS, default=WORLDS)
+    parser.add_argument("--brief", action="store_true", help="only the rows over all tasks")
     parser.add_argument("--workers", type=int, default=None, help="cells at a time")
     given = parser.parse_args()
     if given.what == "run":
         run(load_suite(given.suite), given.out, given.worlds, given.workers)
-    print(table(given.out))
+    print(table(given.out, given.brief))
 
 
 if __name__ == "__main__":

@@ -121,6 +121,14 @@ def kill(pid: int) -> bool:
     return lived
 
 
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """What a shell starts in the background ignores interrupts, and so would our children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def started(*command: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         list(map(str, command)),
