@@ -260,113 +260,151 @@ def measure_edits(
 ) -> tuple[dict[str, Tensor], dict[str, float]]:
     """Edit the test faces at every strength, then at the strengths that match each effect.
 
+    Args:
+        before: what was seen on the unedited test faces, by name; rows are test faces.
+
     Returns:
         Arrays over strengths S, effects R, faces N, columns A, recognisers E, and what it cost.
     """
-    suite, test = bench.suite, bench.bank.split("test")
-    faces, change = requested(
-        task, test.attributes, bench.bank.split("fit").attributes, test.schema
-    )
-    codes, source = test.rows(faces)
-    codes, home = codes_for(editor.space, codes, test.space, bench.generator)
-    column = test.schema.columns(task.attribute).start
-    seen = {
-        name: values[faces]
-        for name, values in before.items()
-        if name in ("judged", "identity", "features")
-    }
-    spread = before["features"].std(0)
-    embeddings = before["embeddings"][:, faces]
-    photos = before.get("photo_embeddings")
-    cost = {"edit_seconds": 0.0, "edits": 0.0, "nfe": 0.0, "edit_calls": 0.0}
-    space = "w+" if task.layers is not None and home != "s" else home
+    suite, edits = bench.suite, TaskEdits(bench, editor, task, before)
+    steps = len(suite.strengths) + len(suite.effects)
+    grid, matched = [], []
+    for i, strength in enumerate(suite.strengths):
+        grid.append(edits.at(strength))
+        progress((i + 1) / steps, f"strength {strength:g}")
+    effects = torch.stack([seen["effect"] for seen in grid])
+    for i, wanted in enumerate(suite.effects):
+        matched.append(edits.matching(wanted, effects))
+        progress((len(suite.strengths) + i + 1) / steps, f"effect {wanted:g}")
+    arrays = edits.unedited() | edits.undone()
+    for name in (name for name in grid[0] if name != "images"):
+        arrays[name] = torch.stack([seen[name] for seen in grid])
+    for name in matched[0]:
+        arrays[f"matched_{name}"] = torch.stack([seen[name] for seen in matched])
+    return arrays, edits.cost
 
-    def edit(strengths: Tensor, rows: Tensor) -> Tensor:
-        target = source[rows].clone()
-        target[:, column] += strengths * change[rows]
-        started = time.perf_counter()
-        edited = editor.edit(
-            codes[rows], source[rows], target, layers=task.layers, extrapolate=True
+
+class TaskEdits:
+    """What one editor makes of the faces that a task is asked of, N of the test split.
+
+    Args:
+        before: see `measure_edits`.
+
+    Attributes:
+        cost: seconds, faces, calls and function evaluations of all edits so far, by name.
+    """
+
+    def __init__(
+        self, bench: Bench, editor: FittedEditor, task: Task, before: Mapping[str, Tensor]
+    ) -> None:
+        self.bench, self.editor, self.task = bench, editor, task
+        test, labels = bench.bank.split("test"), bench.bank.split("fit").attributes
+        self._faces, self._change = requested(task, test.attributes, labels, test.schema)
+        self._originals, self._source = test.rows(self._faces)
+        self._codes, self._home = codes_for(
+            editor.space, self._originals, test.space, bench.generator
         )
-        cost["edit_seconds"] += time.perf_counter() - started
-        cost["edits"] += len(rows)
-        cost["edit_calls"] += 1
-        cost["nfe"] += edited.nfe
+        self._space = "w+" if task.layers is not None and self._home != "s" else self._home
+        self._column = test.schema.columns(task.attribute).start
+        self._judged, self._identity, self._features = (
+            before[name][self._faces] for name in ("judged", "identity", "features")
+        )
+        self._spread = before["features"].std(0)
+        self._embeddings = before["embeddings"][:, self._faces]
+        photos = before.get("photo_embeddings")
+        self._photos = None if photos is None else photos[:, self._faces]
+        self._every = torch.arange(len(self._faces))
+        self.cost = {"edit_seconds": 0.0, "edits": 0.0, "nfe": 0.0, "edit_calls": 0.0}
+
+    def at(self, strength: float) -> dict[str, Tensor]:
+        """What is seen where the change is asked for `strength` times; arrays of N faces."""
+        edited = self._edit(torch.full((len(self._faces),), strength), self._every)
+        return self._described(self.bench.look(edited, self._space))
+
+    def matching(self, wanted: float, effects: Tensor) -> dict[str, Tensor]:
+        """The same at the strength, face by face, at which the effect is `wanted`.
+
+        Args:
+            effects: (S, N) of the suite's strengths.
+        """
+        suite = self.bench.suite
+        at = match_effect(self._tried, torch.tensor(suite.strengths), effects, wanted)
+        edited = self._edit(at.nan_to_num(suite.strengths[-1]), self._every)
+        sight = self.bench.look(edited, self._space, suite.show_faces, features=True)
+        likelihood, mahalanobis = self.bench.likelihood(
+            edited, self._space, self._target(wanted * self._change, self._every)
+        )
+        return {
+            "strength": at,
+            "likelihood": likelihood,
+            "mahalanobis": mahalanobis,
+            **self._described(sight),
+            **distances(self._features, sight.features, ~at.isnan(), self._spread),
+        }
+
+    def unedited(self) -> dict[str, Tensor]:
+        """Which faces were asked for which change, and pictures of the first of them."""
+        bench = self.bench
+        shown = self._originals[: bench.suite.show_faces]
+        return {
+            "faces": self._faces,
+            "change": self._change,
+            "source": self._source[:, self._column].clone(),
+            "images": _bytes(bench.renderer.synthesize(shown, bench.bank.space)),
+        }
+
+    def undone(self) -> dict[str, Tensor]:
+        """How far an edit at strength 1, and the same edit undone, ends from where it began."""
+        target = self._target(self._change, self._every)
+        layers, editor = self.task.layers, self.editor
+        there = editor.edit(self._codes, self._source, target, layers=layers, extrapolate=True)
+        back = editor.edit(there.codes, target, self._source, layers=layers, extrapolate=True)
+        embeddings, pixels = self.bench.beside(
+            back.codes, self._space, self._originals, self.bench.bank.space
+        )
+        began = _in(self.bench.generator, self._codes, self._home, self._space)
+        return {
+            "inversion": inversion_error(began, back.codes),
+            "inversion_identity": 1 - identity_similarity(self._embeddings, embeddings),
+            "inversion_pixels": pixels,
+        }
+
+    def _edit(self, strengths: Tensor, rows: Tensor) -> Tensor:
+        codes, source = self._codes[rows], self._source[rows]
+        target = self._target(strengths * self._change[rows], rows)
+        started = time.perf_counter()
+        edited = self.editor.edit(codes, source, target, layers=self.task.layers, extrapolate=True)
+        self.cost["edit_seconds"] += time.perf_counter() - started
+        self.cost["edits"] += len(rows)
+        self.cost["edit_calls"] += 1
+        self.cost["nfe"] += edited.nfe
         return edited.codes
 
-    def effect(judged: Tensor, rows: Tensor) -> Tensor:
-        return achieved_change(seen["judged"][rows, column], judged[:, column], change[rows])
+    def _target(self, change: Tensor, rows: Tensor) -> Tensor:
+        target = self._source[rows].clone()
+        target[:, self._column] += change
+        return target
 
-    def tried(strengths: Tensor, rows: Tensor) -> Tensor:
-        return effect(bench.judged(edit(strengths, rows), space), rows)
+    def _tried(self, strengths: Tensor, rows: Tensor) -> Tensor:
+        edited = self._edit(strengths, rows)
+        return self._effect(self.bench.judged(edited, self._space), rows)
 
-    def described(sight: Sight) -> dict[str, Tensor]:
+    def _effect(self, judged: Tensor, rows: Tensor) -> Tensor:
+        column = self._column
+        return achieved_change(self._judged[rows, column], judged[:, column], self._change[rows])
+
+    def _described(self, sight: Sight) -> dict[str, Tensor]:
         found = {
-            "effect": effect(sight.judged, every),
+            "effect": self._effect(sight.judged, self._every),
             "judged": sight.judged,
-            "similarity": identity_similarity(embeddings, sight.embeddings),
+            "similarity": identity_similarity(self._embeddings, sight.embeddings),
             "truth": sight.truth,
-            "drift": identity_drift(seen["identity"], sight.identity),
+            "drift": identity_drift(self._identity, sight.identity),
             "images": sight.images,
         }
-        if photos is not None:
-            found["photo_similarity"] = identity_similarity(photos[:, faces], sight.embeddings)
+        if self._photos is not None:
+            found["photo_similarity"] = identity_similarity(self._photos, sight.embeddings)
         return found
-
-    every = torch.arange(len(faces))
-    steps = len(suite.strengths) + len(suite.effects)
-    grid = []
-    for i, strength in enumerate(suite.strengths):
-        edited = edit(torch.full((len(faces),), strength), every)
-        grid.append(described(bench.look(edited, space)))
-        progress((i + 1) / steps, f"strength {strength:g}")
-    effects = torch.stack([sight["effect"] for sight in grid])
-    strengths = torch.tensor(suite.strengths)
-    matched = []
-    for i, wanted in enumerate(suite.effects):
-        at = match_effect(tried, strengths, effects, wanted)
-        edited = edit(at.nan_to_num(suite.strengths[-1]), every)
-        sight = bench.look(edited, space, suite.show_faces, features=True)
-        wished = source.clone()
-        wished[:, column] += wanted * change
-        likelihood, mahalanobis = bench.likelihood(edited, space, wished)
-        matched.append(
-            {
-                "strength": at,
-                "likelihood": likelihood,
-                "mahalanobis": mahalanobis,
-                **described(sight),
-                **distances(seen["features"], sight.features, ~at.isnan(), spread),
-            }
-        )
-        progress((len(suite.strengths) + i + 1) / steps, f"effect {wanted:g}")
-    back = _there_and_back(editor, task, codes, source, column, change)
-    undone, pixels = bench.beside(back, space, test.rows(faces)[0], test.space)
-    shown = bench.renderer.synthesize(test.rows(faces[: suite.show_faces])[0], test.space)
-    arrays = {
-        "faces": faces,
-        "change": change,
-        "source": source[:, column].clone(),
-        "images": _bytes(shown),
-        "inversion": inversion_error(_in(bench.generator, codes, home, space), back),
-        "inversion_identity": 1 - identity_similarity(embeddings, undone),
-        "inversion_pixels": pixels,
-    }
-    for name in (name for name in grid[0] if name != "images"):
-        arrays[name] = torch.stack([entry[name] for entry in grid])
-    for name in matched[0]:
-        arrays[f"matched_{name}"] = torch.stack([entry[name] for entry in matched])
-    return arrays, cost
-
-
-def _there_and_back(
-    editor: FittedEditor, task: Task, codes: Tensor, source: Tensor, column: int, change: Tensor
-) -> Tensor:
-    """Codes (N, \\*shape) after an edit at strength 1 and the same edit undone."""
-    target = source.clone()
-    target[:, column] += change
-    there = editor.edit(codes, source, target, layers=task.layers, extrapolate=True).codes
-    return editor.edit(there, target, source, layers=task.layers, extrapolate=True).codes
 
 
 def _in(generator: Generator, codes: Tensor, source: str, target: str) -> Tensor:

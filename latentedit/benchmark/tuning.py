@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -127,19 +128,20 @@ def fit_contestant(
     tried = trial_options(bench.suite, contestant, bench.registry)
     if not tried or bench.suite.tune is None:
         return _fit(bench, use, use.options, seed, 0, progress), {}
-    validation = Validation(bench, bench.suite.tune.faces)
-    started, best, scores = time.perf_counter(), None, {}
-    for i, options in enumerate(tried):
+    faces = bench.suite.tune.faces
+    validation = Validation(bench, faces)
+    started, scores = time.perf_counter(), dict[str, float]()
 
-        def part(fraction: float, message: str, i: int = i) -> None:
+    def trial(i: int, options: Mapping[str, Any]) -> tuple[float, FittedEditor]:
+        def part(fraction: float, message: str) -> None:
             progress((i + fraction) / len(tried), f"trial {i + 1} of {len(tried)}: {message}")
 
-        fitted = _fit(bench, use, options, seed, bench.suite.tune.faces, part)
+        fitted = _fit(bench, use, options, seed, faces, part)
         score = validation.score(fitted)
-        if best is None or score > max(scores.values()):
-            best = fitted
         scores[canonical_json(options).decode()] = score
-    assert best is not None  # noqa: S101  (there is at least one trial)
+        return score, fitted
+
+    _, best = max((trial(i, options) for i, options in enumerate(tried)), key=itemgetter(0))
     return best, Trials(scores, time.perf_counter() - started).figures()
 
 

@@ -146,6 +146,11 @@ def invert(
             draw=_picture,
             progress=progress,
         )
+    _report(bank, folder, as_json)
+
+
+def _report(bank: LatentBank, folder: Path, as_json: bool) -> None:
+    """Say how well each photo was met, and what can be done with the bank."""
     rows = (bank.inversion or {})["photographs"]
     if as_json:
         print_json({"hash": bank.hash, "photographs": rows})

@@ -112,7 +112,7 @@ def new(name: str, folder: Path | None) -> None:
     \b
     Examples:
       latentedit plugins new my-editor
-      latentedit plugins new my-editor --out ~/work/my-editor
+      latentedit plugins new my-editor --out ~/my-editor
     """
     from latentedit.testing.new import write_package
 

@@ -12,8 +12,6 @@ from latentedit import Options, Runtime, Split
 from latentedit_linear.directions import DirectionEditor, Figures, unit
 from latentedit_linear.extremes import extremes
 
-_BATCH = 4_096
-
 
 class MeanDifferenceOptions(Options):
     """Options of the mean difference.
@@ -49,8 +47,8 @@ class MeanDifference(DirectionEditor):
                 row[high] += 1 / len(high)
                 row[low] -= 1 / len(low)
         directions = torch.zeros(data.schema.width, *data.code_shape, dtype=torch.float64)
-        for part, (codes, _) in zip(
-            weights.split(_BATCH, dim=1), data.batches(_BATCH), strict=True
-        ):
-            directions += part @ codes.double()
+        start = 0
+        for codes, _ in data.batches():
+            directions += weights[:, start : start + len(codes)] @ codes.double()
+            start += len(codes)
         return unit(directions), {}

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from latentedit import Edited, Editor, FitStats, Options, Runtime, Split
+from latentedit import Edited, Editor, FitStats, Options, Runtime, Split, Unsupported
 
 
 class GeneratorOptimizationOptions(Options):
@@ -59,8 +59,10 @@ class GeneratorOptimization(Editor):
         self.state()  # refuses before fit
         o = self.options
         generator, estimator = runtime.generator, runtime.estimator
-        assert generator is not None  # noqa: S101  (declared in `needs`)
-        assert estimator is not None  # noqa: S101
+        if generator is None or estimator is None:
+            raise Unsupported(
+                "generator-optimization descends through both: give a generator and an estimator"
+            )
         deviation, varies = self.deviation.to(codes), (self.sigma > 0).to(codes.device)
         sigma = torch.where(varies, self.sigma.to(codes), 1.0)
         with torch.no_grad():

@@ -1,7 +1,7 @@
 """Trains ``synthface-net``: ``python -m latentedit_synthface.train_generator --data FOLDER``.
 
 Four stages, each skipped where its result is in FOLDER: a mapping network, trained and frozen;
-renders of the faces that its codes stand for; a small network for the feature loss; and the
+renders of the faces that its codes stand for; small networks for the feature loss; and the
 distillation of the renders into the synthesis network. FOLDER gets ``checkpoint.safetensors`` and
 ``log.csv``; the same command again goes on from the checkpoint. The learning rate follows the step,
 not the clock. ``export_generator`` turns a checkpoint into the weights in the wheel.
