@@ -301,6 +301,7 @@ class TaskEdits:
         test, labels = bench.bank.split("test"), bench.bank.split("fit").attributes
         self._faces, self._change = requested(task, test.attributes, labels, test.schema)
         self._originals, self._source = test.rows(self._faces)
+        self._originals_space = test.space
         self._codes, self._home = codes_for(
             editor.space, self._originals, test.space, bench.generator
         )
@@ -350,7 +351,7 @@ class TaskEdits:
             "faces": self._faces,
             "change": self._change,
             "source": self._source[:, self._column].clone(),
-            "images": _bytes(bench.renderer.synthesize(shown, bench.bank.space)),
+            "images": _bytes(bench.renderer.synthesize(shown, self._originals_space)),
         }
 
     def undone(self) -> dict[str, Tensor]:
@@ -360,7 +361,7 @@ class TaskEdits:
         there = editor.edit(self._codes, self._source, target, layers=layers, extrapolate=True)
         back = editor.edit(there.codes, target, self._source, layers=layers, extrapolate=True)
         embeddings, pixels = self.bench.beside(
-            back.codes, self._space, self._originals, self.bench.bank.space
+            back.codes, self._space, self._originals, self._originals_space
         )
         began = _in(self.bench.generator, self._codes, self._home, self._space)
         return {
