@@ -20,12 +20,12 @@ from latentedit_synthface.generator import (
     SynthFaceOptions,
 )
 from latentedit_synthface.optimizer import orthogonalised
-from latentedit_synthface.pretrained import Pretrained
+from latentedit_synthface.pretrained import WEIGHTS, Pretrained
 from latentedit_synthface.renderer import render
 from latentedit_synthface.renders import VIEWS, rendered_set, unpacked
 from latentedit_synthface.schema import SCHEMA
 from latentedit_synthface.scorecard import PAGE, coefficient, page, written_cards
-from latentedit_synthface.train import RECIPES, Schedule, contrastive_loss, train
+from latentedit_synthface.train import RECIPES, Schedule, contrastive_loss, main, train
 from latentedit_synthface.warp import GaussianWarp
 
 ENCODERS = ["synthface-identity-contrastive", "synthface-identity-regression"]
@@ -347,6 +347,22 @@ class TestTraining:
         images = torch.rand(2, 3, 64, 64) * 2 - 1
         outputs = [Pretrained("labeller", folder)(images) for folder in (whole, halves)]
         assert torch.allclose(*outputs, rtol=1e-2, atol=1e-2)
+
+    def test_a_further_round_begins_with_the_shipped_weights(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("latentedit_synthface.train.HELD_OUT_IMAGES", 160)
+        still = Schedule(1, 8, 16, 0.0, 0.0, "float32")
+        card = train("net-judge", tmp_path, tmp_path, still, say=str, again=True)
+        images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        outputs = [Pretrained("net-judge", folder)(images) for folder in (WEIGHTS, tmp_path)]
+        assert torch.allclose(*outputs, rtol=1e-2, atol=1e-2)
+        shipped = json.loads((WEIGHTS / "net-judge.json").read_text())
+        assert shipped["data"]["training"] in card["data"]["training"]
+        assert card["data"]["training_seed"] != RECIPES["net-judge"].data_seed
+
+    def test_networks_of_renders_have_no_further_round(self, monkeypatch, tmp_path):
+        monkeypatch.setattr("sys.argv", ["train", "judge", "--again", "--data", str(tmp_path)])
+        with pytest.raises(InputError, match="received judge"):
+            main()
 
 
 def _stop_at_2(message: str) -> None:

@@ -192,6 +192,14 @@ class TestPictures:
         assert r2[f"net-{name}"][8:].mean() > r2[name][8:].mean() + 0.01
         assert Pretrained(f"net-{name}").fingerprint != Pretrained(name).fingerprint
 
+    def test_wanting_gradients_changes_no_bit(self, net):
+        codes = net.sample(3, 15)
+        with torch.no_grad():
+            without = net.synthesize(codes), net.synthesize(codes)
+        with torch.enable_grad():
+            assert torch.equal(net.synthesize(codes), without[0])
+        assert torch.equal(*without)
+
     def test_gradients_reach_every_row(self, net):
         codes = net.sample(2, 14, "w+").requires_grad_()
         net.synthesize(codes, "w+").square().mean().backward()

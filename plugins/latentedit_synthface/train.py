@@ -1,7 +1,8 @@
 """Trains one network of the world: ``python -m latentedit_synthface.train NAME --out FOLDER``.
 
 ``judge``, ``labeller`` and the identity encoders learn from renders; ``net-judge`` and
-``net-labeller`` begin where these ended and go on with pictures of ``synthface-net``.
+``net-labeller`` begin where these ended and go on with pictures of ``synthface-net``. With
+``--again`` one of these two begins where it ended itself, and goes on with fresh pictures.
 
 Leaves ``NAME.safetensors`` (half precision) and its card ``NAME.json`` in FOLDER, with
 ``NAME-log.csv`` and ``NAME-checkpoint.safetensors`` beside them; the same command again goes on
@@ -17,7 +18,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,11 @@ class Recipe:
     def plan(self) -> dict[str, Any]:
         return {"stages": self.stages, "hidden": self.hidden, "outputs": self.outputs}
 
+    def again(self, name: str) -> Recipe:
+        """The next round of `name`, which learns from generated images: its own weights, fresh
+        images."""
+        return replace(self, start=name, data_seed=_shipped(name)["data"]["training_seed"] + 1)
+
 
 _OVERLAPPING = ((24, 3, 2, 0), (48, 3, 2, 1), (96, 3, 2, 2), (160, 3, 2, 0))
 _PATCHES = ((64, 4, 4, 1), (112, 2, 2, 1), (144, 3, 2, 1))
@@ -115,9 +121,10 @@ def train(
     device: str = "cpu",
     checkpoint_every: int = 500,
     say: Callable[[str], None] = print,
+    again: bool = False,
 ) -> dict[str, Any]:
     """Train the network `name`, write weights and card into `out`, return the card."""
-    recipe = RECIPES[name]
+    recipe = RECIPES[name].again(name) if again else RECIPES[name]
     renders, held_out = _images(recipe, schedule, data, say)
     centre, spread = _standard(recipe)
     torch.manual_seed(recipe.seed)
@@ -144,7 +151,7 @@ def train(
             score = _progress_score(recipe, net, held_out, centre, spread, device)
             _log(out / f"{name}-log.csv", step, loss.item(), score, rate)
             say(f"{name} step {step} loss {loss:.4f} held-out {score:.4f} {rate:.0f} images/s")
-    return finish(name, net.cpu(), out, schedule, held_out, centre, spread)
+    return finish(name, recipe, net.cpu(), out, schedule, held_out, centre, spread)
 
 
 def _images(
@@ -174,6 +181,7 @@ def _begun(recipe: Recipe, centre: Tensor, spread: Tensor) -> ConvNet:
 
 def finish(
     name: str,
+    recipe: Recipe,
     net: ConvNet,
     out: Path,
     schedule: Schedule,
@@ -182,7 +190,6 @@ def finish(
     spread: Tensor,
 ) -> dict[str, Any]:
     """Write the folded half-precision weights and a card with what *they* reach."""
-    recipe = RECIPES[name]
     physical = recipe.target == "attributes"
     folded = net.folded(spread, centre) if physical else net.folded()
     weights = {key: tensor.half() for key, tensor in folded.state_dict().items()}
@@ -219,9 +226,25 @@ def _data(recipe: Recipe, schedule: Schedule, held_out: Renders) -> dict[str, st
         }
     return {
         "training": f"{schedule.images} pictures of synthface-net, half of them broadened, after "
-        f"the renders of {recipe.start}",
+        + _learned(recipe.start),
         "held_out": f"{len(held_out)} pictures of synthface-net, of sampled codes",
     }
+
+
+def _learned(name: str) -> str:
+    """What the shipped network of this name learned from, in words."""
+    card = _shipped(name)
+    schedule, data = card["schedule"], card["data"]
+    return (
+        f"{schedule['steps']:,} steps at {schedule['learning_rate']:g} with {data['training']} "
+        f"(seed {data['training_seed']})"
+    )
+
+
+def _shipped(name: str) -> dict[str, Any]:
+    """The card of the shipped network of this name."""
+    card: dict[str, Any] = json.loads((WEIGHTS / f"{name}.json").read_text("utf-8"))
+    return card
 
 
 def _standard(recipe: Recipe) -> tuple[Tensor, Tensor]:
@@ -335,6 +358,9 @@ def _write_json(path: Path, value: Any) -> None:
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="latentedit_synthface.train", description=__doc__)
     parser.add_argument("name", choices=sorted(RECIPES))
+    parser.add_argument(
+        "--again", action="store_true", help="begin with the shipped weights of NAME itself"
+    )
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="where weights and card go")
     parser.add_argument("--data", type=Path, required=True, help="where renders are kept")
     parser.add_argument("--steps", type=int, default=5000)
@@ -355,6 +381,11 @@ def main() -> None:
             f"--batch is a multiple of {VIEWS} and at most --images ({given.images}), "
             f"received {given.batch}"
         )
+    if given.again and RECIPES[given.name].start is None:
+        raise InputError(
+            f"--again is for networks that learn from generated pictures, received {given.name}; "
+            "train it with more --steps or --images instead"
+        )
     torch.set_num_threads(given.threads)
     given.out.mkdir(parents=True, exist_ok=True)
     given.data.mkdir(parents=True, exist_ok=True)
@@ -366,7 +397,7 @@ def main() -> None:
         given.weight_decay,
         given.precision,
     )
-    card = train(given.name, given.out, given.data, schedule, given.device)
+    card = train(given.name, given.out, given.data, schedule, given.device, again=given.again)
     print(json.dumps(card["held_out"], indent=2))
 
 
