@@ -40,8 +40,9 @@ from latentedit_synthface.style_network import (
 )
 
 NETWORK = Path(__file__).parent / "network"
-_BATCH = 16
-"""Images at a time: their activations stay in the cache; 32 at a time took a sixth longer."""
+_BATCH = 12
+"""Images at a time: their activations stay in the cache. 8 took a thirtieth longer; 16 a sixth
+longer in some processes, a thirtieth less in others, as memory happened to be given back."""
 _SYNTHESIS = "synthesis."
 
 
