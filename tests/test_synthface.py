@@ -359,9 +359,12 @@ class TestTraining:
         assert shipped["data"]["training"] in card["data"]["training"]
         assert card["data"]["training_seed"] != RECIPES["net-judge"].data_seed
 
-    def test_networks_of_renders_have_no_further_round(self, monkeypatch, tmp_path):
-        monkeypatch.setattr("sys.argv", ["train", "judge", "--again", "--data", str(tmp_path)])
-        with pytest.raises(InputError, match="received judge"):
+    @pytest.mark.parametrize(
+        ("name", "said"), [("judge", "received judge"), ("net-judge", "give an --out")]
+    )
+    def test_a_further_round_that_cannot_be_is_refused(self, monkeypatch, tmp_path, name, said):
+        monkeypatch.setattr("sys.argv", ["train", name, "--again", "--data", str(tmp_path)])
+        with pytest.raises(InputError, match=said):
             main()
 
 

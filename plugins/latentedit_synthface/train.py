@@ -2,7 +2,8 @@
 
 ``judge``, ``labeller`` and the identity encoders learn from renders; ``net-judge`` and
 ``net-labeller`` begin where these ended and go on with pictures of ``synthface-net``. With
-``--again`` one of these two begins where it ended itself, and goes on with fresh pictures.
+``--again`` one of these two begins where it ended itself, and goes on with fresh pictures, in a
+FOLDER of its own.
 
 Leaves ``NAME.safetensors`` (half precision) and its card ``NAME.json`` in FOLDER, with
 ``NAME-log.csv`` and ``NAME-checkpoint.safetensors`` beside them; the same command again goes on
@@ -385,6 +386,10 @@ def main() -> None:
         raise InputError(
             f"--again is for networks that learn from generated pictures, received {given.name}; "
             "train it with more --steps or --images instead"
+        )
+    if given.again and given.out.resolve() == WEIGHTS.resolve():
+        raise InputError(
+            f"--again begins with the weights in {WEIGHTS} and cannot write there: give an --out"
         )
     torch.set_num_threads(given.threads)
     given.out.mkdir(parents=True, exist_ok=True)
