@@ -116,8 +116,18 @@ def new_folder(path: Path) -> Iterator[Path]:
         with unfinished_folder(path) as temporary:
             os.chmod(temporary, 0o755)  # noqa: S103  (mkdtemp makes private folders)
             yield temporary
-            _refuse_existing(path)  # somebody else may have been faster
-            publish(temporary, path)
+            _move_in(temporary, path)
+    _sync_folder(path.parent)
+
+
+def _move_in(temporary: Path, path: Path) -> None:
+    """Move a folder to `path`, unless somebody else was faster: the system itself puts no folder in
+    place of one that holds anything."""
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        _refuse_existing(path)
+        raise
 
 
 def _refuse_existing(path: Path) -> None:

@@ -90,6 +90,18 @@ def test_an_existing_folder_is_never_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "x" / "mine").exists()
 
 
+def test_a_folder_that_somebody_else_filled_meanwhile_is_kept(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match="exists already"),
+        files.new_folder(tmp_path / "x") as mine,
+    ):
+        files.write_json(mine / "a.json", "mine")
+        with files.new_folder(tmp_path / "x") as theirs:
+            files.write_json(theirs / "a.json", "theirs")
+    assert files.read_json(tmp_path / "x" / "a.json") == "theirs"
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
 def test_tensors_round_trip_and_mapping_reads_the_same(tmp_path: Path) -> None:
     tensors = {"a": torch.randn(5, 3), "b": torch.randn(7)}
     digest = files.write_tensors(tmp_path / "t.safetensors", tensors)
