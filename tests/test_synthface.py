@@ -8,10 +8,10 @@ import sys
 
 import pytest
 import torch
-from torch.nn.functional import adaptive_avg_pool2d, interpolate
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate
 
 from latentedit import CorruptArtefact, InputError, Registry, UnknownName, Unsupported
-from latentedit_synthface.factors import IDENTITY, NAMES, factors_from_scores
+from latentedit_synthface.factors import IDENTITY, NAMES, factors_from_scores, sample_scores
 from latentedit_synthface.generator import (
     CURVATURE,
     ROWS,
@@ -21,7 +21,7 @@ from latentedit_synthface.generator import (
 )
 from latentedit_synthface.optimizer import orthogonalised
 from latentedit_synthface.pretrained import WEIGHTS, Pretrained
-from latentedit_synthface.renderer import render
+from latentedit_synthface.renderer import render, wave_phases
 from latentedit_synthface.renders import VIEWS, rendered_set, unpacked
 from latentedit_synthface.schema import SCHEMA
 from latentedit_synthface.scorecard import PAGE, coefficient, page, written_cards
@@ -222,6 +222,25 @@ class TestImages:
             pooled = adaptive_avg_pool2d(world.synthesize(world.sample(1, seed=1)).mean(1), 3)
         expected = [0.151, 0.0, 0.133, 0.261, 0.321, 0.222, -0.019, 0.101, -0.022]
         assert pooled.flatten().tolist() == pytest.approx(expected, abs=0.01)
+
+    def test_strands_and_folds_are_where_their_phases_say(self):
+        factors = factors_from_scores(sample_scores(24, 3))
+        factors[:, NAMES.index("age")] = 75
+        phases = wave_phases(factors)
+        images = render(factors).mean(1)
+        hair, either = ~phases.isnan().movedim(1, 0).flip(0)
+        sines = phases.nan_to_num(0).sin()
+        strands = 0.6 * sines[:, 0] + 0.4 * sines[:, 1]
+        for where, wave in ((hair, strands), (either & ~hair, sines[:, 0])):
+            both = torch.stack([(x - avg_pool2d(x, 5, 1, 2))[where] for x in (images, wave)])
+            assert torch.corrcoef(both)[0, 1] > 0.4
+
+    def test_phases_of_what_is_no_face_are_refused(self):
+        with pytest.raises(ValueError, match=r"shape \(N, 41\), received \(2, 40\)"):
+            wave_phases(torch.zeros(2, 40))
+        with pytest.raises(ValueError, match="positive integer, received 0"):
+            wave_phases(torch.zeros(2, 41), resolution=0)
+        assert wave_phases(torch.zeros(0, 41)).shape == (0, 2, 64, 64)
 
     def test_gradients_reach_the_codes(self, world):
         codes = world.sample(2, 14, "w+").requires_grad_()

@@ -15,6 +15,7 @@ from latentedit import (
     Registry,
     UnknownName,
     Unsupported,
+    read_json,
     read_tensors,
     write_tensors,
 )
@@ -23,15 +24,27 @@ from latentedit_synthface.code_factors import CURVATURE, GROUPS, CodeFactors
 from latentedit_synthface.coded_renders import coded_renders
 from latentedit_synthface.factors import IDENTITY, NAMES, factors_from_scores, sample_scores
 from latentedit_synthface.generated_images import generated_images
-from latentedit_synthface.generator_figures import calibrated_r2, frechet_distance, people_of, psnr
+from latentedit_synthface.generator_figures import (
+    calibrated_r2,
+    detail_figures,
+    frechet_distance,
+    people_of,
+    psnr,
+)
 from latentedit_synthface.image_features import ImageFeatures, trained_features
 from latentedit_synthface.mapping_training import trained_mapping
 from latentedit_synthface.pretrained import Pretrained
-from latentedit_synthface.renderer import render
+from latentedit_synthface.renderer import render, wave_phases
 from latentedit_synthface.renders import packed, unpacked
 from latentedit_synthface.schema import SCHEMA
 from latentedit_synthface.scorecard import coefficient
-from latentedit_synthface.train_generator import Distillation, distil, image_loss, mapping_stage
+from latentedit_synthface.train_generator import (
+    Distillation,
+    distil,
+    image_loss,
+    mapping_stage,
+    wave_loss,
+)
 from latentedit_synthface.trained_generator import NETWORK, SynthFaceNet, SynthFaceNetOptions
 from latentedit_synthface.warp import GaussianWarp
 from latentedit_synthface.world_figures import path_length, probe_r2, row_control, spectrum
@@ -166,7 +179,14 @@ class TestPictures:
 
     def test_they_show_what_the_codes_stand_for(self, faces):
         _, _, images, renders = faces
-        assert psnr(images, renders) > 28
+        assert psnr(images, renders) > 29.5
+
+    def test_strands_and_folds_are_where_the_renders_have_them(self, net, faces):
+        codes, _, images, renders = faces
+        phases = wave_phases(factors_from_scores(net.scores(codes)))
+        detail = detail_figures(images, renders, phases)
+        assert 0.6 < detail["strands"]["share"] < detail["strands"]["strength"] < 1
+        assert 0.5 < detail["folds"]["share"] < 1
 
     def test_the_judge_reads_the_truth_off_them(self, faces):
         _, truth, images, _ = faces
@@ -264,6 +284,25 @@ class TestTraining:
         with pytest.raises(InputError, match="another schedule"):
             self._run(folder / "parts", schedule=longer)
 
+    def test_another_round_begins_with_the_network_of_the_first(self, folder):
+        first = self._run(folder / "whole")
+        again = distil(
+            folder / "parts",
+            self.SCHEDULE,
+            stop=0,
+            held_out_images=8,
+            say=lambda message: None,
+            first=folder / "whole",
+        )
+        assert again.step == 0
+        for a, b in zip(first.average.parameters(), again.synthesis.parameters(), strict=True):
+            assert torch.equal(a, b)
+        for first, said in (("parts", "a folder of its own"), ("nowhere", "holds no checkpoint")):
+            with pytest.raises(InputError, match=said):
+                distil(folder / "parts", self.SCHEDULE, first=folder / first)
+        schedule = read_json(folder / "parts" / "schedule.json")
+        assert schedule["again"] == read_json(folder / "whole" / "schedule.json")
+
     def test_the_adversarial_stage_goes_on_as_if_never_stopped(self, folder):
         ends = []
         for name, stops in (("whole", [4]), ("parts", [2, 4])):
@@ -328,8 +367,38 @@ class TestTraining:
         assert image_loss(images, images) == 0
         assert image_loss(images, images + 0.1).item() == pytest.approx(0.2, abs=1e-5)
 
+    def test_phases_count_where_there_are_waves(self):
+        wanted = torch.full((2, 2, 64, 64), torch.nan)
+        wanted[0, 0, 3, 4:8] = 1.0
+        assert wave_loss(torch.ones(2, 2, 64, 64), wanted) == 0
+        # Huber's distance of 3 is 2.5, halved by the wave that is nowhere
+        assert wave_loss(torch.full((2, 2, 64, 64), 4.0), wanted).item() == pytest.approx(1.25)
+
+    def test_a_fold_counts_as_much_as_eight_places_with_strands(self):
+        wanted = torch.full((1, 2, 64, 64), torch.nan)
+        wanted[0, :, 0, 0] = wanted[0, 0, 9, 9] = 0
+        phases = torch.zeros(1, 2, 64, 64)
+        phases[0, :, 0, 0], phases[0, 0, 9, 9] = 0.5, 1.0
+        strands, fold = 0.5**2 / 2, 1.0**2 / 2
+        expected = ((strands + 8 * fold) / 9 + strands) / 2
+        assert wave_loss(phases, wanted).item() == pytest.approx(expected)
+
 
 class TestMeasuring:
+    def test_fine_detail_of_renders_is_found_in_its_place(self):
+        rng = torch.Generator().manual_seed(7)
+        renders, other = torch.randn(2, 4, 3, 64, 64, generator=rng)
+        phases = torch.full((4, 2, 64, 64), torch.nan)
+        phases[:, :, :20], phases[:, 0, 30:40] = 0, 0
+        whole = {"share": 1, "strength": 1}
+        assert detail_figures(renders, renders, phases) == {"strands": whole, "folds": whole}
+        half = detail_figures(renders / 2 + 0.3, renders, phases)["folds"]
+        assert half["share"] == pytest.approx(0.5, abs=1e-3)
+        assert half["strength"] == pytest.approx(0.25, abs=1e-3)
+        elsewhere = detail_figures(other, renders, phases)["strands"]
+        assert elsewhere["share"] == pytest.approx(0, abs=0.05)
+        assert elsewhere["strength"] == pytest.approx(1, abs=0.05)
+
     def test_the_warp_turns_back(self):
         warp = GaussianWarp(2, 8, 3, torch.Generator().manual_seed(1))
         x = torch.randn(5, 2, 8, generator=torch.Generator().manual_seed(2))

@@ -1,11 +1,9 @@
 """Last stage of training ``synthface-net``: sharpen what distillation blurs.
 
 ``python -m latentedit_synthface.adversarial_training --data FOLDER`` goes on from the finished
-distillation in FOLDER. To the distillation loss it adds what three networks make of the whole face
-(`ImageFeatures.meaning_distance`), which rights small things that a mean over pixels neglects, and
-the non-saturating loss of a discriminator with lazy R1 regularisation (Karras et al. 2020, section
-3.1). It writes ``adversarial.safetensors``, a checkpoint that it resumes from and that the export
-takes, and prints the Fréchet distance on the way.
+distillation in FOLDER. To its loss it adds the non-saturating loss of a discriminator with lazy R1
+regularisation (Karras et al. 2020, section 3.1). It writes ``adversarial.safetensors``, a
+checkpoint that it resumes from and that the export takes, and prints the Fréchet distance.
 """
 
 from __future__ import annotations
@@ -29,17 +27,17 @@ from latentedit_synthface.optimizer import Muon
 from latentedit_synthface.renders import unpacked
 from latentedit_synthface.style_network import SynthesisNetwork
 from latentedit_synthface.train_generator import (
-    FEATURES,
     HELD_OUT_IMAGES,
     HELD_OUT_SEED,
     MATRIX_RATE,
     SEED,
     TRAINING_SEED,
+    drawn_and_loss,
     features_stage,
     follow,
-    image_loss,
     mapping_stage,
     psnr,
+    rare_twice,
     resumed,
 )
 
@@ -48,8 +46,8 @@ STEPS, BATCH = 1_500, 32
 _WIDTHS = (3, 32, 64, 96, 128)
 _RATE, _WARM = 3e-3, 50
 _DISCRIMINATOR_RATE, _BETAS = 4e-4, (0.0, 0.99)
-_MEANING, _ADVERSARIAL = 0.5, 0.05
-"""Weights beside the distillation loss."""
+_ADVERSARIAL = 0.05
+"""Weight beside the distillation loss."""
 _R1, _EVERY = 0.3, 16
 _AVERAGE = 0.998
 
@@ -160,11 +158,11 @@ def sharpen(
     renders = coded_renders(folder, images, TRAINING_SEED, mapping, reader, MIXED_SHARE, say)
     held_out = coded_renders(folder, held_out_images, HELD_OUT_SEED, mapping, reader, report=say)
     features = features_stage(folder, renders, torch.bfloat16)
-    both = Adversaries(folder, steps)
+    both, rows = Adversaries(folder, steps), rare_twice(renders)
     say(json.dumps(_figures(both.average, held_out, both.step)))
-    while both.step < (stop or steps):
+    while both.step < (steps if stop is None else stop):
         rng = torch.Generator().manual_seed(SEED * 1_000_033 + both.step)
-        index, other = torch.randint(len(renders), (2, batch), generator=rng)
+        index, other = rows[torch.randint(len(rows), (2, batch), generator=rng)]
         _step(both, renders, index, other, features)
         if both.step % report_every == 0 or both.step == steps:
             both.save()
@@ -181,13 +179,9 @@ def _step(
 ) -> None:
     for group in both.generator_optimizer.param_groups:
         group["lr"] = both.rate()
-    wanted = unpacked(renders.images[index]).contiguous(memory_format=torch.channels_last)
+    images, loss = drawn_and_loss(both.synthesis, renders, index, features, torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
-        images = both.synthesis(both.synthesis.styles(renders.bent(index))).float()
         judged = both.discriminator(images)
-        texture = features.texture_distance(images, wanted)
-        meaning = features.meaning_distance(images, wanted)
-    loss = image_loss(images, wanted) + FEATURES * texture + _MEANING * meaning
     loss = loss + _ADVERSARIAL * softplus(-judged.float()).mean()
     both.generator_optimizer.zero_grad()
     loss.backward()

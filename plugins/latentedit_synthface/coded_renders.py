@@ -12,15 +12,16 @@ import torch
 from torch import Tensor
 
 from latentedit_synthface.code_factors import GROUPS, CodeFactors
-from latentedit_synthface.factors import BALDNESS, BEARD, GLASSES, YAW, factors_from_scores
-from latentedit_synthface.renderer import render
+from latentedit_synthface.factors import AGE, BALDNESS, BEARD, GLASSES, YAW, factors_from_scores
+from latentedit_synthface.renderer import render, wave_phases
 from latentedit_synthface.renders import packed
 from latentedit_synthface.style_network import NUM_WS, W_DIM, MappingNetwork
 
 SHARD = 4_000
 MIXED_SHARE = 0.15
 """Share of training codes whose coarse, middle and fine rows come from three faces."""
-_TURNED = 20.0
+_TURNED, _OLD = 20.0, 50.0
+"""Degrees and years beyond which a face counts as rare."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class CodedRenders:
 
     Args:
         images: (N, 3, 64, 64) uint8.
+        phases: (N, 2, 64, 64) float16, as from `wave_phases`.
         codes: (N, 512) codes of W.
         coordinates: (N, 48) what `CodeFactors.bent` makes of each code.
         sources: (N, 3) which code the coarse, middle and fine rows of an image hold.
@@ -36,6 +38,7 @@ class CodedRenders:
     """
 
     images: Tensor
+    phases: Tensor
     codes: Tensor
     coordinates: Tensor
     sources: Tensor
@@ -49,10 +52,10 @@ class CodedRenders:
         return rows_of(self.coordinates, self.sources[index])
 
     def rare(self) -> Tensor:
-        """(N,) bool: glasses, bald, bearded or turned."""
+        """(N,) bool: glasses, bald, bearded, old or turned."""
         f = self.factors
         attributes = (f[:, [GLASSES, BALDNESS, BEARD]] > 0.5).any(1)
-        return attributes | (f[:, YAW].abs() > _TURNED)
+        return attributes | (f[:, AGE] > _OLD) | (f[:, YAW].abs() > _TURNED)
 
 
 def rows_of(codes: Tensor, sources: Tensor) -> Tensor:
@@ -85,15 +88,21 @@ def coded_renders(
     sources[start:, 1:] = torch.randint(n, (n - start, 2), generator=rng)
     scores = [reader(rows_of(codes, shard)) for shard in sources.split(SHARD)]
     factors = factors_from_scores(torch.cat(scores))
-    images = []
+    images, phases = [], []
     for i, part in enumerate(factors.split(SHARD)):
-        path = folder / f"codes-{seed}-{n}-{i:03d}.npy"
-        if not path.exists():
+        stem = f"{seed}-{n}-{i:03d}.npy"
+        done = f"of {i * SHARD + len(part)} of {n} codes into {folder}"
+        if not (path := folder / f"codes-{stem}").exists():
             _write(path, packed(render(part)).numpy())
-            report(f"rendered {i * SHARD + len(part)} of {n} codes into {folder}")
+            report(f"wrote renders {done}")
         images.append(torch.from_numpy(np.load(path, allow_pickle=False)))
+        if not (path := folder / f"waves-{stem}").exists():
+            _write(path, wave_phases(part).half().numpy())
+            report(f"wrote waves {done}")
+        phases.append(torch.from_numpy(np.load(path, allow_pickle=False)))
     coordinates = torch.cat([reader.bent(part[:, None])[:, 0] for part in codes.split(SHARD)])
-    return CodedRenders(torch.cat(images), codes, coordinates, sources, factors)
+    joined = torch.cat(images), torch.cat(phases)
+    return CodedRenders(*joined, codes, coordinates, sources, factors)
 
 
 def _write(path: Path, array: np.ndarray) -> None:

@@ -56,7 +56,7 @@ chosen.
 | seeds | {seeds} |
 | mapping network | trained for a minute to a fixed curved function of z, then frozen |
 | factors | a warped, whitened linear function of w, and the joint distribution of the renders |
-| distillation | {steps}, {precision}, one thread of a CPU; PSNR {distilled:.2f} dB |
+| distillation | {steps}: {precision}, on a CPU; PSNR {distilled:.2f} dB |
 | learning rate | {rate:g} for a third of the run, then a cosine to zero |
 | optimizer | {optimizer} |
 | loss | {loss} |
@@ -73,6 +73,8 @@ On {held_out}, with the half-precision weights in this folder.
 | Fréchet distance to renders of other faces, in the judge's features | {distance:.3f} |
 | the same of renders, equal n | {reference:.3f} |
 | ratio | {ratio:.2f} |
+| share of the renders' fine detail in strands of hair that is there, and its strength | {strands} |
+| the same of folds of the skin | {folds} |
 
 R² of the judge, which was trained on renders alone, against what the codes stand for; and what a
 straight-line calibration of its readings would reach:
@@ -90,10 +92,13 @@ Verification of generated people, equal in identity factors and in nothing else:
 
 
 _REFINEMENT = (
-    "{:,} steps of 32 images: the distillation loss, ½ L1 of what three networks, one of them the "
-    "labeller, make of the whole face, and 0.05 of a discriminator's non-saturating loss. The "
-    "network behind the feature loss of the distillation of these weights had hardly learned to "
-    "read faces, its rate having had no warm-up; those behind the refinement had"
+    "{:,} steps of 32 images: the distillation loss and 0.05 of a discriminator's non-saturating "
+    "loss"
+)
+_EARLIER_ROUNDS = (
+    "The first round had neither waves nor the loss of the whole face, and a feature network that "
+    "had hardly learned to read faces; the second had waves of strands and of the forehead alone; "
+    "the third counted folds by their area, and drew old faces once."
 )
 
 
@@ -144,7 +149,7 @@ def page(card: dict[str, Any]) -> str:
         digest=card["sha256"][:16],
         training=data["training"],
         seeds=f"{card['seed']} (networks), {data['training_seed']} (codes)",
-        steps=f"{card['steps_done']:,} of {schedule['steps']:,} steps, batch {schedule['batch']}",
+        steps=_distillation(schedule, card["steps_done"]),
         rate=schedule["learning_rate"],
         precision=schedule["precision"],
         optimizer=card["optimizer"],
@@ -156,9 +161,27 @@ def page(card: dict[str, Any]) -> str:
         distance=frechet["generated_to_renders"],
         reference=frechet["renders_to_renders"],
         ratio=frechet["ratio"],
+        **{
+            name: f"{detail['share']:.2f}, {detail['strength']:.2f}"
+            for name, detail in held_out["detail"].items()
+        },
         attributes="\n".join(attributes),
         recognisers="\n".join(recognisers),
     )
+
+
+def _distillation(schedule: dict[str, Any], done: int) -> str:
+    rounds = ", then ".join(_rounds(schedule))
+    stopped = "" if done == schedule["steps"] else f", stopped after {done:,} of the last"
+    return f"{rounds}{stopped}" + (f". {_EARLIER_ROUNDS} Of the last" if schedule["again"] else "")
+
+
+def _rounds(schedule: dict[str, Any] | None) -> list[str]:
+    """How many steps of how many images, the first round first."""
+    if schedule is None:
+        return []
+    own = f"{schedule['steps']:,} steps of {schedule['batch']} images"
+    return [*_rounds(schedule.get("again")), own]
 
 
 def _card(
@@ -181,7 +204,9 @@ def _card(
         "schedule": schedule,
         "optimizer": "Muon for convolutions, Adam for all else",
         "refinement_steps": int(checkpoint["step"]) if "steps" in checkpoint else 0,
-        "loss": "L1 + ½ pooled L1 (2, 4) + gradient L1 + ¼ feature L1; average of weights kept",
+        "loss": "L1 + ½ pooled L1 (2, 4) + gradient L1 + ¼ L1 of features + 0.3 L1 of what three "
+        "networks, one of them the labeller, make of the whole face + 0.05 Huber distance of the "
+        "phases of waves; average of weights kept",
         "final_log": rows[-1],
         "data": {
             "training": f"{schedule['images']} renders of sampled codes, {MIXED_SHARE:.0%} of them "

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from latentedit_synthface.coded_renders import CodedRenders
 from latentedit_synthface.factors import IDENTITY, factors_from_scores, sample_scores
@@ -35,6 +36,7 @@ def held_out_figures(generator: SynthFaceNet, held_out: CodedRenders) -> dict[st
         "n": len(held_out),
         "psnr": round(psnr(images, natural), 3),
         "frechet": frechet_figures(images, held_out),
+        "detail": detail_figures(images, natural, held_out.phases),
     }
     for name in ("judge", "labeller"):
         network = Pretrained(name)
@@ -64,6 +66,34 @@ def generated(generator: SynthFaceNet, codes: Tensor) -> Tensor:
 def psnr(images: Tensor, others: Tensor) -> float:
     """10 log₁₀(4 / MSE) over all images together, in dB."""
     return float(10 * torch.log10(4 / (images - others).square().double().mean()))
+
+
+def detail_figures(images: Tensor, renders: Tensor, phases: Tensor) -> dict[str, dict[str, float]]:
+    """How much of the fine detail of renders their pictures have, where strands and folds are.
+
+        d(x) = x − its mean over 3 × 3 pixels
+        share = ⟨d(image), d(render)⟩ / |d(render)|²,  strength = |d(image)|² / |d(render)|²
+
+    A picture with all detail in its place has a share of 1, one with none 0, and one with as much
+    elsewhere a share of 0 and a strength of 1.
+
+    Args:
+        images, renders: (N, 3, 64, 64) of the same codes.
+        phases: (N, 2, 64, 64) of these, as from `wave_phases`.
+
+    Returns:
+        For ``strands`` and ``folds``, their ``share`` and ``strength``.
+    """
+    known = ~phases.isnan()
+    places = {"strands": known.all(1), "folds": known.any(1) & ~known.all(1)}
+    a, b = ((x - avg_pool2d(x, 3, 1, 1)).movedim(1, 3) for x in (images, renders))
+    figures = {}
+    for name, there in places.items():
+        drawn, rendered = a[there], b[there]
+        whole = rendered.square().sum()
+        share, strength = (drawn * rendered).sum() / whole, drawn.square().sum() / whole
+        figures[name] = {"share": round(share.item(), 4), "strength": round(strength.item(), 4)}
+    return figures
 
 
 def frechet_figures(images: Tensor, held_out: CodedRenders) -> dict[str, float]:

@@ -16,6 +16,10 @@ _HAIR_RED, _HAIR_GREY = (0.80, 0.26, 0.06), (0.72, 0.72, 0.73)
 _IRIS = ((0.25, 0.11, 0.03), (0.55, 0.36, 0.05), (0.12, 0.58, 0.22), (0.06, 0.45, 0.95))
 _WHITE, _LASH, _TEETH = (0.95, 0.95, 0.94), (0.07, 0.05, 0.05), (0.98, 0.97, 0.92)
 _MOUTH = (0.25, 0.06, 0.06)
+_FRONT = 0.2
+"""Depth in head coordinates before which features of the face are painted."""
+_ACROSS, _REACH = 1.3, 2.4
+"""Phase of a single fold in radians per half its width, and how many of these it is given for."""
 
 
 class Palette(NamedTuple):
@@ -130,6 +134,25 @@ def paint(s: Shape, palette: Palette, p: Points, surface: Surface) -> Tensor:
     return (colour * surface.lit[:, None] + surface.gloss[:, None]).clamp(0, 1)
 
 
+def waves(s: Shape, p: Points, surface: Surface) -> Tensor:
+    """Phases (N, 2, K) in radians of what is painted finely: dark where the sine is -1. First
+    coarse strands of hair and folds of the forehead, then fine strands, bags under the eyes and
+    folds beside the mouth. NaN where there are none."""
+    hair = (surface.hair > 0.5) & (surface.clothes < 0.5)
+    bare = (surface.hair + surface.neck + surface.clothes == 0) & (p.z > _FRONT)
+    phases = [torch.where(hair, phase, torch.nan) for phase in _strands(s, p)]
+    side = p.x.abs()
+    forehead, depth = _forehead(s, p, side)
+    (bag, below), (fold, beside) = _bag(s, p, side), _fold(s, p, side)
+    for i, phase, there in (
+        (0, forehead, depth > 0),
+        (1, _ACROSS * bag, (bag.abs() < _REACH) & (below < 1)),
+        (1, _ACROSS * fold, (fold.abs() < _REACH) & (beside < 1)),
+    ):
+        phases[i] = torch.where(bare & there, phase - torch.pi / 2, phases[i])
+    return torch.stack(phases, dim=1)
+
+
 def _face(s: Shape, palette: Palette, p: Points) -> Tensor:
     side = p.x.abs()
     front = smoothstep(p.z * 4 - 0.4)
@@ -175,22 +198,40 @@ def _skin(s: Shape, palette: Palette, p: Points, side: Tensor, front: Tensor) ->
 
 def _wrinkles(s: Shape, p: Points, side: Tensor) -> Tensor:
     """Darkening in [0, 1] by folds: forehead, crow's feet, under the eyes, beside the mouth."""
-    forehead = p.y - s.brow_y - 0.12
-    wave = torch.cos(forehead * 62 + 4 * p.x * p.x).clamp(min=0)
-    forehead = wave * (1 - (forehead - 0.11).square() * 70 - side * side * 3).clamp(min=0)
-    eye_x, eye_y = side - s.eye_x, p.y - s.eye_y
-    bag_y = eye_y + 0.13 - 1.5 * eye_x * eye_x
-    bag = (1 - (bag_y / 0.035).square() - (eye_x / 0.17).square()).clamp(min=0)
+    phase, forehead = _forehead(s, p, side)
+    forehead = torch.cos(phase).clamp(min=0) * forehead
+    eye_y = p.y - s.eye_y
+    (bag, below), (fold, beside) = _bag(s, p, side), _fold(s, p, side)
+    bag = (1 - bag.square() - below).clamp(min=0)
+    fold = (1 - fold.square() - beside).clamp(min=0)
     crow_x = side - s.eye_x - 0.24
     crow = torch.cos(eye_y * 60 / (1 + 3 * crow_x.clamp(-0.1, 0.3))).clamp(min=0)
     crow = crow * (1 - (crow_x / 0.11).square() - (eye_y / 0.16).square()).clamp(min=0)
-    drop = s.nose_tip - p.y
-    fold_x = side - 1.15 * s.nose_width - 0.07 - 0.45 * drop * (0.6 + 0.5 * s.mouth_width)
-    fold = (1 - (fold_x / 0.035).square() - ((drop - 0.13) / 0.24).square()).clamp(min=0)
     age = s.old
     return age * (0.5 * forehead + 0.5 * bag + 0.45 * crow) + fold * (
         0.10 * s.smile * (1 - s.child) + 0.6 * age
     )
+
+
+def _forehead(s: Shape, p: Points, side: Tensor) -> tuple[Tensor, Tensor]:
+    """Phase of the folds of the forehead in radians, and how deep they may be, in [0, 1]."""
+    up = p.y - s.brow_y - 0.12
+    depth = (1 - (up - 0.11).square() * 70 - side * side * 3).clamp(min=0)
+    return up * 62 + 4 * p.x * p.x, depth
+
+
+def _bag(s: Shape, p: Points, side: Tensor) -> tuple[Tensor, Tensor]:
+    """Distance from the fold under an eye in half its width, and the square of the distance from
+    its middle in half its length."""
+    x = side - s.eye_x
+    return (p.y - s.eye_y + 0.13 - 1.5 * x * x) / 0.035, (x / 0.17).square()
+
+
+def _fold(s: Shape, p: Points, side: Tensor) -> tuple[Tensor, Tensor]:
+    """The same of the fold from nose to mouth."""
+    drop = s.nose_tip - p.y
+    x = side - 1.15 * s.nose_width - 0.07 - 0.45 * drop * (0.6 + 0.5 * s.mouth_width)
+    return x / 0.035, ((drop - 0.13) / 0.24).square()
 
 
 def _grain(p: Points, frequency: float) -> Tensor:
@@ -284,11 +325,17 @@ def _mouth(s: Shape, palette: Palette, p: Points, front: Tensor, skin: Tensor) -
     return skin * (1 - line)[:, None] * (1 - shadow)[:, None]
 
 
+def _strands(s: Shape, p: Points) -> tuple[Tensor, Tensor]:
+    """Phases of the waves that make strands, in radians."""
+    across = p.x - 0.3 * s.parting
+    coarse = across * 26 + torch.sin(p.y * 5 + across * 9) * 1.3 - p.z * 14
+    return coarse, coarse * 2.3 + p.y * 6
+
+
 def _hair(s: Shape, palette: Palette, p: Points, upward: Tensor) -> Tensor:
     """Hair with strands that fall from the parting."""
-    across = p.x - 0.3 * s.parting
-    angle = across * 26 + torch.sin(p.y * 5 + across * 9) * 1.3 - p.z * 14
-    strands = torch.sin(angle) * 0.6 + torch.sin(angle * 2.3 + p.y * 6) * 0.4
+    coarse, fine = _strands(s, p)
+    strands = torch.sin(coarse) * 0.6 + torch.sin(fine) * 0.4
     band = (1 - (upward - 0.45).square() * 9).clamp(min=0) * 0.22
     shine = 1 + 0.16 * strands + band * (1 + 0.8 * strands)
     return palette.hair[:, :, None] * shine[:, None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -13,7 +12,8 @@ from latentedit_synthface.factors import LIGHT, NAMES
 from latentedit_synthface.glasses import draw_glasses
 from latentedit_synthface.head import Points, Shape, parts, place, shape_of, union
 from latentedit_synthface.lighting import irradiance
-from latentedit_synthface.painting import Palette, background, paint, palette_of, surface_of
+from latentedit_synthface.memory import keep_heap
+from latentedit_synthface.painting import Palette, background, paint, palette_of, surface_of, waves
 from latentedit_synthface.selection import places_of
 
 EXTENT, CENTRE = 1.46, -0.10
@@ -58,8 +58,7 @@ def render(factors: Tensor, resolution: int = 64, supersampling: int = 2) -> Ten
         (N, 3, resolution, resolution) in [-1, 1]. Gradients flow through geometry, paint and
         light inside the visible surfaces, not through the motion of their outlines.
     """
-    if factors.ndim != 2 or factors.shape[1] != len(NAMES):
-        raise ValueError(f"factors have shape (N, {len(NAMES)}), received {tuple(factors.shape)}")
+    _check_factors(factors)
     if resolution < 1 or supersampling < 1:
         raise ValueError(
             f"resolution and supersampling are positive integers, "
@@ -67,20 +66,15 @@ def render(factors: Tensor, resolution: int = 64, supersampling: int = 2) -> Ten
         )
     if len(factors) == 0:
         return factors.new_zeros(0, 3, resolution, resolution)
-    _keep_heap()
+    keep_heap()
     chunk = max(1, _RAYS_PER_CHUNK // (resolution * supersampling) ** 2)
     parts_ = factors.float().split(chunk)
     return torch.cat([_render_chunk(part, resolution, supersampling) for part in parts_])
 
 
-@lru_cache(maxsize=1)
-def _keep_heap() -> None:
-    """Free one large block, which tells glibc to keep blocks of up to that size on its heap.
-
-    Otherwise it returns the memory of every intermediate result to the system and gets it back
-    zeroed, a quarter of the time (M_MMAP_THRESHOLD in mallopt(3)).
-    """
-    torch.empty(31 * 2**20, dtype=torch.uint8)
+def _check_factors(factors: Tensor) -> None:
+    if factors.ndim != 2 or factors.shape[1] != len(NAMES):
+        raise ValueError(f"factors have shape (N, {len(NAMES)}), received {tuple(factors.shape)}")
 
 
 def _render_chunk(factors: Tensor, resolution: int, supersampling: int) -> Tensor:
@@ -95,6 +89,40 @@ def _render_chunk(factors: Tensor, resolution: int, supersampling: int) -> Tenso
     canvas = canvas.scatter(2, index[:, None].expand(-1, 3, -1), colours)
     canvas = draw_glasses(canvas.unflatten(2, (size, size)), shape, factors, EXTENT, CENTRE)
     return avg_pool2d(canvas, supersampling).clamp(0, 1) * 2 - 1
+
+
+@torch.no_grad()
+def wave_phases(factors: Tensor, resolution: int = 64) -> Tensor:
+    """Where the waves of strands and folds stand at the centres of pixels: what is too fine to be
+    learned from pixels alone.
+
+    Args:
+        factors: (N, 41) values in natural units, columns in the order of `NAMES`.
+        resolution: height and width in pixels.
+
+    Returns:
+        (N, 2, resolution, resolution) phases in radians: dark where the sine is -1, NaN where
+        there are no waves. First coarse strands of hair and folds of the forehead, then fine
+        strands, bags under the eyes and folds beside the mouth.
+    """
+    _check_factors(factors)
+    if resolution < 1:
+        raise ValueError(f"resolution is a positive integer, received {resolution}")
+    if len(factors) == 0:
+        return factors.new_zeros(0, 2, resolution, resolution)
+    chunk = max(1, _RAYS_PER_CHUNK // (2 * resolution) ** 2)
+    return torch.cat([_phases(part, resolution) for part in factors.float().split(chunk)])
+
+
+def _phases(factors: Tensor, resolution: int) -> Tensor:
+    s, unit = shape_of(factors), 2 * EXTENT / resolution
+    pixels, _ = trace(s, resolution, 1)
+    p = place(s, *_screen(pixels, unit), pixels.near)
+    nothing = torch.zeros_like(p.near)
+    found = waves(s, p, surface_of(parts(s, p), (nothing, nothing, nothing), nothing))
+    canvas = found.new_full((len(factors), found.shape[1], resolution**2), torch.nan)
+    index = (pixels.row * resolution + pixels.column)[:, None].expand_as(found)
+    return canvas.scatter(2, index, found).view(-1, found.shape[1], resolution, resolution)
 
 
 def trace(s: Shape, resolution: int, supersampling: int) -> tuple[Rays, Rays]:

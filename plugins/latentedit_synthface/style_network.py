@@ -24,6 +24,12 @@ _WIDTHS = (128, 128, 128, 128, 96, 96, 48, 48, 48, 48)
 """Channels that each row of W+ modulates."""
 _SUBPIXELS = 2
 """The last convolution writes this many pixels a feature along each side."""
+WAVES = 2
+"""Patterns finer than features: strands of hair, coarse and fine, and folds of old skin."""
+_LAST = (3 * _SUBPIXELS**2, 2 * WAVES)
+"""What the last convolution writes: pixels, and phases and heights of waves."""
+_TURN = 20.0
+"""Phase in radians that a unit of the last convolution stands for."""
 
 
 class Dense(nn.Module):
@@ -105,14 +111,19 @@ class SynthesisNetwork(nn.Module):
     """Ten bent rows of W+, coarse to fine → an image of 64 × 64 pixels.
 
     Convolutions come before upsampling, which makes them four times cheaper. The last row
-    modulates a convolution that writes four pixels at once.
+    modulates a convolution that writes four pixels at once, and waves that darken and lighten:
+
+        image + 1 = (pixels + 1) · (1 + Σ_k height_k · sin(phase_k))
+
+    Hair is striped more finely than features lie apart. Phases are smooth where stripes are not:
+    they can be learned at half the resolution and drawn up.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.const = nn.Parameter(torch.randn(_WIDTHS[0], _SIDES[0], _SIDES[0]))
         layers = [ModulatedConvolution(a, b) for a, b in pairwise(_WIDTHS)]
-        layers.append(ModulatedConvolution(_WIDTHS[-1], 3 * _SUBPIXELS**2, demodulated=False))
+        layers.append(ModulatedConvolution(_WIDTHS[-1], sum(_LAST), demodulated=False))
         self.layers = nn.ModuleList(layers)
 
     def rows(self) -> list[ModulatedConvolution]:
@@ -126,15 +137,27 @@ class SynthesisNetwork(nn.Module):
 
     def forward(self, styles: list[Tensor]) -> Tensor:
         """Ten (N, C_r) → (N, 3, 64, 64), about [-1, 1]."""
+        return self.drawn(styles)[0]
+
+    def drawn(self, styles: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Ten (N, C_r) → images (N, 3, 64, 64) and phases of waves (N, 2, 64, 64) in radians."""
         x = self.const.expand(len(styles[0]), -1, -1, -1)
         x = x.clone(memory_format=torch.channels_last)
-        for layer, style, side in zip(self.rows(), styles, _SIDES, strict=True):
+        *rows, last = self.rows()
+        for layer, style, side in zip(rows, styles[:-1], _SIDES[:-1], strict=True):
             if x.shape[-1] != side:
                 x = interpolate(x, scale_factor=2, mode="bilinear")
             x = layer(x, style)
-        return pixel_shuffle(x, _SUBPIXELS)
+        with torch.autocast(x.device.type, enabled=False):
+            written = last(x.float(), styles[-1].float()).contiguous()
+            pixels, waves = written.split(_LAST, dim=1)
+            waves = interpolate(waves, scale_factor=_SUBPIXELS, mode="bilinear")
+            phases, heights = _TURN * waves[:, :WAVES], waves[:, WAVES:]
+            shade = (heights * phases.sin()).sum(1, keepdim=True)
+            plain = pixel_shuffle(pixels, _SUBPIXELS)
+            return torch.addcmul(plain, 1 + plain, shade), phases
 
 
 def architecture() -> dict[str, Any]:
     """What the network is made of, for its card."""
-    return {"w_dim": W_DIM, "sides": list(_SIDES), "widths": list(_WIDTHS)}
+    return {"w_dim": W_DIM, "sides": list(_SIDES), "widths": list(_WIDTHS), "waves": WAVES}

@@ -4,7 +4,9 @@ Four stages, each skipped where its result is in FOLDER: a mapping network, trai
 renders of the faces that its codes stand for; small networks for the feature loss; and the
 distillation of the renders into the synthesis network. FOLDER gets ``checkpoint.safetensors`` and
 ``log.csv``; the same command again goes on from the checkpoint. The learning rate follows the step,
-not the clock. ``export_generator`` turns a checkpoint into the weights in the wheel.
+not the clock. With ``--again OTHER`` the distillation begins with the network of the run in OTHER.
+``adversarial_training`` goes on from here, and ``export_generator`` turns a checkpoint into the
+weights in the wheel.
 """
 
 from __future__ import annotations
@@ -16,14 +18,15 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, huber_loss
 
-from latentedit import InputError, read_tensors, write_tensors
+from latentedit import InputError, read_json, read_tensors, write_tensors
 from latentedit_synthface.code_factors import CodeFactors
 from latentedit_synthface.coded_renders import MIXED_SHARE, CodedRenders, coded_renders
 from latentedit_synthface.image_features import ImageFeatures, trained_features
@@ -35,8 +38,10 @@ from latentedit_synthface.style_network import MappingNetwork, SynthesisNetwork
 SEED = 5
 TRAINING_SEED, HELD_OUT_SEED = 11, 12
 HELD_OUT_IMAGES = 2_000
-_GRADIENTS, _POOLED, FEATURES = 1.0, 0.5, 0.25
+_GRADIENTS, _POOLED, _TEXTURE, _MEANING, _WAVES = 1.0, 0.5, 0.25, 0.3, 0.05
 """Weights in the loss, where the plain absolute difference has 1."""
+_FOLDS = 8.0
+"""Weight of a place with a fold in the loss of waves, where one with strands has 1."""
 _AVERAGE = 0.998
 MATRIX_RATE = 0.5
 """Step of a convolution's orthogonal update, in learning rates. In 600 steps of 16 images this
@@ -54,6 +59,8 @@ class Distillation:
     images: int
     learning_rate: float
     precision: str
+    again: dict[str, Any] | None = None
+    """The round whose network this one begins with."""
 
     def rate(self, step: int) -> float:
         """Constant after a warm-up of 200 steps for a third of the run, then a cosine to zero."""
@@ -84,8 +91,15 @@ def distil(
     checkpoint_every: int = 1000,
     held_out_images: int = HELD_OUT_IMAGES,
     say: Callable[[str], None] = print,
+    first: Path | None = None,
 ) -> State:
-    """Train up to step `stop` of the schedule, from the checkpoint in `folder` if there is one."""
+    """Train up to step `stop` of the schedule, from the checkpoint in `folder` if there is one.
+
+    Args:
+        first: folder of a finished round to begin with.
+    """
+    if first is not None:
+        schedule = replace(schedule, again=_schedule_of(first, folder))
     _pin_schedule(folder / "schedule.json", schedule)
     mapping, reader = mapping_stage(folder)
     renders = coded_renders(
@@ -93,10 +107,10 @@ def distil(
     )
     held_out = coded_renders(folder, held_out_images, HELD_OUT_SEED, mapping, reader, report=say)
     features = features_stage(folder, renders, schedule.dtype).to(device)
-    state = resumed(folder, device)
-    order = _order(renders)
+    state = resumed(folder, device, first)
+    order = rare_twice(renders)
     started, began, summed = time.monotonic(), state.step, torch.zeros((), device=device)
-    while state.step < (stop or schedule.steps):
+    while state.step < (schedule.steps if stop is None else stop):
         index = _batch(order, schedule.batch, state.step)
         summed += _step(state, schedule, renders, index, features, device)
         if state.step % checkpoint_every == 0 or state.step == schedule.steps:
@@ -135,10 +149,12 @@ def features_stage(folder: Path, renders: CodedRenders, precision: torch.dtype) 
     return features
 
 
-def resumed(folder: Path, device: str = "cpu") -> State:
-    """The state in `folder`, or that before the first step."""
+def resumed(folder: Path, device: str = "cpu", first: Path | None = None) -> State:
+    """The state in `folder`; or that before the first step, with the average of another round."""
     torch.manual_seed(SEED + 2)
     synthesis, average = SynthesisNetwork(), SynthesisNetwork().requires_grad_(False)
+    if first is not None:
+        _load(read_tensors(first / "checkpoint.safetensors"), average=synthesis)
     average.load_state_dict(synthesis.state_dict())
     synthesis, average = synthesis.to(device), average.to(device)
     optimizer = Muon(synthesis.parameters(), 0.0, 0.0, MATRIX_RATE)
@@ -189,6 +205,46 @@ def image_loss(images: Tensor, wanted: Tensor) -> Tensor:
     )
 
 
+def wave_loss(phases: Tensor, wanted: Tensor) -> Tensor:
+    """Huber's distance of phases (N, 2, 64, 64) in radians, a weighted mean over places whose
+    wanted phase is a number, and a mean over waves.
+
+    Hair has two waves at a place, and folds of the skin one; without a weight of their own folds
+    would count for a tenth, and stay a radian off.
+    """
+    known = ~wanted.isnan()
+    errors = huber_loss(
+        torch.where(known, phases, 0), torch.where(known, wanted, 0), reduction="none"
+    )
+    hair = known.all(1, keepdim=True)
+    weights = known * torch.where(hair, 1.0, _FOLDS)
+    sums, total = (errors * weights).sum((0, 2, 3)), weights.sum((0, 2, 3))
+    mean: Tensor = (sums / total.clamp(min=1)).mean()
+    return mean
+
+
+def drawn_and_loss(
+    synthesis: SynthesisNetwork,
+    renders: CodedRenders,
+    index: Tensor,
+    features: ImageFeatures,
+    precision: torch.dtype,
+    device: str = "cpu",
+) -> tuple[Tensor, Tensor]:
+    """Images (B, 3, 64, 64) of some codes, and how far they are from the renders of these codes:
+    in pixels, in what networks see of texture and of the whole face, and in the phases of waves."""
+    bent = renders.bent(index).to(device)
+    wanted = unpacked(renders.images[index].to(device))
+    wanted = wanted.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(device, torch.bfloat16, enabled=precision == torch.bfloat16):
+        images, phases = synthesis.drawn(synthesis.styles(bent))
+        texture = features.texture_distance(images, wanted)
+        meaning = features.meaning_distance(images, wanted)
+    loss = image_loss(images, wanted) + _TEXTURE * texture + _MEANING * meaning
+    waves = wave_loss(phases, renders.phases[index].to(device).float())
+    return images, loss + _WAVES * waves
+
+
 def _step(
     state: State,
     schedule: Distillation,
@@ -199,13 +255,7 @@ def _step(
 ) -> Tensor:
     for group in state.optimizer.param_groups:
         group["lr"] = schedule.rate(state.step)
-    bent = renders.bent(index).to(device)
-    wanted = unpacked(renders.images[index].to(device))
-    wanted = wanted.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(device, torch.bfloat16, enabled=schedule.precision == "bf16"):
-        images = state.synthesis(state.synthesis.styles(bent))
-        distance = features.texture_distance(images, wanted)
-    loss = image_loss(images.float(), wanted) + FEATURES * distance
+    _, loss = drawn_and_loss(state.synthesis, renders, index, features, schedule.dtype, device)
     state.optimizer.zero_grad()
     loss.backward()
     state.optimizer.step()
@@ -220,7 +270,7 @@ def follow(average: nn.Module, network: nn.Module, share: float) -> None:
     torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - share)
 
 
-def _order(renders: CodedRenders) -> Tensor:
+def rare_twice(renders: CodedRenders) -> Tensor:
     """Rows of one epoch: all images, the rare ones twice."""
     rows = torch.arange(len(renders))
     return torch.cat([rows, rows[renders.rare()]])
@@ -232,6 +282,17 @@ def _batch(order: Tensor, batch: int, step: int) -> Tensor:
     rng = torch.Generator().manual_seed(SEED * 1_000_003 + epoch)
     shuffled = order[torch.randperm(len(order), generator=rng)]
     return shuffled[place * batch : (place + 1) * batch]
+
+
+def _schedule_of(first: Path, folder: Path) -> dict[str, Any]:
+    if first.resolve() == folder.resolve():
+        raise InputError(f"a further round has a folder of its own; {folder} is that of the first")
+    if not (first / "checkpoint.safetensors").exists():
+        raise InputError(
+            f"{first} holds no checkpoint to begin with; name the folder of a finished run"
+        )
+    schedule: dict[str, Any] = read_json(first / "schedule.json")
+    return schedule
 
 
 def _pin_schedule(path: Path, schedule: Distillation) -> None:
@@ -279,6 +340,9 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--precision", choices=["bf16", "float32"], default="bf16")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--again", type=Path, metavar="OTHER", help="begin with the network of a finished run"
+    )
     return parser
 
 
@@ -289,7 +353,7 @@ def main() -> None:
     schedule = Distillation(
         given.steps, given.batch, given.images, given.learning_rate, given.precision
     )
-    distil(given.data, schedule, given.device)
+    distil(given.data, schedule, given.device, first=given.again)
 
 
 if __name__ == "__main__":

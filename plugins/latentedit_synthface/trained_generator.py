@@ -30,6 +30,7 @@ from latentedit import (
 )
 from latentedit_synthface.code_factors import CodeFactors
 from latentedit_synthface.factors import IDENTITY, factors_from_scores
+from latentedit_synthface.memory import keep_heap
 from latentedit_synthface.schema import SCHEMA
 from latentedit_synthface.style_network import (
     NUM_WS,
@@ -40,9 +41,8 @@ from latentedit_synthface.style_network import (
 )
 
 NETWORK = Path(__file__).parent / "network"
-_BATCH = 12
-"""Images at a time: their activations stay in the cache. 8 took a thirtieth longer; 16 a sixth
-longer in some processes, a thirtieth less in others, as memory happened to be given back."""
+_BATCH = 32
+"""Images at a time. With the heap kept, 12 took a twelfth longer and 16 a twenty-fifth."""
 _SYNTHESIS = "synthesis."
 
 
@@ -50,8 +50,8 @@ class SynthFaceNetOptions(Options):
     """Options of the network.
 
     Args:
-        precision: of the synthesis network's arithmetic: ``float32``, or ``bf16``, about twice as
-            fast where the processor has it and off by about one level in 256.
+        precision: of the synthesis network's arithmetic: ``float32``, or ``bf16``, about a third
+            faster where the processor has it and off by a third of a level in 256 on average.
     """
 
     precision: Literal["float32", "bf16"] = "float32"
@@ -62,6 +62,9 @@ class SynthFaceNet(Generator):
 
         z → mapping network → w → ten equal rows of W+
         row r  →  u = Hᵀ w_r  →  bent = warp(u)  →  styles s_r = A_r bent + b_r  →  image
+
+    The last row also writes phases and heights of two waves, which draw strands of hair and folds
+    of the skin more finely than its features lie apart (`SynthesisNetwork`).
 
     A face's factors are a fixed, curved function of w, its bent coordinates, and the network
     learned from the renderer to draw them. `truth` says what a code stands for, exactly; the
@@ -101,6 +104,7 @@ class SynthFaceNet(Generator):
 
     def synthesize(self, codes: Tensor, space: str = "w") -> Tensor:
         """(N, \\*shape) codes → (N, 3, 64, 64) images in [-1, 1]; differentiable."""
+        keep_heap()
         styles = self.convert(codes, space, "s").float()
         if len(styles) == 0:
             return styles.new_zeros(0, 3, self.resolution, self.resolution)
