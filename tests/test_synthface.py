@@ -22,9 +22,9 @@ from latentedit_synthface.generator import (
 from latentedit_synthface.optimizer import orthogonalised
 from latentedit_synthface.pretrained import WEIGHTS, Pretrained
 from latentedit_synthface.renderer import render, wave_phases
-from latentedit_synthface.renders import VIEWS, rendered_set, unpacked
+from latentedit_synthface.renders import VIEWS, Renders, rendered_set, unpacked
 from latentedit_synthface.schema import SCHEMA
-from latentedit_synthface.scorecard import PAGE, coefficient, page, written_cards
+from latentedit_synthface.scorecard import PAGE, coefficient, identity_figures, page, written_cards
 from latentedit_synthface.train import RECIPES, Schedule, contrastive_loss, main, train
 from latentedit_synthface.warp import GaussianWarp
 
@@ -315,6 +315,17 @@ class TestNetworks:
         (tmp_path / "judge.safetensors").write_bytes(b"something else")
         with pytest.raises(CorruptArtefact, match=r"judge\.safetensors"):
             Pretrained("judge", tmp_path)
+
+    @pytest.mark.parametrize(
+        ("threshold", "true", "false"), [(0.5, 1, 0), (-0.1, 1, 1), (1.1, 0, 0)]
+    )
+    def test_verification_at_a_given_threshold(self, threshold, true, false):
+        person = torch.arange(8).repeat_interleave(2)
+        people = Renders(torch.empty(16), torch.empty(16, 41), torch.empty(16, 14), person)
+        figures = identity_figures(torch.eye(8)[person], people, threshold)
+        assert figures["threshold"] == threshold
+        assert (figures["true_accept_rate"], figures["false_accept_rate"]) == (true, false)
+        assert figures["auc"] == 1
 
     def test_the_page_says_what_the_cards_say(self):
         assert PAGE.read_text("utf-8") == page(written_cards())

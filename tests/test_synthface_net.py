@@ -17,11 +17,14 @@ from latentedit import (
     Unsupported,
     read_json,
     read_tensors,
+    write_json,
     write_tensors,
 )
 from latentedit_synthface.adversarial_training import sharpen
 from latentedit_synthface.code_factors import CURVATURE, GROUPS, CodeFactors
-from latentedit_synthface.coded_renders import coded_renders
+from latentedit_synthface.coded_renders import OLD, coded_renders
+from latentedit_synthface.export_generator import export
+from latentedit_synthface.export_generator import page as card_page
 from latentedit_synthface.factors import IDENTITY, NAMES, factors_from_scores, sample_scores
 from latentedit_synthface.generated_images import generated_images
 from latentedit_synthface.generator_figures import (
@@ -183,8 +186,9 @@ class TestPictures:
 
     def test_strands_and_folds_are_where_the_renders_have_them(self, net, faces):
         codes, _, images, renders = faces
-        phases = wave_phases(factors_from_scores(net.scores(codes)))
-        detail = detail_figures(images, renders, phases)
+        factors = factors_from_scores(net.scores(codes))
+        old = factors[:, NAMES.index("age")] > OLD
+        detail = detail_figures(images, renders, wave_phases(factors), old)
         assert 0.6 < detail["strands"]["share"] < detail["strands"]["strength"] < 1
         assert 0.5 < detail["folds"]["share"] < 1
 
@@ -230,6 +234,9 @@ class TestPictures:
         fast = SynthFaceNet(SynthFaceNetOptions(precision="bf16"))
         assert (fast.synthesize(codes[:8]) - images[:8]).abs().mean() < 0.02
 
+    def test_the_page_says_what_the_card_says(self, net):
+        assert (NETWORK / "CARD.md").read_text("utf-8") == card_page(net.card)
+
     def test_weights_that_are_not_the_card_s_are_refused(self, net, tmp_path):
         for name in ("generator.safetensors", "generator.json"):
             shutil.copyfile(NETWORK / name, tmp_path / name)
@@ -257,14 +264,15 @@ class TestTraining:
             write_tensors(tmp_path / name / "features.safetensors", features)
         return tmp_path
 
-    def _run(self, folder, stop=None, schedule=SCHEDULE):
+    def _run(self, folder, stop=None, schedule=SCHEDULE, first=None, checkpoint_every=1):
         return distil(
             folder,
             schedule,
             stop=stop,
-            checkpoint_every=1,
+            checkpoint_every=checkpoint_every,
             held_out_images=8,
             say=lambda message: None,
+            first=first,
         )
 
     def test_stopped_at_every_step_it_ends_with_the_same_bits(self, folder):
@@ -285,28 +293,59 @@ class TestTraining:
             self._run(folder / "parts", schedule=longer)
 
     def test_another_round_begins_with_the_network_of_the_first(self, folder):
-        first = self._run(folder / "whole")
-        again = distil(
-            folder / "parts",
-            self.SCHEDULE,
-            stop=0,
-            held_out_images=8,
-            say=lambda message: None,
-            first=folder / "whole",
-        )
-        assert again.step == 0
-        for a, b in zip(first.average.parameters(), again.synthesis.parameters(), strict=True):
+        (folder / "whole" / "mapping.safetensors").unlink()
+
+        begun = self._run(folder / "whole", stop=0, first=NETWORK)
+        shipped = read_tensors(NETWORK / "generator.safetensors")
+        assert begun.step == 0
+        for name, tensor in begun.synthesis.state_dict().items():
+            assert torch.equal(tensor, shipped[f"synthesis.{name}"].float())
+        parts = read_tensors(folder / "parts" / "mapping.safetensors")
+        for name, tensor in read_tensors(folder / "whole" / "mapping.safetensors").items():
+            assert torch.equal(tensor, parts[name])
+        card = read_json(NETWORK / "generator.json")
+        made = read_json(folder / "whole" / "schedule.json")["again"]
+        assert made.items() <= card.items()
+        assert (made["sha256"], made["schedule"]) == (card["sha256"], card["schedule"])
+        self._run(folder / "parts", stop=1)
+        with pytest.raises(InputError, match="began with no other"):
+            self._run(folder / "parts", stop=2, first=NETWORK)
+
+    def test_another_round_goes_on_where_the_network_it_began_with_is_gone(self, folder):
+        first = folder / "first"
+        shutil.copytree(NETWORK, first)
+        ends = []
+        for name, stops in (("whole", [2]), ("parts", [1, 2])):
+            for stop in stops:
+                state = self._run(folder / name, stop=stop, first=first)
+                if stop == 1:
+                    card = read_json(first / "generator.json")
+                    write_json(first / "generator.json", card | {"sha256": "another", "notes": ""})
+            ends.append(state)
+        for a, b in zip(*(end.average.parameters() for end in ends), strict=True):
             assert torch.equal(a, b)
-        for first, said in (("parts", "a folder of its own"), ("nowhere", "holds no checkpoint")):
-            with pytest.raises(InputError, match=said):
-                distil(folder / "parts", self.SCHEDULE, first=folder / first)
-        schedule = read_json(folder / "parts" / "schedule.json")
-        assert schedule["again"] == read_json(folder / "whole" / "schedule.json")
+
+    def test_another_round_begins_with_no_other_architecture(self, folder):
+        first = folder / "first"
+        shutil.copytree(NETWORK, first)
+        card = read_json(first / "generator.json")
+        write_json(first / "generator.json", card | {"architecture": {"sides": [4, 8]}})
+        with pytest.raises(InputError, match=r"same architecture, .* is {'sides': \[4, 8\]}"):
+            self._run(folder / "parts", first=first)
+
+    def test_the_last_row_of_the_log_is_a_mean_too(self, folder):
+        rows = []
+        for name, every in (("whole", 1), ("parts", 3)):
+            self._run(folder / name, checkpoint_every=every)
+            lines = (folder / name / "log.csv").read_text().splitlines()[1:]
+            rows.append([float(line.split(",")[1]) for line in lines])
+        assert len(rows[1]) == 2
+        assert rows[1] == pytest.approx([sum(rows[0][:3]) / 3, rows[0][3]], abs=1e-5)
 
     def test_the_adversarial_stage_goes_on_as_if_never_stopped(self, folder):
         ends = []
         for name, stops in (("whole", [4]), ("parts", [2, 4])):
-            self._run(folder / name, stop=2)
+            self._run(folder / name)
             for stop in stops:
                 both = self._sharpened(folder / name, stop)
             ends.append(both)
@@ -317,15 +356,33 @@ class TestTraining:
                 assert torch.equal(a, b)
 
     def test_the_adversarial_stage_keeps_to_its_length(self, folder):
-        self._run(folder / "parts", stop=2)
+        self._run(folder / "parts")
         self._sharpened(folder / "parts", 2)
         with pytest.raises(InputError, match="begun with --steps 4, received 9"):
-            sharpen(folder / "parts", 20, 9, batch=4, held_out_images=8, say=lambda message: None)
+            sharpen(folder / "parts", 9, batch=4, held_out_images=8, say=lambda message: None)
+
+    def test_the_adversarial_stage_waits_for_the_end_of_the_distillation(self, folder):
+        with pytest.raises(InputError, match="holds no distillation"):
+            self._sharpened(folder / "parts", 2)
+        self._run(folder / "parts", stop=2)
+        with pytest.raises(InputError, match="done 2 of 4 steps"):
+            self._sharpened(folder / "parts", 2)
+
+    def test_what_was_trained_can_be_exported(self, folder):
+        self._run(folder / "parts")
+        self._sharpened(folder / "parts", 4)
+        card = export(folder / "parts", folder / "out", "a note", held_out_images=100)
+        made = SynthFaceNet(folder=folder / "out")
+        average = read_tensors(folder / "parts" / "adversarial.safetensors")["average.const"]
+        assert torch.equal(made.tunable().weights["synthesis.const"], average.half().float())
+        assert card["refinement_steps"] == 4
+        assert "4 steps of 4 images at 0.01, 4 of refinement (a note)" in card_page(card)
+        log = (folder / "out" / "refinement.csv").read_text().splitlines()
+        assert [line.split(",")[0] for line in log] == ["step", "0", "2", "4"]
 
     def _sharpened(self, folder, stop):
         return sharpen(
             folder,
-            20,
             4,
             stop,
             batch=4,
@@ -354,6 +411,8 @@ class TestTraining:
         own = [renders.coordinates[renders.sources[:, i]] for i in range(3)]
         for group, coordinates in zip(GROUPS, own, strict=True):
             assert torch.equal(bent[:, group.start], coordinates)
+        plain = coded_renders(folder, 12, 1, mapping, reader)
+        assert not torch.equal(plain.images, renders.images)
 
     def test_the_mapping_stage_leaves_white_scores(self):
         mapping, reader = trained_mapping(3, steps=5)
@@ -365,7 +424,11 @@ class TestTraining:
     def test_the_loss_is_zero_only_for_equal_images(self):
         images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
         assert image_loss(images, images) == 0
-        assert image_loss(images, images + 0.1).item() == pytest.approx(0.2, abs=1e-5)
+        assert image_loss(images, images + 0.1).item() == pytest.approx(0.24, abs=1e-5)
+        redder = images + torch.tensor([0.1, 0.0, 0.0])[:, None, None]
+        chroma = (0.2**2 + 2 * 0.1**2) / 9 / 3
+        expected = (0.2 + 4 * 0.1**2) / 3 + 80 * chroma
+        assert image_loss(images, redder).item() == pytest.approx(expected, abs=1e-5)
 
     def test_phases_count_where_there_are_waves(self):
         wanted = torch.full((2, 2, 64, 64), torch.nan)
@@ -390,12 +453,16 @@ class TestMeasuring:
         renders, other = torch.randn(2, 4, 3, 64, 64, generator=rng)
         phases = torch.full((4, 2, 64, 64), torch.nan)
         phases[:, :, :20], phases[:, 0, 30:40] = 0, 0
+        old = torch.tensor([True, False, True, False])
         whole = {"share": 1, "strength": 1}
-        assert detail_figures(renders, renders, phases) == {"strands": whole, "folds": whole}
-        half = detail_figures(renders / 2 + 0.3, renders, phases)["folds"]
+        found = detail_figures(renders, renders, phases, old)
+        assert found == {"strands": whole, "folds": whole}
+        aged = torch.where(old[:, None, None, None], renders, other)
+        assert detail_figures(aged, renders, phases, old)["folds"] == whole
+        half = detail_figures(renders / 2 + 0.3, renders, phases, old)["folds"]
         assert half["share"] == pytest.approx(0.5, abs=1e-3)
         assert half["strength"] == pytest.approx(0.25, abs=1e-3)
-        elsewhere = detail_figures(other, renders, phases)["strands"]
+        elsewhere = detail_figures(other, renders, phases, old)["strands"]
         assert elsewhere["share"] == pytest.approx(0, abs=0.05)
         assert elsewhere["strength"] == pytest.approx(1, abs=0.05)
 

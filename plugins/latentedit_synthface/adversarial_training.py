@@ -2,8 +2,8 @@
 
 ``python -m latentedit_synthface.adversarial_training --data FOLDER`` goes on from the finished
 distillation in FOLDER. To its loss it adds the non-saturating loss of a discriminator with lazy R1
-regularisation (Karras et al. 2020, section 3.1). It writes ``adversarial.safetensors``, a
-checkpoint that it resumes from and that the export takes, and prints the Fréchet distance.
+regularisation (Karras et al. 2020, section 3.1). FOLDER gets ``adversarial.safetensors``, a
+checkpoint that it resumes from and that the export takes, and ``adversarial-log.csv``.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, softplus
 
-from latentedit import InputError, read_tensors, write_tensors
+from latentedit import InputError, read_json, read_tensors, write_tensors
 from latentedit_synthface.coded_renders import MIXED_SHARE, CodedRenders, coded_renders
-from latentedit_synthface.generator_figures import frechet_figures
+from latentedit_synthface.generator_figures import frechet_figures, psnr
 from latentedit_synthface.image_features import ImageFeatures
 from latentedit_synthface.optimizer import Muon
 from latentedit_synthface.renders import unpacked
-from latentedit_synthface.style_network import SynthesisNetwork
 from latentedit_synthface.train_generator import (
     HELD_OUT_IMAGES,
     HELD_OUT_SEED,
@@ -35,18 +34,19 @@ from latentedit_synthface.train_generator import (
     drawn_and_loss,
     features_stage,
     follow,
+    log,
     mapping_stage,
-    psnr,
+    pictures,
     rare_twice,
     resumed,
 )
 
-CHECKPOINT = "adversarial.safetensors"
+CHECKPOINT, LOG = "adversarial.safetensors", "adversarial-log.csv"
 STEPS, BATCH = 1_500, 32
 _WIDTHS = (3, 32, 64, 96, 128)
 _RATE, _WARM = 3e-3, 50
 _DISCRIMINATOR_RATE, _BETAS = 4e-4, (0.0, 0.99)
-_ADVERSARIAL = 0.05
+ADVERSARIAL = 0.05
 """Weight beside the distillation loss."""
 _R1, _EVERY = 0.3, 16
 _AVERAGE = 0.998
@@ -76,12 +76,12 @@ class Adversaries:
         steps: of the whole stage, which its learning rate follows.
     """
 
-    def __init__(self, folder: Path, steps: int) -> None:
-        state = resumed(folder)
+    def __init__(self, folder: Path, steps: int, device: str = "cpu") -> None:
+        state = resumed(folder, device)
         self.synthesis, self.average = state.synthesis, state.average
-        self.step, self.steps = 0, steps
+        self.step, self.steps, self.device = 0, steps, device
         torch.manual_seed(SEED + 3)
-        self.discriminator = Discriminator()
+        self.discriminator = Discriminator().to(device)
         self.generator_optimizer = Muon(self.synthesis.parameters(), 0.0, 0.0, MATRIX_RATE)
         self.discriminator_optimizer = torch.optim.Adam(
             self.discriminator.parameters(), _DISCRIMINATOR_RATE, _BETAS
@@ -136,7 +136,8 @@ class Adversaries:
         for name, network in self._networks():
             network.load_state_dict(_beginning(tensors, f"{name}."))
         for start, moments in self._moments():
-            moments.update(_beginning(tensors, start))
+            own = _beginning(tensors, start)
+            moments.update({k: t if k == "step" else t.to(self.device) for k, t in own.items()})
 
 
 def _beginning(tensors: dict[str, Tensor], start: str) -> dict[str, Tensor]:
@@ -145,29 +146,45 @@ def _beginning(tensors: dict[str, Tensor], start: str) -> dict[str, Tensor]:
 
 def sharpen(
     folder: Path,
-    images: int,
     steps: int = STEPS,
     stop: int | None = None,
     batch: int = BATCH,
     report_every: int = 500,
     held_out_images: int = HELD_OUT_IMAGES,
     say: Callable[[str], None] = print,
+    device: str = "cpu",
 ) -> Adversaries:
     """Train up to step `stop` of `steps`; figures before, between and after."""
+    images = _distilled(folder)
     mapping, reader = mapping_stage(folder)
     renders = coded_renders(folder, images, TRAINING_SEED, mapping, reader, MIXED_SHARE, say)
     held_out = coded_renders(folder, held_out_images, HELD_OUT_SEED, mapping, reader, report=say)
-    features = features_stage(folder, renders, torch.bfloat16)
-    both, rows = Adversaries(folder, steps), rare_twice(renders)
-    say(json.dumps(_figures(both.average, held_out, both.step)))
-    while both.step < (steps if stop is None else stop):
+    features = features_stage(folder, renders, torch.bfloat16, device)
+    both, rows = Adversaries(folder, steps, device), rare_twice(renders)
+    end = steps if stop is None else stop
+    if both.step == 0:
+        _report(folder, both, held_out, say)
+    while both.step < end:
         rng = torch.Generator().manual_seed(SEED * 1_000_033 + both.step)
         index, other = rows[torch.randint(len(rows), (2, batch), generator=rng)]
         _step(both, renders, index, other, features)
-        if both.step % report_every == 0 or both.step == steps:
+        if both.step % report_every == 0 or both.step == end:
             both.save()
-            say(json.dumps(_figures(both.average, held_out, both.step)))
+            _report(folder, both, held_out, say)
     return both
+
+
+def _distilled(folder: Path) -> int:
+    """How many images the finished distillation in `folder` learned from."""
+    if not (folder / "checkpoint.safetensors").exists():
+        raise InputError(f"{folder} holds no distillation; begin with train_generator --data")
+    schedule, done = read_json(folder / "schedule.json"), resumed(folder).step
+    if done != schedule["steps"]:
+        raise InputError(
+            f"the distillation in {folder} has done {done} of {schedule['steps']} steps; finish it "
+            f"with train_generator --data {folder}"
+        )
+    return int(schedule["images"])
 
 
 def _step(
@@ -179,15 +196,17 @@ def _step(
 ) -> None:
     for group in both.generator_optimizer.param_groups:
         group["lr"] = both.rate()
-    images, loss = drawn_and_loss(both.synthesis, renders, index, features, torch.bfloat16)
-    with torch.autocast("cpu", torch.bfloat16):
+    images, loss = drawn_and_loss(
+        both.synthesis, renders, index, features, torch.bfloat16, both.device
+    )
+    with torch.autocast(both.device, torch.bfloat16):
         judged = both.discriminator(images)
-    loss = loss + _ADVERSARIAL * softplus(-judged.float()).mean()
+    loss = loss + ADVERSARIAL * softplus(-judged.float()).mean()
     both.generator_optimizer.zero_grad()
     loss.backward()
     both.generator_optimizer.step()
-    real = unpacked(renders.images[other])
-    with torch.autocast("cpu", torch.bfloat16):
+    real = unpacked(renders.images[other].to(both.device))
+    with torch.autocast(both.device, torch.bfloat16):
         fake, true = both.discriminator(images.detach()), both.discriminator(real)
     doubt = softplus(fake.float()).mean() + softplus(-true.float()).mean()
     if both.step % _EVERY == 0:
@@ -208,11 +227,17 @@ def _steepness(discriminator: Discriminator, real: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _figures(synthesis: SynthesisNetwork, held_out: CodedRenders, step: int) -> dict[str, float]:
-    parts = torch.arange(len(held_out)).split(100)
-    images = [synthesis(synthesis.styles(held_out.bent(part))).clamp(-1, 1) for part in parts]
-    figures = frechet_figures(torch.cat(images), held_out)
-    return {"step": step, "psnr": round(psnr(synthesis, held_out), 3), **figures}
+def _report(
+    folder: Path, both: Adversaries, held_out: CodedRenders, say: Callable[[str], None]
+) -> None:
+    images = pictures(both.average, held_out, both.device)
+    row = {
+        "step": both.step,
+        "psnr": round(psnr(images, unpacked(held_out.images)), 3),
+        **frechet_figures(images, held_out),
+    }
+    log(folder / LOG, row)
+    say(json.dumps(row))
 
 
 def main() -> None:
@@ -220,12 +245,12 @@ def main() -> None:
         "latentedit_synthface.adversarial_training", description=__doc__
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of the distillation")
-    parser.add_argument("--images", type=int, default=96_000, help="renders, as in distillation")
     parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    sharpen(given.data, given.images, given.steps)
+    sharpen(given.data, given.steps, device=given.device)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -79,6 +81,12 @@ class CodeFactors(nn.Module):
         values, vectors = torch.linalg.eigh(covariance)
         root = (vectors * values.clamp(min=1e-6).rsqrt()) @ vectors.T
         self.head.copy_((raw.double() @ root).float())
+
+
+def described() -> dict[str, Any]:
+    """Everything but H that decides what a code stands for."""
+    groups = {name: _group_of(name) for name in NAMES}
+    return {"curvature": CURVATURE, "layers": LAYERS, "warp_seed": _WARP_SEED, "groups": groups}
 
 
 def _group_of(name: str) -> int:

@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentedit import fingerprint
 from latentedit_synthface.code_factors import GROUPS, CodeFactors
 from latentedit_synthface.factors import AGE, BALDNESS, BEARD, GLASSES, YAW, factors_from_scores
+from latentedit_synthface.generator import WORLD
 from latentedit_synthface.renderer import render, wave_phases
 from latentedit_synthface.renders import packed
 from latentedit_synthface.style_network import NUM_WS, W_DIM, MappingNetwork
@@ -20,8 +22,8 @@ from latentedit_synthface.style_network import NUM_WS, W_DIM, MappingNetwork
 SHARD = 4_000
 MIXED_SHARE = 0.15
 """Share of training codes whose coarse, middle and fine rows come from three faces."""
-_TURNED, _OLD = 20.0, 50.0
-"""Degrees and years beyond which a face counts as rare."""
+_TURNED, OLD = 20.0, 50.0
+"""Degrees and years beyond which a face counts as rare; folds of the skin show from about there."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class CodedRenders:
         """(N,) bool: glasses, bald, bearded, old or turned."""
         f = self.factors
         attributes = (f[:, [GLASSES, BALDNESS, BEARD]] > 0.5).any(1)
-        return attributes | (f[:, AGE] > _OLD) | (f[:, YAW].abs() > _TURNED)
+        return attributes | (f[:, AGE] > OLD) | (f[:, YAW].abs() > _TURNED)
 
 
 def rows_of(codes: Tensor, sources: Tensor) -> Tensor:
@@ -76,6 +78,9 @@ def coded_renders(
 ) -> CodedRenders:
     """Read the renders of n sampled codes from `folder`, first making those that are not there.
 
+    Their files are named after what they show: `seed`, n, and a digest of mapping, reader, `mixed`
+    and the renderer's world.
+
     Args:
         seed: of the codes.
         mixed: share of codes whose groups of rows come from three faces; the last of the set.
@@ -88,9 +93,11 @@ def coded_renders(
     sources[start:, 1:] = torch.randint(n, (n - start, 2), generator=rng)
     scores = [reader(rows_of(codes, shard)) for shard in sources.split(SHARD)]
     factors = factors_from_scores(torch.cat(scores))
+    shown = {"world": WORLD, "mixed": mixed}
+    digest = fingerprint(shown, {**mapping.state_dict(), **reader.state_dict()})[:8]
     images, phases = [], []
     for i, part in enumerate(factors.split(SHARD)):
-        stem = f"{seed}-{n}-{i:03d}.npy"
+        stem = f"{digest}-{seed}-{n}-{i:03d}.npy"
         done = f"of {i * SHARD + len(part)} of {n} codes into {folder}"
         if not (path := folder / f"codes-{stem}").exists():
             _write(path, packed(render(part)).numpy())

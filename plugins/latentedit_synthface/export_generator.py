@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from latentedit import read_json, read_tensors, write_json, write_tensors
-from latentedit_synthface.adversarial_training import CHECKPOINT
+from latentedit_synthface.adversarial_training import ADVERSARIAL, BATCH, CHECKPOINT, LOG
 from latentedit_synthface.coded_renders import MIXED_SHARE, CodedRenders, coded_renders
 from latentedit_synthface.generator_figures import generated, held_out_figures
 from latentedit_synthface.renders import packed
@@ -35,6 +36,7 @@ from latentedit_synthface.trained_generator import NETWORK, SynthFaceNet
 _EXACT = ("reader.head", "mapping.centre", "mapping.scale")
 """Small, and part of what codes stand for: kept in single precision."""
 _GRID_FACES = 16
+_REFINEMENT_LOG = "refinement.csv"
 
 _PAGE = """# synthface-net
 
@@ -56,12 +58,12 @@ chosen.
 | seeds | {seeds} |
 | mapping network | trained for a minute to a fixed curved function of z, then frozen |
 | factors | a warped, whitened linear function of w, and the joint distribution of the renders |
-| distillation | {steps}: {precision}, on a CPU; PSNR {distilled:.2f} dB |
-| learning rate | {rate:g} for a third of the run, then a cosine to zero |
+| distillation | {history}{steps}, {precision}; PSNR {distilled:.2f} dB |
+| learning rate | {rate:g} for a third of the steps, then a cosine to zero |
 | optimizer | {optimizer} |
 | loss | {loss} |
 | refinement | {refinement} |
-| log | [log.csv](log.csv): held-out PSNR by step |
+| logs | [log.csv](log.csv), {refinement_log}held-out figures by step |
 
 ## What it reaches
 
@@ -85,25 +87,24 @@ straight-line calibration of its readings would reach:
 
 Verification of generated people, equal in identity factors and in nothing else:
 
-| recogniser | AUC | true accept rate at false accept rate 0.001 |
-|---|---|---|
 {recognisers}
 """
 
 
 _REFINEMENT = (
-    "{:,} steps of 32 images: the distillation loss and 0.05 of a discriminator's non-saturating "
-    "loss"
-)
-_EARLIER_ROUNDS = (
-    "The first round had neither waves nor the loss of the whole face, and a feature network that "
-    "had hardly learned to read faces; the second had waves of strands and of the forehead alone; "
-    "the third counted folds by their area, and drew old faces once."
+    f"{{:,}} steps of {BATCH} images: the distillation loss and {ADVERSARIAL:g} of a "
+    "discriminator's non-saturating loss"
 )
 
 
-def export(data: Path, out: Path = NETWORK) -> dict[str, Any]:
-    """Write weights, card, log and grid into `out`; return the card."""
+def export(
+    data: Path, out: Path = NETWORK, notes: str = "", held_out_images: int = HELD_OUT_IMAGES
+) -> dict[str, Any]:
+    """Write weights, card, logs and grid into `out`; return the card.
+
+    Args:
+        notes: what the card says of this round beside its schedule.
+    """
     out.mkdir(parents=True, exist_ok=True)
     distilled = read_tensors(data / "checkpoint.safetensors")
     refined = data / CHECKPOINT
@@ -118,12 +119,16 @@ def export(data: Path, out: Path = NETWORK) -> dict[str, Any]:
     }
     weights = {k: t.float() if k in _EXACT else t.half() for k, t in weights.items()}
     digest = write_tensors(out / "generator.safetensors", weights)
-    card = _card(data, digest, weights, int(distilled["step"]), checkpoint)
+    card = _card(data, digest, weights, int(distilled["step"]), checkpoint, held_out_images)
+    card["notes"] = notes
     write_json(out / "generator.json", card)
     shutil.copyfile(data / "log.csv", out / "log.csv")
+    (out / _REFINEMENT_LOG).unlink(missing_ok=True)
+    if refined.exists():
+        shutil.copyfile(data / LOG, out / _REFINEMENT_LOG)
     generator = SynthFaceNet(folder=out)
     mapping, reader = mapping_stage(data)
-    held_out = coded_renders(data, HELD_OUT_IMAGES, HELD_OUT_SEED, mapping, reader)
+    held_out = coded_renders(data, held_out_images, HELD_OUT_SEED, mapping, reader)
     card["held_out"] = held_out_figures(generator, held_out)
     write_json(out / "generator.json", card)
     side_by_side(generator, held_out).save(out / "samples.png")
@@ -139,23 +144,21 @@ def page(card: dict[str, Any]) -> str:
         f"| {held_out['judge_on_renders'][name]['r2']:.3f} |"
         for name, f in held_out["judge"].items()
     ]
-    recognisers = [
-        f"| {name} | {held_out[name]['auc']:.4f} | {held_out[name]['true_accept_rate']:.3f} |"
-        for name in ("identity-contrastive", "identity-regression")
-    ]
-    frechet = held_out["frechet"]
+    frechet, refined = held_out["frechet"], card["refinement_steps"]
     return _PAGE.format(
         parameters=f"{card['parameters']:,}",
         digest=card["sha256"][:16],
         training=data["training"],
         seeds=f"{card['seed']} (networks), {data['training_seed']} (codes)",
-        steps=_distillation(schedule, card["steps_done"]),
+        history=_history(card["schedule"]),
+        steps=_round(card),
         rate=schedule["learning_rate"],
         precision=schedule["precision"],
         optimizer=card["optimizer"],
         loss=card["loss"],
         distilled=float(card["final_log"]["psnr"]),
-        refinement=_REFINEMENT.format(refined) if (refined := card["refinement_steps"]) else "none",
+        refinement=_REFINEMENT.format(refined) if refined else "none",
+        refinement_log=f"[{_REFINEMENT_LOG}]({_REFINEMENT_LOG}): " if refined else "",
         held_out=f"{data['held_out']} (seed {data['held_out_seed']})",
         psnr=held_out["psnr"],
         distance=frechet["generated_to_renders"],
@@ -166,22 +169,45 @@ def page(card: dict[str, Any]) -> str:
             for name, detail in held_out["detail"].items()
         },
         attributes="\n".join(attributes),
-        recognisers="\n".join(recognisers),
+        recognisers=verification_table(held_out),
     )
 
 
-def _distillation(schedule: dict[str, Any], done: int) -> str:
-    rounds = ", then ".join(_rounds(schedule))
-    stopped = "" if done == schedule["steps"] else f", stopped after {done:,} of the last"
-    return f"{rounds}{stopped}" + (f". {_EARLIER_ROUNDS} Of the last" if schedule["again"] else "")
+def verification_table(held_out: Mapping[str, Any]) -> str:
+    """What both recognisers make of generated people, as Markdown: at a threshold chosen on other
+    generated people, and at that which suites use, chosen on renders."""
+    lines = [
+        "| recogniser | AUC | true accept rate at false accept rate 0.001 "
+        "| threshold of suites | true, false accept rate at it |",
+        "|---|---|---|---|---|",
+    ]
+    for name in ("identity-contrastive", "identity-regression"):
+        found = held_out[name]
+        shipped = found["at_shipped_threshold"]
+        lines.append(
+            f"| {name} | {found['auc']:.4f} | {found['true_accept_rate']:.3f} "
+            f"| {shipped['threshold']:.3f} "
+            f"| {shipped['true_accept_rate']:.3f}, {shipped['false_accept_rate']:.2g} |"
+        )
+    return "\n".join(lines)
 
 
-def _rounds(schedule: dict[str, Any] | None) -> list[str]:
-    """How many steps of how many images, the first round first."""
-    if schedule is None:
-        return []
-    own = f"{schedule['steps']:,} steps of {schedule['batch']} images"
-    return [*_rounds(schedule.get("again")), own]
+def _history(schedule: dict[str, Any]) -> str:
+    """What came before a round, the first round first."""
+    rounds = []
+    while schedule["again"]:
+        rounds.append(_round(schedule["again"]))
+        schedule = schedule["again"]["schedule"]
+    return "".join(f"{text}. Then: " for text in reversed(rounds))
+
+
+def _round(made: dict[str, Any]) -> str:
+    """Steps, refinement and notes of a round."""
+    schedule, done = made["schedule"], made["steps_done"]
+    steps = f"{done:,}" + (f" of {schedule['steps']:,}" if done < schedule["steps"] else "")
+    text = f"{steps} steps of {schedule['batch']} images at {schedule['learning_rate']:g}"
+    text += f", {made['refinement_steps']:,} of refinement" if made["refinement_steps"] else ""
+    return text + (f" ({made['notes']})" if made["notes"] else "")
 
 
 def _card(
@@ -190,6 +216,7 @@ def _card(
     weights: dict[str, Tensor],
     step: int,
     checkpoint: dict[str, Tensor],
+    held_out_images: int,
 ) -> dict[str, Any]:
     with (data / "log.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -204,15 +231,15 @@ def _card(
         "schedule": schedule,
         "optimizer": "Muon for convolutions, Adam for all else",
         "refinement_steps": int(checkpoint["step"]) if "steps" in checkpoint else 0,
-        "loss": "L1 + ½ pooled L1 (2, 4) + gradient L1 + ¼ L1 of features + 0.3 L1 of what three "
-        "networks, one of them the labeller, make of the whole face + 0.05 Huber distance of the "
-        "phases of waves; average of weights kept",
+        "loss": "L1 + 4 L2 + 80 L2 of chroma + ½ pooled L1 (2, 4) + gradient L1 + ¼ L1 of features "
+        "+ 0.3 L1 of what three networks, one of them the labeller, make of the whole face + 0.05 "
+        "Huber distance of the phases of waves; average of weights kept",
         "final_log": rows[-1],
         "data": {
             "training": f"{schedule['images']} renders of sampled codes, {MIXED_SHARE:.0%} of them "
             "with coarse, middle and fine rows of three faces; rare faces drawn twice as often",
             "training_seed": TRAINING_SEED,
-            "held_out": f"{HELD_OUT_IMAGES} renders of other sampled codes",
+            "held_out": f"{held_out_images} renders of other sampled codes",
             "held_out_seed": HELD_OUT_SEED,
         },
         "versions": {"torch": torch.__version__},
@@ -234,9 +261,10 @@ def main() -> None:
     parser = argparse.ArgumentParser("latentedit_synthface.export_generator", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the training run")
     parser.add_argument("--out", type=Path, default=NETWORK, help="where weights and card go")
+    parser.add_argument("--notes", default="", help="what else the card says of this round")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    print(export(given.data, given.out)["held_out"])
+    print(export(given.data, given.out, given.notes)["held_out"])
 
 
 if __name__ == "__main__":

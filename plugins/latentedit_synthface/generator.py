@@ -157,7 +157,7 @@ def _style_norms() -> Tensor:
     return norms
 
 
-def _joint_distribution() -> str:
+def joint_distribution() -> str:
     """sha256 of the table that the attributes' joint distribution comes from."""
     return hashlib.sha256(Path(__file__).with_name("copula.json").read_bytes()).hexdigest()
 
@@ -214,7 +214,7 @@ class SynthFace(Generator):
         self.options = SynthFaceOptions() if options is None else options
         self.resolution = self.options.resolution
         self.fingerprint = fingerprint(
-            {"world": WORLD, "joint": _joint_distribution(), **self.options.model_dump()}
+            {"world": WORLD, "joint": joint_distribution(), **self.options.model_dump()}
         )
         self._world = _world(self.options.world_seed)
         self._places = _factor_places()

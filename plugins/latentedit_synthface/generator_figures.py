@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from latentedit_synthface.coded_renders import CodedRenders
-from latentedit_synthface.factors import IDENTITY, factors_from_scores, sample_scores
+from latentedit_synthface.coded_renders import OLD, CodedRenders
+from latentedit_synthface.factors import AGE, IDENTITY, factors_from_scores, sample_scores
 from latentedit_synthface.pretrained import Pretrained
 from latentedit_synthface.renderer import render
 from latentedit_synthface.renders import VIEWS, Renders, packed, unpacked
@@ -36,17 +36,21 @@ def held_out_figures(generator: SynthFaceNet, held_out: CodedRenders) -> dict[st
         "n": len(held_out),
         "psnr": round(psnr(images, natural), 3),
         "frechet": frechet_figures(images, held_out),
-        "detail": detail_figures(images, natural, held_out.phases),
+        "detail": detail_figures(images, natural, held_out.phases, held_out.factors[:, AGE] > OLD),
     }
     for name in ("judge", "labeller"):
         network = Pretrained(name)
-        figures[name] = attribute_figures(network(images), shown)["columns"]
-        straight = calibrated_r2(network(images), shown.attributes)
+        read = network(images)
+        figures[name] = attribute_figures(read, shown)["columns"]
+        straight = calibrated_r2(read, shown.attributes)
         for column, r2 in zip(figures[name].values(), straight.tolist(), strict=True):
             column["r2_calibrated"] = round(r2, 5)
         figures[f"{name}_on_renders"] = attribute_figures(network(natural), shown)["columns"]
     for name in ("identity-contrastive", "identity-regression"):
-        figures[name] = identity_figures(Pretrained(name)(unpacked(people.images)), people)
+        network = Pretrained(name)
+        embedded, shipped = network(unpacked(people.images)), network.card["held_out"]["threshold"]
+        figures[name] = identity_figures(embedded, people)
+        figures[name]["at_shipped_threshold"] = identity_figures(embedded, people, shipped)
     return figures
 
 
@@ -68,10 +72,12 @@ def psnr(images: Tensor, others: Tensor) -> float:
     return float(10 * torch.log10(4 / (images - others).square().double().mean()))
 
 
-def detail_figures(images: Tensor, renders: Tensor, phases: Tensor) -> dict[str, dict[str, float]]:
+def detail_figures(
+    images: Tensor, renders: Tensor, phases: Tensor, old: Tensor
+) -> dict[str, dict[str, float]]:
     """How much of the fine detail of renders their pictures have, where strands and folds are.
 
-        d(x) = x − its mean over 3 × 3 pixels
+        d(x) = x − its mean over 3 × 3 pixels, or as many as there are at the border
         share = ⟨d(image), d(render)⟩ / |d(render)|²,  strength = |d(image)|² / |d(render)|²
 
     A picture with all detail in its place has a share of 1, one with none 0, and one with as much
@@ -80,13 +86,18 @@ def detail_figures(images: Tensor, renders: Tensor, phases: Tensor) -> dict[str,
     Args:
         images, renders: (N, 3, 64, 64) of the same codes.
         phases: (N, 2, 64, 64) of these, as from `wave_phases`.
+        old: (N,) bool, whose folds show.
 
     Returns:
         For ``strands`` and ``folds``, their ``share`` and ``strength``.
     """
     known = ~phases.isnan()
-    places = {"strands": known.all(1), "folds": known.any(1) & ~known.all(1)}
-    a, b = ((x - avg_pool2d(x, 3, 1, 1)).movedim(1, 3) for x in (images, renders))
+    folds = known.any(1) & ~known.all(1) & old[:, None, None]
+    places = {"strands": known.all(1), "folds": folds}
+    a, b = (
+        (x - avg_pool2d(x, 3, 1, 1, count_include_pad=False)).movedim(1, 3)
+        for x in (images, renders)
+    )
     figures = {}
     for name, there in places.items():
         drawn, rendered = a[there], b[there]

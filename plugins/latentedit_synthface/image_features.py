@@ -30,7 +30,7 @@ _SCALED_ON = 512
 
 class ImageFeatures(nn.Module):
     """Distances of images in the features of two networks that read all 41 factors off renders, and
-    of the labeller, which saw four times as many.
+    of the labeller, which read only attributes and light, off renders of other faces.
 
     `sizes` are the mean sizes of the first network's stages, and of all three networks' dense
     layers, on renders; every feature is divided by its own.
@@ -82,23 +82,32 @@ def _gap(features: list[Tensor], others: list[Tensor]) -> Tensor:
 
 
 def trained_features(
-    renders: CodedRenders, seed: int, precision: torch.dtype, steps: int = STEPS
+    renders: CodedRenders,
+    seed: int,
+    precision: torch.dtype,
+    steps: int = STEPS,
+    device: str = "cpu",
 ) -> ImageFeatures:
     """Learn to read the factors, for some minutes; frozen and in evaluation."""
     torch.manual_seed(seed)
-    features = ImageFeatures()
+    features = ImageFeatures().to(device)
     for i, net in enumerate(features.nets):
-        _learn(net, renders, seed + i, precision, steps)
+        _learn(net, renders, seed + i, precision, steps, device)
     features.eval().requires_grad_(False)
     with torch.no_grad():
-        sample = unpacked(renders.images[:_SCALED_ON])
+        sample = unpacked(renders.images[:_SCALED_ON].to(device))
         found = features.textures(sample) + features.meanings(sample)
         features.sizes.copy_(torch.stack([part.abs().mean() for part in found]))
-    return features
+    return features.cpu()
 
 
 def _learn(
-    net: nn.Module, renders: CodedRenders, seed: int, precision: torch.dtype, steps: int
+    net: nn.Module,
+    renders: CodedRenders,
+    seed: int,
+    precision: torch.dtype,
+    steps: int,
+    device: str,
 ) -> None:
     optimizer = Muon(net.parameters(), RATE, 0.05)
     centre, spread = renders.factors.mean(0), renders.factors.std(0)
@@ -107,9 +116,10 @@ def _learn(
         falling = 0.5 * (1 + math.cos(math.pi * step / steps))
         optimizer.param_groups[0]["lr"] = RATE * min(1.0, (step + 1) / WARM) * falling
         index = torch.randint(len(renders), (BATCH,), generator=rng)
-        with torch.autocast("cpu", precision, enabled=precision != torch.float32):
-            output = net(unpacked(renders.images[index]))
-        loss = smooth_l1_loss(output.float(), (renders.factors[index] - centre) / spread)
+        with torch.autocast(device, precision, enabled=precision != torch.float32):
+            output = net(unpacked(renders.images[index].to(device)))
+        wanted = (renders.factors[index] - centre) / spread
+        loss = smooth_l1_loss(output.float(), wanted.to(device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

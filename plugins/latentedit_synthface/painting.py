@@ -137,7 +137,8 @@ def paint(s: Shape, palette: Palette, p: Points, surface: Surface) -> Tensor:
 def waves(s: Shape, p: Points, surface: Surface) -> Tensor:
     """Phases (N, 2, K) in radians of what is painted finely: dark where the sine is -1. First
     coarse strands of hair and folds of the forehead, then fine strands, bags under the eyes and
-    folds beside the mouth. NaN where there are none."""
+    folds beside the mouth. Folds have phases on young faces too, where they do not show yet; NaN
+    where nothing is painted at any age."""
     hair = (surface.hair > 0.5) & (surface.clothes < 0.5)
     bare = (surface.hair + surface.neck + surface.clothes == 0) & (p.z > _FRONT)
     phases = [torch.where(hair, phase, torch.nan) for phase in _strands(s, p)]

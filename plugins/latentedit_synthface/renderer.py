@@ -101,9 +101,10 @@ def wave_phases(factors: Tensor, resolution: int = 64) -> Tensor:
         resolution: height and width in pixels.
 
     Returns:
-        (N, 2, resolution, resolution) phases in radians: dark where the sine is -1, NaN where
-        there are no waves. First coarse strands of hair and folds of the forehead, then fine
-        strands, bags under the eyes and folds beside the mouth.
+        (N, 2, resolution, resolution) phases in radians: dark where the sine is -1. First coarse
+        strands of hair and folds of the forehead, then fine strands, bags under the eyes and folds
+        beside the mouth. Folds have phases on young faces too, where they do not show yet; NaN
+        where there are no waves at any age.
     """
     _check_factors(factors)
     if resolution < 1:

@@ -72,20 +72,23 @@ def _detection(estimate: Tensor, present: Tensor) -> dict[str, float]:
     }
 
 
-def identity_figures(output: Tensor, held_out: Renders) -> dict[str, Any]:
+def identity_figures(
+    output: Tensor, held_out: Renders, threshold: float | None = None
+) -> dict[str, Any]:
     """Verification on pairs of held-out people.
 
-    The threshold is chosen on the first half of the people, every other figure is measured on
-    the second half. A genuine pair shows one person's identity factors with everything else drawn
-    anew; an impostor pair shows two people.
+    Unless it is given, the threshold is chosen on the first half of the people; every other figure
+    is measured on the second half. A genuine pair shows one person's identity factors with
+    everything else drawn anew; an impostor pair shows two people.
 
     Args:
         output: (N, E) of the held-out images, normalised here.
     """
     embedded, person = normalize(output, dim=1), held_out.person
     first = person < person.max() // 2
-    _, impostor = _pairs(embedded[first], person[first])
-    threshold = np.quantile(impostor.numpy(), 1 - FALSE_ACCEPT_RATE)
+    if threshold is None:
+        _, impostor = _pairs(embedded[first], person[first])
+        threshold = np.quantile(impostor.numpy(), 1 - FALSE_ACCEPT_RATE)
     genuine, impostor = _pairs(embedded[~first], person[~first])
     return {
         "threshold": _rounded(threshold),

@@ -15,10 +15,12 @@ CODE_SCORES = 48
 """Coordinates read from a row of W+: the scores of 41 factors and seven companions."""
 _SLOPE = 0.2
 _GAIN = 2**0.5
+_FEATURES = 128
+"""Curved functions of a bent row that styles are read from, beside the row itself."""
 _STYLE_GAIN = 0.5
-"""How far a unit of the bent row moves a style at first. In 500 steps of 16 images 0.15, 0.5 and 1
-reached 20.0, 20.6 and 18.5 dB on held-out codes."""
-_SIDES = (4, 8, 8, 8, 16, 16, 32, 32, 32, 32)
+"""Spread of a style at first, where all it is read from has unit variance. In 500 steps of 16
+images 0.15, 0.5 and 1 reached 20.0, 20.6 and 18.5 dB on held-out codes."""
+_SIDES = (4, 4, 8, 8, 16, 16, 32, 32, 32, 32)
 """Height and width of the features that each row of W+ modulates."""
 _WIDTHS = (128, 128, 128, 128, 96, 96, 48, 48, 48, 48)
 """Channels that each row of W+ modulates."""
@@ -81,12 +83,15 @@ class ModulatedConvolution(nn.Module):
 
     The scaling of weights of Karras et al. 2020, section 2.2, done to the activations instead:
 
-        y_o = lrelu(d_o · Σ_i W_oi ∗ (s_i x_i) + b_o),  d_o = (Σ_i,k s_i² W²_oik)^(−1/2)
+        y_o = lrelu(d_o · Σ_i W_oi ∗ (s_i x_i) + b_o),  d_o = √2 (Σ_i,k s_i² W²_oik)^(−1/2)
+
+    Args:
+        demodulated: without it y_o = Σ_i W_oi ∗ (s_i x_i) + b_o, for a layer that writes pixels.
     """
 
     def __init__(self, channels_in: int, channels: int, demodulated: bool = True) -> None:
         super().__init__()
-        self.style = Dense(CODE_SCORES, channels_in, bias=1.0, gain=_STYLE_GAIN)
+        self.style = Dense(CODE_SCORES + _FEATURES, channels_in, bias=1.0, gain=_STYLE_GAIN)
         fan_in = channels_in * 9
         self.weight = nn.Parameter(torch.randn(channels, channels_in, 3, 3) / fan_in**0.5)
         self.bias = nn.Parameter(torch.zeros(channels))
@@ -117,11 +122,16 @@ class SynthesisNetwork(nn.Module):
 
     Hair is striped more finely than features lie apart. Phases are smooth where stripes are not:
     they can be learned at half the resolution and drawn up.
+
+    Styles are affine in a row and in features of it, lrelu(C row + c), alike for all rows: colours
+    are curved functions of their factors, and few layers are left to bend them.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.const = nn.Parameter(torch.randn(_WIDTHS[0], _SIDES[0], _SIDES[0]))
+        self.curve = Dense(CODE_SCORES, _FEATURES)
+        nn.init.normal_(self.curve.bias)
         layers = [ModulatedConvolution(a, b) for a, b in pairwise(_WIDTHS)]
         layers.append(ModulatedConvolution(_WIDTHS[-1], sum(_LAST), demodulated=False))
         self.layers = nn.ModuleList(layers)
@@ -132,8 +142,15 @@ class SynthesisNetwork(nn.Module):
 
     def styles(self, bent: Tensor) -> list[Tensor]:
         """Bent rows (N, 10, 48) → ten (N, C_r)."""
-        pairs = zip(self.rows(), bent.unbind(1), strict=True)
+        features = torch.cat([bent, leaky_relu(self.curve(bent), _SLOPE)], dim=2)
+        pairs = zip(self.rows(), features.unbind(1), strict=True)
         return [layer.style(row) for layer, row in pairs]
+
+    def style_weights(self) -> list[Tensor]:
+        """Ten (C_r, 48), the derivative of styles at a bent row of zeros."""
+        slopes = torch.where(self.curve.bias > 0, 1.0, _SLOPE)
+        features = torch.cat([torch.eye(CODE_SCORES), slopes[:, None] * self.curve.scaled])
+        return [layer.style.scaled @ features for layer in self.rows()]
 
     def forward(self, styles: list[Tensor]) -> Tensor:
         """Ten (N, C_r) → (N, 3, 64, 64), about [-1, 1]."""
@@ -160,4 +177,11 @@ class SynthesisNetwork(nn.Module):
 
 def architecture() -> dict[str, Any]:
     """What the network is made of, for its card."""
-    return {"w_dim": W_DIM, "sides": list(_SIDES), "widths": list(_WIDTHS), "waves": WAVES}
+    return {
+        "w_dim": W_DIM,
+        "features": _FEATURES,
+        "sides": list(_SIDES),
+        "widths": list(_WIDTHS),
+        "waves": WAVES,
+        "turn": _TURN,
+    }

@@ -28,8 +28,9 @@ from latentedit import (
     fingerprint,
     read_tensors,
 )
-from latentedit_synthface.code_factors import CodeFactors
+from latentedit_synthface.code_factors import CodeFactors, described
 from latentedit_synthface.factors import IDENTITY, factors_from_scores
+from latentedit_synthface.generator import WORLD, joint_distribution
 from latentedit_synthface.memory import keep_heap
 from latentedit_synthface.schema import SCHEMA
 from latentedit_synthface.style_network import (
@@ -44,6 +45,7 @@ NETWORK = Path(__file__).parent / "network"
 _BATCH = 32
 """Images at a time. With the heap kept, 12 took a twelfth longer and 16 a twenty-fifth."""
 _SYNTHESIS = "synthesis."
+_OF_STYLES = (".style.", ".curve.")
 
 
 class SynthFaceNetOptions(Options):
@@ -61,7 +63,8 @@ class SynthFaceNet(Generator):
     """Faces of SynthFace drawn by a style-based network (Karras et al. 2020), 64 × 64 pixels.
 
         z → mapping network → w → ten equal rows of W+
-        row r  →  u = Hᵀ w_r  →  bent = warp(u)  →  styles s_r = A_r bent + b_r  →  image
+        row r  →  u = Hᵀ w_r  →  bent = warp(u)  →  f = (bent, lrelu(C bent + c))
+               →  styles s_r = A_r f + b_r  →  image
 
     The last row also writes phases and heights of two waves, which draw strands of hair and folds
     of the skin more finely than its features lie apart (`SynthesisNetwork`).
@@ -69,8 +72,10 @@ class SynthFaceNet(Generator):
     A face's factors are a fixed, curved function of w, its bent coordinates, and the network
     learned from the renderer to draw them. `truth` says what a code stands for, exactly; the
     picture follows it as far as the network learned, which is measured on its card, and less well
-    far from sampled codes. The bend stands between w and the affines, where StyleGAN has nothing:
-    convolutions cannot learn it in an hour, and without it factor scores would be linear in w.
+    far from sampled codes. What a code stands for whose rows differ within a group, coarse, middle
+    or fine, is a convention: no training saw one. The bend stands between w and the affines, where
+    StyleGAN has nothing: convolutions cannot learn it in an hour, and without it factor scores
+    would be linear in w.
     """
 
     Options: ClassVar[type[SynthFaceNetOptions]] = SynthFaceNetOptions
@@ -81,7 +86,14 @@ class SynthFaceNet(Generator):
         self.options = SynthFaceNetOptions() if options is None else options
         self.card, tensors = _read(folder)
         self.fingerprint = fingerprint(
-            {"architecture": architecture(), **self.options.model_dump()}, tensors
+            {
+                "architecture": architecture(),
+                "code_factors": described(),
+                "world": WORLD,
+                "joint": joint_distribution(),
+                **self.options.model_dump(),
+            },
+            tensors,
         )
         self._host = {name: tensor.float() for name, tensor in tensors.items()}
         self._parts = lru_cache(maxsize=2)(self._parts_on)
@@ -123,7 +135,7 @@ class SynthFaceNet(Generator):
     def truth(self, codes: Tensor, space: str = "w") -> Truth:
         """Attributes (N, 17) in natural units and identity (N, 14) in scores, of the face that the
         code stands for. Where rows of W+ differ, coarse, middle and fine factors come from the
-        mean of the rows of their group."""
+        mean of the rows of their group, which the picture need not follow."""
         scores = self.scores(codes, space)
         attributes = factors_from_scores(scores)[:, : SCHEMA.width]
         return Truth(attributes, scores[:, IDENTITY], SCHEMA)
@@ -134,15 +146,9 @@ class SynthFaceNet(Generator):
         return moved
 
     def tunable(self) -> Tunable:
-        """The synthesis network's weights but for its affines; it adds no noise."""
-        return Tunable(
-            {
-                name: tensor.clone()
-                for name, tensor in self._host.items()
-                if name.startswith(_SYNTHESIS) and ".style." not in name
-            },
-            {},
-        )
+        """The synthesis network's weights but for those that styles are made with; it adds no
+        noise."""
+        return Tunable({name: self._host[name].clone() for name in self._tunable_names()}, {})
 
     def synthesize_with(
         self, tensors: Mapping[str, Tensor], codes: Tensor, space: str = "w"
@@ -163,16 +169,23 @@ class SynthFaceNet(Generator):
         other._parts = lru_cache(maxsize=2)(other._parts_on)
         return other
 
+    def _tunable_names(self) -> list[str]:
+        return [
+            name
+            for name in self._host
+            if name.startswith(_SYNTHESIS) and not any(part in name for part in _OF_STYLES)
+        ]
+
     def _check_names(self, tensors: Mapping[str, Tensor]) -> None:
-        known = self.tunable().weights
+        known = self._tunable_names()
         if unknown := sorted(set(tensors) - set(known)):
             raise UnknownName("tensor", unknown[0], known, "of synthface-net")
 
     def style_weights(self) -> list[Tensor]:
-        """Ten matrices A_r Hᵀ (C_r, 512), one a row of W+: the derivative of its styles at the mean
-        of w, where the warp is flat."""
+        """Ten matrices (C_r, 512), one a row of W+: the derivative of its styles at the mean of w,
+        where the warp is flat."""
         head = self._parts(torch.device("cpu"))[2].head
-        return [layer.style.scaled.detach() @ head.T for layer in self._synthesis().rows()]
+        return [weights.detach() @ head.T for weights in self._synthesis().style_weights()]
 
     def style_rows(self) -> Tensor:
         return torch.arange(NUM_WS).repeat_interleave(torch.tensor(self._widths))

@@ -32,7 +32,7 @@ class WorldFigures:
     Args:
         spectrum: (512,) cumulative share of the variance of w in its principal components.
         probes: (8,) held-out R² of a ridge regression from w to attribute values.
-        score_probe: the mean of the same over all factor scores.
+        score_probe: the mean of the same over the 14 scores of identity.
         rows: (L, 10) share of the difference of two faces that one swapped row carries.
         correlations: (8, 8) of attribute values.
         path_length: squared distance of judge features for each squared unit of a step in w.

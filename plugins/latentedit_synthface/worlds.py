@@ -1,4 +1,8 @@
-"""Writes ``docs/worlds.md``: ``python -m latentedit_synthface.worlds --out docs``."""
+"""Writes ``docs/worlds.md``: ``python -m latentedit_synthface.worlds --out docs``.
+
+What people saw in the pictures and found in the runs stands in ``OUT/worlds/pictures.md`` and
+``OUT/worlds/findings.md``, and is taken into the page.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from latentedit_synthface.export_generator import verification_table
 from latentedit_synthface.factors import factors_from_scores
 from latentedit_synthface.generator import SynthFace, SynthFaceOptions
 from latentedit_synthface.pretrained import Pretrained
@@ -54,15 +59,14 @@ Faces that are rare: {rare}.
 
 ![rendered and generated rare faces](worlds-rare.png)
 
-Strands of hair follow the render. Folds beside the mouth of old faces are fainter than rendered,
-blue irises lean to teal, heads turned far and thin rims of glasses on them are soft, and a faint
-halo stands round some bald heads.
+{pictures}
 
 ## How good the pictures are
 
 Fine detail is what an image adds to its own means over 3 × 3 pixels. Of the renders' detail in
-strands of hair and in folds of the skin, the share that the pictures have in the same place, and
-how strong theirs is altogether: 1 and 1 are perfect, 0 and 1 the same grain elsewhere.
+strands of hair, and in the folds of skin of over fifty years, the share that the pictures have in
+the same place, and how strong theirs is altogether: 1 and 1 are perfect, 0 and 1 the same grain
+elsewhere.
 
 {fidelity}
 
@@ -71,7 +75,8 @@ how strong theirs is altogether: 1 and 1 are perfect, 0 and 1 the same grain els
 R² of attributes against what the code stands for, on {n} held-out codes: on generated pictures, the
 same after a straight-line calibration, and on renders of the same codes. AUC where an attribute is
 present or absent. Recognisers verify generated people: equal identity factors, everything else
-drawn anew. These networks were trained on renders alone.
+drawn anew. These networks were trained on renders alone. The labeller had a part in the loss of
+the generator; the judge and the recognisers had none.
 
 {judges}
 
@@ -125,23 +130,29 @@ nothing else is said.
 
 `python benchmarks/worlds.py run --out runs/worlds` makes one comparison, that of the suite
 `worlds`, in the linear, default and curved rendered worlds, with two seeds of the world each, and
-in `synthface-net`; it takes an hour, and prints the table. A cell says who is better over all six
-tasks, and the mean paired difference, at 80 % of the requested change.{findings}
+in `synthface-net`; it takes hours. `python benchmarks/worlds.py table --out runs/worlds --brief`
+prints the table. A cell says who is better over all six tasks, and the mean paired difference, at
+80 % of the requested change.
+
+{findings}
 """
-_NO_FINDINGS = "\nNo such table has been computed for this page yet."
+_NOTES = {
+    "pictures": "Nobody has said yet what these pictures look like.",
+    "findings": "No such table has been computed for this page yet.",
+}
 
 
 def page(
     figures: Mapping[str, WorldFigures],
     card: Mapping[str, Any],
     speeds: Mapping[str, float],
-    findings: str = "",
+    notes: Mapping[str, str],
 ) -> str:
-    """The page as Markdown; `findings`: the table that ``benchmarks/worlds.py table`` printed."""
+    """The page as Markdown; `notes`: on ``pictures`` and ``findings``."""
     held_out = card["held_out"]
     columns = [SCHEMA.names[i] for i in range(FACE)]
     return _PAGE.format(
-        findings=f"\n\n{findings}" if findings else _NO_FINDINGS,
+        **notes,
         rare="glasses, beard, bald, turned and laughing",
         fidelity=_fidelity(held_out),
         n=f"{held_out['n']:,}",
@@ -217,16 +228,7 @@ def _judges(held_out: Mapping[str, Any]) -> str:
         rows.append(row)
     columns = ["calibrated", "on renders", "AUC"]
     header = ["attribute", "judge", *columns, "labeller", *columns]
-    people = [
-        [name, f"{held_out[name]['auc']:.4f}", f"{held_out[name]['true_accept_rate']:.3f}"]
-        for name in ("identity-contrastive", "identity-regression")
-    ]
-    return "\n\n".join(
-        [
-            _table(header, rows),
-            _table(["recogniser", "AUC", "true accept rate at false accept rate 0.001"], people),
-        ]
-    )
+    return _table(header, rows) + "\n\n" + verification_table(held_out)
 
 
 def _taught() -> str:
@@ -299,7 +301,15 @@ def _rows_figure(figures: Mapping[str, WorldFigures]) -> Figure:
     return figure
 
 
-def write(out: Path, findings: str = "") -> None:
+def _notes(folder: Path) -> dict[str, str]:
+    paths = {name: folder / f"{name}.md" for name in _NOTES}
+    return {
+        name: path.read_text("utf-8").strip() if path.exists() else _NOTES[name]
+        for name, path in paths.items()
+    }
+
+
+def write(out: Path) -> None:
     """Measure both worlds and write the page with its pictures into `out`; minutes."""
     net, fast = SynthFaceNet(), SynthFaceNet(SynthFaceNetOptions(precision="bf16"))
     worlds = {"synthface": SynthFace(SynthFaceOptions()), "synthface-net": net}
@@ -311,15 +321,13 @@ def write(out: Path, findings: str = "") -> None:
     pairs_picture(net, rare_codes(net)).save(out / "worlds-rare.png")
     _spectrum_figure(figures).savefig(out / "worlds-spectrum.png", dpi=100)
     _rows_figure(figures).savefig(out / "worlds-rows.png", dpi=100)
-    (out / "worlds.md").write_text(page(figures, net.card, speeds, findings), "utf-8")
+    (out / "worlds.md").write_text(page(figures, net.card, speeds, _notes(out / "worlds")), "utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser("latentedit_synthface.worlds", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for page and pictures")
-    parser.add_argument("--findings", type=Path, help="the table that benchmarks/worlds.py printed")
-    given = parser.parse_args()
-    write(given.out, given.findings.read_text("utf-8") if given.findings else "")
+    write(parser.parse_args().out)
 
 
 if __name__ == "__main__":
