@@ -102,9 +102,10 @@ class ModulatedConvolution(nn.Module):
         overwritten: fresh memory for what is scaled took a seventh of the time."""
         reuse = not torch.is_grad_enabled()
         scale = styles[:, :, None, None].to(x.dtype)
-        y = conv2d(torch.mul(x, scale, out=x if reuse else None), self.weight, padding=1)
+        x = torch.mul(x, scale, out=x if reuse else None)
         if not self.demodulated:
-            return y + self.bias[:, None, None]
+            return conv2d(x, self.weight, self.bias, padding=1)
+        y = conv2d(x, self.weight, padding=1)
         power = linear(styles.square(), self.weight.square().sum((2, 3)))
         back = _GAIN * torch.rsqrt(power + 1e-8)
         bias, back = self.bias[:, None, None].to(y.dtype), back[:, :, None, None].to(y.dtype)
@@ -166,13 +167,14 @@ class SynthesisNetwork(nn.Module):
                 x = interpolate(x, scale_factor=2, mode="bilinear")
             x = layer(x, style)
         with torch.autocast(x.device.type, enabled=False):
-            written = last(x.float(), styles[-1].float()).contiguous()
+            written = last(x.float(), styles[-1].float())
             pixels, waves = written.split(_LAST, dim=1)
-            waves = interpolate(waves, scale_factor=_SUBPIXELS, mode="bilinear")
+            waves = waves.contiguous(memory_format=torch.channels_last)
+            waves = interpolate(waves, scale_factor=_SUBPIXELS, mode="bilinear").contiguous()
             phases, heights = _TURN * waves[:, :WAVES], waves[:, WAVES:]
             shade = (heights * phases.sin()).sum(1, keepdim=True)
-            plain = pixel_shuffle(pixels, _SUBPIXELS)
-            return torch.addcmul(plain, 1 + plain, shade), phases
+            plain = pixel_shuffle(pixels.contiguous(), _SUBPIXELS)
+            return torch.addcmul(shade, plain, 1 + shade), phases
 
 
 def architecture() -> dict[str, Any]:

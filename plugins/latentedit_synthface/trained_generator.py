@@ -223,6 +223,7 @@ class SynthFaceNet(Generator):
             own = {k.removeprefix(start): t for k, t in self._host.items() if k.startswith(start)}
             part.load_state_dict(own)
             part.requires_grad_(False).eval().to(device)
+            part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return parts
 
 
