@@ -43,6 +43,7 @@ from latentedit_synthface.schema import SCHEMA
 from latentedit_synthface.scorecard import coefficient
 from latentedit_synthface.train_generator import (
     Distillation,
+    detail_loss,
     distil,
     image_loss,
     mapping_stage,
@@ -445,6 +446,21 @@ class TestTraining:
         strands, fold = 0.5**2 / 2, 1.0**2 / 2
         expected = ((strands + 8 * fold) / 9 + strands) / 2
         assert wave_loss(phases, wanted).item() == pytest.approx(expected)
+
+    def test_detail_counts_where_there_are_strands_and_folds(self):
+        images = torch.zeros(1, 3, 64, 64)
+        phases = torch.full((1, 2, 64, 64), torch.nan)
+        old, young = torch.tensor([60.0]), torch.tensor([20.0])
+        assert detail_loss(images, images, phases, old) == 0
+        phases[0, :, 10, 10] = phases[0, 0, 30, 30] = 0
+        strand, fold, skin = (images.clone() for _ in range(3))
+        strand[..., 10, 10], fold[..., 30, 30], skin[..., 50, 50] = 0.9, 0.9, 0.9
+        assert detail_loss(images, strand, phases, old).item() == pytest.approx(0.8 / 41)
+        assert detail_loss(images, fold, phases, old).item() == pytest.approx(0.8 * 40 / 41)
+        assert detail_loss(images, strand, phases, young).item() == pytest.approx(0.8)
+        assert detail_loss(images, fold, phases, young) == 0
+        assert detail_loss(images, skin, phases, old) == 0
+        assert detail_loss(images, images + 0.5, phases, old).item() == pytest.approx(0, abs=1e-6)
 
 
 class TestMeasuring:

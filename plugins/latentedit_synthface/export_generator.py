@@ -233,7 +233,8 @@ def _card(
         "refinement_steps": int(checkpoint["step"]) if "steps" in checkpoint else 0,
         "loss": "L1 + 4 L2 + 80 L2 of chroma + ½ pooled L1 (2, 4) + gradient L1 + ¼ L1 of features "
         "+ 0.3 L1 of what three networks, one of them the labeller, make of the whole face + 0.05 "
-        "Huber distance of the phases of waves; average of weights kept",
+        "Huber distance of the phases of waves + L1 of fine detail in strands and folds; "
+        "average of weights kept",
         "final_log": rows[-1],
         "data": {
             "training": f"{schedule['images']} renders of sampled codes, {MIXED_SHARE:.0%} of them "
