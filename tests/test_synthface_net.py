@@ -183,7 +183,7 @@ class TestPictures:
 
     def test_they_show_what_the_codes_stand_for(self, faces):
         _, _, images, renders = faces
-        assert psnr(images, renders) > 29.5
+        assert psnr(images, renders) > 30.5
 
     def test_strands_and_folds_are_where_the_renders_have_them(self, net, faces):
         codes, _, images, renders = faces
@@ -233,7 +233,7 @@ class TestPictures:
     def test_bf16_is_close(self, net, faces):
         codes, _, images, _ = faces
         fast = SynthFaceNet(SynthFaceNetOptions(precision="bf16"))
-        assert (fast.synthesize(codes[:8]) - images[:8]).abs().mean() < 0.02
+        assert (fast.synthesize(codes[:8]) - images[:8]).abs().mean() < 0.005
 
     def test_the_page_says_what_the_card_says(self, net):
         assert (NETWORK / "CARD.md").read_text("utf-8") == card_page(net.card)

@@ -246,8 +246,14 @@ def wave_loss(phases: Tensor, wanted: Tensor) -> Tensor:
 
 def detail_loss(images: Tensor, wanted: Tensor, phases: Tensor, age: Tensor) -> Tensor:
     """|d(x) − d(y)|, d(x) what an image adds to its own means over 3 × 3 pixels: a weighted mean
-    over places with strands, or with folds of faces (N, 3, 64, 64) whose age (N,) shows them.
-    Without it, folds were in their place and too faint."""
+    over places with strands, or with folds of faces whose age shows them. Without it, folds were in
+    their place and too faint.
+
+    Args:
+        images, wanted: (N, 3, 64, 64) in [-1, 1].
+        phases: (N, 2, 64, 64), as from `wave_phases`.
+        age: (N,) in years.
+    """
     known = ~phases.isnan()
     folds = _SHOWN_FOLDS * (age > _SHOWN_FROM)[:, None, None]
     weights = known.any(1) * torch.where(known.all(1), 1.0, folds)
