@@ -216,7 +216,7 @@ def strength_reaching(strengths: Tensor, effects: Tensor, wanted: float) -> Tens
     reached = r >= wanted
     first = reached.int().argmax(0).clamp(min=1)
     low, high = (r.gather(0, index[None])[0] for index in (first - 1, first))
-    share = ((wanted - low) / (high - low)).clamp(0, 1)
+    share = ((wanted - low) / (high - low)).clamp(0, 1).where(high != low, 0.0)
     found = s[first - 1] + share * (s[first] - s[first - 1])
     return torch.where(reached.any(0), found, found.new_tensor(float("nan")))
 
