@@ -150,6 +150,6 @@ class AttributeSchema:
         except TypeError as error:
             raise InputError(f"not an attribute schema: {error}") from None
         for attribute in schema:
-            if not (math.isfinite(attribute.low) and attribute.low < attribute.high):
+            if not -math.inf < attribute.low < attribute.high < math.inf:
                 raise InputError(f"attribute {attribute.name!r} has no range: {attribute}")
         return schema

@@ -74,3 +74,94 @@ def test_json_round_trip() -> None:
 def test_a_broken_schema_is_refused(row: dict[str, object]) -> None:
     with pytest.raises(InputError):
         AttributeSchema.from_json([row])
+
+
+@pytest.mark.parametrize("name", ["age", "glasses", "lighting"])
+def test_the_ends_of_a_range_are_taken_and_what_lies_beyond_is_not(name: str) -> None:
+    attribute = SCHEMA[name]
+    attribute.check(torch.tensor([attribute.low, attribute.high]))
+    for value in (attribute.low - 0.01, attribute.high + 0.01):
+        with pytest.raises(OutOfRange):
+            attribute.check(torch.tensor([attribute.low, value]))
+
+
+def test_the_first_value_out_of_range_is_named_and_an_empty_unit_is_not() -> None:
+    with pytest.raises(OutOfRange) as caught:
+        SCHEMA["lighting"].check(torch.tensor([[0.0, 3.5], [-7.0, 0.0]]))
+    assert str(caught.value) == "attribute 'lighting' takes values from -1 to 2, received 3.5"
+    with pytest.raises(OutOfRange, match="from 0 to 70 years, received 71"):
+        SCHEMA["age"].check(torch.tensor([71.0]))
+
+
+def test_a_table_is_checked_for_its_shape_and_every_column() -> None:
+    good = torch.tensor([[70.0, 1.0, -1.0, 2.0, 0.0]])
+    SCHEMA.check(good)
+    for bad in (good[0], good[:, :4], good[None], torch.cat([good, good], 1)):
+        with pytest.raises(InputError, match=r"have shape \(N, 5\), received"):
+            SCHEMA.check(bad)
+    for column, name in enumerate(("age", "glasses", "lighting", "lighting", "lighting")):
+        wrong = good.clone()
+        wrong[0, column] += 100
+        with pytest.raises(OutOfRange, match=f"attribute '{name}'"):
+            SCHEMA.check(wrong)
+
+
+def test_a_schema_is_a_collection_of_its_attributes() -> None:
+    assert [attribute.name for attribute in SCHEMA] == ["age", "glasses", "lighting"]
+    assert len(SCHEMA) == 3
+    assert "glasses" in SCHEMA
+    assert "glases" not in SCHEMA
+    assert SCHEMA["lighting"].size == 3
+    with pytest.raises(UnknownName, match="'glases'; did you mean 'glasses'"):
+        SCHEMA.columns("glases")
+
+
+def test_a_subset_has_its_own_order_and_columns() -> None:
+    part = SCHEMA.subset(("lighting", "age"))
+    assert part.names == ("lighting", "age")
+    assert part.width == 4
+    assert part.columns("age") == slice(3, 4)
+    assert part["age"] == SCHEMA["age"]
+
+
+def test_changed_takes_one_value_a_face() -> None:
+    source = torch.arange(10.0).reshape(2, 5) / 10
+    target = SCHEMA.changed(source, age=torch.tensor([[1.0], [2.0]]), glasses=0.5)
+    expected = source.clone()
+    expected[:, 0] = torch.tensor([1.0, 2.0])
+    expected[:, 1] = 0.5
+    assert torch.equal(target, expected)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "taken"),
+    [
+        (0.0, 1.0, True),
+        (0.5, 0.5, False),
+        (1.0, 0.0, False),
+        (-math.inf, 0.0, False),
+        (0.0, math.inf, False),
+        (math.nan, 0.0, False),
+        (0.0, math.nan, False),
+    ],
+)
+def test_a_schema_file_needs_a_range_for_each_attribute(
+    low: float, high: float, taken: bool
+) -> None:
+    rows = [
+        {"name": "x", "kind": "binary", "low": 0, "high": 1},
+        {"name": "y", "kind": "continuous", "low": low, "high": high, "unit": "mm"},
+    ]
+    if taken:
+        assert AttributeSchema.from_json(rows)["y"] == Attribute("y", "continuous", 0, 1, "mm", 1)
+    else:
+        with pytest.raises(InputError, match="attribute 'y' has no range"):
+            AttributeSchema.from_json(rows)
+
+
+def test_a_schema_is_written_with_every_field() -> None:
+    assert SCHEMA.to_json() == [
+        {"name": "age", "kind": "continuous", "low": 0, "high": 70, "unit": "years", "size": 1},
+        {"name": "glasses", "kind": "binary", "low": 0, "high": 1, "unit": "", "size": 1},
+        {"name": "lighting", "kind": "vector", "low": -1, "high": 2, "unit": "", "size": 3},
+    ]
