@@ -187,6 +187,7 @@ def test_a_light_has_one_coefficient_beside_the_ambient_one(name: str) -> None:
     for found, ambient, strength in (
         (lighting_preset(name), 0.85, 0.5),
         (lighting_preset(name, ambient=0.2, strength=0.9), 0.2, 0.9),
+        (lighting_preset(name, strength=-1.0), 0.85, -1.0),
     ):
         expected = [ambient] + [strength * LIGHTS[name].get(i, 0) for i in range(1, 9)]
         assert found.tolist() == pytest.approx(expected)

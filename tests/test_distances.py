@@ -440,6 +440,14 @@ def test_a_recogniser_is_compared_with_true_identities_by_ranks_of_distances() -
     assert 0.2 < expected < 0.8
 
 
+def test_one_true_score_is_enough_to_compare_a_recogniser_with() -> None:
+    rng = np.random.default_rng(18)
+    identity, embeddings = rng.normal(size=(40, 1)), rng.normal(size=(40, 3)) + [0, 3, 0]
+    expected = stats.spearmanr(pdist(embeddings, "cosine"), pdist(identity)).statistic
+    found = identity_agreement(torch.from_numpy(embeddings), torch.from_numpy(identity))
+    assert found == pytest.approx(expected)
+
+
 def test_a_recogniser_is_compared_on_the_first_500_faces() -> None:
     rng = np.random.default_rng(17)
     identity, embeddings = rng.normal(size=(520, 3)), rng.normal(size=(520, 3))
@@ -461,7 +469,10 @@ def test_what_a_metric_is_read_off_is_said_with_its_error() -> None:
     full = {"name": "r", "card": {"auc": 0.99, "true_accept_rate": 0.87}, "agreement": 0.5}
     short = {"name": "s", "card": {"auc": 0.9}, "agreement": None}
     silent = {"name": "t", "card": {}}
-    found = noise({"age": {"mae_sigma": 0.1}, "yaw": {"mae_sigma": 0.3}}, [full, short, silent])
+    errors = {
+        name: {"mae_sigma": value} for name, value in zip("abc", (0.1, 0.4, 0.1), strict=True)
+    }
+    found = noise(errors, [full, short, silent])
     judge = {"value": pytest.approx(0.2), "text": "judge errs by 0.20 σ on one face"}
     first = {
         "value": None,

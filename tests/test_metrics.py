@@ -368,6 +368,7 @@ def matched(
 
 CURVES: dict[str, EffectOf] = {
     "straight": lambda s: 0.7 * s,
+    "straight in binary": lambda s: 0.5 * s,
     "bent": lambda s: 1.5 * (s / 2) ** 3,
     "rising late": lambda s: 1.5 * (s / 2) ** 9,
     "rising early": lambda s: 0.95 * (s / 2) ** 0.1,
@@ -383,7 +384,9 @@ CURVES: dict[str, EffectOf] = {
 
 
 @pytest.mark.parametrize("wanted", [0.5, 0.8])
-@pytest.mark.parametrize("extra", [{}, {"tolerance": 0.01}, {"tries": 3}, {"tries": 1}])
+@pytest.mark.parametrize(
+    "extra", [{}, {"tolerance": 0.01}, {"tolerance": 0.0}, {"tries": 3}, {"tries": 1}]
+)
 def test_matching_searches_each_face_as_documented(wanted: float, extra: dict[str, float]) -> None:
     asked: list[list[float]] = [[] for _ in CURVES]
     functions = list(CURVES.values())
