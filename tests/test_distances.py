@@ -442,7 +442,7 @@ def test_a_recogniser_is_compared_with_true_identities_by_ranks_of_distances() -
 
 def test_one_true_score_is_enough_to_compare_a_recogniser_with() -> None:
     rng = np.random.default_rng(18)
-    identity, embeddings = rng.normal(size=(40, 1)), rng.normal(size=(40, 3)) + [0, 3, 0]
+    identity, embeddings = rng.normal(size=(40, 1)), rng.normal([0, 3, 0], size=(40, 3))
     expected = stats.spearmanr(pdist(embeddings, "cosine"), pdist(identity)).statistic
     found = identity_agreement(torch.from_numpy(embeddings), torch.from_numpy(identity))
     assert found == pytest.approx(expected)
