@@ -87,9 +87,11 @@ def _places_of(root: Path, path: str) -> Iterator[Place]:
     choices: dict[tuple[str, tuple[int, int], tuple[int, int]], list[tuple[str, int]]]
     choices, functions = defaultdict(list), {}
     for node in ast_nodes(get_ast(source)):
+        marker = node.parent is not None and node.parent.type == "parameters"  # ``*`` and ``/``
         for name, (kind, operator) in chosen.items():
             for start, end in operator.mutation_positions(node):
-                choices[kind, start, end].append((name, occurrences[name]))
+                if not marker:
+                    choices[kind, start, end].append((name, occurrences[name]))
                 functions[kind, start, end] = ASTQuery(node).get_definition_name() or ""
                 occurrences[name] += 1
     same: Counter[str] = Counter()

@@ -24,7 +24,7 @@ from typing import Any
 
 TICK = 0.02
 """How often a fork is looked at, in seconds."""
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 """Of prctl(2)."""
 
 
@@ -55,6 +55,7 @@ def main() -> None:
     sys.dont_write_bytecode = True
     if sys.platform == "linux":  # what a test starts and leaves behind comes to us, to be ended
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    signal.signal(signal.SIGTERM, _leave)
     for module in request["preload"]:
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
@@ -65,6 +66,14 @@ def main() -> None:
     _answer({"ready": not wrong, "wrong": wrong})
     for line in sys.stdin:
         _answer(_run(request["copy"], json.loads(line)))
+
+
+def _leave(*_: object) -> None:
+    """End with all that was started."""
+    for group in _children():
+        _end(group)
+        _end_orphans(group)
+    os._exit(1)
 
 
 def _elsewhere(packages: list[str], copy: Path) -> str:
@@ -117,7 +126,10 @@ def _test(copy: str, arguments: list[str], scratch: Path) -> None:
     """The fork: never returns."""
     code = 70
     try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.setsid()
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         os.chdir(copy)
         with (scratch / "output").open("wb") as output, open(os.devnull, "rb") as nothing:
             os.dup2(nothing.fileno(), 0)

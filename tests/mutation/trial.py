@@ -144,8 +144,8 @@ class Trial:
         limit = self.plan.factor * seconds + self.plan.slack_seconds
         with worker.with_code(mutant.place.path, mutant.code):
             told = worker.run(asked, limit, leave_out=leave_out, stop=True)
-        if told.get("lost"):
-            raise SystemExit(f"the server ended while it tried {mutant.place.path}")
+            if told.get("lost"):  # by the fault, or by chance
+                told = worker.run(asked, limit, leave_out=leave_out, stop=True)
         if told["code"] == 0:
             return Verdict(False, "", told["wall"], digest)
         if told["code"] == NOTHING_RAN:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import tempfile
 import threading
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +86,9 @@ class Worker:
                 with contextlib.suppress(OSError):
                     if pipe:
                         pipe.close()
+            self.server.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.server.wait(1)
+                self.server.wait(10)
             self.server.kill()
             self.server.wait()
             self.server = None
@@ -205,21 +208,26 @@ def _walked(root: Path) -> Iterator[str]:
 
 
 def _name_plugins(target: Path) -> None:
-    """Entry points of the copy, so that nothing need be installed."""
+    """Entry points of the copy, where the project is not installed."""
     project = target / "pyproject.toml"
-    if not project.is_file():
+    said = tomllib.loads(project.read_text(encoding="utf-8")) if project.is_file() else {}
+    if not (groups := said.get("project", {}).get("entry-points")):
         return
-    said = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {})
-    if not (groups := said.get("entry-points")):
+    name = said["project"]["name"]
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        metadata.distribution(name)
         return
-    folder = target / f"{said['name']}-0.0.0.dist-info"
+    source = target / said["tool"]["hatch"]["version"]["path"]
+    found = re.search(r'^__version__ = "(.+)"', source.read_text(encoding="utf-8"), re.MULTILINE)
+    version = found[1] if found else "0"
+    folder = target / f"{name}-{version}.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {said['name']}\nVersion: 0.0.0\n", encoding="utf-8"
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8"
     )
     lines = [
         line
         for group, names in groups.items()
-        for line in (f"[{group}]", *(f"{name} = {value}" for name, value in names.items()), "")
+        for line in (f"[{group}]", *(f"{key} = {value}" for key, value in names.items()), "")
     ]
     (folder / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
