@@ -104,25 +104,31 @@ class Trial:
     def _clean(self, files: set[str], pool: Pool) -> dict[str, dict[str, Any]]:
         """Of each test file without a fault, its seconds and what fails; kept for the next run."""
         cache = self.out / "clean.json"
-        tree = self._digest(kept(self.root))
         found: dict[str, dict[str, Any]] = {}
         if cache.is_file():
-            said = json.loads(cache.read_text(encoding="utf-8"))
-            found = said["files"] if said["tree"] == tree else {}
+            found = json.loads(cache.read_text(encoding="utf-8"))
+        code = self._digest(
+            path
+            for path in kept(self.root)
+            if not path.startswith("tests/test_") and path.endswith((".py", ".toml", ".yaml"))
+        )
+        keys = {file: f"{code} {self._digest([file])}" for file in files}
+        unknown = [file for file in sorted(files) if found.get(file, {}).get("key") != keys[file]]
 
         def look(worker: Worker, file: str) -> tuple[str, dict[str, Any]]:
             return file, worker.run([file], FAR, stop=False)
 
-        for file, told in pool.each(sorted(files - found.keys()), look):
-            unread = told["code"] not in {0, 1, NOTHING_RAN} or not told["passed"]
-            found[file] = {"seconds": told["wall"], "failed": told["failed"], "unread": unread}
+        for file, told in pool.each(unknown, look):
+            unread = told["code"] not in {0, 1} or not told["passed"]
+            found[file] = {"key": keys[file], "seconds": told["wall"], "failed": told["failed"]}
+            found[file]["unread"] = unread
             print(f"[without a fault] {told['wall']:5.1f} s  {file}", flush=True)
             if unread:
                 print(f"  left out, it has no test that passes: {told['output'][-800:]}")
             elif told["failed"]:
                 print(f"  left out, they fail without a fault: {', '.join(told['failed'])}")
             cache.parent.mkdir(parents=True, exist_ok=True)
-            cache.write_text(json.dumps({"tree": tree, "files": found}, indent=1))
+            cache.write_text(json.dumps(found, indent=1), encoding="utf-8")
         return found
 
     def _verdict(
