@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MUTANTS := 1000000
 
-.PHONY: help install demo demo-stylegan test lint types check torture clean
+.PHONY: help install demo demo-stylegan test lint types check mutants torture clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,12 @@ types: install  ## mypy
 	$(BIN)/mypy
 
 check: lint types test  ## everything that CI checks
+
+mutants: install  ## put small faults into the code, one at a time, and list those that no test notices
+	PYTHONPATH=tests $(BIN)/python -m mutation --seed $(or $(SEED),0) \
+		$(if $(GROUP),--group $(GROUP)) $(if $(COUNT),--count $(COUNT)) \
+		$(if $(WORKERS),--workers $(WORKERS)) $(if $(PATHS),--paths $(PATHS)) \
+		$(if $(CHANGED),--count 0 --changed $(patsubst 1,HEAD,$(CHANGED)))
 
 torture: install  ## 500 kills of a running suite, a million mutated weight files, killed commands; takes hours
 	LATENTEDIT_KILLS=500 LATENTEDIT_INTERRUPTS=50 LATENTEDIT_REPEATS=20 $(BIN)/python -m pytest -s tests/test_torture.py
