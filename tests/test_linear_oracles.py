@@ -612,7 +612,7 @@ def test_measured_slopes_are_the_mean_change_over_twice_the_strength(probes: int
 
 def test_a_random_move_has_the_length_of_regressions_and_a_direction_of_its_own() -> None:
     aimed, _ = fitted("regression", ridge=0.3)
-    drawn, stats = fitted("random-direction", seed=5, ridge=0.3)
+    drawn, _ = fitted("random-direction", seed=5, ridge=0.3)
     assert torch.equal(drawn.state()["slopes"], aimed.state()["slopes"])
     assert np.allclose(drawn.state()["directions"].norm(dim=1), np.ones(A), atol=1e-6)
     cosines = (drawn.state()["directions"] * aimed.state()["directions"]).sum(1)
