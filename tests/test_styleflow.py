@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -131,14 +132,19 @@ def test_solvers_meet_the_exact_solution_and_go_back(method: str) -> None:
     assert there.nfe >= (64 if method in FIXED else 4)
 
 
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
 def tiny_flow(dim: int = 6) -> ContinuousFlow:
-    torch.manual_seed(0)
-    return ContinuousFlow(dim, 2, (16, 16), 2, Solver("rk4", 12)).double()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return ContinuousFlow(dim, 2, (16, 16), 2, Solver("rk4", 12)).double()
 
 
 def test_the_density_is_the_change_of_volume() -> None:
     flow = tiny_flow()
-    w, a = torch.randn(3, 6, dtype=torch.float64), torch.randn(3, 2, dtype=torch.float64)
+    w, a = normal(3, 6), normal(3, 2, seed=1)
     with torch.no_grad():
         found = flow.log_prob(w, a, basis_probes(3, 6, w))
     for i in range(3):
@@ -155,8 +161,8 @@ def test_the_density_is_the_change_of_volume() -> None:
 
 def test_hutchinsons_estimator_agrees_with_the_exact_trace_in_expectation() -> None:
     flow = tiny_flow()
-    w, a = torch.randn(4, 6, dtype=torch.float64), torch.randn(4, 2, dtype=torch.float64)
-    probes, many = torch.randn(1, 2400, 6, dtype=torch.float64), (600, 1)
+    w, a = normal(4, 6), normal(4, 2, seed=1)
+    probes, many = normal(1, 2400, 6, seed=2), (600, 1)
     with torch.no_grad():
         exact = flow.log_prob(w, a, basis_probes(4, 6, w))
         single = flow.log_prob(w.repeat(many), a.repeat(many), probes).view(600, 4)
@@ -165,7 +171,7 @@ def test_hutchinsons_estimator_agrees_with_the_exact_trace_in_expectation() -> N
 
 
 def test_adjoint_and_direct_gradients_agree() -> None:
-    w, a = torch.randn(5, 6, dtype=torch.float64), torch.randn(5, 2, dtype=torch.float64)
+    w, a = normal(5, 6), normal(5, 2, seed=1)
     gradients = []
     for adjoint in (False, True):
         flow = tiny_flow()
@@ -176,11 +182,11 @@ def test_adjoint_and_direct_gradients_agree() -> None:
 
 
 def test_the_coupling_flow_is_invertible_and_knows_its_volume() -> None:
-    torch.manual_seed(0)
     flow = CouplingFlow(6, 2, 16, 4).double()
-    for p in flow.parameters():
-        torch.nn.init.normal_(p, std=0.3)
-    w, a = torch.randn(4, 6, dtype=torch.float64), torch.randn(4, 2, dtype=torch.float64)
+    with torch.no_grad():
+        for i, p in enumerate(flow.parameters()):
+            p.copy_(0.3 * normal(*p.shape, seed=i + 2))
+    w, a = normal(4, 6), normal(4, 2, seed=1)
     with torch.no_grad():
         assert torch.allclose(flow.decode(flow.encode(w, a).codes, a).codes, w, atol=1e-9)
     jacobian = torch.autograd.functional.jacobian(
@@ -192,12 +198,12 @@ def test_the_coupling_flow_is_invertible_and_knows_its_volume() -> None:
 
 
 def test_optimal_pairs_are_no_longer_than_any_others() -> None:
-    x, z = torch.randn(6, 3), torch.randn(6, 3)
+    x, z = normal(6, 3), normal(6, 3, seed=1)
     pairs = optimal_pairs(x, z)
     best = (x - z[pairs]).square().sum()
     assert sorted(pairs.tolist()) == list(range(6))
-    for _ in range(50):
-        assert best <= (x - z[torch.randperm(6)]).square().sum() + 1e-5
+    for order in permutations(range(6)):
+        assert best <= (x - z[list(order)]).square().sum() + 1e-9
 
 
 def gaussians(n: int, seed: int = 0) -> Split:
@@ -214,8 +220,7 @@ def gaussians(n: int, seed: int = 0) -> Split:
 def fitted(request: pytest.FixtureRequest) -> FlowEditor:
     made, options = FITTED[request.param]
     editor = made(made.Options(**options))
-    stats = editor.fit(gaussians(2000), Runtime(seed=1))
-    assert stats.figures["held_out_loss"] < float("inf")
+    editor.fit(gaussians(2000), Runtime(seed=1))
     return editor
 
 

@@ -108,15 +108,14 @@ def measured_slopes(data: Split, directions: Tensor, probes: int, runtime: Runti
     slopes = torch.zeros(len(directions))
     for k, direction in enumerate(directions.to(codes)):
         runtime.progress(k / len(directions), f"effect of {data.schema.column_names[k]}")
-        strength = float(spread[k])
-        for _ in range(_DOUBLINGS):
+        for doublings in range(_DOUBLINGS):
+            strength = float(spread[k]) * 2**doublings
             ends = torch.cat([codes - strength * direction, codes + strength * direction])
             images = runtime.generator.synthesize(ends, data.space)
             low, high = runtime.estimator.estimate(images)[:, k].cpu().chunk(2)
             change = high - low
             if float(change.mean().abs()) >= float(sigma[k]):
                 break
-            strength *= 2
         error = float(change.std()) / len(change) ** 0.5
         if strength > 0 and float(change.mean().abs()) > max(CERTAINTY * error, 1e-6):
             slopes[k] = change.mean() / (2 * strength)
