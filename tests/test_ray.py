@@ -60,7 +60,7 @@ def cluster(note: Path) -> Iterator[Any]:
 
 
 def kill_where_it_lingers(cluster: Any, note: Path) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not note.exists():
         if time.monotonic() > deadline:
             return  # the run ended otherwise, and says why

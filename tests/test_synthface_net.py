@@ -164,7 +164,7 @@ class TestTruth:
         assert torch.allclose(net.scores(codes), wanted, atol=1e-3)
 
     def test_people_keep_their_identity_and_nothing_else(self, net, monkeypatch):
-        monkeypatch.setattr("latentedit_synthface.generator_figures._PEOPLE", 3)
+        monkeypatch.setattr("latentedit_synthface.generator_figures.PEOPLE", 3)
         people = people_of(net)
         identity = people.identity.unflatten(0, (3, 4))
         assert torch.equal(identity, identity[:, :1].expand(-1, 4, -1))
@@ -257,8 +257,9 @@ class TestTraining:
         """A run whose mapping network and loss network are there already."""
         shipped = read_tensors(NETWORK / "generator.safetensors")
         mapping = {k: t.float() for k, t in shipped.items() if not k.startswith("synthesis.")}
-        torch.manual_seed(0)
-        features = {f"features.{k}": t for k, t in ImageFeatures().state_dict().items()}
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            features = {f"features.{k}": t for k, t in ImageFeatures().state_dict().items()}
         for name in ("whole", "parts"):
             (tmp_path / name).mkdir()
             write_tensors(tmp_path / name / "mapping.safetensors", mapping)
