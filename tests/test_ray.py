@@ -74,6 +74,7 @@ def kill_where_it_lingers(cluster: Any, note: Path) -> None:
     cluster.remove_node(doomed, allow_graceful=False)
 
 
+# Takes 20 s: every node starts workers with torch, and the cluster has to miss the killed one.
 def test_a_killed_nodes_cells_are_computed_again_and_results_are_the_same(
     cluster: Any, note: Path, tmp_path: Path
 ) -> None:

@@ -197,6 +197,7 @@ def killed_until_it_ends(script: Path, folder: Path, rng: random.Random) -> Iter
             return
 
 
+# These three take 10 s each: they start whole runs in processes of their own, which load torch.
 def test_a_run_that_is_killed_again_and_again_ends_as_one_that_nobody_touched(
     script: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
