@@ -218,15 +218,17 @@ def test_a_ridge_reads_all_prompts(
 def test_what_is_measured_was_held_out(
     model: Path, labelled: tuple[Path, Path, Tensor], tmp_path: Path
 ) -> None:
-    """Labels without any relation to the pictures: a curve that had seen them would look good."""
+    """Labels without any relation to the pictures. On labels that it saw, a curve is never worse
+    than their mean, so that R² is at least 0; on others it is worse."""
     folder = labelled[0]
     noise = np.random.default_rng(3).uniform(20, 50, 60)
     other = tmp_path / "noise.csv"
     lines = [f"{i}.png,{i % 2},{value:.3f}" for i, value in enumerate(noise)]
     other.write_text("\n".join(["file,smile,age", *lines]))
     _, held_out = trained(model, (folder, other, labelled[2]), tmp_path / "C")
-    assert held_out["age"]["r2"] < 0.15
-    assert held_out["smile"]["auc"] < 0.7
+    assert held_out["age"]["r2"] < -0.01
+    assert held_out["smile"]["r2"] < -0.05
+    assert held_out["smile"]["auc"] < 0.5
 
 
 def test_a_calibration_belongs_to_its_network_and_words(
