@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from latentedit import CorruptArtefact, EnvironmentFault, InputError
@@ -103,7 +103,8 @@ def test_a_folder_that_somebody_else_filled_meanwhile_is_kept(tmp_path: Path) ->
 
 
 def test_tensors_round_trip_and_mapping_reads_the_same(tmp_path: Path) -> None:
-    tensors = {"a": torch.randn(5, 3), "b": torch.randn(7)}
+    rng = torch.Generator().manual_seed(0)
+    tensors = {"a": torch.randn(5, 3, generator=rng), "b": torch.randn(7, generator=rng)}
     digest = files.write_tensors(tmp_path / "t.safetensors", tensors)
     assert digest == files.file_digest(tmp_path / "t.safetensors")
     for read in (files.read_tensors, lambda path: files.map_tensors(path)[0]):
@@ -111,12 +112,11 @@ def test_tensors_round_trip_and_mapping_reads_the_same(tmp_path: Path) -> None:
         assert all(torch.equal(found[name], tensors[name]) for name in tensors)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 400), st.integers(0, 255))
 def test_a_damaged_tensor_file_raises_the_projects_error_or_reads(
     tmp_path_factory: pytest.TempPathFactory, position: int, byte: int
 ) -> None:
-    path = tmp_path_factory.mktemp("t") / "t.safetensors"
+    path = tmp_path_factory.getbasetemp() / "damaged.safetensors"
     files.write_tensors(path, {"a": torch.zeros(4, 3)})
     data = bytearray(path.read_bytes())
     data[position % len(data)] = byte
@@ -146,3 +146,4 @@ def test_fingerprints_depend_on_names_values_and_shapes() -> None:
         files.fingerprint({}, {"a": a + 1}),
     }
     assert len(prints) == 5
+    assert files.fingerprint({}, {"a": torch.zeros(4)}) in prints

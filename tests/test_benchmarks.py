@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -33,10 +33,15 @@ def script(name: str) -> ModuleType:
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
-def test_every_script_says_how_to_run_it(path: Path) -> None:
-    found = subprocess.run([sys.executable, path, "--help"], capture_output=True, text=True)
-    assert found.returncode == 0, found.stderr
-    assert f"python benchmarks/{path.name}" in found.stdout
+def test_every_script_says_how_to_run_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [str(path), "--help"])
+    monkeypatch.setattr(sys, "path", [str(path.parent), *sys.path])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(path), run_name="__main__")
+    assert ended.value.code == 0
+    assert f"python benchmarks/{path.name}" in capsys.readouterr().out
 
 
 def gradient(flow: ContinuousFlow, loss: Tensor) -> Tensor:
@@ -47,14 +52,16 @@ def gradient(flow: ContinuousFlow, loss: Tensor) -> Tensor:
 
 def test_the_releases_step_and_ours_have_the_same_gradient_in_expectation() -> None:
     release_loss = script("styleflow").release_loss
-    torch.manual_seed(0)
-    flow = ContinuousFlow(4, 2, (8,), 1, Solver("rk4", 8)).double()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        flow = ContinuousFlow(4, 2, (8,), 1, Solver("rk4", 3)).double()
     for p in flow.blocks.parameters():
         p.data.mul_(1.5)
-    w, a = torch.randn(3, 4, dtype=torch.float64), torch.randn(3, 2, dtype=torch.float64)
+    rng = torch.Generator().manual_seed(1)
+    w = torch.randn(3, 4, dtype=torch.float64, generator=rng)
+    a = torch.randn(3, 2, dtype=torch.float64, generator=rng)
     rows, conditions = w.repeat_interleave(3, 0), a.repeat_interleave(3, 0)
     ours = gradient(flow, Likelihood("exact").loss(flow, w, a, torch.Generator()))
-    rng = torch.Generator().manual_seed(1)
     theirs = torch.stack(
         [gradient(flow, release_loss(flow, rows, conditions, rng)) for _ in range(60)]
     )

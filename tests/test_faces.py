@@ -12,6 +12,7 @@ from clip_files import write_clip
 from onnx_files import channel_means, contract, linear_model
 
 from latentedit import EnvironmentFault, InputError, Registry
+from latentedit_faces.training import FacesTrainer
 
 REGISTRY = Registry.discover()
 HEAVY = ("torch", "onnxruntime", "transformers", "dlib", "sklearn", "PIL", "onnx")
@@ -46,7 +47,7 @@ def test_loading_every_class_imports_no_optional_library() -> None:
 @pytest.mark.parametrize(("kind", "name"), OFFERED)
 def test_without_options_each_says_what_it_needs(kind: str, name: str) -> None:
     if (kind, name) == ("trainer", "faces-trained"):
-        assert REGISTRY.trainer(name) is not None
+        assert REGISTRY.trainer(name).options == FacesTrainer.Options()
         return
     with pytest.raises(InputError, match=r"option"):
         REGISTRY.build(kind, name)

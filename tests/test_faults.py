@@ -54,7 +54,6 @@ FAULTS = {
     "crashes": ("crashed", "SIGSEGV"),
     "leaves": ("crashed", "exit code 7"),
     "exits": ("crashed", "exit code 1"),
-    "hangs": ("timeout", "limits.seconds = "),
     "eats-memory": ("oom", "took more than 1 GiB of memory"),
     "asks-for-too-much": ("oom", "cannot allocate 8 EiB"),
     "leaves-quietly": ("crashed", "exit code 0"),
@@ -86,7 +85,7 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunOutcom
     folder = tmp_path_factory.mktemp("runs") / "disturbed"
     nuisance = {"plugin": "talks", "options": {"note": str(folder.parent / "left behind")}}
     editors = SUITE["editors"] | {name: {"plugin": name} for name in FAULTS} | {"talks": nuisance}
-    changes = {"editors": editors, "limits": {"seconds": 10, "memory_gib": 1}}
+    changes = {"editors": editors, "limits": {"memory_gib": 1}}
     return folder, carry_out(folder, toy_editors.registry, changes=changes)
 
 
@@ -103,6 +102,23 @@ def test_each_fault_is_told_of_the_editor_that_has_it(
     if first is not edit:
         assert edit.status == "failed"
         assert f"fit--{name}--seed0 did not finish" in edit.error
+
+
+def test_a_cell_that_hangs_is_ended_and_told_and_the_next_ones_are_computed(
+    clean: Path, tmp_path: Path
+) -> None:
+    """In a run whose other cells are there, so that only this one can come near the limit."""
+    folder = tmp_path / "run"
+    shutil.copytree(clean, folder)
+    editors = SUITE["editors"] | {"hangs": {"plugin": "hangs"}}
+    changes = {"editors": editors, "limits": {"seconds": 5}}
+    outcome = carry_out(folder, toy_editors.registry, changes=changes)
+    first = next(record for record in outcome.failed if record.id == "fit--hangs--seed0")
+    assert (first.status, first.error) == ("timeout", "took longer than limits.seconds = 5")
+    told = "fit--hangs--seed0 did not finish: took longer than limits.seconds = 5"
+    rest = [record for record in outcome.failed if record is not first]
+    assert [(record.status, record.error) for record in rest] == [("failed", told)] * 3
+    assert outcome.kept == 17
 
 
 def test_cells_of_the_others_are_those_of_a_run_without_faults(
@@ -273,17 +289,18 @@ def test_a_bank_that_cannot_be_written_is_not_there(
 
 @pytest.mark.parametrize(("name", "code"), FAILURES)
 def test_a_report_that_cannot_be_written_leaves_the_old_one(
-    small: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int
 ) -> None:
-    page = small / "report" / "index.html"
-    for _ in every_failure(monkeypatch, name, code, lambda n: write_report(small)):
+    folder = tmp_path / "run"
+    shutil.copytree(small, folder)
+    page = folder / "report" / "index.html"
+    for _ in every_failure(monkeypatch, name, code, lambda n: write_report(folder)):
         if page.read_text() == "old":
             continue
         assert name == "fsync"  # of the folder, when the new one is there
         page.write_text("old")
     assert page.read_text().startswith("<!doctype html>")
-    assert not list(small.rglob(".*"))
-    page.write_text("old")
+    assert not list(folder.rglob(".*"))
 
 
 def every_failure(

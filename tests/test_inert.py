@@ -173,7 +173,7 @@ def test_a_tensor_that_lies_about_its_storage_is_refused(
     refused(tmp_path, pickles.tensor_file(**lie))
 
 
-@settings(max_examples=LIES, deadline=None)
+@settings(max_examples=LIES)
 @given(
     count=st.integers(-(2**40), 2**40) | st.integers(0, 8),
     offset=st.integers(-(2**40), 2**40) | st.integers(0, 4),

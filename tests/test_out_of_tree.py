@@ -74,6 +74,7 @@ def test_the_example_is_small() -> None:
     assert 0 < lines < 100
 
 
+# Takes 15 s: three commands in an environment of their own, two of which start a benchmark.
 def test_the_example_is_listed_and_runs_in_a_suite(environment: Path, tmp_path: Path) -> None:
     rows = json.loads(run(environment, tmp_path, "plugins", "list", "--json"))
     mine = [row for row in rows if row["distribution"] not in ("latentedit",)]

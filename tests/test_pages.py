@@ -52,7 +52,7 @@ class Visit:
     def __init__(self, browser: Any, path: Path, width: int, **settings: Any) -> None:
         self.context = browser.new_context(viewport={"width": width, "height": 900}, **settings)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(120_000)
         self.complaints: list[str] = []
         self.requests: list[str] = []
         self.page.on("console", lambda message: self.complaints.append(message.text))

@@ -103,10 +103,15 @@ def test_eyes_and_mouth_come_to_the_same_place() -> None:
 
 def test_a_square_that_leaves_the_photo_a_little_is_filled_by_its_mirror(tmp_path: Path) -> None:
     scene().save(tmp_path / "photo.png")
-    finder = landmark_finder(recorded(tmp_path, POINTS - [0, 60]))
-    image = read_photograph(tmp_path / "photo.png", 32, finder).image
-    assert image[:, 0].std() > 0.05
-    assert "aligned" in read_photograph(tmp_path / "photo.png", 32, finder).crop
+    points = POINTS - [0, 60]
+    finder = landmark_finder(recorded(tmp_path, points))
+    found = read_photograph(tmp_path / "photo.png", 32, finder)
+    assert "aligned" in found.crop
+    mirrored = np.pad(np.array(scene()), ((128, 128), (128, 128), (0, 0)), mode="reflect")
+    Image.fromarray(mirrored).save(tmp_path / "larger.png")
+    finder = landmark_finder(recorded(tmp_path, points + 128, "larger.png"))
+    expected = read_photograph(tmp_path / "larger.png", 32, finder)
+    torch.testing.assert_close(found.image, expected.image, atol=0.02, rtol=0)
 
 
 @pytest.mark.parametrize("points", [POINTS + 400.0, POINTS - 900.0, POINTS * 100])

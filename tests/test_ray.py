@@ -60,7 +60,7 @@ def cluster(note: Path) -> Iterator[Any]:
 
 
 def kill_where_it_lingers(cluster: Any, note: Path) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not note.exists():
         if time.monotonic() > deadline:
             return  # the run ended otherwise, and says why
@@ -74,6 +74,7 @@ def kill_where_it_lingers(cluster: Any, note: Path) -> None:
     cluster.remove_node(doomed, allow_graceful=False)
 
 
+# Takes 20 s: every node starts workers with torch, and the cluster has to miss the killed one.
 def test_a_killed_nodes_cells_are_computed_again_and_results_are_the_same(
     cluster: Any, note: Path, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -164,7 +165,7 @@ class TestTruth:
         assert torch.allclose(net.scores(codes), wanted, atol=1e-3)
 
     def test_people_keep_their_identity_and_nothing_else(self, net, monkeypatch):
-        monkeypatch.setattr("latentedit_synthface.generator_figures._PEOPLE", 3)
+        monkeypatch.setattr("latentedit_synthface.generator_figures.PEOPLE", 3)
         people = people_of(net)
         identity = people.identity.unflatten(0, (3, 4))
         assert torch.equal(identity, identity[:, :1].expand(-1, 4, -1))
@@ -257,8 +258,9 @@ class TestTraining:
         """A run whose mapping network and loss network are there already."""
         shipped = read_tensors(NETWORK / "generator.safetensors")
         mapping = {k: t.float() for k, t in shipped.items() if not k.startswith("synthesis.")}
-        torch.manual_seed(0)
-        features = {f"features.{k}": t for k, t in ImageFeatures().state_dict().items()}
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            features = {f"features.{k}": t for k, t in ImageFeatures().state_dict().items()}
         for name in ("whole", "parts"):
             (tmp_path / name).mkdir()
             write_tensors(tmp_path / name / "mapping.safetensors", mapping)
@@ -369,7 +371,8 @@ class TestTraining:
         with pytest.raises(InputError, match="done 2 of 4 steps"):
             self._sharpened(folder / "parts", 2)
 
-    def test_what_was_trained_can_be_exported(self, folder):
+    def test_what_was_trained_can_be_exported(self, folder, monkeypatch):
+        monkeypatch.setattr("latentedit_synthface.generator_figures.PEOPLE", 20)
         self._run(folder / "parts")
         self._sharpened(folder / "parts", 4)
         card = export(folder / "parts", folder / "out", "a note", held_out_images=100)
@@ -522,4 +525,7 @@ class TestMeasuring:
         assert moved.shape == (10, 10)
         assert (moved[:4, 2].sum() > moved[7:, 2].sum()).item()  # coarse rows turn the head
         assert (moved[7:, 8].sum() > moved[:4, 8].sum()).item()  # fine rows light it
-        assert path_length(net, codes, 1) > 0
+        doubled = SimpleNamespace(synthesize=lambda w: net.synthesize(2 * w))
+        there = path_length(net, codes, 1)
+        assert path_length(doubled, codes / 2, 1) == pytest.approx(4 * there, rel=1e-3)
+        assert there > 1e-4

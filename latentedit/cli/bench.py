@@ -20,6 +20,7 @@ from latentedit.cli.boards import print_boards
 from latentedit.cli.console import CellProgress, err, out, print_json, say
 from latentedit.cli.fit import parse_pairs
 from latentedit.errors import InputError
+from latentedit.registry import Registry
 
 FOLDER = click.Path(path_type=Path)
 
@@ -97,6 +98,7 @@ def run(
                 loaded,
                 folder,
                 progress,
+                registry=Registry.discover,
                 workers=workers,
                 executor=executor,
                 photographs=photos,
@@ -223,7 +225,7 @@ def explain_cell(folder: Path, cell: str) -> None:
     Example:
       latentedit bench explain runs/quickstart edit--styleflow--seed0--age
     """
-    lines = explain(folder, cell)
+    lines = explain(folder, cell, registry=Registry.discover)
     say("\n".join(lines) if lines else f"{cell} is done; nothing that decides it has changed")
 
 

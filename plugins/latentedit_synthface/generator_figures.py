@@ -16,7 +16,7 @@ from latentedit_synthface.renders import VIEWS, Renders, packed, unpacked
 from latentedit_synthface.scorecard import attribute_figures, identity_figures
 from latentedit_synthface.trained_generator import SynthFaceNet
 
-_PEOPLE = 500
+PEOPLE = 500
 _SEED = 77
 _BATCH = 250
 
@@ -146,8 +146,8 @@ def frechet_distance(features: Tensor, others: Tensor) -> float:
 
 def people_of(generator: SynthFaceNet) -> Renders:
     """Generated images of people, four of each: equal identity factors, the rest drawn anew."""
-    scores = sample_scores(_PEOPLE * VIEWS, _SEED)
-    scores[:, IDENTITY] = sample_scores(_PEOPLE, _SEED + 1)[:, IDENTITY].repeat_interleave(
+    scores = sample_scores(PEOPLE * VIEWS, _SEED)
+    scores[:, IDENTITY] = sample_scores(PEOPLE, _SEED + 1)[:, IDENTITY].repeat_interleave(
         VIEWS, dim=0
     )
     codes = generator.codes_with(scores, generator.sample(len(scores), _SEED))
