@@ -15,14 +15,18 @@ import pytest
 import torch
 from harness_plugins import Silent, scores
 from scipy import stats
+from torch import Tensor
 from toy import ToyGenerator
 
 from latentedit.artefacts import read_json, read_tensors
 from latentedit.bank import LatentBank
 from latentedit.benchmark.cells import CellStore
+from latentedit.benchmark.measure import Bench
 from latentedit.benchmark.run import run_suite
+from latentedit.benchmark.sequences import measure_sequence
 from latentedit.benchmark.suite import Suite
 from latentedit.benchmark.summary import summarise
+from latentedit.editor import Edited
 from latentedit.sampling import make_bank
 
 SEEDS = (2, 5)
@@ -235,3 +239,62 @@ def test_the_faces_are_seen_by_the_judge_and_both_recognisers(run: Path) -> None
         unit = found[:, part] / found[:, part].norm(dim=1, keepdim=True)
         assert torch.allclose(arrays["embeddings"][e], unit, atol=1e-4)
     assert arrays["images"].shape[0] == 0
+
+
+class Recorder:
+    """Stands for a fitted editor that changes nothing; remembers what it was asked for."""
+
+    space = "w"
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Tensor, Tensor]] = []
+
+    def edit(self, codes: Tensor, now: Tensor, target: Tensor, extrapolate: bool) -> Edited:
+        assert extrapolate
+        self.calls.append((codes.clone(), target - now))
+        return Edited(codes)
+
+
+def test_a_sequence_asks_the_faces_that_all_its_tasks_edit_for_the_change_of_each(
+    run: Path,
+) -> None:
+    """Both orders; then one edit done and undone, and both, of which the last is undone first."""
+    bank = LatentBank.open(run / "bank")
+    labels, fit = bank.split("test").attributes, bank.split("fit").attributes
+    low, high = float(labels[:, 0].sort().values[2]), float(labels[:, 2].sort().values[8])
+    tasks = [
+        {"attribute": "age", "change": 10, "among": {"age": [low, 70]}},
+        {"attribute": "yaw", "change": 12, "among": {"yaw": [-40, high]}},
+    ]
+    suite = Suite.model_validate(
+        SUITE | {"tasks": tasks, "sequences": [{"name": "few", "edits": ["yaw", "age"]}]}
+    )
+    bench, editor = Bench(suite, bank, harness_plugins.registry()), Recorder()
+    before = CellStore(run).arrays("faces")
+    told: list[float] = []
+    arrays, _ = measure_sequence(
+        bench,
+        editor,  # type: ignore[arg-type]
+        suite.sequences[0],
+        before,
+        lambda fraction, message: told.append(fraction),
+    )
+    chosen = [
+        i for i, (age, _, yaw, *_) in enumerate(labels.tolist()) if age >= low and yaw <= high
+    ]
+    assert 3 <= len(chosen) <= 9
+    assert arrays["faces"].tolist() == chosen
+    for codes, _ in editor.calls:
+        assert torch.equal(codes, bank.split("test").codes[chosen])
+    median = fit.sort(0).values[24]  # of 50, the lower of the two in the middle
+    age = torch.zeros(len(chosen), 6)
+    age[:, 0] = torch.where(labels[chosen, 0] < median[0], 10.0, -10.0)
+    yaw = torch.zeros(len(chosen), 6)
+    yaw[:, 2] = torch.where(labels[chosen, 2] < median[2], 12.0, -12.0)
+    assert 0 < int((age > 0).sum()) < len(chosen)
+    wanted = [yaw, age, age, yaw, yaw, -yaw, yaw, age, -age, -yaw]
+    assert len(editor.calls) == len(wanted)
+    for i, ((_, change), asked) in enumerate(zip(editor.calls, wanted, strict=True)):
+        assert torch.allclose(change, asked, atol=1e-3), i
+    assert told == [0.25, 0.5, 0.75, 1.0]
+    assert arrays["drift"].abs().max() == 0
