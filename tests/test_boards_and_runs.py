@@ -60,7 +60,7 @@ RUNS: dict[str, dict[str, Any]] = {
     },
     "other-eye": {"editors": pushing(small=0.1), "identity": EYES[:1]},
     "other-effect": {"editors": pushing(small=0.1), "effects": [0.4, 0.8]},
-    "other-tasks": {"editors": pushing(small=0.3), "tasks": [YAW | {"name": "turn"}, AGE]},
+    "other-tasks": {"editors": pushing(small=0.3), "tasks": [YAW | {"change": 6}, AGE]},
     "swapped": {"editors": pushing(shared=0.7), "tasks": [YAW, AGE]},
 }
 
