@@ -162,6 +162,9 @@ def test_duels_pair_all_entries_by_face_at_the_effect_of_the_board(
             assert row["difference"] == pytest.approx(leakage(runs, gap, task), abs=1e-3)
             assert row["faces"] == 8
     assert of(board.duels(), metric="reach", first="small", second="no-edit", task="age")
+    assert {row["metric"].split(" · ")[0] for row in board.duels()} == {
+        metric for metric in RANKED if metric != "identity similarity to the photo"
+    }
 
 
 def test_a_board_of_tasks_in_another_order_pairs_them_by_name(runs: Path) -> None:

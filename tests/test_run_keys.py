@@ -231,17 +231,17 @@ def carry_out(folder: Path, photographs: Path | None = None, **changes: Any) -> 
 
 
 def photos(folder: Path, seed: int = 3) -> Path:
-    """A bank as if four faces had been found for photographs."""
-    sampled = made(folder.parent / f"{folder.name}-sampled", n_test=4, seed=seed)
+    """A bank as if six faces, as many as are sampled else, had been found for photographs."""
+    sampled = made(folder.parent / f"{folder.name}-sampled", n_test=6, seed=seed)
     test = sampled.split("test")
     LatentBank.write(
         folder,
         {"test": Split(test.space, test.schema, ((test.codes, test.attributes),))},
         sampled.generator,
         sampled.labeller,
-        {"photographs": 4},
-        inversion={"tuned": None, "photographs": [{"pixel_error": 1.0}] * 4},
-        files={"photographs": {"images": torch.zeros(4, 3, 8, 8, dtype=torch.uint8)}},
+        {"photographs": 6},
+        inversion={"tuned": None, "photographs": [{"pixel_error": 1.0}] * 6},
+        files={"photographs": {"images": torch.zeros(6, 3, 8, 8, dtype=torch.uint8)}},
     )
     return folder
 
@@ -307,16 +307,16 @@ def test_photographs_make_the_bank_anew_and_so_do_others_and_none(
     run = tmp_path / "run"
     made(run / "bank")
     first, second = photos(tmp_path / "first"), photos(tmp_path / "second", seed=4)
-    for given, n in ((first, 4), (second, 4), (None, 6), (first, 4)):
+    for given in (first, second, None, first):
         assert carry_out(run, given).ended["bank"] == "ok"
         found = LatentBank.open(run / "bank")
-        assert len(found.split("test")) == n
+        assert len(found.split("test")) == 6
         assert torch.equal(found.split("fit").codes, bank.split("fit").codes)
         if given is not None:
             theirs = LatentBank.open(given)
             assert torch.equal(found.split("test").codes, theirs.split("test").codes)
             assert found.sampling["photographs"] == theirs.hash
-            assert found.sampling["test"] == 4
+            assert found.sampling["test"] == 6
         else:
             assert found.hash == bank.hash
         assert "bank" not in carry_out(run, given).ended
