@@ -1,0 +1,424 @@
+"""What a run computes anew: exactly the cells that a change matters for, and the bank with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import harness_plugins
+import pytest
+import torch
+from harness_plugins import Silent
+
+from latentedit.bank import LatentBank, Split
+from latentedit.benchmark.cells import CellStore
+from latentedit.benchmark.run import check_names, explain, plan, provenance, run_suite
+from latentedit.benchmark.suite import Suite
+from latentedit.errors import InputError, UnknownName
+from latentedit.registry import Registry
+from latentedit.sampling import make_bank
+
+BANK: dict[str, Any] = {
+    "generator": {"plugin": "toy"},
+    "labeller": "labeller",
+    "n_fit": 30,
+    "n_test": 6,
+}
+EYES: list[Any] = [
+    {"plugin": "eye", "name": "first"},
+    {"plugin": "eye", "name": "last", "options": {"first": 4}},
+]
+TASKS: list[dict[str, Any]] = [
+    {"attribute": "age", "change": 10},
+    {"attribute": "yaw", "change": 12},
+    {"attribute": "glasses", "change": "flip"},
+]
+SEQUENCES: list[dict[str, Any]] = [
+    {"name": "one", "edits": ["age", "yaw"]},
+    {"name": "two", "edits": ["yaw", "glasses"]},
+]
+LEAK = {"leak": 0.2}
+SUITE: dict[str, Any] = {
+    "name": "keys",
+    "bank": BANK,
+    "judge": "judge",
+    "identity": EYES,
+    "editors": {"tuned": {"plugin": "push"}, "set": {"plugin": "push", "options": LEAK}},
+    "controls": ["no-edit"],
+    "tasks": TASKS,
+    "sequences": SEQUENCES,
+    "strengths": [0.5, 1.0, 2.0],
+    "effects": [0.8, 0.4],
+    "seeds": [2, 5],
+    "tune": {"trials": 3, "faces": 10},
+    "show_faces": 2,
+}
+ALL = ("tuned", "set", "no-edit")
+FACES = {"faces"}
+FITS = {f"fit--{name}--seed{seed}" for name in ALL for seed in (2, 5)}
+EDITS = {
+    f"edit--{n}--seed{s}--{t['name']}"
+    for n in ALL
+    for s in (2, 5)
+    for t in ({"name": "age"}, {"name": "yaw"}, {"name": "glasses"})
+}
+CHAINS = {f"sequence--{n}--seed{s}--{c}" for n in ALL for s in (2, 5) for c in ("one", "two")}
+EVERY = FACES | FITS | EDITS | CHAINS
+
+
+def made(folder: Path, **changes: Any) -> LatentBank:
+    arguments = {"generator": "toy", "labeller": "labeller", "n_fit": 30, "n_test": 6} | changes
+    return make_bank(harness_plugins.registry(), folder, **arguments)
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> LatentBank:
+    return made(tmp_path_factory.mktemp("banks") / "bank")
+
+
+def keys(bank: LatentBank, registry: Registry | None = None, **changes: Any) -> dict[str, str]:
+    """By cell the hash of its key in a suite with these changes."""
+    suite = Suite.model_validate(SUITE | changes)
+    jobs = plan(
+        suite, Path("run"), bank, registry or harness_plugins.registry(), harness_plugins.registry
+    )
+    return {job.cell.id: job.cell.key_hash for job in jobs}
+
+
+def of(*kinds: set[str], having: str = "") -> set[str]:
+    return {cell for cell in set().union(*kinds) if f"-{having}" in f"{cell}-"}
+
+
+def among(name: str) -> set[str]:
+    """Cells of one editor."""
+    return {cell for cell in EVERY if f"--{name}--" in f"{cell}--"}
+
+
+AGE = of(EDITS, having="-age") | {cell for cell in CHAINS if cell.endswith("one")}
+# A trial is scored by all tasks: the fits of what is tuned depend on them.
+TUNED = {cell for cell in EVERY - FACES if "no-edit" not in cell}
+
+
+def first_task(**changes: Any) -> dict[str, Any]:
+    return {"tasks": [TASKS[0] | changes, *TASKS[1:]]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "anew"),
+    [
+        ({"name": "other"}, set()),
+        ({"summary": "other"}, set()),
+        ({"statistics": {"resamples": 100, "confidence": 0.9}}, set()),
+        ({"limits": {"seconds": 5, "memory_gib": 3}}, set()),
+        ({"judge": {"plugin": "judge", "name": "shown"}}, set()),
+        ({"identity": [EYES[0] | {"name": "shown"}, EYES[1]]}, set()),
+        ({"editors": dict(reversed(SUITE["editors"].items()))}, set()),
+        ({"judge": {"plugin": "judge", "options": {"tired": True}}}, FACES | EDITS | CHAINS),
+        ({"show_faces": 3}, FACES | EDITS | CHAINS),
+        # Recognisers score the trials too.
+        ({"identity": EYES[:1]}, FACES | EDITS | CHAINS | TUNED),
+        ({"identity": EYES[::-1]}, FACES | EDITS | CHAINS | TUNED),
+        (
+            {"identity": [EYES[0], EYES[1] | {"options": {"first": 3}}]},
+            FACES | EDITS | CHAINS | TUNED,
+        ),
+        ({"effects": [0.4, 0.8]}, EDITS | TUNED),
+        ({"effects": [0.8, 0.5]}, EDITS),
+        ({"effects": [0.8]}, EDITS),
+        ({"strengths": [0.5, 1.0]}, EDITS | TUNED),
+        (first_task(change=9), AGE | TUNED),
+        (first_task(layers=[0, 1]), AGE | TUNED),
+        (first_task(among={"yaw": [-20, 20]}), AGE | TUNED),
+        (first_task(attribute="lighting", name="age"), AGE | TUNED),
+        ({"sequences": [{"name": "one", "edits": ["yaw", "age"]}, SEQUENCES[1]]},
+         {cell for cell in CHAINS if cell.endswith("one")}),
+        ({"tune": {"trials": 4, "faces": 10}}, TUNED),
+        ({"tune": {"trials": 3, "faces": 11}}, TUNED),
+        ({"tune": None}, TUNED),
+        (
+            {"editors": SUITE["editors"] | {"set": {"plugin": "push", "options": {"leak": 0.3}}}},
+            among("set"),
+        ),
+        (
+            {"editors": SUITE["editors"] | {"set": {"plugin": "no-edit", "options": LEAK}}},
+            among("set"),
+        ),
+    ],
+    ids=lambda value: json.dumps(value)[:60] if isinstance(value, dict) else "",
+)  # fmt: skip
+def test_a_change_makes_exactly_the_cells_anew_that_it_matters_for(
+    bank: LatentBank, changes: dict[str, Any], anew: set[str]
+) -> None:
+    before, after = keys(bank), keys(bank, **changes)
+    assert set(before) == set(after) == EVERY
+    assert {cell for cell in EVERY if before[cell] != after[cell]} == anew
+
+
+@pytest.mark.parametrize(
+    ("changes", "anew"),
+    [
+        ({"effects": [0.4, 0.8]}, EDITS),
+        ({"strengths": [0.5, 1.0]}, EDITS),
+        ({"identity": EYES[:1]}, FACES | EDITS | CHAINS),
+        (first_task(change=9), AGE),
+        (first_task(layers=[1]), AGE),
+        (first_task(among={"yaw": [-20, 20]}), AGE),
+    ],
+    ids=lambda value: json.dumps(value)[:60] if isinstance(value, dict) else "",
+)
+def test_without_tuning_no_fit_depends_on_how_it_is_measured(
+    bank: LatentBank, changes: dict[str, Any], anew: set[str]
+) -> None:
+    before, after = keys(bank, tune=None), keys(bank, **({"tune": None} | changes))
+    assert {cell for cell in EVERY if before[cell] != after[cell]} == anew
+
+
+def test_more_seeds_tasks_editors_and_sequences_add_their_own_cells_only(bank: LatentBank) -> None:
+    before = keys(bank, tune=None)
+    for changes, added in (
+        ({"seeds": [2, 5, 7]}, 3 * (1 + 3 + 2)),
+        ({"tasks": [*TASKS, TASKS[0] | {"name": "new"}]}, 3 * 2),
+        ({"editors": SUITE["editors"] | {"new": {"plugin": "push"}}}, 2 * (1 + 3 + 2)),
+        ({"sequences": [*SEQUENCES, {"name": "new", "edits": ["age", "glasses"]}]}, 3 * 2),
+    ):
+        after = keys(bank, tune=None, **changes)
+        assert len(after) == len(before) + added
+        assert {cell: after[cell] for cell in before} == before
+
+
+def test_no_two_cells_of_a_run_have_one_key_but_equal_fits(bank: LatentBank) -> None:
+    found = keys(bank)
+    assert len(set(found.values())) == len(found) == 1 + 6 + 18 + 12
+
+
+def test_another_bank_makes_every_cell_anew(bank: LatentBank, tmp_path: Path) -> None:
+    before, after = keys(bank), keys(made(tmp_path / "other", seed=1))
+    assert all(before[cell] != after[cell] for cell in EVERY)
+
+
+def test_cells_wait_for_the_faces_and_for_the_fit_of_their_own_editor_and_seed(
+    bank: LatentBank,
+) -> None:
+    suite, registry = Suite.model_validate(SUITE), harness_plugins.registry()
+    jobs = plan(suite, Path("run"), bank, registry, harness_plugins.registry)
+    for job in jobs:
+        cell = job.cell
+        if cell.kind == "faces":
+            assert job.after == ()
+        elif cell.kind == "fit":
+            assert job.after == ("faces",)
+        else:
+            assert job.after == ("faces", f"fit--{cell.contestant}--seed{cell.seed}")
+    kinds = [job.cell.kind for job in jobs]
+    assert kinds[:7] == ["faces"] + ["fit"] * 6
+    assert {cell.key["seed"] for cell in (job.cell for job in jobs) if cell.contestant} == {2, 5}
+    assert all(job.cell.key["seed"] == job.cell.seed for job in jobs if job.cell.kind != "faces")
+
+
+def carry_out(folder: Path, photographs: Path | None = None, **changes: Any) -> Silent:
+    """Make the run's bank, and compute nothing; what was made is what `ended`."""
+    observer = Silent()
+    run_suite(
+        Suite.model_validate(SUITE | {"seeds": [0], "controls": [], "sequences": []} | changes),
+        folder,
+        observer,
+        registry=harness_plugins.registry,
+        executor="idle",
+        photographs=photographs,
+    )
+    return observer
+
+
+def photos(folder: Path, seed: int = 3) -> Path:
+    """A bank as if six faces, as many as are sampled else, had been found for photographs."""
+    sampled = made(folder.parent / f"{folder.name}-sampled", n_test=6, seed=seed)
+    test = sampled.split("test")
+    LatentBank.write(
+        folder,
+        {"test": Split(test.space, test.schema, ((test.codes, test.attributes),))},
+        sampled.generator,
+        sampled.labeller,
+        {"photographs": 6},
+        inversion={"tuned": None, "photographs": [{"pixel_error": 1.0}] * 6},
+        files={"photographs": {"images": torch.zeros(6, 3, 8, 8, dtype=torch.uint8)}},
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("n_test", 7),
+        ("n_fit", 31),
+        ("seed", 1),
+        ("truncation_psi", 0.7),
+        ("generator", {"plugin": "toy", "options": {"correlation": 0.4}}),
+        ("labeller", "recorder"),
+        ("labeller", {"plugin": "labeller", "options": {"light": 0.1}}),
+    ],
+    ids=str,
+)
+def test_another_plan_of_the_bank_makes_the_bank_anew_as_it_says(
+    bank: LatentBank, tmp_path: Path, field: str, value: Any
+) -> None:
+    made(tmp_path / "run" / "bank")
+    changed = BANK | {field: value}
+    observer = carry_out(tmp_path / "run", bank=changed)
+    assert observer.ended["bank"] == "ok"
+    found = LatentBank.open(tmp_path / "run" / "bank")
+    assert found.hash != bank.hash
+    labeller = Suite.model_validate(SUITE | {"bank": changed}).bank.labeller
+    wanted = made(
+        tmp_path / "wanted",
+        generator=changed["generator"]["plugin"],
+        generator_options=changed["generator"].get("options", {}),
+        labeller=labeller.plugin,
+        labeller_options=labeller.options,
+        **{name: changed[name] for name in ("n_fit", "n_test", "seed", "truncation_psi")
+           if name in changed},
+    )  # fmt: skip
+    assert found.hash == wanted.hash
+    assert "bank" not in carry_out(tmp_path / "run", bank=changed).ended
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"judge": {"plugin": "judge", "options": {"tired": True}}},
+        {"identity": EYES[:1], "effects": [0.5], "strengths": [1.0, 2.0], "seeds": [1]},
+        {"bank": BANK | {"labeller": {"plugin": "labeller", "name": "shown"}}},
+        {"bank": BANK | {"labeller": {"plugin": "labeller", "options": {"light": 0.0}}}},
+    ],
+    ids=str,
+)
+def test_the_bank_is_kept_where_the_same_faces_are_wanted(
+    bank: LatentBank, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    made(tmp_path / "run" / "bank")
+    assert "bank" not in carry_out(tmp_path / "run", **changes).ended
+    assert LatentBank.open(tmp_path / "run" / "bank").hash == bank.hash
+
+
+def test_photographs_make_the_bank_anew_and_so_do_others_and_none(
+    bank: LatentBank, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    made(run / "bank")
+    first, second = photos(tmp_path / "first"), photos(tmp_path / "second", seed=4)
+    for given in (first, second, None, first):
+        assert carry_out(run, given).ended["bank"] == "ok"
+        found = LatentBank.open(run / "bank")
+        assert len(found.split("test")) == 6
+        assert torch.equal(found.split("fit").codes, bank.split("fit").codes)
+        if given is not None:
+            theirs = LatentBank.open(given)
+            assert torch.equal(found.split("test").codes, theirs.split("test").codes)
+            assert found.sampling["photographs"] == theirs.hash
+            assert found.sampling["test"] == 6
+        else:
+            assert found.hash == bank.hash
+        assert "bank" not in carry_out(run, given).ended
+
+
+def test_photographs_decide_how_many_faces_are_edited_whatever_the_suite_says(
+    tmp_path: Path,
+) -> None:
+    given = photos(tmp_path / "given")
+    carry_out(tmp_path / "run", given)
+    assert "bank" not in carry_out(tmp_path / "run", given, bank=BANK | {"n_test": 9}).ended
+
+
+def test_a_bank_whose_bytes_were_changed_is_made_anew(bank: LatentBank, tmp_path: Path) -> None:
+    made(tmp_path / "run" / "bank")
+    path = tmp_path / "run" / "bank" / "test-00000.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-2] ^= 64
+    path.write_bytes(data)
+    assert carry_out(tmp_path / "run").ended["bank"] == "ok"
+    LatentBank.open(tmp_path / "run" / "bank").verify()
+
+
+def test_an_outcome_counts_what_was_computed_what_was_kept_and_what_failed(tmp_path: Path) -> None:
+    made(tmp_path / "run" / "bank")
+
+    def again(executor: str, **changes: Any) -> tuple[int, int, int]:
+        one = {"seeds": [0], "sequences": [], "tasks": TASKS[:1], "controls": []}
+        suite = Suite.model_validate(SUITE | one | {"tune": None} | changes)
+        outcome = run_suite(
+            suite, tmp_path / "run", Silent(), registry=harness_plugins.registry, executor=executor
+        )
+        return outcome.computed, outcome.kept, len(outcome.failed)
+
+    assert again("idle") == (5, 0, 5)
+    assert again("here") == (5, 0, 0)
+    assert again("here") == (0, 5, 0)
+    assert again("here", effects=[0.5]) == (2, 3, 0)
+    assert again("idle", effects=[0.6]) == (2, 3, 2)
+    store = CellStore(tmp_path / "run")
+    assert len(store.planned) == 5
+    told = explain(tmp_path / "run", "edit--set--seed0--age", registry=harness_plugins.registry)
+    assert told == ["its status is failed: idle"]
+    assert again("here", effects=[0.8, 0.5]) == (2, 3, 0)
+    (tmp_path / "run" / "cells" / "edit--set--seed0--age" / "arrays.safetensors").write_bytes(b"")
+    told = explain(tmp_path / "run", "edit--set--seed0--age", registry=harness_plugins.registry)
+    assert told == ["its files are not what it recorded"]
+
+
+def test_provenance_says_what_is_needed_to_make_the_run_again(bank: LatentBank) -> None:
+    registry = harness_plugins.registry()
+    judge = {"plugin": "judge", "options": {"tired": True}, "name": "shown"}
+    eyes = [EYES[0], EYES[1] | {"options": {"first": 4, "threshold": 0.5}}]
+    found = provenance(
+        Suite.model_validate(SUITE | {"judge": judge, "identity": eyes}), bank, registry
+    )
+    assert found["bank"]["hash"] == bank.hash
+    assert {name: found["bank"][name] for name in ("seed", "truncation_psi", "fit", "test")} == {
+        "seed": 0, "truncation_psi": 1.0, "fit": 30, "test": 6,
+    }  # fmt: skip
+    assert found["bank"]["generator_fingerprint"] == registry.generator("toy").fingerprint
+    assert found["bank"]["labeller_fingerprint"] == registry.estimator("labeller").fingerprint
+    assert found["judge"]["name"] == "shown"
+    assert found["judge"]["options"] == {"tired": True}
+    assert found["judge"]["fingerprint"] == registry.estimator("judge", {"tired": True}).fingerprint
+    assert [(e["name"], e["threshold"], e["options"]) for e in found["identity"]] == [
+        ("first", 0.9, {}),
+        ("last", 0.5, {"first": 4, "threshold": 0.5}),
+    ]
+    assert [e["fingerprint"] for e in found["identity"]] == [
+        registry.identity("eye", use.get("options")).fingerprint for use in eyes
+    ]
+    assert found["plugins"]["editor push"] == "harness 1"
+    assert set(found["plugins"]) == {
+        "generator toy", "estimator labeller", "estimator judge", "identity eye",
+        "editor push", "editor no-edit",
+    }  # fmt: skip
+    assert (found["threads"], found["batch"]) == (1, 64)
+
+
+def with_options(field: str, plugin: str, **options: Any) -> dict[str, Any]:
+    return {"bank": BANK | {field: {"plugin": plugin, "options": options}}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"bank": BANK | {"generator": {"plugin": "tory"}}}, UnknownName),
+        ({"bank": BANK | {"labeller": "labeler"}}, UnknownName),
+        (with_options("labeller", "labeller", lite=1), UnknownName),
+        (with_options("generator", "toy", correlation=2), InputError),
+        ({"judge": {"plugin": "judge", "options": {"tierd": True}}}, UnknownName),
+        ({"identity": [EYES[0], EYES[1] | {"options": {"frist": 1}}]}, UnknownName),
+        ({"identity": [EYES[0], {"plugin": "ear"}]}, UnknownName),
+        ({"editors": {"a": {"plugin": "push", "options": {"leak": "much"}}}}, InputError),
+        ({"controls": ["resample"]}, UnknownName),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_plugin_and_option_that_a_suite_names_is_looked_up_first(
+    changes: dict[str, Any], error: type[Exception]
+) -> None:
+    check_names(Suite.model_validate(SUITE), harness_plugins.registry())
+    with pytest.raises(error):
+        check_names(Suite.model_validate(SUITE | changes), harness_plugins.registry())
