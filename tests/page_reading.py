@@ -158,11 +158,11 @@ class Drawing:
         slope, offset = np.polyfit(at, np.array(values, dtype=float), 1)
         return np.asarray(slope * places + offset)
 
-    def points(self, path: str, named_y: bool = False) -> Points:
+    def points(self, path: str, named_y: bool = False, down: float = 0.0) -> Points:
         """(P, 2) the corners of a path; with `named_y` y counts the labels of its axis."""
         numbers = np.array(re.findall(r"[ML]\s*(-?[\d.]+)\s+(-?[\d.]+)", path), dtype=float)
         x = self._to_data("x", numbers[:, 0], named=False)
-        y = self._to_data("y", numbers[:, 1], named=named_y)
+        y = self._to_data("y", numbers[:, 1] + down, named=named_y)
         return np.stack([x, y], 1)
 
     def lines(self, colour: str, dotted: bool = False) -> list[str]:
@@ -172,30 +172,39 @@ class Drawing:
             if re.fullmatch(r"line2d_\d+", group.attributes.get("id", "")):
                 for path in group.all("path"):
                     style = path.attributes.get("style", "").lower()
-                    if f"stroke: {colour.lower()}" in style and "fill: none" in style:
-                        if ("stroke-dasharray" in style) == dotted:
-                            found.append(path.attributes["d"])
+                    mine = f"stroke: {colour.lower()}" in style and "fill: none" in style
+                    if mine and ("stroke-dasharray" in style) == dotted:
+                        found.append(path.attributes["d"])
         return found
 
-    def bands(self, colour: str) -> list[str]:
-        """The outlines of the areas of this colour."""
-        found = []
+    def bands(self, colour: str) -> list[Points]:
+        """(P, 2) the outlines of the areas of this colour."""
+        shapes, found = self._shapes(), []
         for group in self.svg.all("g"):
             if group.attributes.get("id", "").startswith("FillBetweenPolyCollection"):
-                uses = [use for use in group.all("use") if colour.lower() in use.attributes["style"]]
-                found += [path.attributes["d"] for path in group.all("path")] if uses else []
+                for use in group.all("use"):
+                    if colour.lower() in use.attributes["style"].lower():
+                        path = shapes[use.attributes["xlink:href"]]
+                        found.append(self.points(path, down=float(use.attributes["y"])))
         return found
 
     def dots(self) -> list[tuple[float, float, str]]:
-        """x, y counted in labels, and fill of every round mark outside the axes."""
-        found = []
+        """x, y counted in labels, and fill of every round mark."""
+        shapes, found = self._shapes(), []
         for group in self.svg.all("g"):
-            name = group.attributes.get("id", "")
-            if re.fullmatch(r"line2d_\d+", name) and group.all("use") and group.all("defs"):
-                path = group.one("defs").one("path").attributes["d"]
-                for use in group.all("use") if "C" in path else []:
-                    x = self._to_data("x", np.array([float(use.attributes["x"])]), named=False)
-                    y = self._to_data("y", np.array([float(use.attributes["y"])]), named=True)
-                    fill = re.search(r"fill: (#\w+)", use.attributes["style"])
-                    found.append((float(x[0]), float(y[0]), fill[1] if fill else ""))
+            if re.fullmatch(r"line2d_\d+", group.attributes.get("id", "")):
+                for use in group.all("use"):
+                    if "C" in shapes[use.attributes["xlink:href"]]:
+                        x, y = (np.array([float(use.attributes[axis])]) for axis in "xy")
+                        fill = re.search(r"fill: (#\w+)", use.attributes["style"])
+                        at = float(self._to_data("x", x, False)[0])
+                        row = float(self._to_data("y", y, True)[0])
+                        found.append((at, row, fill[1].lower() if fill else ""))
         return found
+
+    def _shapes(self) -> dict[str, str]:
+        return {
+            f"#{path.attributes['id']}": path.attributes["d"]
+            for path in self.svg.all("path")
+            if "id" in path.attributes
+        }

@@ -118,7 +118,7 @@ def test_the_first_lines_count_faces_tasks_editors_and_controls(page: Element) -
     assert page.one("h1").text == "made"
     assert page.all("p")[0].text == "A run that nobody ran."
     text = page.all("p")[1].text
-    assert text.startswith("8 faces, 3 tasks, 3 editors and 2 controls. ")
+    assert text.startswith("12 faces, 3 tasks, 3 editors and 2 controls. ")
     assert "compared at the same achieved share, 80 % , face by face" in text
     told = section(page, "At a glance").all("p")[0].text
     assert told.startswith("Means over all tasks with 90 % intervals over faces; 80 % of the ")
@@ -376,7 +376,7 @@ def test_errors_of_judge_and_labeller_have_their_columns_and_units(page: Element
     ]
     assert estimators()["labeller"]["attributes"]["age"]["mae"] == pytest.approx(6.7845)
     told = section(page, "How far to trust the eyes").all("p")[0].text
-    assert told.endswith("exact truth, on the 8 unedited faces.")
+    assert told.endswith("exact truth, on the 12 unedited faces.")
 
 
 def test_each_recogniser_has_its_own_threshold_and_card(page: Element) -> None:
@@ -441,7 +441,7 @@ def test_where_there_is_no_interval_the_count_of_faces_stands(richer: Element) -
 def test_photographs_are_told_of_with_levels_similarity_and_share(richer: Element) -> None:
     told = section(richer, "At a glance").all("p")[1].text
     assert told.startswith(
-        "The faces are 8 photographs. Before any edit their reconstructions, by the generator "
+        "The faces are 12 photographs. Before any edit their reconstructions, by the generator "
         "tuned to them, differ from them by 12.3 of 255 levels; by rec-zeta their similarity to "
         "them is 0.813, and 76 % count as the same person; by rec-eta their similarity to them is "
         "0.625, and 34 % count as the same person."
