@@ -94,7 +94,7 @@ def measures(names: Sequence[str] = (*EDITORS, *CONTROLS), number: int = 0) -> l
         (metric, effect, task)
         for metric, effects, tasks in (
             *((m, (0.0,), TASKS) for m in UNMATCHED),
-            *((m, EFFECTS[::-1], TASKS) for m in MATCHED),
+            *((m, EFFECTS, TASKS) for m in MATCHED),
             *((m, (0.0,), ("both",)) for m in OF_SEQUENCES),
         )
         for effect in effects
