@@ -162,7 +162,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         at = [*EDITORS, "still", "stray"].index(row["editor"])
         up = TASKS.index(row["task"]) - 1
         level = LEVELS[at] if row["metric"].endswith("zeta") else 1.3 - LEVELS[at]
-        row["mean"] = [level + 0.01 * up] * len(GRID)
+        row["mean"] = [level + 0.03 * up * at] * len(GRID)
         row["reach"] = [1.0, 1.0, 0.5, 0.31, 0.2]
     (folder / "results.json").write_text(json.dumps(results))
     return folder
