@@ -86,7 +86,11 @@ def attributes_in(picture: Path, rows: int, columns: int) -> Tensor:
 
 def test_edit_draws_each_face_before_and_after_every_edit(made: CommandLine) -> None:
     base = ("edit", "--editor", "E", "--bank", "B", "--index", "0..3", "--out", "grid.png")
-    assert "open grid.png" in made.ok(*base, "--set", "age=65", "--set", "glasses=1")
+    told = made.ok(*base, "--set", "age=65", "--set", "glasses=1")
+    assert told.splitlines() == [
+        "grid.png: 4 faces, 2 edits, 0 function evaluations",
+        "next: open grid.png",
+    ]
     source = LatentBank.open(made.folder / "B").split("test").attributes[:4]
     aged = torch.cat([torch.full((4, 1), 65.0), source[:, 1:]], 1)
     glassed = torch.cat([aged[:, :1], torch.ones(4, 1), aged[:, 2:]], 1)

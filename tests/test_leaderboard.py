@@ -92,4 +92,5 @@ def test_the_page_is_well_formed_and_needs_nothing_else(page: Path) -> None:
     tags = Tags()
     tags.feed(page.read_text())
     assert tags.open == []
+    assert any(load.startswith("data:image/png;base64,") for load in tags.loads)
     assert all(load.startswith(("data:image/png;base64,", "#")) for load in tags.loads)

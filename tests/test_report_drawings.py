@@ -1,0 +1,313 @@
+"""Curves, differences and faces of a report's page are those of the right editor, task and face."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made_runs import (
+    CONTROLS,
+    CURVED,
+    EDITORS,
+    FACES,
+    SHOWN,
+    TASKS,
+    colour,
+    comparisons,
+    curves,
+    edit_arrays,
+    fit_attributes,
+    unedited,
+    write_run,
+)
+from page_reading import Drawing, Element, picture, read_page, section
+
+from latentedit.metrics import METRICS
+from latentedit.report.figures import forest
+from latentedit.report.page import write_report
+
+CONTESTANTS = [*EDITORS, *CONTROLS]
+COLOURS = {
+    "alpha": "#0072b2",
+    "beta": "#d55e00",
+    "gamma": "#009e73",
+    "still": "#8a8f98",
+    "stray": "#b0a89a",
+}
+UNITS = {"age": "years", "glasses": "", "turn": "degrees"}
+COLUMN = {"age": 0, "glasses": 1, "turn": 2}
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Element:
+    folder = write_run(tmp_path_factory.mktemp("made") / "run")
+    return read_page(write_report(folder).read_text())
+
+
+@pytest.fixture(scope="module")
+def panels(page: Element) -> dict[tuple[str, str], Drawing]:
+    """The curves by metric and task."""
+    found = {}
+    for figure in section(page, "Along the achieved effect").all("figure"):
+        for svg in figure.all("svg"):
+            drawing = Drawing(svg)
+            (task,) = [text for text in drawing.texts() if text in TASKS]
+            found[figure.one("figcaption").text, task] = drawing
+    return found
+
+
+def test_there_is_a_panel_for_every_metric_and_task_in_order(
+    panels: dict[tuple[str, str], Drawing],
+) -> None:
+    assert list(panels) == [(metric, task) for metric in CURVED for task in TASKS]
+    for (metric, _), drawing in panels.items():
+        assert "achieved share of the requested change" in drawing.texts()
+        assert metric.split(" · ")[0] in drawing.texts()
+
+
+def test_every_curve_is_drawn_through_its_own_numbers(
+    panels: dict[tuple[str, str], Drawing],
+) -> None:
+    """Full up to where half of the faces come, effect 0.75; from there on dotted to the end."""
+    for row in curves():
+        drawing = panels[row["metric"], row["task"]]
+        (full,) = drawing.lines(COLOURS[row["editor"]])
+        drawn = drawing.points(full)
+        expected = np.interp(drawn[:, 0], row["effect"], row["mean"])
+        assert drawn[:, 1] == pytest.approx(expected, abs=0.004)
+        assert drawn[[0, -1], 0] == pytest.approx([0, 0.75], abs=0.004)
+        (dotted,) = drawing.lines(COLOURS[row["editor"]], dotted=True)
+        assert drawing.points(dotted)[:, 0] == pytest.approx([0.75, 1], abs=0.004)
+
+
+def test_a_band_reaches_from_low_to_high(panels: dict[tuple[str, str], Drawing]) -> None:
+    """0.02 below the mean and 0.05 above it, and nowhere where few faces come."""
+    for row in curves():
+        drawing = panels[row["metric"], row["task"]]
+        (points,) = drawing.bands(COLOURS[row["editor"]])
+        off = points[:, 1] - np.interp(points[:, 0], row["effect"], row["mean"])
+        assert (off.min(), off.max()) == pytest.approx((-0.02, 0.05), abs=0.004)
+        assert points[:, 0].max() == pytest.approx(0.75, abs=0.004)
+
+
+def test_the_panels_of_a_metric_share_a_scale_that_holds_every_full_line(
+    panels: dict[tuple[str, str], Drawing],
+) -> None:
+    """5 % of room beyond the lowest and the highest band, where half of the faces come."""
+    for metric in CURVED:
+        shown = [row for row in curves() if row["metric"] == metric]
+        low = min(min(row["low"][:4]) for row in shown)
+        high = max(max(row["high"][:4]) for row in shown)
+        room = 0.05 * (high - low)
+        for task in TASKS:
+            drawing = panels[metric, task]
+            (frame,) = [
+                group.one("path").attributes["d"] for group in drawing.svg.all("g", id="patch_2")
+            ]
+            corners = drawing.points(frame)
+            assert corners[:, 1].min() == pytest.approx(low - room, abs=0.004)
+            assert corners[:, 1].max() == pytest.approx(high + room, abs=0.004)
+            assert corners[:, 0].min() == pytest.approx(0, abs=0.004)
+            assert corners[:, 0].max() == pytest.approx(1, abs=0.004)
+
+
+def test_the_legend_gives_every_contestant_the_colour_of_its_curve(page: Element) -> None:
+    legend = page.one("div", class_="legend")
+    found = {
+        name.text: name.one("span").attributes["style"].removeprefix("background:").lower()
+        for name in legend.children
+        if isinstance(name, Element)
+    }
+    assert found == COLOURS
+
+
+COMPARED = ("identity similarity", "attribute leakage", "true leakage", "reach", "target error")
+
+
+def test_differences_are_drawn_for_editors_alone_by_pair_and_metric(page: Element) -> None:
+    part = section(page, "Paired differences")
+    assert [h.text for h in part.all("h3")] == ["alpha − beta", "alpha − gamma", "beta − gamma"]
+    captions = [
+        [c.text for c in panel.all("figcaption")] for panel in part.all("div", class_="panels")
+    ]
+    assert (
+        captions
+        == [
+            [
+                "reach",
+                "identity similarity · rec-zeta",
+                "identity similarity · rec-eta",
+                "attribute leakage",
+                "true leakage",
+                "target error",
+            ]
+        ]
+        * 3
+    )
+
+
+def test_every_difference_stands_at_its_number_with_its_interval(page: Element) -> None:
+    """A full dot where an editor is better, an empty one where none is."""
+    part = section(page, "Paired differences")
+    for heading, block in zip(part.all("h3"), part.all("div", class_="panels"), strict=True):
+        first, second = heading.text.split(" − ")
+        for figure in block.all("figure"):
+            metric = figure.one("figcaption").text
+            drawing = Drawing(figure.one("svg"))
+            effect = 0.0 if metric == "target error" else 0.8
+            shown = [
+                row
+                for row in comparisons()
+                if (row["first"], row["second"], row["metric"]) == (first, second, metric)
+                and row["effect"] == effect
+            ]
+            assert drawing.labels("y") == [*TASKS, "all tasks"]
+            dots = sorted(drawing.dots(), key=lambda dot: dot[1])
+            bars = sorted(
+                (
+                    drawing.points(path, named_y=True)
+                    for colour in ("#30343a", "#9aa0a6")
+                    for path in drawing.lines(colour)
+                ),
+                key=lambda bar: float(bar[0, 1]),
+            )
+            assert len(dots) == len(bars) == len(shown) == 4
+            for i, (row, (x, y, fill), bar) in enumerate(zip(shown, dots, bars, strict=True)):
+                assert (x, y) == pytest.approx((row["difference"], i), abs=0.01)
+                assert bar[:, 1] == pytest.approx([i, i], abs=0.01)
+                assert sorted(bar[:, 0]) == pytest.approx([row["low"], row["high"]], abs=0.01)
+                assert fill == ("#ffffff" if row["better"] is None else "#30343a")
+            unit = METRICS[metric.split(" · ")[0]].unit
+            side = "left" if "leakage" in metric or "error" in metric else "right"
+            assert f"difference in {unit} ({side} is better)" in drawing.texts()
+
+
+def test_a_difference_without_an_interval_is_an_empty_dot() -> None:
+    row: dict[str, Any] = {"task": "age", "difference": 0.25, "low": None, "high": None}
+    other = row | {"task": "turn", "difference": 1.5, "low": 1.0, "high": 2.0, "better": "a"}
+    drawing = Drawing(read_page(forest([row | {"better": None}, other], "σ", False)).one("svg"))
+    dots = sorted(drawing.dots(), key=lambda dot: dot[1])
+    assert [dot[2] for dot in dots] == ["#ffffff", "#30343a"]
+    assert dots[0][:2] == pytest.approx((0.25, 0), abs=0.01)
+
+
+def grids(page: Element) -> dict[str, Element]:
+    return {grid.attributes["data-task"]: grid for grid in page.all("div", class_="faces")}
+
+
+def shown_colour(face: Element) -> tuple[int, ...]:
+    image = picture(face.one("img").attributes["src"])
+    assert image.size == (4, 4)
+    colours = image.getcolors()
+    assert colours is not None
+    assert len(colours) == 1
+    found: tuple[int, ...] = image.getpixel((0, 0))  # type: ignore[assignment]
+    return found
+
+
+def test_the_pictures_are_of_the_right_face_editor_task_and_effect(page: Element) -> None:
+    found = grids(page)
+    assert list(found) == list(TASKS)
+    for task, grid in found.items():
+        faces = [d for d in grid.all("div") if "face" in d.classes]
+        expected = [("unedited", i, colour("alpha", task, i, "unedited")) for i in range(SHOWN)] + [
+            (name, i, colour(name, task, i)) for name in CONTESTANTS for i in range(SHOWN)
+        ]
+        assert [
+            (face.attributes["data-editor"], int(face.attributes["data-face"]), shown_colour(face))
+            for face in faces
+        ] == expected
+        names = [d.text for d in grid.all("div", class_="name")]
+        assert names == ["unedited", *CONTESTANTS]
+
+
+def test_the_pictures_stand_under_the_heading_of_their_task(page: Element) -> None:
+    part = section(page, "The same faces under each editor")
+    assert [h.text for h in part.all("h3")] == list(TASKS)
+    assert [g.attributes["data-task"] for g in part.all("div", class_="faces")] == list(TASKS)
+    told = part.all("p")[0].text
+    assert told.startswith("At 80 % of the requested change. Under each picture: identity ")
+    assert "similarity by rec-zeta, and the achieved share" in told
+
+
+def test_the_caption_of_an_unedited_face_is_what_was_asked_of_it(page: Element) -> None:
+    """From what the face has to what it should have, in the attribute's unit."""
+    for task, grid in grids(page).items():
+        arrays = edit_arrays("alpha", task)
+        for i, face in enumerate(grid.all("div", data_editor="unedited")):
+            before, change = float(arrays["source"][i]), float(arrays["change"][i])
+            asked = f"{before:.2g} → {before + change:.2g} {UNITS[task]}".strip()
+            assert face.own == asked
+            assert face.attributes["data-numbers"] == f"asked: {asked}"
+            row = FACES[task][i]
+            assert before == pytest.approx(float(unedited()["judged"][row, COLUMN[task]]))
+
+
+def leak(task: str, arrays: dict[str, Any], i: int) -> float:
+    """Mean of |change| / σ over the two attributes that are not edited, at the first effect."""
+    before = unedited()["judged"][FACES[task][i]].numpy()
+    after = arrays["matched_judged"][0, i].numpy()
+    sigma = fit_attributes().numpy().std(0, ddof=1)
+    change = np.abs(after - before) / sigma
+    return float(np.delete(change, COLUMN[task]).mean())
+
+
+def test_every_edited_face_has_its_own_numbers(page: Element) -> None:
+    for task, grid in grids(page).items():
+        for name in CONTESTANTS:
+            arrays = edit_arrays(name, task)
+            for i, face in enumerate(grid.all("div", data_editor=name)):
+                similar = [float(value) for value in arrays["matched_similarity"][0, :, i]]
+                percent = round(100 * float(arrays["matched_effect"][0, i]))
+                assert face.own == f"{similar[0]:.2f} · {percent} %"
+                strength = float(arrays["matched_strength"][0, i])
+                lines = face.attributes["data-numbers"].split("|")
+                if np.isnan(strength):
+                    assert lines[:2] == ["not reached", f"at the largest strength: {percent} %"]
+                else:
+                    assert lines[:2] == [f"achieved: {percent} %", f"strength: {strength:.2f}"]
+                assert lines[2:] == [
+                    f"identity, rec-zeta: {similar[0]:.3f}",
+                    f"identity, rec-eta: {similar[1]:.3f}",
+                    f"other attributes: {leak(task, arrays, i):.2f} σ",
+                ]
+
+
+def test_faces_that_did_not_reach_the_first_effect_are_marked_and_no_others(
+    page: Element,
+) -> None:
+    """The second shown face of everybody, and the first one of gamma with glasses."""
+    marked = {
+        (task, face.attributes["data-editor"], int(face.attributes["data-face"]))
+        for task, grid in grids(page).items()
+        for face in grid.all("div")
+        if "failed" in face.classes
+    }
+    expected = {(task, name, 1) for task in TASKS for name in CONTESTANTS}
+    assert marked == expected | {("glasses", "gamma", 0)}
+    for task, grid in grids(page).items():
+        for face in grid.all("div"):
+            if "face" in face.classes:
+                editor, i = face.attributes["data-editor"], int(face.attributes["data-face"])
+                reached = (task, editor, i) not in marked
+                end = "" if reached else ", not reached"
+                assert face.one("img").attributes["alt"] == f"{task}, face {i + 1}, {editor}{end}"
+
+
+def test_an_editor_without_a_result_has_no_row_of_faces(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run")
+    for cell in ("edit--alpha--seed0--turn", "edit--beta--seed0--turn"):
+        for file in (folder / "cells" / cell).iterdir():
+            file.unlink()
+    results = json.loads((folder / "results.json").read_text())
+    (folder / "results.json").write_text(json.dumps(results | {"curves": [], "comparisons": []}))
+    found = grids(read_page(write_report(folder).read_text()))
+    names = {task: [d.text for d in g.all("div", class_="name")] for task, g in found.items()}
+    assert names == {
+        "age": ["unedited", *CONTESTANTS],
+        "glasses": ["unedited", *CONTESTANTS],
+        "turn": ["unedited", "gamma", "still", "stray"],
+    }

@@ -1,0 +1,415 @@
+"""Every number of a report's page stands in its own cell, rounded, with its interval and unit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_runs import (
+    CONTROLS,
+    EDITORS,
+    MAE_SIGMA,
+    RECOGNISERS,
+    SCHEMA,
+    TASKS,
+    by_recogniser,
+    estimators,
+    leakage,
+    measures,
+    write_run,
+)
+from page_reading import Element, headings, read_page, rows, section
+
+from latentedit.report.page import write_report
+
+CONTESTANTS = [*EDITORS, *CONTROLS]
+SORTED = sorted(RECOGNISERS)
+HEADLINE = [
+    ("reach", "", 0.8),
+    *(("identity similarity", name, 0.8) for name in SORTED),
+    *(("identity accuracy", name, 0.8) for name in SORTED),
+    ("attribute leakage", "", 0.8),
+    ("true leakage", "", 0.8),
+    ("true identity drift", "", 0.8),
+    ("target error", "", 0.0),
+    *(("edit–identity area", name, 0.0) for name in SORTED),
+]
+"""The columns of the first table: metric, recogniser, and the effect its numbers are for."""
+LOWER = {"attribute leakage", "true leakage", "true identity drift", "target error"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The made run without its curves, which another file looks at."""
+    folder = write_run(tmp_path_factory.mktemp("made") / "run")
+    results = json.loads((folder / "results.json").read_text())
+    (folder / "results.json").write_text(json.dumps(results | {"curves": []}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path) -> dict[str, Any]:
+    results: dict[str, Any] = json.loads((folder / "results.json").read_text())
+    return results
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> Element:
+    return read_page(write_report(folder).read_text())
+
+
+@pytest.fixture(scope="module")
+def richer(tmp_path_factory: pytest.TempPathFactory) -> Element:
+    """The page of a run of tuned editors on photographs, with failed cells and few faces."""
+    folder = write_run(tmp_path_factory.mktemp("richer") / "run")
+    path = folder / "results.json"
+    results = json.loads(path.read_text())
+    results["curves"], results["comparisons"], results["estimators"] = [], [], {}
+    results["measures"] = [
+        m | {"low": None, "high": None, "faces": 3} if m["editor"] == "beta" else m
+        for m in results["measures"]
+        if (m["editor"], m["metric"]) != ("gamma", "target error")
+    ]
+    results["cells"]["failed"] = [
+        {"id": "edit--beta--seed0--turn", "status": "failed", "error": "Traceback\n<no> turn"},
+        {"id": "fit--gamma--seed0", "status": "timeout", "error": "after 7 s"},
+    ]
+    results["photographs"] = {
+        "pixel_error": 12.345,
+        "identity": [
+            {"name": "rec-zeta", "similarity": 0.81256, "same_person": 0.756},
+            {"name": "rec-eta", "similarity": 0.62512, "same_person": 0.3449},
+        ],
+        "tuned": True,
+    }
+    results["suite"]["tune"] = {"trials": 4, "faces": 17}
+    results["tuning"] = [
+        {
+            "editor": "alpha",
+            "seed": 5,
+            "chosen": "steps=9",
+            "scores": {"defaults": 0.12345, "steps=9": 0.23456},
+        },
+        {
+            "editor": "beta",
+            "seed": 6,
+            "chosen": "defaults",
+            "scores": {"defaults": -0.34567, "width=2": -1.0},
+        },
+    ]
+    path.write_text(json.dumps(results))
+    return read_page(write_report(folder).read_text())
+
+
+def table_of(page: Element, heading: str) -> Element:
+    return section(page, heading).all("table")[0]
+
+
+def figures(metric: str, recogniser: str, effect: float) -> dict[str, dict[str, Any]]:
+    """Of every contestant, over all tasks."""
+    key = f"{metric} · {recogniser}" if recogniser else metric
+    return {
+        m["editor"]: m
+        for m in measures()
+        if (m["metric"], m["task"], m["effect"]) == (key, "all tasks", effect)
+    }
+
+
+def test_the_first_lines_count_faces_tasks_editors_and_controls(page: Element) -> None:
+    assert page.one("h1").text == "made"
+    assert page.all("p")[0].text == "A run that nobody ran."
+    text = page.all("p")[1].text
+    assert text.startswith("12 faces, 3 tasks, 3 editors and 2 controls. ")
+    assert "compared at the same achieved share, 80 % , face by face" in text
+    told = section(page, "At a glance").all("p")[0].text
+    assert told.startswith("Means over all tasks with 90 % intervals over faces; 80 % of the ")
+
+
+def test_the_headings_name_metric_direction_and_recogniser_in_order(page: Element) -> None:
+    table = table_of(page, "At a glance")
+    assert headings(table) == [
+        "editor",
+        "reach ↑",
+        "identity similarity ↑ rec-eta",
+        "identity similarity ↑ rec-zeta",
+        "identity accuracy ↑ rec-eta",
+        "identity accuracy ↑ rec-zeta",
+        "attribute leakage ↓",
+        "true leakage ↓",
+        "true identity drift ↓",
+        "target error ↓",
+        "edit–identity area ↑ rec-eta",
+        "edit–identity area ↑ rec-zeta",
+        "fit seconds",
+        "edit ms a face, alone / in 64",
+    ]
+    heads = table.one("thead").all("th")[1 : 1 + len(HEADLINE)]
+    for head, (metric, _, _) in zip(heads, HEADLINE, strict=True):
+        assert head.attributes["title"] == f"formula of {metric}"
+        assert head.attributes["data-best"] == ("low" if metric in LOWER else "high")
+
+
+def test_every_cell_of_the_first_table_has_its_own_mean_and_interval(page: Element) -> None:
+    found = rows(table_of(page, "At a glance"))
+    assert [row[0].text for row in found] == CONTESTANTS
+    for row in found:
+        assert len(row) == 1 + len(HEADLINE) + 2
+        for cell, column in zip(row[1:-2], HEADLINE, strict=True):
+            m = figures(*column)[row[0].text]
+            assert cell.own == f"{m['mean']:.3f}"
+            assert cell.small == f"{m['low']:.3f} to {m['high']:.3f}"
+            assert float(cell.attributes["data-value"]) == m["mean"]
+
+
+def test_some_cells_of_the_first_table_to_the_letter(page: Element) -> None:
+    """Reach of beta is 0.4551 by the made run, its interval 0.31 lower to 0.57 higher."""
+    beta = rows(table_of(page, "At a glance"))[1]
+    assert (beta[1].own, beta[1].small) == ("0.455", "0.145 to 1.025")
+    assert [cell.text for cell in beta[-2:]] == ["21.3", "2.23 / 0.22"]
+    assert [c.attributes["data-value"] for c in beta[-2:]] == ["21.259999999999998", "0.2234"]
+
+
+def test_costs_stand_beside_their_editor(page: Element) -> None:
+    found = {row[0].text: [c.text for c in row[-2:]] for row in rows(table_of(page, "At a glance"))}
+    assert found == {
+        "alpha": ["11.3", "1.23 / 0.12"],
+        "beta": ["21.3", "2.23 / 0.22"],
+        "gamma": ["31.3", "3.23 / 0.32"],
+        "still": ["41.3", "4.23 / 0.42"],
+        "stray": ["51.3", "5.23 / 0.52"],
+    }
+
+
+def test_the_yellow_cells_are_those_of_editors_better_than_every_other(page: Element) -> None:
+    """Controls beat everybody in the made run, and at the other effect gamma does."""
+    found = {
+        (row[0].text, column[:2])
+        for row in rows(table_of(page, "At a glance"))
+        for cell, column in zip(row[1:], HEADLINE, strict=False)
+        if "best" in cell.classes
+    }
+    assert found == {
+        ("alpha", ("reach", "")),
+        ("alpha", ("identity similarity", "rec-zeta")),
+        ("beta", ("identity similarity", "rec-eta")),
+        ("gamma", ("attribute leakage", "")),
+        ("beta", ("target error", "")),
+    }
+
+
+def test_controls_are_grey_and_a_line_parts_them_from_editors(page: Element) -> None:
+    classes = {
+        row.attributes["data-name"]: row.classes
+        for row in table_of(page, "At a glance").one("tbody").all("tr")
+    }
+    assert classes == {
+        "alpha": [],
+        "beta": [],
+        "gamma": [],
+        "still": ["control", "first-control"],
+        "stray": ["control"],
+    }
+
+
+def test_there_and_back_has_its_own_metrics_to_two_digits(page: Element) -> None:
+    table = table_of(page, "There and back")
+    columns = [
+        ("inversion error", ""),
+        ("inversion error in pixels", ""),
+        *(("inversion error in identity", name) for name in SORTED),
+        ("edit consistency", ""),
+        ("drift", "1 edit"),
+        ("drift", "2 edits"),
+    ]
+    assert headings(table) == ["editor", *(f"{name} ↓ {of}".strip() for name, of in columns)]
+    for row in rows(table):
+        assert len(row) == 1 + len(columns)
+        for cell, (metric, of) in zip(row[1:], columns, strict=True):
+            m = figures(metric, of, 0.0)[row[0].text]
+            assert cell.own == f"{m['mean']:.2g}"
+            assert cell.small == f"{m['low']:.2g} to {m['high']:.2g}"
+            assert float(cell.attributes["data-value"]) == m["mean"]
+
+
+def test_the_findings_are_these_sentences(page: Element) -> None:
+    """Who is better, on which tasks, by how much, by which eyes; controls only in reach."""
+    assert [item.text for item in page.one("ul", class_="findings").all("li")] == [
+        "alpha keeps identity better on age and turn and worse on glasses than beta (by rec-zeta). "
+        "Over all tasks alpha is better: alpha − beta is +0.220 (+0.110 to +0.450).",
+        "On identity, alpha and beta cannot be told apart on any task (by rec-eta). Over all "
+        "tasks beta is better: alpha − beta is -0.230 (-0.460 to -0.120).",
+        "alpha keeps the other attributes as judged worse on age and glasses than beta; 1 "
+        "undecided. Over all tasks beta is better: alpha − beta is +0.261 (+0.151 to +0.491).",
+        "alpha keeps the other attributes in truth better on glasses than beta; 2 undecided. Over "
+        "all tasks the difference -0.272 (-0.502 to +0.410) cannot be told from none.",
+        "alpha keeps identity better on age, glasses and turn than gamma (by rec-zeta). Over all "
+        "tasks alpha is better: alpha − gamma is +0.339 (+0.229 to +0.569).",
+        "alpha keeps identity better on turn and worse on glasses than gamma (by rec-eta); 1 "
+        "undecided. Over all tasks the difference +0.350 (-0.410 to +0.580) cannot be told from "
+        "none.",
+        "alpha keeps the other attributes as judged better on glasses and worse on age and turn "
+        "than gamma. Over all tasks gamma is better: alpha − gamma is +0.381 (+0.271 to +0.611).",
+        "alpha keeps the other attributes in truth better on turn than gamma; 2 undecided. Over "
+        "all tasks alpha is better: alpha − gamma is -0.391 (-0.621 to -0.281).",
+        "Share of faces that reach 80% of the requested change: alpha 91%, beta 46%, gamma 6%, "
+        "still 0%, stray 33%.",
+    ]
+
+
+def matrices(page: Element) -> dict[str, Element]:
+    blocks = [d for d in section(page, "Leakage").all("div") if d.all("h3") and d.all("table")]
+    return {block.one("h3").text: block.one("table") for block in blocks if not block.classes}
+
+
+def test_every_cell_of_the_leakage_matrices_has_its_own_value(page: Element) -> None:
+    found = matrices(page)
+    assert list(found) == [
+        f"{name}, {by}" for name in CONTESTANTS for by in ("by the judge", "true")
+    ]
+    for row in leakage():
+        by = {"judged": "by the judge", "truth": "true"}[row["by"]]
+        table = found[f"{row['editor']}, {by}"]
+        assert headings(table) == ["", "age", "glasses", "yaw"]
+        assert [cells[0].text for cells in rows(table)] == list(TASKS)
+        cells = rows(table)[TASKS.index(row["task"])][1:]
+        assert [cell.text for cell in cells] == [f"{value:.2f}" for value in row["change"]]
+
+
+def test_a_leak_is_grey_where_it_lies_below_the_error_of_the_judge_for_its_attribute(
+    page: Element,
+) -> None:
+    found, grey = matrices(page), 0
+    for row in leakage():
+        by = {"judged": "by the judge", "truth": "true"}[row["by"]]
+        cells = rows(found[f"{row['editor']}, {by}"])[TASKS.index(row["task"])][1:]
+        below = [
+            row["by"] == "judged" and value < mae
+            for value, mae in zip(row["change"], MAE_SIGMA.values(), strict=True)
+        ]
+        assert ["noise" in cell.classes for cell in cells] == below
+        assert ["own" in cell.classes for cell in cells] == [
+            name == row["edited"] for name in SCHEMA.names
+        ]
+        grey += sum(below)
+    assert grey == 22
+
+
+def test_a_leak_is_the_redder_the_larger_up_to_one_and_a_half(page: Element) -> None:
+    found = matrices(page)
+    for row in leakage():
+        by = {"judged": "by the judge", "truth": "true"}[row["by"]]
+        cells = rows(found[f"{row['editor']}, {by}"])[TASKS.index(row["task"])][1:]
+        for cell, value in zip(cells, row["change"], strict=True):
+            opacity = float(cell.attributes["style"].split("/")[1].rstrip(")"))
+            assert opacity == pytest.approx(min(0.75, value / 2), abs=0.0051)
+
+
+def test_errors_of_judge_and_labeller_have_their_columns_and_units(page: Element) -> None:
+    table = table_of(page, "How far to trust the eyes")
+    assert headings(table) == [
+        "attribute",
+        "judge R² the-judge",
+        "judge mean error",
+        "labeller R² l",
+        "labeller mean error",
+    ]
+    assert [[cell.text for cell in row] for row in rows(table)] == [
+        ["age", "0.900", "1.23 years", "0.956", "6.78 years"],
+        ["glasses", "0.911", "2.47", "0.967", "8.02"],
+        ["yaw", "0.922", "3.7 degrees", "0.978", "9.25 degrees"],
+    ]
+    assert estimators()["labeller"]["attributes"]["age"]["mae"] == pytest.approx(6.7845)
+    told = section(page, "How far to trust the eyes").all("p")[0].text
+    assert told.endswith("exact truth, on the 12 unedited faces.")
+
+
+def test_each_recogniser_has_its_own_threshold_and_card(page: Element) -> None:
+    table = section(page, "How far to trust the eyes").all("table")[1]
+    assert [[cell.text for cell in row] for row in rows(table)] == [
+        ["rec-zeta", "0.312", "0.9877", "87.7 %"],
+        ["rec-eta", "0.438", "0.9123", "–"],
+    ]
+
+
+def test_metrics_are_listed_with_unit_direction_and_formula(page: Element) -> None:
+    items = [i.text for i in section(page, "Provenance").all("details")[0].all("li")]
+    assert "reach (share of faces, higher is better): formula of reach" in items
+    assert "attribute leakage (σ, lower is better): formula of attribute leakage" in items
+    assert "pose error (degrees, lower is better): formula of pose error" in items
+
+
+def test_the_bank_and_the_suite_are_those_of_the_run(page: Element, made: dict[str, Any]) -> None:
+    codes = [code.text for code in section(page, "Provenance").one("p").all("code")]
+    assert codes[0] == made["bank_hash"]
+    assert codes[1:] == ["made.yaml", "latentedit bench run made.yaml --out again"]
+    assert "false_discovery_rate: 0.1 " in section(page, "Provenance").text
+    told = section(page, "Paired differences").all("p")[0].text
+    assert told.endswith("the false-discovery rate is controlled at 10 %.")
+
+
+def test_a_whole_run_lists_no_failed_cells_and_no_photographs(page: Element) -> None:
+    assert not [h for h in page.all("h3") if h.text == "Cells without a result"]
+    assert "photographs" not in section(page, "At a glance").text
+    assert not [h for h in page.all("h2") if h.text == "Tuning"]
+
+
+def test_failed_cells_are_listed_with_status_and_error(richer: Element) -> None:
+    part = section(richer, "How far to trust the eyes")
+    assert part.one("h3").text == "Cells without a result"
+    found = [
+        (item.one("code").text, item.own, item.one("pre").text) for item in part.one("ul").all("li")
+    ]
+    assert found == [
+        ("edit--beta--seed0--turn", "failed", "Traceback <no> turn"),
+        ("fit--gamma--seed0", "timeout", "after 7 s"),
+    ]
+
+
+def test_a_world_without_truth_says_that_the_judges_errors_are_unknown(richer: Element) -> None:
+    part = section(richer, "How far to trust the eyes")
+    assert part.all("p")[0].text.startswith("This generator does not know the truth")
+    assert headings(part.all("table")[0])[0] == "recogniser"
+    assert not [c for m in matrices(richer).values() for c in m.all("td") if "noise" in c.classes]
+
+
+def test_where_there_is_no_interval_the_count_of_faces_stands(richer: Element) -> None:
+    """All of beta's, and nobody else's; gamma's missing figure is a dash without a value."""
+    found = {row[0].text: row[1:-2] for row in rows(table_of(richer, "At a glance"))}
+    assert {cell.small for cell in found["beta"]} == {"of 3 faces"}
+    assert not [c for c in (*found["alpha"], *found["stray"]) if " to " not in c.small]
+    (dash,) = [c for c in found["gamma"] if c.text == "–"]
+    assert found["gamma"].index(dash) == [metric for metric, _, _ in HEADLINE].index("target error")
+    assert "data-value" not in dash.attributes
+
+
+def test_photographs_are_told_of_with_levels_similarity_and_share(richer: Element) -> None:
+    told = section(richer, "At a glance").all("p")[1].text
+    assert told.startswith(
+        "The faces are 12 photographs. Before any edit their reconstructions, by the generator "
+        "tuned to them, differ from them by 12.3 of 255 levels; by rec-zeta their similarity to "
+        "them is 0.813, and 76 % count as the same person; by rec-eta their similarity to them is "
+        "0.625, and 34 % count as the same person."
+    )
+
+
+def test_tuning_shows_every_trial_and_marks_the_chosen_one(richer: Element) -> None:
+    part = section(richer, "Tuning")
+    told = part.all("p")[0].text
+    assert "chosen on 17 validation faces" in told
+    assert "4 trials each" in told
+    assert "as the labeller sees it at 80 % of the change" in told
+    assert [[cell.text for cell in row] for row in rows(part.all("table")[0])] == [
+        ["alpha", "5", "defaults", "0.123", "5.5"],
+        ["", "", "steps=9 ← chosen", "0.235", ""],
+        ["beta", "6", "defaults ← chosen", "-0.346", "6.5"],
+        ["", "", "width=2", "-1.000", ""],
+    ]
+
+
+def test_recognisers_are_told_apart_in_the_made_run() -> None:
+    """What these tests rest on: no two figures of one table are equal to three digits."""
+    shown = [f"{m['mean']:.3f}" for column in HEADLINE for m in figures(*column).values()]
+    assert len(set(shown)) == len(shown) == len(HEADLINE) * len(CONTESTANTS)
+    assert by_recogniser("x") == ["x · rec-zeta", "x · rec-eta"]
