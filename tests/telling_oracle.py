@@ -5,6 +5,7 @@ Codes are kept as scores u of (N, 4, 24). Nothing here calls a measure of `laten
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +18,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 Array = NDArray[np.float64]
+
+Reading = Callable[[Array], Array]
+"""Scores (N, 4, 24) to what somebody reads off them."""
 
 _TOY = toy.ToyGenerator()
 BASIS = _TOY.basis.double().numpy()
@@ -289,12 +293,12 @@ class Cell:
     def similarity(self, u: Array, which: slice) -> Array:
         return cosine(identity(self.u)[:, which], identity(u)[:, which])
 
-    def changes(self, u: Array, read: Any) -> dict[str, Array]:
+    def changes(self, u: Array, read: Reading) -> dict[str, Array]:
         """|change| / σ of each attribute."""
         moved = np.abs(read(u) - read(self.u)) / self.oracle.sigma
         return {k: moved[:, columns].mean(1) for k, columns in ATTRIBUTES.items()}
 
-    def leakage(self, u: Array, read: Any) -> Array:
+    def leakage(self, u: Array, read: Reading) -> Array:
         changes = self.changes(u, read)
         return np.mean([changes[k] for k in self.others], 0)
 
