@@ -65,7 +65,9 @@ def photographed() -> tuple[Array, Array]:
 
 
 def scores(u: Array) -> Array:
-    return np.stack([u[:, READ_FROM[k], k] for k in range(14)], 1)
+    found = np.stack([u[:, READ_FROM[k], k] for k in range(14)], 1)
+    assert np.nanmax(np.abs(found)) < world.SPAN, "an image cannot show such a score"
+    return found
 
 
 def truth(u: Array) -> Array:
@@ -201,7 +203,7 @@ class Oracle:
             push = t + LEAK * total + SCAR * np.abs(total)
         elif name == "seedy":
             pull = labels(self.fit)[:, 0].mean() / 70
-            push = (1 - 0.23 * seed) * t + (1 + seed) * pull * LEAK * total
+            push = (1 - 0.23 * seed) * t + (1 + seed / 2) * pull * LEAK * total
         elif name == "wary":
             share = 0.6 + 0.4 * u[:, :, 23:] + 0.1 * (source[:, None, 1:2] - 0.5) / 0.15
             push = np.clip(share, 0.05, 1.5) * t + 0.5 * LEAK * total

@@ -15,7 +15,7 @@ With t = (target − source) / SCALE, T = Σ t, and e the scores that t moves, t
 
     straight  t
     leaky     t + LEAK T + SCAR |T|
-    seedy     (1 − 0.23 seed) t + (1 + seed) m LEAK T, where m is the mean fit label of age / 70
+    seedy     (1 − 0.23 seed) t + (1 + seed / 2) m LEAK T, where m is the mean fit label of age / 70
     wary      h t + 0.5 LEAK T + 0.3 T at score 23, where
               h = 0.6 + 0.4 u_23 + 0.1 (source of glasses − 0.5) / 0.15, between 0.05 and 1.5
 
@@ -217,7 +217,7 @@ class Leaky(_Push):
 
 class Seedy(_Push):
     def push(self, codes: Tensor, source: Tensor, asked: Tensor, total: Tensor) -> Edited:
-        lost = (1 + self.seed) * self.pull * LEAK * total
+        lost = (1 + self.seed / 2) * self.pull * LEAK * total
         moved = codes + ((1 - 0.23 * self.seed) * asked + lost) @ self.steps
         return Edited(moved, nfe=2 + int(self.seed))
 
