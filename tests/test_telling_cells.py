@@ -114,9 +114,7 @@ def test_edits_are_counted_as_they_were_made(telling: Told) -> None:
             chain = telling.timings(f"sequence--{name}--seed{seed}--all-three")
             assert chain["edit_calls"] == 6 * 3 + 2 + 4 + 6
             assert chain["nfe"] == oracle.EVALUATIONS.get(name, 2 + seed) * 30
-            assert chain["edits"] == 30 * len(
-                telling.oracle.asked(telling.oracle.task("turned"))[0]
-            )
+            assert chain["edits"] == 30 * len(turned)
         assert telling.costs[name]["nfe"] == pytest.approx(evaluations / calls)
 
 
