@@ -105,7 +105,8 @@ def _bca(values: Values, kept: Values, confidence: float, resamples: int, seed: 
     n, gaps = len(kept), kept - kept.mean()
     acceleration = (gaps**3).sum() / (6 * (gaps**2).sum() ** 1.5)
     means = _resampled_means(values, resamples, seed)
-    below = ((means < kept.mean()).mean() + (means <= kept.mean()).mean()) / 2
+    moved, rounding = means - kept.mean(), 1e-9 * np.ptp(kept)
+    below = ((moved < -rounding).mean() + (moved <= rounding).mean()) / 2
     bias = stats.norm.ppf(np.clip(below, 1 / resamples, 1 - 1 / resamples))
     wide = np.sqrt(n / (n - 1)) * stats.t.ppf((1 + confidence) / 2, n - 1)
     shifted = bias + np.array([-wide, wide])

@@ -6,11 +6,33 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, and for processes that tests start
 
+from typing import TYPE_CHECKING
+
+import pytest
 import torch
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from telling_runs import Told
 
 torch.set_num_threads(1)
 settings.register_profile("any load", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any load")
 
 collect_ignore = ["toy_unimportable.py"]
+
+
+@pytest.fixture(scope="session")
+def telling(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """The run of `telling_world.SUITE`."""
+    from telling_runs import suite_run
+
+    return suite_run(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def telling_photos(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """The run of `telling_world.PHOTO_SUITE` on photographs."""
+    from telling_runs import photo_run
+
+    return photo_run(tmp_path_factory)

@@ -34,7 +34,7 @@ from latentedit.errors import (
 )
 from latentedit.registry import Registry, parse_options
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Part of every cell's key; raised when cells measure something else or something more."""
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Mapping
-from functools import reduce
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,8 +15,23 @@ from latentedit.benchmark.suite import Sequence, Task
 from latentedit.editing import FittedEditor, codes_for
 from latentedit.metrics import edit_consistency, identity_similarity, inversion_error
 
-Requests = list[tuple[Tensor, int]]
-"""By edit the change (N,) of each face and the column that changes."""
+
+class Request(NamedTuple):
+    """One edit of N faces.
+
+    Args:
+        change: (N,) how much is asked of each face.
+        column: the column that changes.
+        layers: the W+ rows that take the edit; None for all.
+    """
+
+    change: Tensor
+    column: int
+    layers: tuple[int, ...] | str | None
+
+    @property
+    def undone(self) -> Request:
+        return self._replace(change=-self.change)
 
 
 def measure_sequence(
@@ -35,30 +50,36 @@ def measure_sequence(
     faces, requests = _requests(bench, sequence)
     codes, source = test.rows(faces)
     codes, space = codes_for(editor.space, codes, test.space, bench.generator)
+    if space == "w" and any(request.layers is not None for request in requests):
+        codes, space = bench.generator.convert(codes, "w", "w+"), "w+"
     cost = {"edit_seconds": 0.0, "edits": 0.0, "nfe": 0.0, "edit_calls": 0.0}
 
-    def edit(codes: Tensor, now: Tensor, change: Tensor, column: int) -> tuple[Tensor, Tensor]:
+    def edit(codes: Tensor, now: Tensor, request: Request) -> tuple[Tensor, Tensor]:
         target = now.clone()
-        target[:, column] += change
+        target[:, request.column] += request.change
         started = time.perf_counter()
-        edited = editor.edit(codes, now, target, extrapolate=True)
+        edited = editor.edit(codes, now, target, layers=request.layers, extrapolate=True)
         cost["edit_seconds"] += time.perf_counter() - started
         cost["edits"] += len(codes)
         cost["edit_calls"] += 1
         cost["nfe"] += edited.nfe
         return edited.codes, target
 
+    def edit_all(path: Iterable[Request]) -> Tensor:
+        final, now = codes, source
+        for request in path:
+            final, now = edit(final, now, request)
+        return final
+
     orders = list(itertools.permutations(requests))
     judged = []
     for i, order in enumerate(orders):
-        final, _ = reduce(lambda state, request: edit(*state, *request), order, (codes, source))
-        judged.append(bench.look(final, space).judged)
+        judged.append(bench.look(edit_all(order), space).judged)
         progress((i + 1) / (len(orders) + len(requests)), f"order {i + 1}")
     drift, identity = [], []
     for n in range(1, len(requests) + 1):
-        undone = [(-change, column) for change, column in reversed(requests[:n])]
-        path = [*requests[:n], *undone]
-        back, _ = reduce(lambda state, request: edit(*state, *request), path, (codes, source))
+        undone = [request.undone for request in reversed(requests[:n])]
+        back = edit_all([*requests[:n], *undone])
         embeddings = bench.look(back, space).embeddings
         drift.append(inversion_error(codes, back))
         identity.append(1 - identity_similarity(before["embeddings"][:, faces], embeddings))
@@ -72,7 +93,7 @@ def measure_sequence(
     return arrays, cost
 
 
-def _requests(bench: Bench, sequence: Sequence) -> tuple[Tensor, Requests]:
+def _requests(bench: Bench, sequence: Sequence) -> tuple[Tensor, list[Request]]:
     """The faces that every edit takes, and what each edit asks of them."""
     tasks = [_task(bench, name) for name in sequence.edits]
     schema, labels = bench.bank.schema, bench.bank.split("test").attributes
@@ -81,7 +102,9 @@ def _requests(bench: Bench, sequence: Sequence) -> tuple[Tensor, Requests]:
     common = sorted(set.intersection(*(set(faces.tolist()) for faces, _ in asked)))
     faces = torch.tensor(common, dtype=torch.long)
     return faces, [
-        (change[torch.isin(chosen, faces)], schema.columns(task.attribute).start)
+        Request(
+            change[torch.isin(chosen, faces)], schema.columns(task.attribute).start, task.layers
+        )
         for task, (chosen, change) in zip(tasks, asked, strict=True)
     ]
 
