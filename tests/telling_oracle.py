@@ -320,7 +320,6 @@ class Cell:
         s = [0.0, *world.STRENGTHS]
         stacked = np.stack([np.full(len(self.faces), start), *values])
         at = np.stack([self.strengths(r) if r > 0 else 0 * self.change for r in GRID])
-        at[:, self.effects[0] == 0] = np.nan  # a face that never moves has no curve
         curves = [np.interp(at[:, i], s, stacked[:, i]) for i in range(len(self.faces))]
         return np.where(np.isnan(at), np.nan, np.stack(curves, 1))
 

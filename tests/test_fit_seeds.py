@@ -249,8 +249,11 @@ class Recorder:
     def __init__(self) -> None:
         self.calls: list[tuple[Tensor, Tensor]] = []
 
-    def edit(self, codes: Tensor, now: Tensor, target: Tensor, extrapolate: bool) -> Edited:
+    def edit(
+        self, codes: Tensor, now: Tensor, target: Tensor, layers: object, extrapolate: bool
+    ) -> Edited:
         assert extrapolate
+        assert layers is None
         self.calls.append((codes.clone(), target - now))
         return Edited(codes)
 
