@@ -6,8 +6,9 @@
 Every run is simulated as a benchmark makes them: faces differ in how hard they are, tasks share the
 faces, hard faces are reached less often, similarities are skewed and end at 1, leakages have long
 tails, and an editor is fitted and measured with noise of its own. What is checked are the rows that
-`latentedit.statistics.interval` and `latentedit.benchmark.paired.comparisons` return for it. The
-truth is the same figure over a population of 400,000 faces.
+`latentedit.measures.statistics.interval` and
+`latentedit.benchmark.results.paired.comparisons` return for it.
+The truth is the same figure over a population of 400,000 faces.
 
 coverage  share of 95 % intervals that hold the truth; the bar is 93 to 97 %
 false     share of runs of two equal editors (other noise, same expectation) in which at least one
@@ -24,9 +25,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from latentedit.benchmark.paired import ALL_TASKS, by_task, comparisons
+from latentedit.benchmark.results.paired import ALL_TASKS, by_task, comparisons
 from latentedit.benchmark.suite import StatisticsPlan
-from latentedit.statistics import interval
+from latentedit.measures.statistics import interval
 
 Array = NDArray[np.float64]
 

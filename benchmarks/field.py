@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from latentedit import read_json
-from latentedit.artefacts import write_bytes
-from latentedit.benchmark.paired import ALL_TASKS, in_words, turned
-from latentedit.benchmark.summary import Run
+from latentedit.benchmark.results.paired import ALL_TASKS, in_words, turned
+from latentedit.benchmark.results.summary import Run
+from latentedit.files.artefacts import write_bytes
 from latentedit.report.findings import best_editor
 from latentedit.report.grid import save_grid
 

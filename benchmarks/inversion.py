@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from latentedit import Generator, InversionRuntime, Registry, WeightedLoss
-from latentedit.reconstruction import Reconstruction
+from latentedit.photos.reconstruction import Reconstruction
 
 SEED = 1_000_777
 """Beyond the seeds that banks draw from."""

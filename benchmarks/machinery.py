@@ -38,7 +38,7 @@ from typing import Any
 import torch
 
 from latentedit import LatentBank, ModelReference, Registry, Split, fit_editor
-from latentedit.benchmark.measure import BATCH, Bench, edit_milliseconds, measure_edits
+from latentedit.benchmark.cells.measure import BATCH, Bench, edit_milliseconds, measure_edits
 from latentedit.benchmark.run import run_suite
 from latentedit.benchmark.suite import Suite, load_suite
 

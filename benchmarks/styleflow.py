@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torchdiffeq import odeint_adjoint
 
 from latentedit import LatentBank, ModelReference, Registry, Runtime, Split
-from latentedit.bank import SHARD_ROWS
+from latentedit.data.bank import SHARD_ROWS
 from latentedit_styleflow.editor import StyleFlow
 from latentedit_styleflow.field import VectorField
 from latentedit_styleflow.flow import ContinuousFlow, standard_normal_log_prob

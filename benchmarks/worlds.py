@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from latentedit import read_json
-from latentedit.benchmark.paired import ALL_TASKS
+from latentedit.benchmark.results.paired import ALL_TASKS
+from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import run_suite
 from latentedit.benchmark.suite import PluginUse, Suite, load_suite
-from latentedit.benchmark.summary import summarise
 from latentedit.report.findings import SUBJECTS
 from latentedit.report.page import write_report
 

@@ -18,22 +18,25 @@ from latentedit.plugin import API_VERSION, ENTRY_POINTS, KINDS, PluginSpec
 from latentedit.plugin_source import source_digest
 
 if TYPE_CHECKING:
-    from latentedit.benchmark.executor import Executor
-    from latentedit.editor import Editor
-    from latentedit.estimators import AttributeEstimator, EstimatorTrainer, IdentityEncoder
-    from latentedit.generator import Generator
+    from latentedit.interfaces.editor import Editor
+    from latentedit.interfaces.estimators import (
+        AttributeEstimator,
+        EstimatorTrainer,
+        IdentityEncoder,
+    )
+    from latentedit.interfaces.generator import Generator
 
 Status = Literal["ok", "broken", "incompatible", "disabled", "collision"]
 
 _INTERFACE = {
-    "generator": ("latentedit.generator", "Generator"),
-    "estimator": ("latentedit.estimators", "AttributeEstimator"),
-    "identity": ("latentedit.estimators", "IdentityEncoder"),
-    "editor": ("latentedit.editor", "Editor"),
-    "trainer": ("latentedit.estimators", "EstimatorTrainer"),
-    "executor": ("latentedit.benchmark.executor", "Executor"),
-    "inverter": ("latentedit.inversion", "Inverter"),
-    "perceptual": ("latentedit.inversion", "PerceptualLoss"),
+    "generator": ("latentedit.interfaces.generator", "Generator"),
+    "estimator": ("latentedit.interfaces.estimators", "AttributeEstimator"),
+    "identity": ("latentedit.interfaces.estimators", "IdentityEncoder"),
+    "editor": ("latentedit.interfaces.editor", "Editor"),
+    "trainer": ("latentedit.interfaces.estimators", "EstimatorTrainer"),
+    "executor": ("latentedit.benchmark.execution.executor", "Executor"),
+    "inverter": ("latentedit.interfaces.inverter", "Inverter"),
+    "perceptual": ("latentedit.interfaces.inverter", "PerceptualLoss"),
 }
 
 
@@ -220,10 +223,6 @@ class Registry:
 
     def trainer(self, name: str, options: Mapping[str, Any] | None = None) -> EstimatorTrainer:
         built: EstimatorTrainer = self.build("trainer", name, options)
-        return built
-
-    def executor(self, name: str, options: Mapping[str, Any] | None = None) -> Executor:
-        built: Executor = self.build("executor", name, options)
         return built
 
     def version(self, kind: str, name: str) -> str:

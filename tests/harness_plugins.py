@@ -31,8 +31,8 @@ from latentedit import (
     fingerprint,
     hookimpl,
 )
-from latentedit.benchmark.measure import Bench
-from latentedit.benchmark.worker import compute, open_bench
+from latentedit.benchmark.cells.measure import Bench
+from latentedit.benchmark.execution.worker import compute, open_bench
 
 JUDGE_GAIN = torch.tensor([0.9, 2.0, 1.25, 1.0, 1.0, 1.0])
 

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentedit.artefacts import write_json
-from latentedit.attributes import Attribute, AttributeSchema
-from latentedit.bank import LatentBank, ModelReference, Split
-from latentedit.benchmark.cells import Cell, CellStore, Outcome
+from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.benchmark.suite import Suite
-from latentedit.metrics import METRICS
+from latentedit.data.attributes import Attribute, AttributeSchema
+from latentedit.data.bank import LatentBank, ModelReference, Split
+from latentedit.files.artefacts import write_json
+from latentedit.measures.metrics import METRICS
 
 SCHEMA = AttributeSchema(
     (

@@ -18,9 +18,9 @@ import telling_oracle as oracle
 import telling_world as world
 from telling_oracle import Array, Oracle
 
-from latentedit.benchmark.cells import CellStore
-from latentedit.benchmark.paired import Scores, SeedScores
-from latentedit.benchmark.summary import Run, summarise
+from latentedit.benchmark.cells.store import CellStore
+from latentedit.benchmark.results.paired import Scores, SeedScores
+from latentedit.benchmark.results.summary import Run, summarise
 
 NEAR = {"rtol": 3e-4, "atol": 3e-4}
 """How near a figure in single precision comes to the closed form."""

@@ -53,11 +53,11 @@ from latentedit import (
     fingerprint,
     hookimpl,
 )
-from latentedit.bank import LatentBank
 from latentedit.benchmark.run import RunOutcome, run_suite
 from latentedit.benchmark.suite import Suite
-from latentedit.inverting import InversionPlan, invert_photographs
-from latentedit.photographs import Photograph
+from latentedit.data.bank import LatentBank
+from latentedit.photos.align import Photograph
+from latentedit.photos.invert import InversionPlan, invert_photographs
 
 SPAN = 16.0
 """Standard deviations between the middle and the end of a pixel's range."""

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latentedit import CorruptArtefact, EnvironmentFault, InputError
-from latentedit import artefacts as files
+from latentedit.files import artefacts as files
 
 
 def fail_nth(monkeypatch: pytest.MonkeyPatch, name: str, n: int) -> None:

@@ -15,12 +15,12 @@ from click.testing import CliRunner, Result
 from toy import ROWS, W_DIM, ToyGenerator
 
 from latentedit import CorruptArtefact, InputError, Registry, UnknownName
-from latentedit.bank import LatentBank
-from latentedit.bank_import import import_styleflow_data
 from latentedit.cli.main import cli
-from latentedit.editing import fit_editor
-from latentedit.relabelling import relabel_bank
-from latentedit.styleflow_data import read_styleflow_data
+from latentedit.data.bank import LatentBank
+from latentedit.data.styleflow_data import read_styleflow_data
+from latentedit.editing.fitted import fit_editor
+from latentedit.sampling.importing import import_styleflow_data
+from latentedit.sampling.relabel import relabel_bank
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 N = 40

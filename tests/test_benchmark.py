@@ -15,12 +15,12 @@ import toy_editors
 from click.testing import CliRunner
 
 from latentedit import EnvironmentFault, FingerprintMismatch, InputError, UnknownName
-from latentedit.benchmark.cells import CellStore
-from latentedit.benchmark.compare import compare_runs
-from latentedit.benchmark.paired import ALL_TASKS
+from latentedit.benchmark.cells.store import CellStore
+from latentedit.benchmark.results.compare import compare_runs
+from latentedit.benchmark.results.paired import ALL_TASKS
+from latentedit.benchmark.results.summary import Run, summarise
 from latentedit.benchmark.run import RunOutcome, explain, locked, run_suite
 from latentedit.benchmark.suite import Suite
-from latentedit.benchmark.summary import Run, summarise
 from latentedit.cli.main import cli
 
 SUITE: dict[str, Any] = {

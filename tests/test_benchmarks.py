@@ -14,7 +14,7 @@ import torch
 from test_tuning import SUITE, carry_out
 from torch import Tensor
 
-from latentedit.benchmark.summary import summarise
+from latentedit.benchmark.results.summary import summarise
 from latentedit_styleflow.flow import ContinuousFlow
 from latentedit_styleflow.objectives import Likelihood
 from latentedit_styleflow.solver import Solver

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from harness_plugins import Silent
 
-from latentedit.bank import LatentBank
-from latentedit.benchmark.board import RANKED, SHOWN, Board, boards, boards_csv, headline
-from latentedit.benchmark.compare import compare_runs
-from latentedit.benchmark.paired import ALL_TASKS
+from latentedit.benchmark.results.board import RANKED, SHOWN, Board, boards, boards_csv, headline
+from latentedit.benchmark.results.compare import compare_runs
+from latentedit.benchmark.results.paired import ALL_TASKS
+from latentedit.benchmark.results.summary import Run, summarise
 from latentedit.benchmark.run import run_suite
 from latentedit.benchmark.suite import Suite
-from latentedit.benchmark.summary import Run, summarise
+from latentedit.data.bank import LatentBank
 from latentedit.errors import FingerprintMismatch, InputError, UnknownName
-from latentedit.sampling import make_bank
+from latentedit.sampling.make import make_bank
 
 EYES = [
     {"plugin": "eye", "name": "first"},

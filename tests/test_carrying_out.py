@@ -10,18 +10,18 @@ import harness_plugins
 import pytest
 import torch
 
-from latentedit.benchmark.cells import Cell, CellStore, Outcome
-from latentedit.benchmark.events import Ended, Event, Progressed
-from latentedit.benchmark.executor import Executor, ExecutorOptions, carry_out
-from latentedit.benchmark.processes import (
+from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
+from latentedit.benchmark.execution.events import Ended, Event, Progressed
+from latentedit.benchmark.execution.executor import Executor, ExecutorOptions, carry_out
+from latentedit.benchmark.execution.processes import (
     exit_reason,
     in_process,
     machine_memory,
     own_memory,
     thread_count,
 )
+from latentedit.benchmark.execution.worker import Job, fit_id
 from latentedit.benchmark.suite import Suite
-from latentedit.benchmark.worker import Job, fit_id
 from latentedit.errors import EnvironmentFault
 
 SUITE = Suite.model_validate(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from latentedit.benchmark.cells import Cell, CellStore, Outcome
+from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.errors import CorruptArtefact, InputError
 
 CELL = Cell("edit", {"a": 1, "b": {"c": [1, 2]}}, "mine", 3, "age")

@@ -8,10 +8,10 @@ import torch
 from scipy import stats
 
 from latentedit import InputError, UnknownName, Unsupported
-from latentedit.calibration import slopes
-from latentedit.code_spaces import CodeSpaces
-from latentedit.layers import LAYER_PRESETS, RELEASED_NUM_WS, preset_rows
-from latentedit.lighting import LIGHT_PRESETS, lighting_preset
+from latentedit.data.calibration import slopes
+from latentedit.editing.layers import LAYER_PRESETS, RELEASED_NUM_WS, preset_rows
+from latentedit.editing.lighting import LIGHT_PRESETS, lighting_preset
+from latentedit.interfaces.spaces import CodeSpaces
 
 SPACES = CodeSpaces("small", {"z": (2,), "w": (2,), "w+": (3, 2), "s": (7,)})
 STEPS = (

@@ -16,10 +16,10 @@ from torch import Tensor
 from toy import toy_registry
 
 from latentedit import Edited, FitStats, PluginSpec, Runtime, Split, hookimpl
-from latentedit.bank import LatentBank
 from latentedit.cli.main import cli
+from latentedit.data.bank import LatentBank
 from latentedit.registry import Registry
-from latentedit.sampling import make_bank
+from latentedit.sampling.make import make_bank
 from latentedit.testing.world import ToyGenerator
 
 

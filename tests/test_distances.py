@@ -20,11 +20,11 @@ from torchmetrics.image.kid import KernelInceptionDistance
 from toy import SCHEMA, ToyGenerator
 
 from latentedit import Attribute, AttributeSchema, InputError
-from latentedit.angles import angle_between, facing, lighting_error, pose_error
-from latentedit.benchmark.distances import distances
-from latentedit.benchmark.eyes import identity_agreement, noise, reading_errors
-from latentedit.likelihood import SHRINKAGE, CodeDensity
-from latentedit.realism import (
+from latentedit.benchmark.cells.distances import distances
+from latentedit.benchmark.results.reading_errors import identity_agreement, noise, reading_errors
+from latentedit.measures.angles import angle_between, facing, lighting_error, pose_error
+from latentedit.measures.likelihood import SHRINKAGE, CodeDensity
+from latentedit.measures.realism import (
     IMPLEMENTATION,
     MINIMUM_FACES,
     check_faces,

@@ -37,21 +37,21 @@ from latentedit import (
     Split,
     UnknownName,
     Unsupported,
-    boundary,
     fit_editor,
     load_editor,
     make_bank,
 )
-from latentedit.artefacts import read_json, write_json
-from latentedit.bank import ModelReference
-from latentedit.editing import (
+from latentedit.data.bank import ModelReference
+from latentedit.editing import guard
+from latentedit.editing.fitted import (
     build_generator,
     build_renderer,
     check_device,
     check_space,
     codes_for,
 )
-from latentedit.layers import LAYER_PRESETS, preset_rows
+from latentedit.editing.layers import LAYER_PRESETS, preset_rows
+from latentedit.files.artefacts import read_json, write_json
 
 SCHEMA = AttributeSchema(
     (
@@ -604,7 +604,7 @@ class Does(Editor):
 
 def at_boundary(act: Callable[..., Any], **changes: Tensor) -> Edited:
     codes, source, target = request()
-    return boundary.edit("does", Does(act), changes.get("codes", codes), source, target, Runtime())
+    return guard.edit("does", Does(act), changes.get("codes", codes), source, target, Runtime())
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])
@@ -672,9 +672,9 @@ def test_errors_get_the_plugins_name_unless_they_are_the_projects_own(
 
     editor = Does(act)
     calls = {
-        "edit": lambda: boundary.edit("does", editor, *request(), Runtime()),
-        "fit": lambda: boundary.fit("does", editor, None, Runtime()),  # type: ignore[arg-type]
-        "load_state": lambda: boundary.load_state("does", editor, {}),
+        "edit": lambda: guard.edit("does", editor, *request(), Runtime()),
+        "fit": lambda: guard.fit("does", editor, None, Runtime()),  # type: ignore[arg-type]
+        "load_state": lambda: guard.load_state("does", editor, {}),
     }
     for method, call in calls.items():
         if passes:
@@ -695,16 +695,16 @@ def test_errors_get_the_plugins_name_unless_they_are_the_projects_own(
 )
 def test_a_fit_leaves_finite_tensors(state: Mapping[str, Any], told: str) -> None:
     with pytest.raises(PluginFault, match=told):
-        boundary.fit("does", Does(FitStats, state), None, Runtime())  # type: ignore[arg-type]
+        guard.fit("does", Does(FitStats, state), None, Runtime())  # type: ignore[arg-type]
     fine = {"n": torch.tensor([3]), "x": torch.ones(2)}
-    assert boundary.state("does", Does(FitStats, fine)).keys() == fine.keys()
+    assert guard.state("does", Does(FitStats, fine)).keys() == fine.keys()
 
 
 def test_a_fit_returns_its_figures() -> None:
     made = FitStats({"r2": 1.0})
-    assert boundary.fit("does", Does(lambda: made), None, Runtime()) is made  # type: ignore[arg-type]
+    assert guard.fit("does", Does(lambda: made), None, Runtime()) is made  # type: ignore[arg-type]
     with pytest.raises(PluginFault, match="fit returned dict, not FitStats"):
-        boundary.fit("does", Does(dict), None, Runtime())  # type: ignore[arg-type]
+        guard.fit("does", Does(dict), None, Runtime())  # type: ignore[arg-type]
 
 
 CHANGES: dict[str, Callable[[], object]] = {
@@ -770,7 +770,7 @@ def test_a_fit_may_draw_but_not_change_its_surroundings(
         return FitStats()
 
     with pytest.raises(PluginFault, match=f"fit changed {what}"):
-        boundary.fit("does", Does(act), None, Runtime())  # type: ignore[arg-type]
+        guard.fit("does", Does(act), None, Runtime())  # type: ignore[arg-type]
     assert surroundings() == before
 
 
@@ -780,7 +780,7 @@ def test_a_fit_may_use_the_global_random_states() -> None:
             draw()
         return FitStats({"drawn": 3.0})
 
-    found = boundary.fit("does", Does(act), None, Runtime())  # type: ignore[arg-type]
+    found = guard.fit("does", Does(act), None, Runtime())  # type: ignore[arg-type]
     assert found.figures == {"drawn": 3.0}
 
 

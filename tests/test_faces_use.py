@@ -12,9 +12,9 @@ from faces_world import DECLARED, attribute_model, feature_model, identity_model
 from toy import ToyGenerator
 
 from latentedit import InputError, LatentBank, Registry
+from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import run_suite
 from latentedit.benchmark.suite import Suite
-from latentedit.benchmark.summary import summarise
 from latentedit.cli.main import cli
 
 

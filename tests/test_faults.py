@@ -29,13 +29,13 @@ from latentedit import (
     Registry,
     hookimpl,
 )
-from latentedit.benchmark.cells import OUTPUT, Cell
+from latentedit.benchmark.cells.store import OUTPUT, Cell
+from latentedit.benchmark.execution.worker import compute, open_bench
+from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import RunOutcome, explain, run_suite
 from latentedit.benchmark.suite import Suite
-from latentedit.benchmark.summary import summarise
-from latentedit.benchmark.worker import compute, open_bench
 from latentedit.report.page import write_report
-from latentedit.sampling import make_bank
+from latentedit.sampling.make import make_bank
 
 FAULTS = {
     "unimportable": ("failed", "half of me is missing"),

@@ -16,9 +16,9 @@ from file_server import Served, serving
 
 from latentedit import CorruptArtefact, EnvironmentFault, InputError, UnknownName
 from latentedit.cli.main import cli
-from latentedit.download import ATTEMPTS, Request, download
-from latentedit.fetching import cache_folder, fetch
-from latentedit.published import PUBLISHED, PublishedNetwork, find_published
+from latentedit.downloads.cache import cache_folder, fetch
+from latentedit.downloads.catalogue import PUBLISHED, PublishedNetwork, find_published
+from latentedit.downloads.http import ATTEMPTS, Request, download
 
 DATA = random.Random(0).randbytes(3_000_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()

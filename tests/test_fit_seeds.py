@@ -18,16 +18,16 @@ from scipy import stats
 from torch import Tensor
 from toy import ToyGenerator
 
-from latentedit.artefacts import read_json, read_tensors
-from latentedit.bank import LatentBank
-from latentedit.benchmark.cells import CellStore
-from latentedit.benchmark.measure import Bench
+from latentedit.benchmark.cells.measure import Bench
+from latentedit.benchmark.cells.sequences import measure_sequence
+from latentedit.benchmark.cells.store import CellStore
+from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import run_suite
-from latentedit.benchmark.sequences import measure_sequence
 from latentedit.benchmark.suite import Suite
-from latentedit.benchmark.summary import summarise
-from latentedit.editor import Edited
-from latentedit.sampling import make_bank
+from latentedit.data.bank import LatentBank
+from latentedit.files.artefacts import read_json, read_tensors
+from latentedit.interfaces.editor import Edited
+from latentedit.sampling.make import make_bank
 
 SEEDS = (2, 5)
 LEAK = {("drifting", 2): 0.2, ("drifting", 5): 0.5, ("steady", 2): 0.4, ("steady", 5): 0.4}

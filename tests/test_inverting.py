@@ -25,13 +25,13 @@ from latentedit import (
     Unsupported,
     WeightedLoss,
 )
-from latentedit.bank import LatentBank
+from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import run_suite
 from latentedit.benchmark.suite import Suite
-from latentedit.benchmark.summary import summarise
 from latentedit.cli.main import cli
-from latentedit.inverting import InversionPlan, invert_photographs
-from latentedit.photographs import find_photographs, read_photograph
+from latentedit.data.bank import LatentBank
+from latentedit.photos.align import find_photographs, read_photograph
+from latentedit.photos.invert import InversionPlan, invert_photographs
 from latentedit.report.page import write_report
 
 QUICK = {"pictures": 64, "w_steps": 40, "rows_steps": 20}

@@ -15,12 +15,12 @@ from torch import Tensor
 import latentedit_stylegan
 import latentedit_synthface
 from latentedit import InputError, InversionRuntime, Registry, UnknownName, WeightedLoss
-from latentedit.bank import LatentBank
-from latentedit.editing import build_renderer
-from latentedit.inverting import InversionPlan, invert_photographs
-from latentedit.photographs import Photograph
-from latentedit.relabelling import relabel_bank
-from latentedit.sampling import make_bank
+from latentedit.data.bank import LatentBank
+from latentedit.editing.fitted import build_renderer
+from latentedit.photos.align import Photograph
+from latentedit.photos.invert import InversionPlan, invert_photographs
+from latentedit.sampling.make import make_bank
+from latentedit.sampling.relabel import relabel_bank
 from latentedit_stylegan.generator import StyleGAN2
 from latentedit_stylegan.importing import import_network
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from test_benchmark import SUITE, carry_out
 from test_report import Tags
 
-from latentedit.benchmark.summary import summarise
+from latentedit.benchmark.results.summary import summarise
 from latentedit.cli.main import cli
 
 

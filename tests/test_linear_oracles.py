@@ -27,7 +27,7 @@ from latentedit import (
     Runtime,
     Split,
 )
-from latentedit.calibration import slopes
+from latentedit.data.calibration import slopes
 from latentedit_linear import ganspace, interfacegan
 from latentedit_linear.axes import label_axes
 from latentedit_linear.boundaries import project, read_boundary, write_boundary

@@ -15,7 +15,7 @@ from torchmetrics.functional import mean_absolute_error, pairwise_cosine_similar
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from latentedit import Attribute, AttributeSchema
-from latentedit import metrics as m
+from latentedit.measures import metrics as m
 
 SCHEMA = AttributeSchema(
     (

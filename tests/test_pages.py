@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from test_benchmark import carry_out
 
-from latentedit.benchmark.summary import summarise
+from latentedit.benchmark.results.summary import summarise
 from latentedit.cli.main import cli
 from latentedit.report.page import write_report
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from latentedit.benchmark.paired import (
+from latentedit.benchmark.results.paired import (
     ALL_TASKS,
     by_task,
     comparisons,

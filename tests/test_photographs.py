@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 
 from latentedit import CorruptArtefact, EnvironmentFault, InputError
-from latentedit.landmarks import Landmarks, face_square, landmark_finder
-from latentedit.photographs import find_photographs, read_photograph
+from latentedit.photos.align import find_photographs, read_photograph
+from latentedit.photos.landmarks import Landmarks, face_square, landmark_finder
 
 POINTS = np.array([[92.0, 100.0], [164.0, 100.0], [100.0, 190.0], [156.0, 190.0]])
 """Eyes and corners of the mouth in the picture of `scene`."""

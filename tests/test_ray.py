@@ -16,9 +16,9 @@ from test_benchmark import SUITE, Silent
 
 import latentedit_ray
 from latentedit import EnvironmentFault, InputError, Registry
+from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import run_suite
 from latentedit.benchmark.suite import Suite
-from latentedit.benchmark.summary import summarise
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'latentedit[ray]'")
 
@@ -114,7 +114,7 @@ def test_a_killed_nodes_cells_are_computed_again_and_results_are_the_same(
 
 def test_without_a_cluster_the_error_says_how_to_start_one(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentFault, match="ray start --head"):
-        registry().executor("ray", {"address": "127.0.0.1:1"})
+        registry().build("executor", "ray", {"address": "127.0.0.1:1"})
 
 
 def test_more_than_a_node_has_is_refused(cluster: Any, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from page_reading import read_page, rows, section
 from PIL import Image
 from test_benchmark import SUITE, carry_out
 
-from latentedit.benchmark.summary import summarise
+from latentedit.benchmark.results.summary import summarise
 from latentedit.cli.bench import print_results
 from latentedit.cli.main import cli
 from latentedit.report.findings import findings

@@ -25,7 +25,7 @@ from made_runs import (
 )
 from page_reading import Drawing, Element, picture, read_page, section
 
-from latentedit.metrics import METRICS
+from latentedit.measures.metrics import METRICS
 from latentedit.report.figures import forest
 from latentedit.report.page import write_report
 

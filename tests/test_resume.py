@@ -22,9 +22,9 @@ from toy import ToyEstimator, ToyGenerator, ToyIdentity, ToyJudge, toy_plugins
 import latentedit
 import latentedit_local
 from latentedit import CellStore, EnvironmentFault, PluginSpec, Registry, fingerprint, hookimpl
+from latentedit.benchmark.results.summary import Run, summarise
 from latentedit.benchmark.run import explain, locked, run_suite
 from latentedit.benchmark.suite import Suite
-from latentedit.benchmark.summary import Run, summarise
 
 CELLS = {"faces": 1, "fit": 4, "edit": 8, "sequence": 4}
 LOOKS = ("faces", "edit", "sequence")

@@ -11,13 +11,13 @@ import pytest
 import torch
 from harness_plugins import Silent
 
-from latentedit.bank import LatentBank, Split
-from latentedit.benchmark.cells import CellStore
+from latentedit.benchmark.cells.store import CellStore
 from latentedit.benchmark.run import check_names, explain, plan, provenance, run_suite
 from latentedit.benchmark.suite import Suite
+from latentedit.data.bank import LatentBank, Split
 from latentedit.errors import InputError, UnknownName
 from latentedit.registry import Registry
-from latentedit.sampling import make_bank
+from latentedit.sampling.make import make_bank
 
 BANK: dict[str, Any] = {
     "generator": {"plugin": "toy"},

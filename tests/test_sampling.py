@@ -13,12 +13,12 @@ from harness_plugins import Eye, EyeOptions, scores
 from torch import Tensor
 from toy import MIDDLE, SCALE, SCHEMA, A, ToyGenerator, ToyOptions
 
-from latentedit.bank import LatentBank, Split
+from latentedit.data.bank import LatentBank, Split
 from latentedit.errors import FingerprintMismatch, InputError
-from latentedit.inversion import PerceptualLoss, WeightedLoss
-from latentedit.reconstruction import Reconstruction, code_error, true_codes
-from latentedit.relabelling import relabel_bank
-from latentedit.sampling import TEST_SEED_OFFSET, label, make_bank
+from latentedit.interfaces.inverter import PerceptualLoss, WeightedLoss
+from latentedit.photos.reconstruction import Reconstruction, code_error, true_codes
+from latentedit.sampling.make import TEST_SEED_OFFSET, label, make_bank
+from latentedit.sampling.relabel import relabel_bank
 
 FIT, TEST, SEED, PSI = 150, 70, 9, 0.7
 """More than two batches to fit on, more than one to edit."""

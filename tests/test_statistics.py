@@ -13,7 +13,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from latentedit.statistics import (
+from latentedit.measures.statistics import (
     FEWEST,
     MANY,
     Interval,

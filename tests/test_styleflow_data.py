@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from latentedit import CorruptArtefact, InputError, LatentEditError, OutOfRange
-from latentedit.styleflow_data import read_styleflow_data
+from latentedit.data.styleflow_data import read_styleflow_data
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 N = 7

@@ -14,12 +14,12 @@ from telling_runs import Told, assert_near
 from torch import Tensor
 
 from latentedit import InputError, Unsupported
-from latentedit.bank import LatentBank
 from latentedit.benchmark import measure
-from latentedit.benchmark.measure import Bench, edit_milliseconds, requested
+from latentedit.benchmark.cells.measure import Bench, edit_milliseconds, requested
+from latentedit.benchmark.results.summary import Run
 from latentedit.benchmark.suite import Suite, Task
-from latentedit.benchmark.summary import Run
-from latentedit.editing import fit_editor, load_editor
+from latentedit.data.bank import LatentBank
+from latentedit.editing.fitted import fit_editor, load_editor
 
 EDITORS = ["straight", "leaky", "seedy", "wary", "no-edit"]
 TASKS = ["older", "specs", "turned"]

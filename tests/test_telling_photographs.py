@@ -9,7 +9,7 @@ import telling_world as world
 from telling_oracle import RECOGNISERS
 from telling_runs import Told, assert_near
 
-from latentedit.bank import LatentBank
+from latentedit.data.bank import LatentBank
 
 
 def test_every_figure_is_that_of_the_reconstructions(telling_photos: Told) -> None:

@@ -23,7 +23,7 @@ from made_runs import (
     write_run,
 )
 
-from latentedit.benchmark.cells import Cell, CellStore, Outcome
+from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.cli.bench import print_results
 from latentedit.cli.main import cli
 

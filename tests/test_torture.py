@@ -22,9 +22,9 @@ import toy_editors
 from test_benchmark import SUITE, Silent
 
 from latentedit import CellStore
+from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import run_suite
 from latentedit.benchmark.suite import Suite
-from latentedit.benchmark.summary import summarise
 
 KILLS = int(os.environ.get("LATENTEDIT_KILLS", "2"))
 INTERRUPTS = int(os.environ.get("LATENTEDIT_INTERRUPTS", "1"))
@@ -54,7 +54,7 @@ if __name__ == "__main__":
         sys.exit(error.exit_code)
     if outcome.failed:
         sys.exit(1)
-    from latentedit.benchmark.summary import summarise
+    from latentedit.benchmark.results.summary import summarise
     summarise(folder)
 """
 

@@ -11,10 +11,10 @@ import tunable_editors
 from click.testing import CliRunner
 
 from latentedit import LatentBank, Registry, SuiteError
+from latentedit.benchmark.cells.tuning import trial_options
+from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import RunOutcome, explain, run_suite
 from latentedit.benchmark.suite import Suite, parse_suite
-from latentedit.benchmark.summary import summarise
-from latentedit.benchmark.tuning import trial_options
 from latentedit.cli.main import cli
 from latentedit.registry import parse_options
 from latentedit.report.page import write_report

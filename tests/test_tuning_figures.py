@@ -12,11 +12,9 @@ import torch
 from harness_plugins import scores
 from torch import Tensor
 
-from latentedit.bank import LatentBank
-from latentedit.benchmark.cells import Cell, CellStore, Outcome
-from latentedit.benchmark.measure import Bench
-from latentedit.benchmark.suite import Suite
-from latentedit.benchmark.tuning import (
+from latentedit.benchmark.cells.measure import Bench
+from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
+from latentedit.benchmark.cells.tuning import (
     Trials,
     Validation,
     fit_contestant,
@@ -24,8 +22,10 @@ from latentedit.benchmark.tuning import (
     tuning_key,
     tuning_results,
 )
-from latentedit.editing import FittedEditor
-from latentedit.sampling import make_bank
+from latentedit.benchmark.suite import Suite
+from latentedit.data.bank import LatentBank
+from latentedit.editing.fitted import FittedEditor
+from latentedit.sampling.make import make_bank
 
 FIT, HELD_OUT = 60, 20
 SUITE: dict[str, Any] = {

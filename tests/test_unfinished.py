@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from latentedit.artefacts import new_folder, read_json, write_json
-from latentedit.unfinished import remove_abandoned, unfinished_file, unfinished_folder
+from latentedit.files.artefacts import new_folder, read_json, write_json
+from latentedit.files.staging import remove_abandoned, unfinished_file, unfinished_folder
 
 KILLS = int(os.environ.get("LATENTEDIT_KILLS", "4"))
 """``make torture`` kills each command 50 times."""

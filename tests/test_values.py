@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from latentedit import Attribute, AttributeSchema
+from latentedit.benchmark.results.values import Case, Setting, case_values
 from latentedit.benchmark.suite import Suite, parse_suite
-from latentedit.benchmark.values import Case, Setting, case_values
 
 Array = NDArray[np.float64]
 

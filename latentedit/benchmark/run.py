@@ -15,16 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import latentedit
-from latentedit.artefacts import clear_temporaries, read_json, write_json
-from latentedit.attributes import AttributeSchema
-from latentedit.bank import LatentBank
-from latentedit.benchmark.cells import OUTPUT, Cell, CellRecord, CellStore
-from latentedit.benchmark.executor import Observer, carry_out
-from latentedit.benchmark.measure import BATCH, Bench
-from latentedit.benchmark.processes import in_process
+from latentedit.benchmark.cells.measure import BATCH, Bench
+from latentedit.benchmark.cells.store import OUTPUT, Cell, CellRecord, CellStore
+from latentedit.benchmark.cells.tuning import tuning_key
+from latentedit.benchmark.execution.executor import Observer, carry_out
+from latentedit.benchmark.execution.processes import in_process
+from latentedit.benchmark.execution.worker import THREADS, Job, fit_id, make_run_bank
 from latentedit.benchmark.suite import PluginUse, Suite
-from latentedit.benchmark.tuning import tuning_key
-from latentedit.benchmark.worker import THREADS, Job, fit_id, make_run_bank
+from latentedit.data.attributes import AttributeSchema
+from latentedit.data.bank import LatentBank
 from latentedit.errors import (
     CorruptArtefact,
     EnvironmentFault,
@@ -32,6 +31,7 @@ from latentedit.errors import (
     PluginFault,
     UnknownName,
 )
+from latentedit.files.artefacts import clear_temporaries, read_json, write_json
 from latentedit.registry import Registry, parse_options
 
 PROTOCOL = 3
@@ -85,7 +85,7 @@ def run_suite(
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     store = CellStore(folder)
-    with locked(folder), closing(plugins.executor(executor, options)) as place:
+    with locked(folder), closing(plugins.build("executor", executor, options)) as place:
         clear_temporaries(folder)
         clear_temporaries(store.folder)
         write_json(folder / "suite.json", suite.model_dump(mode="json"))

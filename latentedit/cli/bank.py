@@ -8,14 +8,14 @@ import click
 import torch
 from rich.table import Table
 
-from latentedit.bank import LatentBank
-from latentedit.bank_images import write_images
-from latentedit.bank_import import import_styleflow_data
 from latentedit.cli.console import err, out, print_json, progress_bar, say
 from latentedit.cli.fit import parse_pairs
+from latentedit.data.bank import LatentBank
 from latentedit.registry import Registry
-from latentedit.relabelling import relabel_bank
-from latentedit.sampling import make_bank
+from latentedit.sampling.importing import import_styleflow_data
+from latentedit.sampling.make import make_bank
+from latentedit.sampling.pictures import write_images
+from latentedit.sampling.relabel import relabel_bank
 
 FOLDER = click.Path(path_type=Path)
 

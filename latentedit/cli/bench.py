@@ -11,11 +11,11 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from latentedit.benchmark.compare import compare_runs
-from latentedit.benchmark.paired import ALL_TASKS, in_words
+from latentedit.benchmark.results.compare import compare_runs
+from latentedit.benchmark.results.paired import ALL_TASKS, in_words
+from latentedit.benchmark.results.summary import Run, summarise
 from latentedit.benchmark.run import explain, run_suite
 from latentedit.benchmark.suite import Suite, load_suite, suite_folder
-from latentedit.benchmark.summary import Run, summarise
 from latentedit.cli.boards import print_boards
 from latentedit.cli.console import CellProgress, err, out, print_json, say
 from latentedit.cli.fit import parse_pairs
@@ -243,7 +243,7 @@ def list_runs(folders: tuple[Path, ...], page: Path | None, as_csv: bool, as_jso
       latentedit bench list runs/a runs/b --html leaderboard.html
       latentedit bench list runs --csv > leaderboard.csv
     """
-    from latentedit.benchmark.board import boards, boards_csv
+    from latentedit.benchmark.results.board import boards, boards_csv
     from latentedit.report.leaderboard import write_leaderboard
 
     if as_csv and as_json:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from latentedit.benchmark.board import Board, headline
-from latentedit.benchmark.paired import ALL_TASKS
+from latentedit.benchmark.results.board import Board, headline
+from latentedit.benchmark.results.paired import ALL_TASKS
 from latentedit.cli.console import out
 
 COLUMNS = ("reach", "identity similarity", "attribute leakage", "true leakage", "target error")

@@ -8,12 +8,12 @@ import click
 import torch
 from torch import Tensor
 
-from latentedit.bank import LatentBank
 from latentedit.cli.console import progress_bar, say
 from latentedit.cli.targets import parse_rows, parse_settings, parse_transfers
-from latentedit.editing import build_renderer, codes_for, load_editor
+from latentedit.data.bank import LatentBank
+from latentedit.editing.fitted import build_renderer, codes_for, load_editor
+from latentedit.editing.layers import LAYER_PRESETS
 from latentedit.errors import InputError
-from latentedit.layers import LAYER_PRESETS
 from latentedit.registry import Registry
 
 

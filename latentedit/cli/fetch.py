@@ -9,10 +9,10 @@ import click
 from rich.table import Table
 
 from latentedit.cli.console import out, print_json, progress_bar, say
+from latentedit.downloads.cache import cache_folder
+from latentedit.downloads.cache import fetch as fetch_network
+from latentedit.downloads.catalogue import PUBLISHED, PublishedNetwork, find_published
 from latentedit.errors import InputError
-from latentedit.fetching import cache_folder
-from latentedit.fetching import fetch as fetch_network
-from latentedit.published import PUBLISHED, PublishedNetwork, find_published
 
 
 @click.command()

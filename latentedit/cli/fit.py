@@ -8,9 +8,9 @@ from typing import Any
 import click
 import yaml
 
-from latentedit.bank import LatentBank
 from latentedit.cli.console import progress_bar, say
-from latentedit.editing import fit_editor
+from latentedit.data.bank import LatentBank
+from latentedit.editing.fitted import fit_editor
 from latentedit.errors import InputError
 from latentedit.registry import Registry
 

@@ -9,16 +9,16 @@ from typing import Any
 import click
 import torch
 
-from latentedit.bank import LatentBank
 from latentedit.cli.console import print_json, progress_bar, say
 from latentedit.cli.edit import image_bytes
 from latentedit.cli.fit import parse_pairs
-from latentedit.editing import check_device
+from latentedit.data.bank import LatentBank
+from latentedit.editing.fitted import check_device
 from latentedit.errors import InputError
-from latentedit.inverting import PICTURE, InversionPlan, invert_photographs, parse_losses
-from latentedit.landmarks import landmark_finder
-from latentedit.photographs import find_photographs, read_photograph
-from latentedit.reconstruction import Reconstruction, true_codes
+from latentedit.photos.align import find_photographs, read_photograph
+from latentedit.photos.invert import PICTURE, InversionPlan, invert_photographs, parse_losses
+from latentedit.photos.landmarks import landmark_finder
+from latentedit.photos.reconstruction import Reconstruction, true_codes
 from latentedit.registry import Registry
 
 FOLDER = click.Path(path_type=Path)

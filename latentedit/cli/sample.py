@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 import torch
 
-from latentedit.bank import LatentBank
 from latentedit.cli.console import progress_bar, say
 from latentedit.cli.edit import image_bytes
 from latentedit.cli.targets import parse_rows, parse_settings
-from latentedit.editing import load_editor
+from latentedit.data.bank import LatentBank
+from latentedit.editing.fitted import load_editor
 from latentedit.errors import InputError
 from latentedit.registry import Registry
 

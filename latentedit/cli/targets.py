@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentedit.attributes import Attribute, AttributeSchema
 from latentedit.cli.fit import parse_pairs
+from latentedit.data.attributes import Attribute, AttributeSchema
+from latentedit.editing.lighting import LIGHT_PRESETS, lighting_preset
 from latentedit.errors import InputError
-from latentedit.lighting import LIGHT_PRESETS, lighting_preset
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentedit.benchmark.summary import Run
-from latentedit.metrics import attribute_leakage
+from latentedit.benchmark.results.summary import Run
+from latentedit.measures.metrics import attribute_leakage
 from latentedit.report.grid import png, to_picture
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from latentedit.benchmark.paired import ALL_TASKS, in_words, winner
+from latentedit.benchmark.results.paired import ALL_TASKS, in_words, winner
 
 SUBJECTS = {
     "identity similarity": "identity",

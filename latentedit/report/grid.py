@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from latentedit.artefacts import write_bytes
+from latentedit.files.artefacts import write_bytes
 
 MARGIN, GAP, TEXT = 12, 4, 15
 PAPER, INK, QUIET = (255, 255, 255), (30, 32, 36), (120, 124, 130)

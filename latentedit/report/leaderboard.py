@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from latentedit.artefacts import write_bytes
-from latentedit.benchmark.board import Board, headline
-from latentedit.benchmark.paired import ALL_TASKS, turned, winner
+from latentedit.benchmark.results.board import Board, headline
+from latentedit.benchmark.results.paired import ALL_TASKS, turned, winner
+from latentedit.files.artefacts import write_bytes
 from latentedit.report.faces import face_blocks
 from latentedit.report.figures import colours, curve_figures
 from latentedit.report.template import render

@@ -8,10 +8,10 @@ from typing import Any
 import yaml
 from markupsafe import Markup
 
-from latentedit.artefacts import read_json, write_bytes
-from latentedit.benchmark.board import RANKED
-from latentedit.benchmark.paired import ALL_TASKS
-from latentedit.benchmark.summary import Run
+from latentedit.benchmark.results.board import RANKED
+from latentedit.benchmark.results.paired import ALL_TASKS
+from latentedit.benchmark.results.summary import Run
+from latentedit.files.artefacts import read_json, write_bytes
 from latentedit.report.faces import face_blocks
 from latentedit.report.figures import colours, curve_figures, forest
 from latentedit.report.findings import best_editor, findings

@@ -11,9 +11,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from latentedit.artefacts import read_json, write_bytes
-from latentedit.benchmark.paired import mean_known
-from latentedit.benchmark.summary import Run
+from latentedit.benchmark.results.paired import mean_known
+from latentedit.benchmark.results.summary import Run
+from latentedit.files.artefacts import read_json, write_bytes
 from latentedit.report.figures import STYLE, colours
 from latentedit.report.grid import draw_grid, png
 

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentedit import boundary
-from latentedit.bank import Split
-from latentedit.editor import Edited, Editor, Runtime
+from latentedit.data.bank import Split
+from latentedit.editing import guard
+from latentedit.interfaces.editor import Edited, Editor, Runtime
 from latentedit.registry import Origin, Registry
 from latentedit.testing.world import (
     MIDDLE,
@@ -95,7 +95,7 @@ class Case:
             data = Split(self.space, SCHEMA, ((data.codes, labels),))
         with torch.random.fork_rng():
             torch.manual_seed(luck)
-            boundary.fit(self.name, editor, data, self.runtime)
+            guard.fit(self.name, editor, data, self.runtime)
         return editor
 
     @cached_property
@@ -115,7 +115,7 @@ class Case:
 
     def edit(self, editor: Editor, codes: Tensor, source: Tensor, target: Tensor) -> Edited:
         """Checked as in every use of the editor; raises `PluginFault`."""
-        return boundary.edit(self.name, editor, codes, source, target, self.runtime)
+        return guard.edit(self.name, editor, codes, source, target, self.runtime)
 
     @cached_property
     def edited(self) -> Tensor:

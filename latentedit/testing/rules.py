@@ -10,12 +10,12 @@ from importlib.metadata import entry_points
 import torch
 from torch import Tensor
 
-from latentedit import boundary
-from latentedit.artefacts import fingerprint
-from latentedit.bank import ModelReference
-from latentedit.editing import FittedEditor
-from latentedit.editor import Editor
+from latentedit.data.bank import ModelReference
+from latentedit.editing import guard
+from latentedit.editing.fitted import FittedEditor
 from latentedit.errors import InputError, LatentEditError, NotFitted, PluginFault, UnknownName
+from latentedit.files.artefacts import fingerprint
+from latentedit.interfaces.editor import Editor
 from latentedit.plugin import ENTRY_POINTS
 from latentedit.testing.case import Case
 from latentedit.testing.world import ROWS, SCHEMA, ToyGenerator
@@ -93,7 +93,7 @@ def edits_soundly(case: Case) -> None:
 
 def refuses_before_it_is_fitted(case: Case) -> None:
     """`edit` and `state` raise `NotFitted` before `fit`, where fitting leaves anything."""
-    if not boundary.state(case.name, case.fitted):
+    if not guard.state(case.name, case.fitted):
         return
     editor = case.new()
     calls = {"edit": lambda: editor.edit(*case.request, case.runtime), "state": editor.state}
@@ -177,7 +177,7 @@ def survives_saving(case: Case) -> None:
     state = {name: value.clone() for name, value in _state(case, case.fitted).items()}
     editor = case.new()
     try:
-        boundary.load_state(case.name, editor, state)
+        guard.load_state(case.name, editor, state)
         edited = case.edit(editor, *case.request).codes
     except LatentEditError as error:
         raise Broken(f"after load_state(state()): {error}") from error
@@ -314,7 +314,7 @@ def draws_faces_if_it_says_so(case: Case) -> None:
 
 def _state(case: Case, editor: Editor) -> dict[str, Tensor]:
     try:
-        return boundary.state(case.name, editor)
+        return guard.state(case.name, editor)
     except PluginFault as error:
         raise Broken(str(error)) from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from latentedit import Event, Executor, ExecutorOptions, Job, Zygote
+from latentedit import Event, Executor, ExecutorOptions, Job, WarmProcess
 
 
 class LocalExecutor(Executor):
@@ -14,15 +14,15 @@ class LocalExecutor(Executor):
     def __init__(self, options: ExecutorOptions | None = None) -> None:
         super().__init__(options)
         self.workers = self.options.workers or os.cpu_count() or 1
-        self.zygote: Zygote | None = None
-        Zygote.prepare()
+        self.zygote: WarmProcess | None = None
+        WarmProcess.prepare()
 
     def free(self) -> int:
         return self.workers - (len(self.zygote.running) if self.zygote else 0)
 
     def start(self, job: Job) -> None:
         if self.zygote is None or not self.zygote.alive:
-            self.zygote = Zygote(job, self.workers)
+            self.zygote = WarmProcess(job, self.workers)
         self.zygote.start(job)
 
     def events(self, seconds: float) -> list[Event]:

@@ -7,7 +7,7 @@ import socket
 from importlib.metadata import version
 from pathlib import Path
 
-from latentedit import Ended, Job, Zygote, __version__
+from latentedit import Ended, Job, WarmProcess, __version__
 
 WAIT_SECONDS = 1.0
 
@@ -21,7 +21,7 @@ class Worker:
 
     def __init__(self, cpus: float) -> None:
         self.side_by_side = max(1, int((os.cpu_count() or 1) / cpus))
-        self.zygote: Zygote | None = None
+        self.zygote: WarmProcess | None = None
 
     def greet(self, versions: dict[str, str]) -> str:
         """What keeps this worker from giving the results that the run's machine would, if
@@ -42,7 +42,7 @@ class Worker:
             )
             return Ended(job.cell.id, "failed", 0.0, told)
         if self.zygote is None or not self.zygote.alive:
-            self.zygote = Zygote(job, self.side_by_side)
+            self.zygote = WarmProcess(job, self.side_by_side)
         self.zygote.start(job)
         while True:
             for event in self.zygote.events(WAIT_SECONDS):

@@ -35,7 +35,7 @@ from file_server import Served, serving
 import latentedit_stylegan
 from latentedit import Registry
 from latentedit.cli.main import cli
-from latentedit.published import PUBLISHED, PublishedNetwork
+from latentedit.downloads.catalogue import PUBLISHED, PublishedNetwork
 
 Tree = dict[str, str]
 """Path in a folder → sha256."""

@@ -1,0 +1,1 @@
+"""The units of work of a run and what each computes."""

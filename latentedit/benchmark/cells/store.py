@@ -1,0 +1,208 @@
+"""Cells: the units of work of a run, each in a folder of its own with the key that it answers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from latentedit.errors import CorruptArtefact, InputError
+from latentedit.files.artefacts import (
+    Digest,
+    canonical_json,
+    file_digest,
+    publish,
+    read_json,
+    read_tensors,
+    staged_folder,
+    write_bytes,
+    write_json,
+    write_tensors,
+)
+
+Status = Literal["ok", "failed", "crashed", "timeout", "oom", "stale"]
+"""What became of a cell: it raised, its process ended, it took too long, or too much memory; or it
+answers another key than the run's plan has for it."""
+
+PLAN = "plan.json"
+"""Of a run: by cell the hash of the key that it is to answer."""
+RECORD, ARRAYS = "cell.json", "arrays.safetensors"
+OUTPUT = "output.txt"
+"""What a cell that did not finish had printed: its end."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One unit of work.
+
+    Args:
+        kind: ``"faces"`` (look at the unedited test faces), ``"fit"``, ``"edit"`` or
+            ``"sequence"``.
+        contestant: the editor or control, by its name in the suite.
+        seed: the fit seed.
+        task: the suite's name of it, or of the sequence.
+        key: everything that decides the outcome; equal keys, equal results.
+    """
+
+    kind: Literal["faces", "fit", "edit", "sequence"]
+    key: Mapping[str, Any]
+    contestant: str = ""
+    seed: int = 0
+    task: str = ""
+
+    @property
+    def id(self) -> str:
+        parts = [
+            self.kind,
+            self.contestant,
+            f"seed{self.seed}" if self.contestant else "",
+            self.task,
+        ]
+        return "--".join(part for part in parts if part)
+
+    @property
+    def key_hash(self) -> Digest:
+        return _digest(self.key)
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """What became of a cell: its status, how long it took, and the error if there was one."""
+
+    id: str
+    key_hash: Digest
+    status: Status
+    seconds: float
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a cell leaves.
+
+    Args:
+        arrays: its results, where it finished.
+        timings: what it cost.
+        error: what went wrong, for people.
+        output: the end of what it printed, where it did not finish.
+    """
+
+    status: Status
+    seconds: float
+    error: str = ""
+    timings: Mapping[str, float] = field(default_factory=dict)
+    arrays: Mapping[str, Tensor] = field(default_factory=dict)
+    output: str = ""
+
+
+class CellStore:
+    """The folder ``cells/`` of a run."""
+
+    def __init__(self, run_folder: Path) -> None:
+        self.folder = run_folder / "cells"
+        plan = run_folder / PLAN
+        self.planned: dict[str, Digest] = read_json(plan) if plan.is_file() else {}
+
+    def plan(self, cells: Iterable[Cell]) -> None:
+        """Set which cells the run has; results under other keys are no longer its own."""
+        self.planned = {cell.id: cell.key_hash for cell in cells}
+        write_json(self.folder.parent / PLAN, self.planned)
+
+    def record(self, cell_id: str) -> CellRecord | None:
+        """What is known of a cell; None where nothing is, or its record cannot be read."""
+        try:
+            return self._record(cell_id, self._read(cell_id))
+        except InputError:
+            return None
+
+    def _record(self, cell_id: str, found: Mapping[str, Any]) -> CellRecord:
+        status, error = found["status"], found["error"]
+        if self.planned.get(cell_id, found["key_hash"]) != found["key_hash"]:
+            status, error = "stale", "it was computed for another key; run the suite again"
+        return CellRecord(cell_id, found["key_hash"], status, found["seconds"], error)
+
+    def _read(self, cell_id: str) -> dict[str, Any]:
+        """Its ``cell.json``, refused where it is not as it was written."""
+        path = self.folder / cell_id / RECORD
+        found = read_json(path)
+        if not isinstance(found, dict) or found.pop("self", "") != _digest(found):
+            raise CorruptArtefact(f"{path} was changed or cut; run the suite again")
+        return found
+
+    def is_done(self, cell: Cell) -> bool:
+        """Whether the cell was finished under the same key and its files are what it recorded."""
+        try:
+            found = self._read(cell.id)
+            record, files = self._record(cell.id, found), found["files"]
+            kept = record.status == "ok" and record.key_hash == cell.key_hash
+            return kept and bool(files == _digests(self.path(cell.id)))
+        except (InputError, OSError):
+            return False
+
+    def path(self, cell_id: str) -> Path:
+        return self.folder / cell_id
+
+    def arrays(self, cell_id: str) -> dict[str, Tensor]:
+        """The tensors of a finished cell, refused unless they are those that it wrote.
+
+        Raises:
+            InputError: it did not finish; tells why.
+        """
+        found, data = self._read(cell_id), self.path(cell_id) / ARRAYS
+        record = self._record(cell_id, found)
+        if record.status != "ok":
+            raise InputError(f"{cell_id} has no results: {record.status}, {record.error}")
+        if file_digest(data) != found["files"][ARRAYS]:
+            raise CorruptArtefact(f"{data} is not what {RECORD} records; run the suite again")
+        return read_tensors(data)
+
+    def key(self, cell_id: str) -> dict[str, Any]:
+        key: dict[str, Any] = self._read(cell_id)["key"]
+        return key
+
+    def timings(self, cell_id: str) -> dict[str, float]:
+        timings: dict[str, float] = self._read(cell_id)["timings"]
+        return timings
+
+    def stage(self, cell: Cell, outcome: Outcome, editor: Any = None) -> Path:
+        """Write a cell beside its place, for `publish` to move there; returns where."""
+        with staged_folder(self.path(cell.id)) as temporary:
+            write_tensors(temporary / ARRAYS, outcome.arrays)
+            if editor is not None:
+                editor.save(temporary / "editor")
+            if outcome.output:
+                write_bytes(temporary / OUTPUT, outcome.output.encode())
+            record = {
+                "key": dict(cell.key),
+                "key_hash": cell.key_hash,
+                "status": outcome.status,
+                "seconds": outcome.seconds,
+                "error": outcome.error,
+                "files": _digests(temporary),
+                "timings": dict(outcome.timings),
+            }
+            write_json(temporary / RECORD, record | {"self": _digest(record)})
+        return temporary
+
+    def publish(self, cell: Cell, staged: Path) -> None:
+        """Move a staged cell to its place. Only the process that holds the run does it, so that
+        a worker which was given up for lost cannot write over what has been computed since."""
+        publish(staged, self.path(cell.id))
+
+    def commit(self, cell: Cell, outcome: Outcome) -> None:
+        """Write a cell, whole or not at all, in place of an older one."""
+        self.publish(cell, self.stage(cell, outcome))
+
+
+def _digest(value: Mapping[str, Any]) -> Digest:
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def _digests(folder: Path) -> dict[str, Digest]:
+    """By path within a cell the sha256 of every file but its record."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != RECORD)
+    return {path.relative_to(folder).as_posix(): file_digest(path) for path in sorted(files)}

@@ -1,0 +1,231 @@
+"""Options chosen on a validation split, with an equal budget for every editor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentedit.benchmark.cells.measure import BATCH, Bench, Progress, requested
+from latentedit.benchmark.cells.store import Cell, CellStore
+from latentedit.benchmark.suite import PluginUse, Suite, Task
+from latentedit.data.bank import Split
+from latentedit.editing.fitted import FittedEditor, codes_for, fit_editor
+from latentedit.errors import PluginFault
+from latentedit.files.artefacts import canonical_json
+from latentedit.interfaces.estimators import AttributeEstimator
+from latentedit.measures.metrics import (
+    achieved_change,
+    attribute_leakage,
+    identity_similarity,
+    strength_reaching,
+)
+from latentedit.registry import Registry, parse_options
+
+NOT_REACHED = -1.0
+"""Score of a face that does not reach the effect: as if it became the opposite person."""
+
+_TRIAL = "trial "
+"""Before the options of a trial, in the figures of a fit."""
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What tuning an editor came to.
+
+    Args:
+        scores: by the options tried, as JSON.
+        seconds: of all trials together, fits and edits.
+    """
+
+    scores: Mapping[str, float]
+    seconds: float
+
+    @property
+    def chosen(self) -> str:
+        """The options with the highest score; the earlier ones where two are equal."""
+        return max(self.scores, key=lambda options: self.scores[options])
+
+    def figures(self) -> dict[str, float]:
+        """As figures of a fit; `read` takes them up."""
+        scores = {f"{_TRIAL}{options}": score for options, score in self.scores.items()}
+        return {**scores, "tuning_seconds": self.seconds}
+
+    @classmethod
+    def read(cls, figures: Mapping[str, float]) -> Trials | None:
+        """From the figures of a fit; None where nothing was tuned."""
+        if "tuning_seconds" not in figures:
+            return None
+        scores = {k.removeprefix(_TRIAL): v for k, v in figures.items() if k.startswith(_TRIAL)}
+        return cls(scores, figures["tuning_seconds"])
+
+
+def trial_options(suite: Suite, contestant: str, registry: Registry) -> list[dict[str, Any]]:
+    """The options to try, the suite's own first; empty where nothing is to be tuned.
+
+    Two candidates that the suite's own options make equal count as one.
+    """
+    use = suite.contestants[contestant]
+    if suite.tune is None or contestant in suite.controls:
+        return []
+    try:
+        loaded = registry.load("editor", use.plugin)
+    except PluginFault:
+        return []  # its fit cell says what is wrong
+    tried: dict[bytes, dict[str, Any]] = {}
+    for candidate in ({}, *loaded.candidates):
+        options = {**candidate, **use.options}
+        parsed = parse_options(loaded, use.plugin, options)
+        tried.setdefault(canonical_json(parsed.model_dump(mode="json")), options)
+    return list(tried.values())[: suite.tune.trials]
+
+
+def tuning_results(suite: Suite, store: CellStore) -> list[dict[str, Any]]:
+    """What was tried for each editor and fit seed of a run, and chosen."""
+    rows = []
+    for name in suite.editors:
+        for seed in suite.seeds:
+            cell_id = Cell("fit", {}, name, seed).id
+            record = store.record(cell_id)
+            if record is None or record.status != "ok":
+                continue
+            trials = Trials.read(store.timings(cell_id))
+            if trials is not None:
+                found = {"chosen": trials.chosen, "scores": dict(trials.scores)}
+                rows.append({"editor": name, "seed": seed, **found})
+    return rows
+
+
+def tuning_key(bench: Bench, contestant: str) -> dict[str, Any]:
+    """What decides the outcome of tuning, for a cell's key; empty where nothing is tuned."""
+    suite = bench.suite
+    options = trial_options(suite, contestant, bench.registry)
+    if not options or suite.tune is None:
+        return {}
+    return {
+        "tune": {
+            **suite.tune.model_dump(mode="json"),
+            "options": options,
+            "tasks": [task.model_dump(mode="json") for task in suite.tasks],
+            "strengths": suite.strengths,
+            "effect": suite.effects[0],
+            "identity": [encoder.fingerprint for encoder in bench.recognisers],
+        }
+    }
+
+
+def fit_contestant(
+    bench: Bench, contestant: str, seed: int, progress: Progress
+) -> tuple[FittedEditor, dict[str, float]]:
+    """The editor, fitted with the suite's options or the best of its trials; and what tuning it
+    came to, as figures."""
+    use = bench.suite.contestants[contestant]
+    tried = trial_options(bench.suite, contestant, bench.registry)
+    if not tried or bench.suite.tune is None:
+        return _fit(bench, use, use.options, seed, 0, progress), {}
+    faces = bench.suite.tune.faces
+    validation = Validation(bench, faces)
+    started, scores = time.perf_counter(), dict[str, float]()
+
+    def trial(i: int, options: Mapping[str, Any]) -> tuple[float, FittedEditor]:
+        def part(fraction: float, message: str) -> None:
+            progress((i + fraction) / len(tried), f"trial {i + 1} of {len(tried)}: {message}")
+
+        fitted = _fit(bench, use, options, seed, faces, part)
+        score = validation.score(fitted)
+        scores[canonical_json(options).decode()] = score
+        return score, fitted
+
+    _, best = max((trial(i, options) for i, options in enumerate(tried)), key=itemgetter(0))
+    return best, Trials(scores, time.perf_counter() - started).figures()
+
+
+def _fit(
+    bench: Bench,
+    use: PluginUse,
+    options: Mapping[str, Any],
+    seed: int,
+    held_out: int,
+    progress: Progress,
+) -> FittedEditor:
+    return fit_editor(
+        bench.registry,
+        use.plugin,
+        bench.bank,
+        options,
+        seed=seed,
+        generator=bench.generator,
+        held_out=held_out,
+        progress=progress,
+    )
+
+
+class Validation:
+    """The last faces of the fit split, and how well a fitted editor edits them.
+
+    For every task and every face that it edits, at the least strength of the suite's grid that
+    reaches the suite's first effect as the labeller sees it:
+
+        score = identity similarity, mean over recognisers − attribute leakage by the labeller
+
+    and −1 for a face that does not reach it; the mean over faces, then over tasks. The judge is
+    never asked.
+    """
+
+    def __init__(self, bench: Bench, count: int) -> None:
+        self.bench = bench
+        split, bank = bench.bank.split("fit"), bench.bank
+        self.faces: Split = split.take(torch.arange(len(split) - count, len(split)))
+        self.labeller: AttributeEstimator = bench.registry.estimator(
+            bank.labeller.name, bank.labeller.options
+        )
+        self.before, self.embeddings = self._look(self.faces.codes, self.faces.space)
+
+    def score(self, editor: FittedEditor) -> float:
+        """Mean over the suite's tasks."""
+        scores = [self.task_scores(editor, task).mean() for task in self.bench.suite.tasks]
+        return float(torch.stack(scores).mean())
+
+    def task_scores(self, editor: FittedEditor, task: Task) -> Tensor:
+        """(K,) of the faces that `task` edits."""
+        suite, schema, faces = self.bench.suite, self.faces.schema, self.faces
+        fit_labels = self.bench.bank.split("fit").attributes
+        rows, change = requested(task, faces.attributes, fit_labels, schema)
+        codes, source = faces.rows(rows)
+        codes, home = codes_for(editor.space, codes, faces.space, self.bench.generator)
+        space = "w+" if task.layers is not None and home != "s" else home
+        column = schema.columns(task.attribute).start
+
+        def look(strengths: Tensor) -> tuple[Tensor, Tensor]:
+            target = source.clone()
+            target[:, column] += strengths * change
+            edited = editor.edit(codes, source, target, layers=task.layers, extrapolate=True)
+            return self._look(edited.codes, space)
+
+        before = self.before[rows]
+        seen = [look(torch.full_like(change, strength))[0] for strength in suite.strengths]
+        effects = torch.stack(
+            [achieved_change(before[:, column], read[:, column], change) for read in seen]
+        )
+        grid = torch.tensor(suite.strengths)
+        at = strength_reaching(grid, effects, suite.effects[0])
+        after, embeddings = look(at.nan_to_num(suite.strengths[-1]))
+        similarity = identity_similarity(self.embeddings[:, rows], embeddings).mean(0)
+        leakage = attribute_leakage(before, after, self.bench.sigma, schema, task.attribute)
+        return torch.where(at.isnan(), NOT_REACHED, similarity - leakage)
+
+    @torch.no_grad()
+    def _look(self, codes: Tensor, space: str) -> tuple[Tensor, Tensor]:
+        """(N, A) by the labeller and (E, N, D) by the recognisers, zero-padded to one width."""
+        read, embedded = [], []
+        for batch in codes.split(BATCH):
+            images = self.bench.generator.synthesize(batch, space)
+            read.append(self.labeller.estimate(images))
+            parts = [encoder.embed(images).T for encoder in self.bench.recognisers]
+            embedded.append(torch.nn.utils.rnn.pad_sequence(parts, batch_first=True).mT)
+        return torch.cat(read), torch.cat(embedded, 1)

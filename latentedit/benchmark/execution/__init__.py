@@ -1,0 +1,1 @@
+"""Where and in which process cells are computed."""

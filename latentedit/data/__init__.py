@@ -1,0 +1,1 @@
+"""Values that are passed around: attributes, banks, splits."""

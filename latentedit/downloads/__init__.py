@@ -1,0 +1,1 @@
+"""Published networks in a local cache."""

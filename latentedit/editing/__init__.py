@@ -1,0 +1,1 @@
+"""Fitting, editing and saving with any editor."""

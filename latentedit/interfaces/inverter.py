@@ -1,0 +1,117 @@
+"""The interfaces of inversion: from pictures back to codes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from latentedit.errors import InputError
+from latentedit.interfaces.editor import Options
+from latentedit.interfaces.generator import Generator
+
+
+class PerceptualLoss(ABC):
+    """A distance of images, as the squared distance of their features.
+
+        d(x, y) = ‖f(x) − f(y)‖²
+
+    Attributes:
+        Options: the pydantic model of its options.
+        fingerprint: sha256 of weights and configuration.
+    """
+
+    Options: ClassVar[type[Options]] = Options
+    fingerprint: str
+
+    def __init__(self, options: Any = None) -> None:
+        self.options: Any = self.Options() if options is None else options
+
+    @abstractmethod
+    def features(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] or a little outside it → (N, F); pure and differentiable."""
+
+
+@dataclass(frozen=True)
+class WeightedLoss:
+    """A sum of perceptual losses, each times its weight; itself a squared distance of features.
+
+    >>> WeightedLoss(())
+    Traceback (most recent call last):
+    latentedit.errors.InputError: a loss needs at least one term, for instance pyramid
+    """
+
+    terms: tuple[tuple[float, PerceptualLoss], ...]
+
+    def __post_init__(self) -> None:
+        if not self.terms:
+            raise InputError("a loss needs at least one term, for instance pyramid")
+        for weight, _ in self.terms:
+            if not 0 < weight < float("inf"):
+                raise InputError(f"the weight of a loss is above 0, received {weight}")
+
+    def features(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) → (N, F)."""
+        return torch.cat([weight**0.5 * loss.features(images) for weight, loss in self.terms], 1)
+
+
+def _silent(fraction: float, message: str) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class InversionRuntime:
+    """Where and with what to invert.
+
+    Args:
+        generator: whose codes are wanted.
+        loss: what is to be small.
+        device: ``"cpu"`` or ``"cuda"``; images arrive on it, codes leave on it.
+        seed: the only source of randomness.
+        progress: call with a fraction in [0, 1] and a short message.
+    """
+
+    generator: Generator
+    loss: WeightedLoss
+    device: str = "cpu"
+    seed: int = 0
+    progress: Callable[[float, str], None] = _silent
+
+    def rng(self, stream: int = 0) -> torch.Generator:
+        """A CPU random generator; equal seeds and streams give equal numbers."""
+        return torch.Generator().manual_seed(self.seed * 1_000_003 + stream)
+
+
+@dataclass(frozen=True)
+class Inverted:
+    """The outcome of an inversion.
+
+    Args:
+        codes: (N, \\*shape) of `space`.
+        space: of the generator.
+        weights: tensors of the generator that were tuned to these pictures, by the names that
+            `Generator.tunable` gives them; empty where it was not tuned.
+        figures: what it cost and reached.
+    """
+
+    codes: Tensor
+    space: str
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+class Inverter(ABC):
+    """A method of finding codes whose images look like given pictures."""
+
+    Options: ClassVar[type[Options]] = Options
+
+    def __init__(self, options: Any = None) -> None:
+        self.options: Any = self.Options() if options is None else options
+
+    @abstractmethod
+    def invert(self, images: Tensor, runtime: InversionRuntime) -> Inverted:
+        """Codes for the pictures (N, 3, R, R) in [-1, 1], R the generator's resolution."""

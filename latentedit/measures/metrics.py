@@ -1,0 +1,308 @@
+"""What an edit achieved and what it cost, as pure functions of tensors.
+
+Notation: A(x) attribute values before the edit, A(x') after it, k the edited attribute, Δ the
+requested change of k, σ the standard deviation of each column over the fit split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latentedit.data.attributes import AttributeSchema
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure per face at matched effect.
+
+    Args:
+        name: as in results and reports.
+        unit: what one means.
+        higher_is_better: the direction in which an editor improves; None for a figure that
+            describes it and is no virtue in itself.
+        formula: for the report's footnotes.
+    """
+
+    name: str
+    unit: str
+    higher_is_better: bool | None
+    formula: str
+
+
+SHARE = "share of faces"
+"""Unit of metrics that are yes or no for each face."""
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("reach", SHARE, True, "share of faces whose achieved change attains r"),
+        Metric("identity similarity", "cosine", True, "cos(E(x), E(x'))"),
+        Metric(
+            "identity similarity to the photo",
+            "cosine",
+            True,
+            "cos(E(photo), E(x')), where x is a photo's reconstruction",
+        ),
+        Metric(
+            "identity accuracy",
+            SHARE,
+            True,
+            "share with cos(E(x), E(x')) above the recogniser's threshold at FAR 1e-3",
+        ),
+        Metric("attribute leakage", "σ", False, "mean over k' ≠ k of |A(x') − A(x)|_k' / σ_k'"),
+        Metric("true leakage", "σ", False, "attribute leakage read off the edited code"),
+        Metric("true identity drift", "σ", False, "RMS change of the true identity scores"),
+        Metric("target error", "σ", False, "|A(x') − target|_k / σ_k at strength 1"),
+        Metric("inversion error", "share", False, "|w'' − w| / |w| after an edit by Δ and then −Δ"),
+        Metric(
+            "inversion error in pixels",
+            "levels",
+            False,
+            "mean |x'' − x|, 255 levels, there and back",
+        ),
+        Metric(
+            "inversion error in identity",
+            "1 − cosine",
+            False,
+            "1 − cos(E(x), E(x'')), there and back",
+        ),
+        Metric(
+            "edit consistency",
+            "σ",
+            False,
+            "mean |A − A'| / σ between two orders of the same edits, over all pairs of orders",
+        ),
+        Metric("drift", "share", False, "|w'' − w| / |w| after N edits and the same N undone"),
+        Metric(
+            "drift in identity",
+            "1 − cosine",
+            False,
+            "1 − cos(E(x), E(x'')) after N edits and the same N undone",
+        ),
+        Metric(
+            "pose error",
+            "degrees",
+            False,
+            "angle between where the face looks and where it should, yaw and pitch by the judge",
+        ),
+        Metric(
+            "lighting error",
+            "degrees",
+            False,
+            "angle between the lighting coefficients and what they should be, by the judge",
+        ),
+        Metric(
+            "kernel distance",
+            "squared MMD",
+            False,
+            "unbiased squared MMD of edited and unedited faces, (x·y / F + 1)³, judge's features",
+        ),
+        Metric(
+            "log-likelihood",
+            "nats a dimension",
+            None,
+            "log p(w' given the attributes it should have), Gaussian of the fit split, over D",
+        ),
+        Metric(
+            "Mahalanobis distance",
+            "σ",
+            None,
+            "((w' − μ)ᵀ C⁻¹ (w' − μ) / D)^½ to the fit split; unedited faces lie at about 1",
+        ),
+        Metric(
+            "edit–identity area",
+            "cosine",
+            True,
+            "area under identity similarity against r on [0, 1]; effects not reached count 0",
+        ),
+    )
+}
+
+
+def achieved_change(before: Tensor, after: Tensor, change: Tensor) -> Tensor:
+    """r = (A(x') − A(x))_k / Δ, with all arguments (…, N) → (…, N).
+
+    >>> achieved_change(torch.tensor([30.0]), torch.tensor([46.0]), torch.tensor([20.0]))
+    tensor([0.8000])
+    """
+    return (after - before) / change
+
+
+def identity_similarity(before: Tensor, after: Tensor) -> Tensor:
+    """cos(E(x), E(x')) of embeddings (N, E) → (N,)."""
+    return torch.cosine_similarity(before, after, dim=-1)
+
+
+def attribute_change(
+    before: Tensor, after: Tensor, sigma: Tensor, schema: AttributeSchema
+) -> Tensor:
+    """|A(x') − A(x)| / σ per attribute, the mean over columns for a vector: (N, A) → (N, K)."""
+    scaled = (after - before).abs() / sigma
+    return torch.stack([scaled[..., schema.columns(name)].mean(-1) for name in schema.names], -1)
+
+
+def attribute_leakage(
+    before: Tensor, after: Tensor, sigma: Tensor, schema: AttributeSchema, edited: str
+) -> Tensor:
+    """Mean of |A(x') − A(x)| / σ over all attributes but the edited one: (N, A) → (N,)."""
+    others = [i for i, name in enumerate(schema.names) if name != edited]
+    return attribute_change(before, after, sigma, schema)[..., others].mean(-1)
+
+
+def target_error(after: Tensor, target: Tensor, sigma: Tensor) -> Tensor:
+    """|A(x') − target|_k / σ_k, all of one column: (N,) → (N,)."""
+    return (after - target).abs() / sigma
+
+
+def inversion_error(codes: Tensor, back: Tensor) -> Tensor:
+    """|w'' − w| / |w| of codes (N, \\*shape) and what came back of them → (N,).
+
+    >>> inversion_error(torch.tensor([[3.0, 4.0]]), torch.tensor([[3.0, 4.5]]))
+    tensor([0.1000])
+    """
+    error: Tensor = (back - codes).flatten(1).norm(dim=1) / codes.flatten(1).norm(dim=1)
+    return error
+
+
+def pixel_error(images: Tensor, back: Tensor) -> Tensor:
+    """Mean |x'' − x| of images (N, 3, H, W) in [-1, 1], in levels of 0 to 255 → (N,)."""
+    error: Tensor = 127.5 * (back - images).abs().flatten(1).mean(1)
+    return error
+
+
+def peak_signal_to_noise(images: Tensor, others: Tensor) -> Tensor:
+    """10 log₁₀ (2² / mean (x' − x)²) of images (N, 3, H, W) in [-1, 1], in decibels → (N,).
+
+    Equal images have 100, which stands for infinity.
+    """
+    noise = (others - images).square().flatten(1).mean(1)
+    decibels: Tensor = 10 * (4 / noise.clamp_min(4e-10)).log10()
+    return decibels
+
+
+def edit_consistency(orders: Tensor, sigma: Tensor, schema: AttributeSchema) -> Tensor:
+    """Mean |A − A'| / σ over attributes and pairs of orders: (O, N, A) → (N,).
+
+    Abdal et al., "StyleFlow", ACM TOG 2021, compare two orders; this is the mean over all pairs.
+    """
+    pairs = torch.combinations(torch.arange(len(orders)))
+    first, second = orders[pairs[:, 0]], orders[pairs[:, 1]]
+    return attribute_change(first, second, sigma, schema).mean(-1).mean(0)
+
+
+def identity_drift(before: Tensor, after: Tensor) -> Tensor:
+    """Root mean square change of true identity scores (N, F) → (N,), in standard deviations."""
+    return (after - before).square().mean(-1).sqrt()
+
+
+def strength_reaching(strengths: Tensor, effects: Tensor, wanted: float) -> Tensor:
+    """The least strength at which each face's effect reaches `wanted`; NaN where it never does.
+
+    Effects are taken to be linear between the strengths measured, and 0 at strength 0.
+
+    Args:
+        strengths: (S,) ascending, without 0.
+        effects: (S, N) achieved change r at each strength.
+
+    >>> strength_reaching(torch.tensor([1.0, 2.0]), torch.tensor([[0.5, 0.1], [1.0, 0.2]]), 0.75)
+    tensor([1.5000,    nan])
+    """
+    s = torch.cat([strengths.new_zeros(1), strengths])
+    r = torch.cat([effects.new_zeros(1, effects.shape[1]), effects])
+    reached = r >= wanted
+    first = reached.int().argmax(0).clamp(min=1)
+    low, high = (r.gather(0, index[None])[0] for index in (first - 1, first))
+    share = ((wanted - low) / (high - low)).clamp(0, 1).where(high != low, 0.0)
+    found = s[first - 1] + share * (s[first] - s[first - 1])
+    return torch.where(reached.any(0), found, found.new_tensor(float("nan")))
+
+
+def along_effect(
+    strengths: Tensor, effects: Tensor, values: Tensor, at: Tensor, start: float
+) -> Tensor:
+    """`values` (S, N) as a function of achieved effect: (R, N), NaN where not reached.
+
+    Args:
+        at: (R,) effects.
+        start: the value of an unedited face.
+    """
+    s = torch.cat([strengths.new_zeros(1), strengths])
+    v = torch.cat([values.new_full((1, values.shape[1]), start), values])
+    return torch.stack(
+        [_interpolated(s, v, strength_reaching(strengths, effects, float(r))) for r in at]
+    )
+
+
+def _interpolated(s: Tensor, values: Tensor, wanted: Tensor) -> Tensor:
+    """`values` (S, N) at strengths `wanted` (N,), linear in between; NaN stays NaN."""
+    safe = wanted.nan_to_num(0.0).contiguous()
+    right = torch.bucketize(safe, s).clamp(1, len(s) - 1)
+    low, high = (values.gather(0, index[None])[0] for index in (right - 1, right))
+    share = (safe - s[right - 1]) / (s[right] - s[right - 1])
+    return torch.where(wanted.isnan(), wanted, low + share * (high - low))
+
+
+AREA_EFFECTS = torch.linspace(0, 1, 21)
+
+
+def edit_identity_area(strengths: Tensor, effects: Tensor, similarity: Tensor) -> Tensor:
+    """Area under identity similarity against r on [0, 1], effects not reached counting 0:
+    (S,), (S, N), (S, N) → (N,)."""
+    curve = along_effect(strengths, effects, similarity, AREA_EFFECTS, start=1.0)
+    return torch.trapezoid(curve.nan_to_num(0.0), AREA_EFFECTS, dim=0)
+
+
+REGULA_FALSI = 2
+
+
+def match_effect(
+    effect_at: Callable[[Tensor, Tensor], Tensor],
+    strengths: Tensor,
+    effects: Tensor,
+    wanted: float,
+    tolerance: float = 0.05,
+    tries: int = 8,
+) -> Tensor:
+    """Strength per face at which the *measured* effect is `wanted`, by regula falsi.
+
+    Starts from the crossing on the measured grid, then edits again at the estimate and narrows
+    the bracket of each face that is further than `tolerance` away; after `REGULA_FALSI` tries it
+    halves the bracket, which a steep or curved effect needs. A face whose effect jumps over
+    `wanted` keeps the strength that came nearest.
+
+    Args:
+        effect_at: (strengths (M,), faces (M,)) → measured effects (M,).
+        strengths: (S,) ascending, without 0.
+        effects: (S, N) measured on that grid.
+
+    Returns:
+        (N,) strengths; NaN for faces that never reach `wanted` on the grid.
+    """
+    s = torch.cat([strengths.new_zeros(1), strengths])
+    r = torch.cat([effects.new_zeros(1, effects.shape[1]), effects])
+    reached = r >= wanted
+    first = reached.int().argmax(0).clamp(min=1)
+    low_s, high_s = s[first - 1].clone(), s[first].clone()
+    low_r, high_r = (r.gather(0, index[None])[0].clone() for index in (first - 1, first))
+    found = strength_reaching(strengths, effects, wanted)
+    best, best_gap = found.clone(), torch.full_like(found, float("inf"))
+    active = reached.any(0).nonzero()[:, 0]
+    for i in range(tries):
+        if len(active) == 0:
+            break
+        measured = effect_at(found[active], active)
+        gap = (measured - wanted).abs()
+        closer = gap < best_gap[active]
+        best[active[closer]], best_gap[active[closer]] = found[active[closer]], gap[closer]
+        above = measured >= wanted
+        high_s[active[above]], high_r[active[above]] = found[active[above]], measured[above]
+        low_s[active[~above]], low_r[active[~above]] = found[active[~above]], measured[~above]
+        active = active[gap > tolerance]
+        secant = ((wanted - low_r) / (high_r - low_r)).clamp(0.1, 0.9)
+        share = secant if i < REGULA_FALSI else torch.full_like(secant, 0.5)
+        found[active] = (low_s + share * (high_s - low_s))[active]
+    return best

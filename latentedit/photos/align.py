@@ -1,0 +1,143 @@
+"""Photographs as pictures of a generator: read with care, aligned, cut to a square."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from latentedit.errors import CorruptArtefact, InputError
+from latentedit.photos.landmarks import LandmarkFinder, Landmarks, Quad, face_square
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+MAX_PIXELS = 16_000_000
+_MARGIN = 0.5
+"""Of the square's side: how far beyond the photograph a square is filled up by its mirror image."""
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph as a generator would make it.
+
+    Args:
+        name: of its file.
+        image: (3, R, R) in [-1, 1].
+        crop: how the square was found, for people to read.
+    """
+
+    name: str
+    image: Tensor
+    crop: str
+
+
+def find_photographs(paths: Iterable[Path]) -> list[Path]:
+    """Files as given, and the pictures in folders, by name.
+
+    Raises:
+        InputError: nothing is there, or two files have one name.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+            if not files:
+                raise InputError(f"{path} holds no picture: {', '.join(SUFFIXES)}")
+            found += files
+        else:
+            found.append(path)
+    names = [path.name for path in found]
+    if not found:
+        raise InputError("no photograph was given; name files or folders")
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise InputError(f"two photographs are called {sorted(twice)[0]}; rename one")
+    return found
+
+
+def read_photograph(
+    path: Path, resolution: int, landmarks: LandmarkFinder | None = None
+) -> Photograph:
+    """A square of the photograph, `resolution` pixels wide.
+
+    With landmarks, the square that FFHQ is cut by; without, or where no face is found, the largest
+    square in the middle.
+    """
+    picture = open_picture(path)
+    if landmarks is None:
+        quad, crop = centre_square(picture.size), "the middle: no landmarks were asked for"
+    else:
+        found = landmarks(path.name, np.asarray(picture))
+        quad, crop = _square(picture, found)
+    image = _cut(picture, quad, resolution)
+    values = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    return Photograph(path.name, values.float() / 127.5 - 1, crop)
+
+
+def open_picture(path: Path) -> Image.Image:
+    """An upright RGB picture; its size is checked on its header, before it is decoded.
+
+    Raises:
+        InputError: there is none, or it is larger than 16 million pixels.
+        CorruptArtefact: it is no PNG, JPEG or WebP, or is damaged.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as picture:
+            if math.prod(picture.size) > MAX_PIXELS:
+                raise InputError(
+                    f"{path} has {picture.width} × {picture.height} pixels, more than "
+                    f"{MAX_PIXELS:,}; make it smaller"
+                )
+            return ImageOps.exif_transpose(picture).convert("RGB")
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}") from None
+    except UnidentifiedImageError:
+        raise CorruptArtefact(f"{path} is none of {', '.join(FORMATS)}") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise CorruptArtefact(f"{path} cannot be decoded: {error}") from None
+
+
+def centre_square(size: tuple[int, int]) -> Quad:
+    """Corners of the largest square in the middle of a picture (width, height)."""
+    side = min(size)
+    left, top = (size[0] - side) / 2, (size[1] - side) / 2
+    right, bottom = left + side, top + side
+    return np.array([[left, top], [left, bottom], [right, bottom], [right, top]])
+
+
+def _square(picture: Image.Image, found: Landmarks | None) -> tuple[Quad, str]:
+    if found is None:
+        return centre_square(picture.size), "the middle: no face was found"
+    quad = face_square(found)
+    side = float(np.linalg.norm(quad[3] - quad[0]))
+    if side < 2 or _outside(picture, quad) > _MARGIN * side:
+        return centre_square(picture.size), "the middle: the face leaves the picture"
+    return quad, "aligned by landmarks, as FFHQ"
+
+
+def _outside(picture: Image.Image, quad: Quad) -> float:
+    """How many pixels the corners lie beyond the picture, at most."""
+    right, bottom = quad.max(0) - picture.size
+    return max(0.0, float(-quad.min()), float(right), float(bottom))
+
+
+def _cut(picture: Image.Image, quad: Quad, resolution: int) -> Image.Image:
+    """The square with these corners, its surroundings mirrored where it leaves the picture."""
+    side = float(np.linalg.norm(quad[3] - quad[0]))
+    pad = min(math.ceil(_outside(picture, quad)), min(picture.size) - 1)
+    if pad > 0:
+        padded = np.pad(np.asarray(picture), ((pad, pad), (pad, pad), (0, 0)), mode="reflect")
+        picture, quad = Image.fromarray(padded), quad + pad
+    fine = resolution * max(1, math.ceil(side / resolution))
+    cut = picture.transform(
+        (fine, fine),
+        Image.Transform.QUAD,
+        tuple(quad.flatten()),
+        Image.Resampling.BICUBIC if side > resolution else Image.Resampling.BILINEAR,
+    )
+    return cut.resize((resolution, resolution), Image.Resampling.LANCZOS)

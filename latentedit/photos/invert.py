@@ -1,0 +1,148 @@
+"""Inverts photographs: a bank of codes that stand for them, with the photographs beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentedit.data.bank import LatentBank, ModelReference
+from latentedit.errors import InputError, PluginFault
+from latentedit.interfaces.generator import Generator
+from latentedit.interfaces.inverter import InversionRuntime, Inverted, Inverter, WeightedLoss
+from latentedit.photos.align import Photograph
+from latentedit.photos.reconstruction import Reconstruction
+from latentedit.registry import Registry
+from latentedit.sampling.make import labelled_split
+
+PICTURE = "inversion.png"
+
+
+@dataclass(frozen=True)
+class InversionPlan:
+    """How to invert.
+
+    Args:
+        generator: plugin and options.
+        labeller: plugin and options of what says which attributes the faces have now.
+        losses: weight of each perceptual loss, by plugin.
+        inverter: plugin and options.
+        recognisers: identity encoders that say how much of a person was met, by plugin.
+    """
+
+    generator: tuple[str, Mapping[str, Any]]
+    labeller: tuple[str, Mapping[str, Any]]
+    losses: Mapping[str, float] = field(default_factory=lambda: {"pyramid": 1.0})
+    inverter: tuple[str, Mapping[str, Any]] = ("optimisation", MappingProxyType({}))
+    recognisers: Sequence[str] = ()
+    seed: int = 0
+    device: str = "cpu"
+
+
+def invert_photographs(
+    registry: Registry,
+    photographs: Sequence[Photograph],
+    folder: str | Path,
+    plan: InversionPlan,
+    *,
+    generator: Generator | None = None,
+    truth: Tensor | None = None,
+    draw: Callable[[Reconstruction, Sequence[Mapping[str, Any]]], bytes] | None = None,
+    progress: Callable[[float, str], None] = lambda fraction, message: None,
+) -> LatentBank:
+    """Find a code for each photograph, and write all as a bank whose test split they are.
+
+    The codes belong to the generator as it is, so that editors fitted on it take them; where it was
+    tuned to the photographs, the changed weights lie beside the codes and make their images.
+
+    Args:
+        folder: where to write; must not exist yet.
+        generator: that of `plan`, where it is built already.
+        truth: (N, D) codes of W that the photographs were made from, where that is known.
+        draw: makes ``inversion.png`` of what was found and what the bank records of each photo.
+
+    Raises:
+        Unsupported: the generator cannot do what the inverter needs.
+        PluginFault: the inverter returned something else than finite codes.
+    """
+    model = generator or registry.generator(*plan.generator)
+    estimator = registry.estimator(*plan.labeller)
+    name, options = plan.inverter
+    inverter: Inverter = registry.build("inverter", name, options)
+    losses = {loss: registry.build("perceptual", loss) for loss in plan.losses}
+    loss = WeightedLoss(tuple((weight, losses[loss]) for loss, weight in plan.losses.items()))
+    images = torch.stack([photograph.image for photograph in photographs])
+    runtime = InversionRuntime(model, loss, plan.device, plan.seed, progress)
+    inverted = _checked(name, inverter.invert(images.to(plan.device), runtime), model, len(images))
+    codes, weights = inverted.codes.cpu(), dict(inverted.weights)
+    renderer = model.tuned(weights) if weights else model
+    found = Reconstruction.of(renderer, codes, inverted.space, images, truth)
+    recognisers = {name: registry.identity(name) for name in plan.recognisers}
+    records = [
+        {"name": photograph.name, "crop": photograph.crop, **errors}
+        for photograph, errors in zip(
+            photographs, found.errors(model, loss, recognisers), strict=True
+        )
+    ]
+    split = labelled_split("test", codes, inverted.space, renderer, estimator, lambda rows: None)
+    return LatentBank.write(
+        folder,
+        {"test": split},
+        generator=ModelReference(*plan.generator, model.fingerprint),
+        labeller=ModelReference(*plan.labeller, estimator.fingerprint),
+        sampling={"fit": 0, "test": len(images)},
+        inversion={
+            "inverter": {"name": name, "options": inverter.options.model_dump(mode="json")},
+            "losses": [
+                {"name": loss, "weight": weight, "fingerprint": losses[loss].fingerprint}
+                for loss, weight in plan.losses.items()
+            ],
+            "seed": plan.seed,
+            "tuned": renderer.fingerprint if weights else None,
+            "figures": {k: v for k, v in inverted.figures.items() if k != "seconds"},
+            "photographs": records,
+        },
+        files={"photographs": {"images": _bytes(images)}, "tuning": weights},
+        pictures={PICTURE: draw(found, records)} if draw else None,
+    )
+
+
+def _checked(name: str, inverted: Inverted, generator: Generator, n: int) -> Inverted:
+    if not isinstance(inverted, Inverted):
+        raise PluginFault(name, f"invert returned {type(inverted).__name__}, not Inverted")
+    if inverted.space not in generator.spaces:
+        raise PluginFault(name, f"invert returned codes of {inverted.space!r}")
+    shape = (n, *generator.spaces[inverted.space])
+    if tuple(inverted.codes.shape) != shape:
+        raise PluginFault(
+            name, f"invert returned codes of shape {tuple(inverted.codes.shape)}, not {shape}"
+        )
+    for what, tensor in {"codes": inverted.codes, **inverted.weights}.items():
+        if not bool(tensor.isfinite().all()):
+            raise PluginFault(name, f"invert left NaN or infinity in {what}; lower its rates")
+    return inverted
+
+
+def _bytes(images: Tensor) -> Tensor:
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def parse_losses(pairs: Sequence[str]) -> dict[str, float]:
+    """``("pyramid", "synthface-features=0.3")`` → ``{"pyramid": 1.0, "synthface-features": 0.3}``.
+
+    >>> parse_losses(("pyramid", "synthface-features=0.3"))
+    {'pyramid': 1.0, 'synthface-features': 0.3}
+    """
+    losses = {}
+    for pair in pairs:
+        name, _, weight = pair.partition("=")
+        try:
+            losses[name] = float(weight or 1)
+        except ValueError:
+            raise InputError(f"a loss is NAME or NAME=WEIGHT, received {pair!r}") from None
+    return losses

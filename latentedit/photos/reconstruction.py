@@ -1,0 +1,148 @@
+"""How far reconstructions are from the photographs that they stand for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latentedit.data.bank import LatentBank
+from latentedit.errors import FingerprintMismatch, InputError, Unsupported
+from latentedit.interfaces.estimators import IdentityEncoder
+from latentedit.interfaces.generator import Generator
+from latentedit.interfaces.inverter import WeightedLoss
+from latentedit.measures.metrics import (
+    identity_drift,
+    identity_similarity,
+    peak_signal_to_noise,
+    pixel_error,
+)
+
+_BATCH = 32
+_PAIRS, _PAIRS_SEED = 1_000, 8_191
+_OF_A_BANK = re.compile(r"(fit|test)-(\d{5,9})\.png")
+"""Names that ``latentedit bank images`` gives to its pictures."""
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Photographs beside what was found for them.
+
+    Args:
+        photographs, images: (N, 3, R, R) in [-1, 1]; images of the codes, by the tuned generator
+            where it was tuned.
+        codes: (N, \\*shape) of `space`.
+        truth: (N, D) codes of W that the photographs were made from, where that is known.
+    """
+
+    photographs: Tensor
+    images: Tensor
+    codes: Tensor
+    space: str
+    truth: Tensor | None = None
+
+    @classmethod
+    @torch.no_grad()
+    def of(
+        cls,
+        renderer: Generator,
+        codes: Tensor,
+        space: str,
+        photographs: Tensor,
+        truth: Tensor | None = None,
+    ) -> Reconstruction:
+        """The pictures that `renderer` makes of `codes`, beside the photographs."""
+        parts = [renderer.synthesize(part, space) for part in codes.split(_BATCH)]
+        return cls(photographs, torch.cat(parts).clamp(-1, 1), codes, space, truth)
+
+    @torch.no_grad()
+    def errors(
+        self,
+        generator: Generator,
+        loss: WeightedLoss,
+        recognisers: Mapping[str, IdentityEncoder] | None = None,
+    ) -> list[dict[str, float]]:
+        """Of each photograph, how far its reconstruction is from it.
+
+        Returns:
+            ``pixel_error`` in levels of 0 to 255, ``psnr`` in decibels, the perceptual
+            ``distance``, ``identity similarity · NAME`` by each recogniser, and where the true
+            code is known ``code_error`` and, where the generator knows it, ``true identity drift``.
+        """
+        gap = _in_parts(loss.features, self.images) - _in_parts(loss.features, self.photographs)
+        columns: dict[str, Tensor] = {
+            "pixel_error": pixel_error(self.photographs, self.images),
+            "psnr": peak_signal_to_noise(self.photographs, self.images),
+            "distance": gap.square().sum(1),
+        }
+        for name, encoder in (recognisers or {}).items():
+            pair = (_in_parts(encoder.embed, x)[None] for x in (self.photographs, self.images))
+            columns[f"identity similarity · {name}"] = identity_similarity(*pair)[0]
+        if self.truth is not None:
+            columns |= self._against(self.truth, generator)
+        return [
+            dict(zip(columns, row, strict=True))
+            for row in torch.stack(list(columns.values()), 1).tolist()
+        ]
+
+    def _against(self, truth: Tensor, generator: Generator) -> dict[str, Tensor]:
+        found = {"code_error": code_error(self.codes, truth, generator)}
+        try:
+            ours, theirs = generator.truth(self.codes, self.space), generator.truth(truth, "w")
+        except Unsupported:
+            return found
+        return found | {"true identity drift": identity_drift(theirs.identity, ours.identity)}
+
+
+def _in_parts(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    return torch.cat([function(part) for part in images.split(_BATCH)])
+
+
+def code_error(codes: Tensor, truth: Tensor, generator: Generator) -> Tensor:
+    """(N,) how far found codes are from true ones, where two sampled faces are 1 apart.
+
+        ( mean_l ‖w_l − w‖² / E ‖w_a − w_b‖² )^(1/2)
+
+    Args:
+        codes: (N, D) of W or (N, L, D) of W+.
+        truth: (N, D) of W.
+    """
+    rows = codes[:, None] if codes.ndim == 2 else codes
+    squared = (rows - truth[:, None]).square().sum(2).mean(1)
+    first, second = generator.sample(2 * _PAIRS, _PAIRS_SEED, "w").chunk(2)
+    usual = (first - second).square().sum(1).mean()
+    return (squared / usual).sqrt()
+
+
+def true_codes(bank: LatentBank, names: Sequence[str], generator: Generator) -> Tensor:
+    """(N, D) codes of W that the pictures of these names, by ``latentedit bank images``, show.
+
+    Raises:
+        InputError: a name that no such picture has, or that names no face of `bank`.
+        FingerprintMismatch: `bank` belongs to another generator.
+    """
+    if bank.generator.fingerprint != generator.fingerprint:
+        raise FingerprintMismatch(
+            "generator",
+            "the inversion",
+            generator.fingerprint[:12],
+            f"bank {bank.folder}",
+            str(bank.generator),
+        )
+    return torch.stack([_true_code(bank, name) for name in names])
+
+
+def _true_code(bank: LatentBank, name: str) -> Tensor:
+    found = _OF_A_BANK.fullmatch(name)
+    if found is None:
+        raise InputError(
+            f"{name} does not say which face of {bank.folder} it is; true codes are known of "
+            "pictures that latentedit bank images wrote, such as test-00003.png"
+        )
+    split, row = bank.split(found[1]), int(found[2])
+    if split.space != "w" or row >= len(split):
+        raise InputError(f"{bank.folder} has no face {row} in W in its {found[1]} split")
+    return split.rows(torch.tensor([row]))[0][0]

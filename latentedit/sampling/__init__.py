@@ -1,0 +1,1 @@
+"""How banks of codes come to be."""

@@ -1,0 +1,138 @@
+"""Makes a bank: sample codes, look at their images, write both down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentedit.data.bank import SHARD_ROWS, LatentBank, ModelReference, Split
+from latentedit.errors import FingerprintMismatch, InputError
+from latentedit.interfaces.estimators import AttributeEstimator
+from latentedit.interfaces.generator import Generator
+from latentedit.registry import Registry
+
+BATCH = 64
+TEST_SEED_OFFSET = 1_000_000_007
+
+
+def make_bank(
+    registry: Registry,
+    folder: str | Path,
+    *,
+    generator: str,
+    labeller: str,
+    n_fit: int,
+    n_test: int,
+    seed: int = 0,
+    truncation_psi: float = 1.0,
+    generator_options: Mapping[str, Any] | None = None,
+    labeller_options: Mapping[str, Any] | None = None,
+    photographs: LatentBank | None = None,
+    progress: Callable[[float, str], None] = lambda fraction, message: None,
+) -> LatentBank:
+    """Sample W codes, label their images, and write them as a bank.
+
+    Args:
+        folder: where to write; must not exist yet.
+        generator, labeller: plugin names, with their options.
+        n_fit, n_test: faces to fit on and to edit; the two are drawn from disjoint seeds.
+        truncation_psi: 1 samples the generator's whole distribution.
+        photographs: a bank that ``latentedit invert`` wrote, whose faces are to be the ones to edit
+            instead of `n_test` sampled ones.
+
+    Raises:
+        FingerprintMismatch: the photographs were inverted with another generator, or labelled by
+            another estimator.
+    """
+    if n_fit < 1 or n_test < 1:
+        raise InputError(
+            f"a bank needs at least one face in each split, received {n_fit}, {n_test}"
+        )
+    options = dict(generator_options or {})
+    model = registry.generator(generator, options)
+    labelling = dict(labeller_options or {})
+    estimator = registry.estimator(labeller, labelling)
+    drawn = [("fit", n_fit, seed), ("test", n_test, seed + TEST_SEED_OFFSET)]
+    if photographs is not None:
+        _check_photographs(photographs, model, estimator)
+        drawn = drawn[:1]
+    splits, done, total = {}, 0, sum(n for _, n, _ in drawn)
+    for name, n, split_seed in drawn:
+        codes = model.sample(n, split_seed, "w", truncation_psi)
+
+        def report(rows: int, name: str = name, before: int = done) -> None:
+            progress((before + rows) / total, f"labelling {name} faces")
+
+        splits[name] = labelled_split(name, codes, "w", model, estimator, report)
+        done += n
+    sampling: dict[str, Any] = {
+        "seed": seed,
+        "truncation_psi": truncation_psi,
+        "fit": n_fit,
+        "test": n_test,
+    }
+    if photographs is not None:
+        splits["test"] = photographs.split("test")
+        sampling |= {"test": len(splits["test"]), "photographs": photographs.hash}
+    return LatentBank.write(
+        folder,
+        splits,
+        generator=ModelReference(generator, options, model.fingerprint),
+        labeller=ModelReference(labeller, labelling, estimator.fingerprint),
+        sampling=sampling,
+        inversion=None if photographs is None else photographs.inversion,
+        files=None if photographs is None else photographs.files(),
+    )
+
+
+def _check_photographs(
+    photographs: LatentBank, generator: Generator, estimator: AttributeEstimator
+) -> None:
+    if photographs.inversion is None:
+        raise InputError(
+            f"{photographs.folder} holds no photographs; make such a bank with: latentedit invert"
+        )
+    for what, theirs, ours in (
+        ("generator", photographs.generator, generator.fingerprint),
+        ("labeller", photographs.labeller, estimator.fingerprint),
+    ):
+        if theirs.fingerprint != ours:
+            raise FingerprintMismatch(
+                what, "the suite", ours[:12], f"bank {photographs.folder}", str(theirs)
+            )
+
+
+def labelled_split(
+    name: str,
+    codes: Tensor,
+    space: str,
+    generator: Generator,
+    estimator: AttributeEstimator,
+    report: Callable[[int], None],
+) -> Split:
+    """A split whose attributes are on record with the estimator, or are read off its images."""
+    attributes = estimator.recorded(name, len(codes))
+    if attributes is None:
+        attributes = label(codes, generator, estimator, report, space)
+    shards = zip(codes.split(SHARD_ROWS), attributes.split(SHARD_ROWS), strict=True)
+    return Split(space, estimator.schema, tuple(shards))
+
+
+@torch.no_grad()
+def label(
+    codes: Tensor,
+    generator: Generator,
+    estimator: AttributeEstimator,
+    report: Callable[[int], None] = lambda rows: None,
+    space: str = "w",
+) -> Tensor:
+    """(N, \\*shape) codes → (N, A) attribute values of their images, in batches of fixed size."""
+    parts = []
+    for start in range(0, len(codes), BATCH):
+        parts.append(estimator.estimate(generator.synthesize(codes[start : start + BATCH], space)))
+        report(min(start + BATCH, len(codes)))
+    return torch.cat(parts).float().cpu()

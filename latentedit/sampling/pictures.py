@@ -1,0 +1,46 @@
+"""The faces of a bank as picture files that people can look at and label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from latentedit.data.bank import LatentBank
+from latentedit.editing.fitted import build_renderer
+from latentedit.errors import InputError
+from latentedit.files.artefacts import new_folder
+from latentedit.registry import Registry
+from latentedit.sampling.make import BATCH
+
+
+@torch.no_grad()
+def write_images(
+    registry: Registry,
+    bank: LatentBank,
+    folder: str | Path,
+    *,
+    split: str = "fit",
+    count: int | None = None,
+    progress: Callable[[float, str], None] = lambda fraction, message: None,
+) -> int:
+    """Write the first `count` faces of a split as ``fit-00000.png``, …; return how many there are.
+
+    Raises:
+        FingerprintMismatch: the bank was made with another generator than the installed one.
+    """
+    part, generator = bank.split(split), build_renderer(registry, bank)
+    total = len(part) if count is None else min(count, len(part))
+    if total < 1:
+        raise InputError(f"count is at least 1, received {count}")
+    codes = part.codes[:total]
+    with new_folder(Path(folder)) as temporary:
+        for start in range(0, total, BATCH):
+            images = generator.synthesize(codes[start : start + BATCH], part.space)
+            shades = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
+            for i, shade in enumerate(shades.permute(0, 2, 3, 1).contiguous()):
+                Image.fromarray(shade.numpy()).save(temporary / f"{split}-{start + i:05d}.png")
+            progress(min(start + BATCH, total) / total, f"drawing {split} faces")
+    return total

@@ -1,0 +1,53 @@
+"""The same faces under other labels: what a bank's labeller reads is not for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from latentedit.data.bank import LatentBank, ModelReference
+from latentedit.editing.fitted import build_generator, build_renderer
+from latentedit.registry import Registry
+from latentedit.sampling.make import labelled_split
+
+
+def relabel_bank(
+    registry: Registry,
+    bank: LatentBank,
+    folder: str | Path,
+    *,
+    labeller: str,
+    labeller_options: Mapping[str, Any] | None = None,
+    progress: Callable[[float, str], None] = lambda fraction, message: None,
+) -> LatentBank:
+    """The faces of `bank` with the attributes that another estimator reads, in a new folder.
+
+    Raises:
+        FingerprintMismatch: the bank was made with another generator than the installed one.
+    """
+    labelling = dict(labeller_options or {})
+    estimator = registry.estimator(labeller, labelling)
+    generator = build_generator(registry, bank.generator)
+    splits, done = {}, 0
+    renderers = {"fit": generator, "test": build_renderer(registry, bank, generator)}
+    parts = {name: bank.split(name) for name in bank.splits}
+    total = sum(len(part) for part in parts.values())
+    for name, part in parts.items():
+
+        def report(rows: int, name: str = name, before: int = done) -> None:
+            progress((before + rows) / total, f"labelling {name} faces")
+
+        splits[name] = labelled_split(
+            name, part.codes, part.space, renderers[name], estimator, report
+        )
+        done += len(part)
+    return LatentBank.write(
+        folder,
+        splits,
+        generator=bank.generator,
+        labeller=ModelReference(labeller, labelling, estimator.fingerprint),
+        sampling=bank.sampling,
+        inversion=bank.inversion,
+        files=bank.files(),
+    )

@@ -1,0 +1,114 @@
+"""Finds out what a weight file is, and reads it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NoReturn
+
+from latentedit.weights.checkpoint import read_checkpoint
+from latentedit.weights.legacy import HEADER, read_legacy
+from latentedit.weights.nodes import Array, InertArray, InertObject, InertTensor, Value
+from latentedit.weights.pickled import TENSORFLOW, read_pickle
+from latentedit.weights.source import Source
+
+Format = Literal["nvidia", "tensorflow", "pytorch-zip", "pytorch-legacy"]
+
+_OTHER = {
+    b"\x89HDF": "an HDF5 file",
+    b"\x93NUM": "a numpy array; import it as StyleFlow data or boundaries",
+    b"\x1f\x8b": "a gzip file; unpack it first",
+    b"BZh": "a bzip2 file; unpack it first",
+    b"\xfd7zXZ": "an xz file; unpack it first",
+    b"<!DO": "a web page; the download was answered with a notice",
+    b"<htm": "a web page; the download was answered with a notice",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkFile:
+    """A weight file as plain data.
+
+    Args:
+        path: where it lies.
+        sha256: of the whole file.
+        format: how it is written.
+        tree: its value; tensors are `InertTensor`, networks of NVIDIA `InertObject`.
+    """
+
+    path: Path
+    sha256: str
+    format: Format
+    tree: Value
+
+    def refuse(self, what: str, remedy: str) -> NoReturn:
+        """Raise `RefusedFile` for a value that was read well and cannot be used."""
+        Source(self.path, b"").refuse(0, what, remedy)
+
+
+def read_network(path: str | Path) -> NetworkFile:
+    """Read a weight file of NVIDIA, PyTorch or TensorFlow; run nothing that it names.
+
+    Raises:
+        RefusedFile: it is damaged, hostile, or of another kind; names the byte.
+        InputError: there is no such file.
+    """
+    source = Source.open(path)
+    kind, tree = _read(source)
+    return NetworkFile(source.path, hashlib.sha256(source.view).hexdigest(), kind, tree)
+
+
+def read_state_dict(path: str | Path) -> dict[str, Array]:
+    """Read a plain state dict that ``torch.save`` wrote: arrays by name, each read-only.
+
+    Raises:
+        RefusedFile: as `read_network`; also where the file holds something else.
+    """
+    found = read_network(path)
+    if type(found.tree) is not dict:
+        found.refuse("it holds no dictionary of tensors", "Give a file with a plain state dict")
+    return {str(name): array(found, name, value) for name, value in found.tree.items()}
+
+
+def array(found: NetworkFile, name: str | int, value: Value) -> Array:
+    """The numbers of an inert tensor or array."""
+    if isinstance(value, InertTensor):
+        return value.array()
+    if not isinstance(value, InertArray) or value.content is None:
+        found.refuse(
+            f"its entry {str(name)[:80]!r} is no tensor but {type(value).__name__}",
+            "Give a file with a plain state dict",
+        )
+    return value.content
+
+
+def _read(source: Source) -> tuple[Format, Value]:
+    head = bytes(source.view[:300])
+    if head.startswith(b"PK\x03\x04"):
+        return "pytorch-zip", read_checkpoint(source)
+    if head.startswith(HEADER):
+        return "pytorch-legacy", read_legacy(source.whole())
+    if head[:1] == b"\x80" and len(head) > 1 and head[1] in range(2, 6):
+        tree = read_pickle(source)
+        return ("tensorflow" if _is_tensorflow(tree) else "nvidia"), tree
+    return source.refuse(
+        0, f"it is {_guess(head)}", "Give a .pkl of NVIDIA or a .pt or .pth of PyTorch"
+    )
+
+
+def _is_tensorflow(tree: Value) -> bool:
+    return type(tree) is tuple and any(
+        isinstance(part, InertObject) and part.class_name == TENSORFLOW for part in tree
+    )
+
+
+def _guess(head: bytes) -> str:
+    if head[257:262] == b"ustar":
+        return "a tar archive"
+    if head[8:9] == b"{":
+        return "a safetensors file, which needs no import, or something else"
+    for magic, name in _OTHER.items():
+        if head.startswith(magic):
+            return name
+    return "no weight file that is read" if head else "empty"

@@ -1,0 +1,137 @@
+"""What a file turns into: plain Python values, and these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentedit.weights.source import MAX_DEPTH, Source, Span
+
+Array: TypeAlias = NDArray[Any]
+Value: TypeAlias = Any
+"""None, bool, int, float, str, tuple, list, dict with str or int keys, `Span` for bytes, or a node
+of this module."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Global:
+    """A name in the file. Nothing is ever looked up by it."""
+
+    name: str
+
+
+@dataclass(slots=True, eq=False)
+class Storage:
+    """Numbers in the file that tensors are views of.
+
+    Args:
+        dtype: little-endian.
+        count: elements.
+        data: their bytes; None until a legacy file's storages, which stand at its end, are read.
+    """
+
+    dtype: np.dtype[Any]
+    count: int
+    data: Span | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InertTensor:
+    """A contiguous view of a storage, its bounds checked.
+
+    Args:
+        storage: where its numbers are.
+        offset: of its first element.
+        shape: sizes, their product at most ``storage.count − offset``.
+    """
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.storage.dtype
+
+    def array(self) -> Array:
+        """(\\*shape), read-only, on the file's own bytes."""
+        data = self.storage.data
+        if data is None:  # unreachable: readers bind every storage or refuse the file
+            raise RuntimeError("the storage of this tensor was never read")
+        count = int(np.prod(self.shape, dtype=object)) if self.shape else 1
+        start = self.offset * self.dtype.itemsize
+        raw = data.view[start : start + count * self.dtype.itemsize]
+        return np.frombuffer(raw, self.dtype).reshape(self.shape)
+
+
+@dataclass(slots=True, eq=False)
+class InertDtype:
+    """A numpy element type, not yet told its byte order."""
+
+    code: str
+    complete: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class InertArray:
+    """A numpy array; None until its content is read."""
+
+    content: Array | None = None
+
+
+@dataclass(slots=True, eq=False)
+class InertObject:
+    """What the file says an object was: its class's name and the state of it, and no behaviour.
+
+    Args:
+        class_name: as in the file.
+        state: its attributes.
+        source_sha256: of the program text that the file held for the class; the text is dropped.
+    """
+
+    class_name: str
+    state: dict[str, Value]
+    source_sha256: str = ""
+
+
+def children(value: Value) -> Iterator[Value]:
+    """The values that `value` holds."""
+    if isinstance(value, (list, tuple)):
+        yield from value
+    elif isinstance(value, dict):
+        yield from value.values()
+    elif isinstance(value, InertObject):
+        yield value.state
+
+
+def check_tree(value: Value, source: Source, offset: int) -> None:
+    """Refuse values that hold themselves, or that are nested more than 1,000 deep."""
+    open_now: dict[int, bool] = {}
+    path: list[tuple[int, Iterator[Value]]] = []
+
+    def enter(held: Value) -> None:
+        if not isinstance(held, (list, tuple, dict, InertObject)):
+            return
+        if open_now.get(id(held)):
+            source.refuse(offset, "a value contains itself")
+        if id(held) not in open_now:
+            open_now[id(held)] = True
+            path.append((id(held), children(held)))
+            if len(path) > MAX_DEPTH:
+                source.refuse(offset, f"values are nested more than {MAX_DEPTH} deep")
+
+    enter(value)
+    while path:
+        key, rest = path[-1]
+        for held in rest:
+            before = len(path)
+            enter(held)
+            if len(path) > before:
+                break
+        else:
+            open_now[key] = False
+            path.pop()

@@ -1,0 +1,146 @@
+"""The bytes of one file, places in them, and what reading them may cost."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from latentedit.errors import EnvironmentFault, InputError
+from latentedit.weights.refusal import CONVERT, RefusedFile
+
+MAX_FILE = 8 << 30
+MAX_OPCODES = 2_000_000
+MAX_MEMO = 500_000
+MAX_STACK = 500_000
+MAX_DEPTH = 1_000
+MAX_TEXT = 1 << 20
+"""Bytes of one string."""
+MAX_LINE = 4_096
+"""Bytes of one line of a text opcode."""
+MAX_BUILT = 16 << 20
+"""Bytes of Python objects that one file may build; a 1024-pixel network with its discriminator
+takes 2 MiB, since tensors stay in the file's own bytes."""
+
+
+class Source:
+    """A file in memory, with one budget for everything that is read from it.
+
+    Args:
+        path: for messages.
+        data: the whole file.
+    """
+
+    def __init__(self, path: Path, data: bytes) -> None:
+        self.path, self.view = path, memoryview(data)
+        self.opcodes = self.built = self.tensor_bytes = 0
+
+    @classmethod
+    def open(cls, path: str | Path) -> Source:
+        """Raises `InputError` where there is no file that can be read."""
+        path = Path(path)
+        try:
+            size = path.stat().st_size
+            if size > MAX_FILE:
+                raise InputError(f"{path} has {size} bytes; weight files up to {MAX_FILE} are read")
+            return cls(path, path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot read {path}: {error}") from None
+        except MemoryError:
+            raise EnvironmentFault(f"{path} does not fit into memory; free some") from None
+
+    def __len__(self) -> int:
+        return len(self.view)
+
+    def refuse(self, offset: int, what: str, remedy: str = CONVERT) -> NoReturn:
+        raise RefusedFile(self.path, offset, what, remedy)
+
+    def charge(self, size: int, offset: int) -> None:
+        """Count `size` bytes of Python objects; refuse the file when there are too many."""
+        self.built += size
+        if self.built > MAX_BUILT:
+            self.refuse(offset, f"it builds more than {MAX_BUILT >> 20} MiB of objects")
+
+    def count_opcode(self, offset: int) -> None:
+        self.opcodes += 1
+        if self.opcodes > MAX_OPCODES:
+            self.refuse(offset, f"it has more than {MAX_OPCODES:,} opcodes")
+
+    def whole(self) -> Span:
+        return Span(self, 0, len(self))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Span:
+    """The bytes from `start` to `end` of a file, never copied."""
+
+    source: Source
+    start: int
+    end: int
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+    @property
+    def view(self) -> memoryview:
+        return self.source.view[self.start : self.end]
+
+    def part(self, start: int, end: int) -> Span:
+        """The bytes from `start` to `end` of this span."""
+        return Span(self.source, self.start + start, self.start + end)
+
+
+class Cursor:
+    """Reads a span from its start; never past its end."""
+
+    def __init__(self, span: Span) -> None:
+        self.source, self.at, self.end = span.source, span.start, span.end
+
+    def take(self, count: int) -> Span:
+        if count < 0 or count > self.end - self.at:
+            self.source.refuse(
+                self.at, f"{count} bytes are claimed where {self.end - self.at} are left"
+            )
+        self.at += count
+        return Span(self.source, self.at - count, self.at)
+
+    def byte(self) -> int:
+        if self.at >= self.end:
+            self.source.refuse(self.at, "it ends in the middle")
+        self.at += 1
+        return self.source.view[self.at - 1]
+
+    def unsigned(self, count: int) -> int:
+        return int.from_bytes(self.take(count).view, "little")
+
+    def signed(self, count: int) -> int:
+        return int.from_bytes(self.take(count).view, "little", signed=True)
+
+    def big_endian_float(self) -> float:
+        value: float = struct.unpack(">d", self.take(8).view)[0]
+        return value
+
+    def line(self) -> str:
+        """Text up to the next newline, which is read too."""
+        window = bytes(self.source.view[self.at : min(self.at + MAX_LINE, self.end)])
+        length = window.find(b"\n")
+        if length < 0:
+            self.source.refuse(self.at, f"a line of text has no end within {MAX_LINE} bytes")
+        text = self.text(length)
+        self.at += 1
+        return text
+
+    def text(self, length: int) -> str:
+        """`length` bytes of UTF-8."""
+        if length > MAX_TEXT:
+            self.source.refuse(self.at, f"a string claims {length} bytes, more than {MAX_TEXT}")
+        start = self.at
+        try:
+            return str(self.take(length).view, "utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            self.source.refuse(start, "a string is not UTF-8")
+
+    @property
+    def done(self) -> bool:
+        return self.at == self.end
