@@ -63,7 +63,7 @@ def test_a_folder_that_cannot_be_replaced_stays(
         with monkeypatch.context() as patch:
             fail_nth(patch, "replace", n)
             with pytest.raises(EnvironmentFault, match="unchanged"):
-                files.publish(staged, tmp_path / "x")
+                files.publish(staged, tmp_path / "x", ["a.json"], tmp_path / "aside")
         assert files.read_json(tmp_path / "x" / "a.json") == "old"
         assert [p.name for p in tmp_path.iterdir()] == ["x"]
 

@@ -16,10 +16,11 @@ from click.testing import CliRunner
 
 from latentedit import EnvironmentFault, FingerprintMismatch, InputError, UnknownName
 from latentedit.benchmark.cells.store import CellStore
+from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.results.compare import compare_runs
 from latentedit.benchmark.results.paired import ALL_TASKS
 from latentedit.benchmark.results.summary import Run, summarise
-from latentedit.benchmark.run import RunOutcome, explain, locked, run_suite
+from latentedit.benchmark.run import RunOutcome, explain, run_suite
 from latentedit.benchmark.suite import Suite
 from latentedit.cli.main import cli
 
@@ -185,7 +186,7 @@ def test_a_damaged_bank_is_made_again(run: Path, tmp_path: Path) -> None:
 
 
 def test_a_folder_in_use_is_refused_naming_the_process(tmp_path: Path) -> None:
-    with locked(tmp_path):
+    with RunFolder.claim(tmp_path).locked():
         context = multiprocessing.get_context("spawn")
         with context.Pool(1) as pool:
             told = pool.apply(_try_to_lock, (tmp_path,))
@@ -194,7 +195,7 @@ def test_a_folder_in_use_is_refused_naming_the_process(tmp_path: Path) -> None:
 
 def _try_to_lock(folder: Path) -> str:
     try:
-        with locked(folder):
+        with RunFolder.open(folder).locked():
             return "locked twice"
     except EnvironmentFault as error:
         return str(error)

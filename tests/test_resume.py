@@ -22,8 +22,9 @@ from toy import ToyEstimator, ToyGenerator, ToyIdentity, ToyJudge, toy_plugins
 import latentedit
 import latentedit_local
 from latentedit import CellStore, EnvironmentFault, PluginSpec, Registry, fingerprint, hookimpl
+from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.results.summary import Run, summarise
-from latentedit.benchmark.run import explain, locked, run_suite
+from latentedit.benchmark.run import explain, run_suite
 from latentedit.benchmark.suite import Suite
 
 CELLS = {"faces": 1, "fit": 4, "edit": 8, "sequence": 4}
@@ -206,7 +207,7 @@ def contend(folder: Path, pipe: Connection) -> None:
     """Try to hold a folder until that works; tell what happened on the way."""
     while True:
         try:
-            with locked(folder):
+            with RunFolder.claim(folder).locked():
                 pipe.send(("holds", os.getpid()))
                 time.sleep(3600)
         except EnvironmentFault as error:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import platform
-import shutil
-import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,17 +17,15 @@ from latentedit.benchmark.cells.tuning import tuning_key
 from latentedit.benchmark.execution.executor import Observer, carry_out
 from latentedit.benchmark.execution.processes import in_process
 from latentedit.benchmark.execution.worker import THREADS, Job, fit_id, make_run_bank
+from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.suite import PluginUse, Suite
 from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import LatentBank
 from latentedit.errors import (
-    CorruptArtefact,
-    EnvironmentFault,
-    InputError,
     PluginFault,
     UnknownName,
 )
-from latentedit.files.artefacts import clear_temporaries, read_json, write_json
+from latentedit.files.artefacts import read_json, write_json
 from latentedit.registry import Registry, parse_options
 
 PROTOCOL = 3
@@ -82,21 +76,19 @@ def run_suite(
     check_names(suite, plugins)
     options = dict(executor_options or {}) | ({} if workers is None else {"workers": workers})
     check_options(plugins, "executor", executor, options)
-    folder = folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    store = CellStore(folder)
-    with locked(folder), closing(plugins.build("executor", executor, options)) as place:
-        clear_temporaries(folder)
-        clear_temporaries(store.folder)
+    run = RunFolder.claim(folder)
+    folder, store = run.path, CellStore(run.path)
+    with run.locked(), closing(plugins.build("executor", executor, options)) as place:
         write_json(folder / "suite.json", suite.model_dump(mode="json"))
-        bank = _bank(suite, folder, photographs, registry, observer)
+        bank = _bank(suite, run, photographs, registry, observer)
         check_attributes(suite, bank.schema)
         jobs = plan(suite, folder, bank, plugins, registry)
         store.plan(job.cell for job in jobs)
+        store.remove_abandoned()
         write_json(folder / "provenance.json", provenance(suite, bank, plugins))
         todo = [job for job in jobs if not store.is_done(job.cell)]
         carry_out(place, todo, store, observer)
-        clear_temporaries(store.folder)  # of cells whose node was lost
+        store.remove_abandoned()  # of cells whose node was lost
     records = [store.record(job.cell.id) for job in jobs]
     failed = [record for record in records if record is not None and record.status != "ok"]
     return RunOutcome(folder, len(todo), len(jobs) - len(todo), failed)
@@ -184,33 +176,15 @@ def check_attributes(suite: Suite, schema: AttributeSchema) -> None:
             _ = schema[name]
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process; the lock goes when the process does, however it ends."""
-    with (folder / "run.lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise EnvironmentFault(
-                f"{folder} is in use by {file.read().strip() or 'another process'}; "
-                "wait for it, or choose another folder"
-            ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
-        yield
-
-
 def _bank(
     suite: Suite,
-    folder: Path,
+    run: RunFolder,
     photographs: Path | None,
     registry: Callable[[], Registry],
     observer: Observer,
 ) -> LatentBank:
     """The run's bank: the one that is there if it is whole and as planned, else a new one."""
-    path, plan = folder / "bank", suite.bank
+    plan = suite.bank
     wanted: dict[str, Any] = {
         "seed": plan.seed,
         "truncation_psi": plan.truncation_psi,
@@ -221,7 +195,7 @@ def _bank(
         given = LatentBank.open(photographs)
         given.verify()
         wanted |= {"test": len(given.split("test")), "photographs": given.hash}
-    kept = _whole_bank(path)
+    kept = run.whole_bank()
     if kept is not None and dict(kept.sampling) == wanted:
         plugins = registry()
         current = (
@@ -230,23 +204,16 @@ def _bank(
         )
         if current == (kept.generator.fingerprint, kept.labeller.fingerprint):
             return kept
-    if path.exists():
-        shutil.rmtree(path)
+    if (moved := run.clear_bank()) is not None:
+        observer.progressed("bank", 0.0, f"what was in its place is now {moved}")
     in_process(
         make_run_bank,
-        (folder, suite, photographs, registry),
+        (run.path, suite, photographs, registry),
         lambda fraction, message: observer.progressed("bank", fraction, message),
     )
+    bank = LatentBank.open(run.bank)
+    run.record_bank(bank)
     observer.finished("bank", "ok", "")
-    return LatentBank.open(path)
-
-
-def _whole_bank(path: Path) -> LatentBank | None:
-    try:
-        bank = LatentBank.open(path)
-        bank.verify()
-    except (InputError, CorruptArtefact):
-        return None
     return bank
 
 

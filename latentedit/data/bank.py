@@ -217,6 +217,12 @@ class LatentBank:
         return {name: recorded[name] for name in FILES if name in recorded}
 
     @property
+    def recorded_files(self) -> list[str]:
+        """Every file that the record names, and the record itself; paths within the folder."""
+        shards = [shard["file"] for shard in self.shards]
+        return ["bank.json", *shards, *(f"{name}.safetensors" for name in self._files)]
+
+    @property
     def hash(self) -> Digest:
         """sha256 over everything that decides which faces these are and what they are called."""
         return hashlib.sha256(canonical_json(self._record())).hexdigest()

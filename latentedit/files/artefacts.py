@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import mmap
 import os
-import re
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError
-from latentedit.files.staging import unfinished_file, unfinished_folder
+from latentedit.files.staging import remove_abandoned, unfinished_file, unfinished_folder
 
 Digest = str
 """A sha256, in hexadecimal."""
@@ -58,49 +57,75 @@ def _write_all(handle: int, data: bytes) -> None:
 
 @contextmanager
 def staged_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary sibling of `path`, which `publish` moves there when it is complete.
+    """Yield an unfinished sibling of `path`, which `publish` moves there when it is complete.
 
     It is removed where the block raises.
     """
     with _refusals_named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        try:
+        with unfinished_folder(path, hand_over=True) as temporary:
             os.chmod(temporary, 0o755)  # noqa: S103  (mkdtemp makes private folders)
             yield temporary
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
 
 
-def publish(temporary: Path, path: Path) -> None:
+def publish(temporary: Path, path: Path, recorded: Iterable[str], aside: Path) -> None:
     """Move a staged folder to `path`, in place of an older one.
+
+    An older folder that holds more than `recorded` is moved below `aside` first.
+
+    Args:
+        recorded: paths within the older folder of the files that this project wrote there.
 
     Raises:
         EnvironmentFault: the disk refuses; the older folder is where it was.
     """
-    older: Path | None = None
-    with _refusals_named(path):
-        try:
-            if path.exists():
-                older = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-                os.replace(path, older)
+    with _refusals_named(path), ExitStack() as stack:
+        stack.callback(shutil.rmtree, temporary, ignore_errors=True)
+        if path.exists() and not holds_only(path, recorded):
+            move_aside(path, aside)
+        if path.exists():
+            older = stack.enter_context(unfinished_folder(_older(path))) / path.name
+            os.replace(path, older)
+            try:
+                os.replace(temporary, path)
+            except BaseException:
+                os.replace(older, path)
+                raise
+        else:
             os.replace(temporary, path)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            if older is not None:
-                _put_back(older, path)
-            raise
-    if older is not None:
-        shutil.rmtree(older, ignore_errors=True)
     _sync_folder(path.parent)
 
 
-def _put_back(older: Path, path: Path) -> None:
-    if path.exists():  # the older folder had not been moved yet
-        older.rmdir()
-    else:
-        older.rename(path)
+def _older(path: Path) -> Path:
+    """What the folder that `publish` replaces is kept as: not `path`, or it would tidy up what is
+    being published."""
+    return path.with_name(f"{path.name}.older")
+
+
+def remove_unpublished(path: Path) -> None:
+    """Remove what killed processes had staged for `path`, or had begun to replace."""
+    remove_abandoned(path)
+    remove_abandoned(_older(path))
+
+
+def holds_only(folder: Path, recorded: Iterable[str]) -> bool:
+    """Whether every file in `folder`, at any depth, is one of the `recorded` paths within it."""
+    files = {folder / name for name in recorded}
+    found = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    return folder.is_dir() and files.issuperset(found)
+
+
+def move_aside(folder: Path, aside: Path) -> Path:
+    """Move `folder` into `aside`, under its name or under ``NAME-2``, ``NAME-3`` and so on.
+
+    Returns:
+        Where it is now.
+    """
+    aside.mkdir(parents=True, exist_ok=True)
+    names = itertools.chain([folder.name], (f"{folder.name}-{i}" for i in itertools.count(2)))
+    place = next(aside / name for name in names if not os.path.lexists(aside / name))
+    os.replace(folder, place)
+    return place
 
 
 @contextmanager
@@ -133,22 +158,6 @@ def _move_in(temporary: Path, path: Path) -> None:
 def _refuse_existing(path: Path) -> None:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"{path} exists already; choose another folder or remove it first")
-
-
-_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
-
-
-def clear_temporaries(folder: Path) -> None:
-    """Remove what writers that were killed have left in `folder`.
-
-    Only for a folder that no other process is writing to.
-    """
-    for left in folder.iterdir() if folder.is_dir() else ():
-        if _TEMPORARY.fullmatch(left.name):
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
 
 
 @contextmanager

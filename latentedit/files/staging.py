@@ -41,13 +41,18 @@ def unfinished_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def unfinished_folder(path: Path) -> Iterator[Path]:
-    """The name of a new folder that is to become `path`; otherwise as `unfinished_file`."""
+def unfinished_folder(path: Path, hand_over: bool = False) -> Iterator[Path]:
+    """The name of a new folder that is to become `path`; otherwise as `unfinished_file`.
+
+    Args:
+        hand_over: the folder stays when the block ends without error, for another process to move.
+            Its lock ends with the block.
+    """
 
     def make() -> Path:
         return Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
 
-    with _claimed(path, make) as temporary:
+    with _claimed(path, make, hand_over) as temporary:
         yield temporary
 
 
@@ -72,13 +77,16 @@ def _prefix(path: Path) -> str:
 
 
 @contextmanager
-def _claimed(path: Path, make: Callable[[], Path]) -> Iterator[Path]:
+def _claimed(path: Path, make: Callable[[], Path], hand_over: bool = False) -> Iterator[Path]:
     remove_abandoned(path)
     temporary, handle = _claim(make)
+    done = False
     try:
         yield temporary
+        done = True
     finally:
-        _remove(temporary)
+        if not (done and hand_over):
+            _remove(temporary)
         if handle is not None:
             os.close(handle)
 

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from markupsafe import Markup
 
+from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.results.board import RANKED
 from latentedit.benchmark.results.paired import ALL_TASKS
 from latentedit.benchmark.results.summary import Run
@@ -33,6 +34,7 @@ def write_report(folder: Path) -> Path:
     Returns:
         The path of the page, which needs no other file and no network.
     """
+    RunFolder.open(folder)
     run, results = Run(folder), read_json(folder / "results.json")
     page = render(
         "page.html.jinja",

@@ -18,7 +18,9 @@ from latentedit.files.artefacts import (
     publish,
     read_json,
     read_tensors,
+    remove_unpublished,
     staged_folder,
+    within,
     write_bytes,
     write_json,
     write_tensors,
@@ -33,6 +35,8 @@ PLAN = "plan.json"
 RECORD, ARRAYS = "cell.json", "arrays.safetensors"
 OUTPUT = "output.txt"
 """What a cell that did not finish had printed: its end."""
+SET_ASIDE = "set-aside"
+"""Of a run: where folders go that hold more than the run wrote there."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,8 @@ class CellStore:
             found = self._read(cell.id)
             record, files = self._record(cell.id, found), found["files"]
             kept = record.status == "ok" and record.key_hash == cell.key_hash
-            return kept and bool(files == _digests(self.path(cell.id)))
+            here = self.path(cell.id)
+            return kept and all(file_digest(within(here, name)) == files[name] for name in files)
         except (InputError, OSError):
             return False
 
@@ -190,8 +195,24 @@ class CellStore:
 
     def publish(self, cell: Cell, staged: Path) -> None:
         """Move a staged cell to its place. Only the process that holds the run does it, so that
-        a worker which was given up for lost cannot write over what has been computed since."""
-        publish(staged, self.path(cell.id))
+        a worker which was given up for lost cannot write over what has been computed since.
+
+        What a user put into the older folder is kept, below ``set-aside`` of the run.
+        """
+        aside = self.folder.parent / SET_ASIDE / self.folder.name
+        publish(staged, self.path(cell.id), self._recorded(cell.id), aside)
+
+    def _recorded(self, cell_id: str) -> list[str]:
+        """The files of a cell that its record says were written; none where it cannot be read."""
+        try:
+            return [RECORD, *self._read(cell_id)["files"]]
+        except (InputError, OSError):
+            return []
+
+    def remove_abandoned(self) -> None:
+        """Remove what killed processes had begun to write of the planned cells."""
+        for cell_id in self.planned:
+            remove_unpublished(self.path(cell_id))
 
     def commit(self, cell: Cell, outcome: Outcome) -> None:
         """Write a cell, whole or not at all, in place of an older one."""

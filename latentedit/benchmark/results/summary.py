@@ -17,6 +17,7 @@ from torch import Tensor
 
 from latentedit.benchmark.cells.store import Cell, CellStore
 from latentedit.benchmark.cells.tuning import tuning_results
+from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.results.paired import (
     Faces,
     Scores,
@@ -54,6 +55,7 @@ def summarise(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: `folder` is not a run, or has no finished cell.
     """
+    RunFolder.open(folder)
     run = Run(folder)
     results = run.results()
     write_json(folder / "results.json", results)

@@ -1,0 +1,35 @@
+"""JSON records on disk, read through one strict model each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from latentedit.errors import CorruptArtefact
+from latentedit.files.artefacts import read_json
+
+Record = TypeVar("Record", bound=BaseModel)
+
+
+def read_record(path: Path, model: type[Record]) -> Record:
+    """The record at `path` as an instance of `model`.
+
+    Raises:
+        InputError: there is no file.
+        CorruptArtefact: it is not JSON, or not what `model` says; names the first wrong field.
+    """
+    return parsed_record(read_json(path), model, path)
+
+
+def parsed_record(value: object, model: type[Record], where: Path) -> Record:
+    """`value`, read from `where`, as an instance of `model`; raises as `read_record` does."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        raise CorruptArtefact(
+            f"{where}: {place}: {first['msg']}; the file was changed or written by another version"
+        ) from None
