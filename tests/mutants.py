@@ -26,8 +26,8 @@ import pickles
 import torch
 
 from latentedit import LatentEditError, read_network, read_tensors, write_tensors
-from latentedit_stylegan.alias_free.architecture import AliasFreeArchitecture
 from latentedit_stylegan.alias_free.synthesis import filters
+from latentedit_stylegan.alias_free_architecture import AliasFreeArchitecture
 from latentedit_stylegan.reading import find_generator
 
 SECONDS_EACH = 5.0

@@ -17,10 +17,10 @@ from torch import Tensor
 
 import latentedit_stylegan
 from latentedit import CorruptArtefact, InputError, Registry, UnknownName, Unsupported
-from latentedit_stylegan.alias_free.architecture import AliasFreeArchitecture, AliasFreeLayer
 from latentedit_stylegan.alias_free.filters import attenuation, lowpass, radial_lowpass
 from latentedit_stylegan.alias_free.generator import StyleGAN3, StyleGAN3Options
 from latentedit_stylegan.alias_free.synthesis import filters
+from latentedit_stylegan.alias_free_architecture import AliasFreeArchitecture, AliasFreeLayer
 from latentedit_stylegan.importing import import_network
 
 SMALL = {"channel_base": 256, "channel_max": 12, "num_layers": 5, "num_critical": 2}

@@ -20,21 +20,14 @@ from latentedit_synthface.generator import (
     SynthFace,
     SynthFaceOptions,
 )
-from latentedit_synthface.optimizer import orthogonalised
 from latentedit_synthface.pretrained import WEIGHTS, Pretrained
 from latentedit_synthface.renderer import render, wave_phases
-from latentedit_synthface.renders import VIEWS, Renders, rendered_set, unpacked
 from latentedit_synthface.schema import SCHEMA
-from latentedit_synthface.scorecard import PAGE, coefficient, identity_figures, page, written_cards
-from latentedit_synthface.train import (
-    RECIPES,
-    TEMPERATURE,
-    Schedule,
-    contrastive_loss,
-    main,
-    train,
-)
 from latentedit_synthface.warp import GaussianWarp
+from workshop.synthface.optimizer import orthogonalised
+from workshop.synthface.renders import VIEWS, Renders, rendered_set, unpacked
+from workshop.synthface.scorecard import PAGE, coefficient, identity_figures, page, written_cards
+from workshop.synthface.train import RECIPES, TEMPERATURE, Schedule, contrastive_loss, main, train
 
 ENCODERS = ["synthface-identity-contrastive", "synthface-identity-regression"]
 
@@ -375,7 +368,7 @@ class TestTraining:
         assert contrastive_loss(useless, person).item() == pytest.approx(expected, abs=1e-4)
 
     def test_resumes_where_it_stopped(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("latentedit_synthface.train.HELD_OUT_IMAGES", 160)
+        monkeypatch.setattr("workshop.synthface.train.HELD_OUT_IMAGES", 160)
         schedule = Schedule(4, 8, 16, 1e-3, 0.0, "float32")
         whole, halves = tmp_path / "whole", tmp_path / "halves"
         for folder in (whole, halves):
@@ -389,7 +382,7 @@ class TestTraining:
         assert torch.allclose(*outputs, rtol=1e-2, atol=1e-2)
 
     def test_a_further_round_begins_with_the_shipped_weights(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("latentedit_synthface.train.HELD_OUT_IMAGES", 160)
+        monkeypatch.setattr("workshop.synthface.train.HELD_OUT_IMAGES", 160)
         still = Schedule(1, 8, 16, 0.0, 0.0, "float32")
         card = train("net-judge", tmp_path, tmp_path, still, say=str, again=True)
         images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1

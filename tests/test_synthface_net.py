@@ -21,28 +21,30 @@ from latentedit import (
     write_json,
     write_tensors,
 )
-from latentedit_synthface.adversarial_training import sharpen
 from latentedit_synthface.code_factors import CURVATURE, GROUPS, CodeFactors
-from latentedit_synthface.coded_renders import OLD, coded_renders
-from latentedit_synthface.export_generator import export
-from latentedit_synthface.export_generator import page as card_page
 from latentedit_synthface.factors import IDENTITY, NAMES, factors_from_scores, sample_scores
-from latentedit_synthface.generated_images import generated_images
-from latentedit_synthface.generator_figures import (
+from latentedit_synthface.pretrained import Pretrained
+from latentedit_synthface.renderer import render, wave_phases
+from latentedit_synthface.schema import SCHEMA
+from latentedit_synthface.trained_generator import NETWORK, SynthFaceNet, SynthFaceNetOptions
+from latentedit_synthface.warp import GaussianWarp
+from workshop.synthface.adversarial_training import sharpen
+from workshop.synthface.coded_renders import OLD, coded_renders
+from workshop.synthface.export_generator import export
+from workshop.synthface.export_generator import page as card_page
+from workshop.synthface.generated_images import generated_images
+from workshop.synthface.generator_figures import (
     calibrated_r2,
     detail_figures,
     frechet_distance,
     people_of,
     psnr,
 )
-from latentedit_synthface.image_features import ImageFeatures, trained_features
-from latentedit_synthface.mapping_training import trained_mapping
-from latentedit_synthface.pretrained import Pretrained
-from latentedit_synthface.renderer import render, wave_phases
-from latentedit_synthface.renders import packed, unpacked
-from latentedit_synthface.schema import SCHEMA
-from latentedit_synthface.scorecard import coefficient
-from latentedit_synthface.train_generator import (
+from workshop.synthface.image_features import ImageFeatures, trained_features
+from workshop.synthface.mapping_training import trained_mapping
+from workshop.synthface.renders import packed, unpacked
+from workshop.synthface.scorecard import coefficient
+from workshop.synthface.train_generator import (
     Distillation,
     detail_loss,
     distil,
@@ -50,9 +52,7 @@ from latentedit_synthface.train_generator import (
     mapping_stage,
     wave_loss,
 )
-from latentedit_synthface.trained_generator import NETWORK, SynthFaceNet, SynthFaceNetOptions
-from latentedit_synthface.warp import GaussianWarp
-from latentedit_synthface.world_figures import path_length, probe_r2, row_control, spectrum
+from workshop.synthface.world_figures import path_length, probe_r2, row_control, spectrum
 
 STEPS = int(os.environ.get("LATENTEDIT_STEPS", "4"))
 """Of a training run that is stopped at each of them; ``make torture`` asks for 50."""
@@ -165,7 +165,7 @@ class TestTruth:
         assert torch.allclose(net.scores(codes), wanted, atol=1e-3)
 
     def test_people_keep_their_identity_and_nothing_else(self, net, monkeypatch):
-        monkeypatch.setattr("latentedit_synthface.generator_figures.PEOPLE", 3)
+        monkeypatch.setattr("workshop.synthface.generator_figures.PEOPLE", 3)
         people = people_of(net)
         identity = people.identity.unflatten(0, (3, 4))
         assert torch.equal(identity, identity[:, :1].expand(-1, 4, -1))

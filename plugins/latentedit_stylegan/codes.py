@@ -24,7 +24,7 @@ from latentedit import (
     read_tensors,
 )
 from latentedit import Options as PluginOptions
-from latentedit_stylegan.alias_free.architecture import AnyArchitecture
+from latentedit_stylegan.alias_free_architecture import AnyArchitecture
 from latentedit_stylegan.fitting import check_weights
 from latentedit_stylegan.manifest import MANIFEST, WEIGHTS, read_manifest
 from latentedit_stylegan.mapping import MappingNetwork

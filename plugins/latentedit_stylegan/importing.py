@@ -18,8 +18,8 @@ from latentedit import (
     write_json,
     write_tensors,
 )
-from latentedit_stylegan.alias_free.architecture import AliasFreeArchitecture
 from latentedit_stylegan.alias_free.generator import StyleGAN3, StyleGAN3Options
+from latentedit_stylegan.alias_free_architecture import AliasFreeArchitecture
 from latentedit_stylegan.architecture import Architecture
 from latentedit_stylegan.generator import StyleGAN2, StyleGAN2Options
 from latentedit_stylegan.layouts import Found

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentedit_stylegan.alias_free.architecture import AliasFreeArchitecture
+from latentedit_stylegan.alias_free_architecture import AliasFreeArchitecture
 from latentedit_stylegan.architecture import Architecture, Layer
 
 Array = NDArray[Any]

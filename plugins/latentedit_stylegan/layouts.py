@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from latentedit import NetworkFile, RefusedFile
 from latentedit_stylegan import keys
-from latentedit_stylegan.alias_free.architecture import AliasFreeArchitecture, AnyArchitecture
+from latentedit_stylegan.alias_free_architecture import AliasFreeArchitecture, AnyArchitecture
 from latentedit_stylegan.architecture import Architecture
 from latentedit_stylegan.keys import Array, Table
 from latentedit_stylegan.synthesis import FILTER

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 
 from latentedit import CorruptArtefact, InputError, Options, read_json
-from latentedit_stylegan.alias_free.architecture import AliasFreeArchitecture
+from latentedit_stylegan.alias_free_architecture import AliasFreeArchitecture
 from latentedit_stylegan.architecture import Architecture
 
 MANIFEST, WEIGHTS = "manifest.json", "model.safetensors"

@@ -11,8 +11,8 @@ from pydantic import Field
 from torch import Tensor
 
 from latentedit import Tunable
-from latentedit_stylegan.alias_free.architecture import FOURIER_STYLES, AliasFreeArchitecture
 from latentedit_stylegan.alias_free.synthesis import AliasFreeSynthesis
+from latentedit_stylegan.alias_free_architecture import FOURIER_STYLES, AliasFreeArchitecture
 from latentedit_stylegan.codes import NetworkOptions, StyleCodes
 from latentedit_stylegan.manifest import AliasFreeManifest
 from latentedit_stylegan.mapping import MappingNetwork

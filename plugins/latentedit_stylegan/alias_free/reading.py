@@ -10,8 +10,8 @@ import numpy as np
 
 from latentedit import InertObject, NetworkFile
 from latentedit_stylegan import keys
-from latentedit_stylegan.alias_free.architecture import AliasFreeArchitecture
 from latentedit_stylegan.alias_free.synthesis import filters
+from latentedit_stylegan.alias_free_architecture import AliasFreeArchitecture
 from latentedit_stylegan.layouts import (
     Arrays,
     Found,

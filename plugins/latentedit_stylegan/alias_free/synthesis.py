@@ -18,16 +18,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, leaky_relu, linear
 
-from latentedit_stylegan.alias_free.architecture import (
-    FOURIER_STYLES,
-    AliasFreeArchitecture,
-    AliasFreeLayer,
-)
 from latentedit_stylegan.alias_free.filters import (
     downsampled,
     lowpass,
     radial_lowpass,
     upsampled,
+)
+from latentedit_stylegan.alias_free_architecture import (
+    FOURIER_STYLES,
+    AliasFreeArchitecture,
+    AliasFreeLayer,
 )
 from latentedit_stylegan.mapping import EPSILON, GAIN, SLOPE
 from latentedit_stylegan.precision import exact_convolutions

@@ -1,4 +1,4 @@
-"""Trains one network of the world: ``python -m latentedit_synthface.train NAME --out FOLDER``.
+"""Trains one network of the world: ``python -m workshop.synthface.train NAME --out FOLDER``.
 
 ``judge``, ``labeller`` and the identity encoders learn from renders; ``net-judge`` and
 ``net-labeller`` begin where these ended and go on with pictures of ``synthface-net``. With
@@ -29,14 +29,14 @@ from torch.nn.functional import cross_entropy, huber_loss, normalize
 
 from latentedit import InputError, read_tensors, write_tensors
 from latentedit_synthface.factors import factors_from_scores, sample_scores
-from latentedit_synthface.generated_images import generated_images
 from latentedit_synthface.networks import ConvNet
-from latentedit_synthface.optimizer import Muon
 from latentedit_synthface.pretrained import WEIGHTS, Pretrained
-from latentedit_synthface.renders import VIEWS, Renders, rendered_set, unpacked
 from latentedit_synthface.schema import SCHEMA
-from latentedit_synthface.scorecard import attribute_figures, coefficient, identity_figures
 from latentedit_synthface.trained_generator import SynthFaceNet
+from workshop.synthface.generated_images import generated_images
+from workshop.synthface.optimizer import Muon
+from workshop.synthface.renders import VIEWS, Renders, rendered_set, unpacked
+from workshop.synthface.scorecard import attribute_figures, coefficient, identity_figures
 
 HELD_OUT_SEED = 9_000
 HELD_OUT_IMAGES = 6_000
@@ -357,7 +357,7 @@ def _write_json(path: Path, value: Any) -> None:
 
 
 def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="latentedit_synthface.train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="workshop.synthface.train", description=__doc__)
     parser.add_argument("name", choices=sorted(RECIPES))
     parser.add_argument(
         "--again", action="store_true", help="begin with the shipped weights of NAME itself"

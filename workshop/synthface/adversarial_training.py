@@ -1,6 +1,6 @@
 """Last stage of training ``synthface-net``: sharpen what distillation blurs.
 
-``python -m latentedit_synthface.adversarial_training --data FOLDER`` goes on from the finished
+``python -m workshop.synthface.adversarial_training --data FOLDER`` goes on from the finished
 distillation in FOLDER. To its loss it adds the non-saturating loss of a discriminator with lazy R1
 regularisation (Karras et al. 2020, section 3.1). FOLDER gets ``adversarial.safetensors``, a
 checkpoint that it resumes from and that the export takes, and ``adversarial-log.csv``.
@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, softplus
 
 from latentedit import InputError, read_json, read_tensors, write_tensors
-from latentedit_synthface.coded_renders import MIXED_SHARE, CodedRenders, coded_renders
-from latentedit_synthface.generator_figures import frechet_figures, psnr
-from latentedit_synthface.image_features import ImageFeatures
-from latentedit_synthface.optimizer import Muon
-from latentedit_synthface.renders import unpacked
-from latentedit_synthface.train_generator import (
+from workshop.synthface.coded_renders import MIXED_SHARE, CodedRenders, coded_renders
+from workshop.synthface.generator_figures import frechet_figures, psnr
+from workshop.synthface.image_features import ImageFeatures
+from workshop.synthface.optimizer import Muon
+from workshop.synthface.renders import unpacked
+from workshop.synthface.train_generator import (
     HELD_OUT_IMAGES,
     HELD_OUT_SEED,
     MATRIX_RATE,
@@ -241,9 +241,7 @@ def _report(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        "latentedit_synthface.adversarial_training", description=__doc__
-    )
+    parser = argparse.ArgumentParser("workshop.synthface.adversarial_training", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the distillation")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--device", default="cpu")

@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latentedit_synthface.pretrained import WEIGHTS
-from latentedit_synthface.renders import Renders
 from latentedit_synthface.schema import SCHEMA
+from workshop.synthface.renders import Renders
 
 FALSE_ACCEPT_RATE = 1e-3
-PAGE = Path(__file__).parent / "CARD.md"
+PAGE = WEIGHTS.parent / "CARD.md"
 
 _INTRODUCTION = """# SynthFace networks
 
@@ -27,7 +27,7 @@ independent of each other in architecture, training renders and seed; the same t
 pictures of `synthface-net`, for those pictures; and two identity encoders of different kinds. They
 know this world alone: on photographs their output means nothing.
 
-This page is written by `python -m latentedit_synthface.scorecard` from `weights/*.json`. Every
+This page is written by `python -m workshop.synthface.scorecard` from `weights/*.json`. Every
 figure is of the half-precision weights in this folder, computed in float32, on images of people
 whom no training saw, drawn from the natural joint distribution of the factors; those of `net-judge`
 and `net-labeller` are of generated pictures, against what their codes stand for. `noise` is the

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 
-from latentedit_synthface.coded_renders import CodedRenders
 from latentedit_synthface.factors import NAMES
 from latentedit_synthface.networks import ConvNet
-from latentedit_synthface.optimizer import Muon
 from latentedit_synthface.pretrained import Pretrained
-from latentedit_synthface.renders import unpacked
+from workshop.synthface.coded_renders import CodedRenders
+from workshop.synthface.optimizer import Muon
+from workshop.synthface.renders import unpacked
 
 PLANS: tuple[Sequence[Sequence[int]], ...] = (
     ((32, 3, 2, 0), (48, 3, 2, 0), (96, 3, 2, 0)),

@@ -1,4 +1,4 @@
-"""Trains ``synthface-net``: ``python -m latentedit_synthface.train_generator --data FOLDER``.
+"""Trains ``synthface-net``: ``python -m workshop.synthface.train_generator --data FOLDER``.
 
 Four stages, each skipped where its result is in FOLDER: a mapping network, trained and frozen;
 renders of the faces that its codes stand for; small networks for the feature loss; and the
@@ -28,15 +28,15 @@ from torch.nn.functional import avg_pool2d, huber_loss
 
 from latentedit import InputError, read_json, read_tensors, write_tensors
 from latentedit_synthface.code_factors import CodeFactors
-from latentedit_synthface.coded_renders import MIXED_SHARE, CodedRenders, coded_renders
 from latentedit_synthface.factors import AGE
-from latentedit_synthface.generator_figures import psnr
-from latentedit_synthface.image_features import ImageFeatures, trained_features
-from latentedit_synthface.mapping_training import trained_mapping
-from latentedit_synthface.optimizer import Muon
-from latentedit_synthface.renders import unpacked
 from latentedit_synthface.style_network import MappingNetwork, SynthesisNetwork, architecture
 from latentedit_synthface.trained_generator import NETWORK
+from workshop.synthface.coded_renders import MIXED_SHARE, CodedRenders, coded_renders
+from workshop.synthface.generator_figures import psnr
+from workshop.synthface.image_features import ImageFeatures, trained_features
+from workshop.synthface.mapping_training import trained_mapping
+from workshop.synthface.optimizer import Muon
+from workshop.synthface.renders import unpacked
 
 SEED = 5
 TRAINING_SEED, HELD_OUT_SEED = 11, 12
@@ -387,7 +387,7 @@ def log(path: Path, row: dict[str, float]) -> None:
 
 
 def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("latentedit_synthface.train_generator", description=__doc__)
+    parser = argparse.ArgumentParser("workshop.synthface.train_generator", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="renders, checkpoint and log")
     parser.add_argument("--steps", type=int, default=40_000)
     parser.add_argument("--batch", type=int, default=32)

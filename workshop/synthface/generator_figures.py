@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from latentedit_synthface.coded_renders import OLD, CodedRenders
 from latentedit_synthface.factors import AGE, IDENTITY, factors_from_scores, sample_scores
 from latentedit_synthface.pretrained import Pretrained
 from latentedit_synthface.renderer import render
-from latentedit_synthface.renders import VIEWS, Renders, packed, unpacked
-from latentedit_synthface.scorecard import attribute_figures, identity_figures
 from latentedit_synthface.trained_generator import SynthFaceNet
+from workshop.synthface.coded_renders import OLD, CodedRenders
+from workshop.synthface.renders import VIEWS, Renders, packed, unpacked
+from workshop.synthface.scorecard import attribute_figures, identity_figures
 
 PEOPLE = 500
 _SEED = 77

@@ -1,4 +1,4 @@
-"""Writes ``docs/worlds.md``: ``python -m latentedit_synthface.worlds --out docs``.
+"""Writes ``docs/worlds.md``: ``python -m workshop.synthface.worlds --out docs``.
 
 What people saw in the pictures and found in the runs stands in ``OUT/worlds/pictures.md`` and
 ``OUT/worlds/findings.md``, and is taken into the page.
@@ -17,15 +17,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from latentedit_synthface.export_generator import verification_table
 from latentedit_synthface.factors import factors_from_scores
 from latentedit_synthface.generator import SynthFace, SynthFaceOptions
 from latentedit_synthface.pretrained import Pretrained
 from latentedit_synthface.renderer import render
-from latentedit_synthface.renders import packed
 from latentedit_synthface.schema import SCHEMA
 from latentedit_synthface.trained_generator import SynthFaceNet, SynthFaceNetOptions
-from latentedit_synthface.world_figures import (
+from workshop.synthface.export_generator import verification_table
+from workshop.synthface.renders import packed
+from workshop.synthface.world_figures import (
     COLUMNS,
     COMPONENTS,
     FACE,
@@ -45,7 +45,7 @@ style-based network that learned to draw such faces; in it, too, the factors tha
 are known, but the picture follows them only as far as the network learned. A finding that holds in
 one world and not in the other hangs on that world.
 
-This page is written by `python -m latentedit_synthface.worlds --out docs`. How the network was
+This page is written by `python -m workshop.synthface.worlds --out docs`. How the network was
 trained stands on [its card](../plugins/latentedit_synthface/network/CARD.md).
 
 ## The same faces, rendered and generated
@@ -325,7 +325,7 @@ def write(out: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser("latentedit_synthface.worlds", description=__doc__)
+    parser = argparse.ArgumentParser("workshop.synthface.worlds", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for page and pictures")
     write(parser.parse_args().out)
 

@@ -1,6 +1,6 @@
 """Puts a trained ``synthface-net`` into the package:
 
-``python -m latentedit_synthface.export_generator --data FOLDER`` reads the checkpoint that
+``python -m workshop.synthface.export_generator --data FOLDER`` reads the checkpoint that
 ``train_generator`` left in FOLDER, and writes half-precision weights, their card with what *they*
 reach on held-out codes, the training log, and a grid of samples beside renders.
 """
@@ -19,19 +19,19 @@ from PIL import Image
 from torch import Tensor
 
 from latentedit import read_json, read_tensors, write_json, write_tensors
-from latentedit_synthface.adversarial_training import ADVERSARIAL, BATCH, CHECKPOINT, LOG
-from latentedit_synthface.coded_renders import MIXED_SHARE, CodedRenders, coded_renders
-from latentedit_synthface.generator_figures import generated, held_out_figures
-from latentedit_synthface.renders import packed
 from latentedit_synthface.style_network import architecture
-from latentedit_synthface.train_generator import (
+from latentedit_synthface.trained_generator import NETWORK, SynthFaceNet
+from workshop.synthface.adversarial_training import ADVERSARIAL, BATCH, CHECKPOINT, LOG
+from workshop.synthface.coded_renders import MIXED_SHARE, CodedRenders, coded_renders
+from workshop.synthface.generator_figures import generated, held_out_figures
+from workshop.synthface.renders import packed
+from workshop.synthface.train_generator import (
     HELD_OUT_IMAGES,
     HELD_OUT_SEED,
     SEED,
     TRAINING_SEED,
     mapping_stage,
 )
-from latentedit_synthface.trained_generator import NETWORK, SynthFaceNet
 
 _EXACT = ("reader.head", "mapping.centre", "mapping.scale")
 """Small, and part of what codes stand for: kept in single precision."""
@@ -42,7 +42,7 @@ _PAGE = """# synthface-net
 
 A style-based generator of 64-pixel SynthFace images: a mapping network of four dense layers, ten
 rows of W+, a fixed bend, and modulated convolutions. It knows renders of drawn heads alone, and has
-never seen a photograph. This page is written by `python -m latentedit_synthface.export_generator`.
+never seen a photograph. This page is written by `python -m workshop.synthface.export_generator`.
 
 ![renders, and below each the generated image of the same code](samples.png)
 
@@ -259,7 +259,7 @@ def side_by_side(generator: SynthFaceNet, held_out: CodedRenders, scale: int = 2
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser("latentedit_synthface.export_generator", description=__doc__)
+    parser = argparse.ArgumentParser("workshop.synthface.export_generator", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the training run")
     parser.add_argument("--out", type=Path, default=NETWORK, help="where weights and card go")
     parser.add_argument("--notes", default="", help="what else the card says of this round")

@@ -16,8 +16,8 @@ from latentedit_synthface.code_factors import GROUPS, CodeFactors
 from latentedit_synthface.factors import AGE, BALDNESS, BEARD, GLASSES, YAW, factors_from_scores
 from latentedit_synthface.generator import WORLD
 from latentedit_synthface.renderer import render, wave_phases
-from latentedit_synthface.renders import packed
 from latentedit_synthface.style_network import NUM_WS, W_DIM, MappingNetwork
+from workshop.synthface.renders import packed
 
 SHARD = 4_000
 MIXED_SHARE = 0.15

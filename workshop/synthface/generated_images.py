@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from latentedit_synthface.factors import IDENTITY, factors_from_scores
-from latentedit_synthface.renders import Renders, packed
 from latentedit_synthface.trained_generator import SynthFaceNet
+from workshop.synthface.renders import Renders, packed
 
 _BROADENED = 1.4
 """How much wider than people the scores of broadened codes are."""

@@ -1,0 +1,1 @@
+"""How bundled networks and pages are made; run from a checkout, and not in the wheel."""

@@ -1,0 +1,1 @@
+"""Training, export and pages of SynthFace's networks; each module runs by ``python -m``."""
