@@ -3,11 +3,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MUTANTS := 1000000
+SYNTHFACE := runs/synthface
+WHEEL_SUITE := $(CURDIR)/tests/small_suite.yaml
+WORKSHOP := $(BIN)/python -m workshop.synthface
 
-.PHONY: help install demo demo-stylegan test lint types check mutants torture clean
+.PHONY: help install demo demo-stylegan test lint types check mutants wheel-check torture clean \
+	synthface-judges synthface-net-judges synthface-net synthface-card worlds-page
 
 help:  ## show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -42,12 +46,43 @@ mutants: install  ## put small faults into the code, one at a time, and list tho
 		$(if $(WORKERS),--workers $(WORKERS)) $(if $(PATHS),--paths $(PATHS)) \
 		$(if $(CHANGED),--count 0 --changed $(patsubst 1,HEAD,$(CHANGED)))
 
+wheel-check: install  ## build the wheel, install it alone, and run a small suite outside the checkout
+	folder=$$(mktemp -d) && \
+	$(BIN)/python -m hatchling build -t wheel -d $$folder && \
+	$(PYTHON) -m venv $$folder/venv && \
+	$$folder/venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt $$folder/*.whl && \
+	cd $$folder && \
+	venv/bin/latentedit plugins list && \
+	venv/bin/latentedit bench run $(WHEEL_SUITE) --out run && \
+	rm -r $$folder
+
 torture: install  ## 500 kills of a running suite, a million mutated weight files, killed commands; takes hours
 	LATENTEDIT_KILLS=500 LATENTEDIT_INTERRUPTS=50 LATENTEDIT_REPEATS=20 $(BIN)/python -m pytest -s tests/test_torture.py
 	$(BIN)/python tests/mutants.py --count $(MUTANTS)
 	LATENTEDIT_ROUNDS=100 LATENTEDIT_STEPS=50 $(BIN)/python -m pytest tests/test_bank.py tests/test_synthface_net.py
 	LATENTEDIT_LIES=10000 $(BIN)/python -m pytest tests/test_inert.py -k within_its
 	$(BIN)/python tests/torture/kills.py --kills 50
+
+synthface-judges: install  ## train labeller, judge and recognisers of synthface into SYNTHFACE; hours
+	$(WORKSHOP).train labeller --data $(SYNTHFACE)/renders --out $(SYNTHFACE)/weights
+	$(WORKSHOP).train judge --data $(SYNTHFACE)/renders --out $(SYNTHFACE)/weights
+	$(WORKSHOP).train identity-contrastive --steps 1000 --batch 256 --data $(SYNTHFACE)/renders --out $(SYNTHFACE)/weights
+	$(WORKSHOP).train identity-regression --steps 1500 --data $(SYNTHFACE)/renders --out $(SYNTHFACE)/weights
+
+synthface-net-judges: install  ## train labeller and judge further, on pictures of synthface-net; hours
+	$(WORKSHOP).train net-labeller --again --steps 3000 --images 100000 --learning-rate 0.002 --data $(SYNTHFACE)/renders --out $(SYNTHFACE)/weights
+	$(WORKSHOP).train net-judge --again --steps 3000 --images 100000 --learning-rate 0.002 --data $(SYNTHFACE)/renders --out $(SYNTHFACE)/weights
+
+synthface-net: install  ## train synthface-net into SYNTHFACE and export it there; hours
+	$(WORKSHOP).train_generator --data $(SYNTHFACE)/net
+	$(WORKSHOP).adversarial_training --data $(SYNTHFACE)/net
+	$(WORKSHOP).export_generator --data $(SYNTHFACE)/net --out $(SYNTHFACE)/network
+
+synthface-card: install  ## write the card of the networks in the package
+	$(WORKSHOP).scorecard
+
+worlds-page: install  ## measure both worlds and write docs/worlds.md; minutes
+	$(WORKSHOP).worlds --out docs
 
 clean:  ## remove what was built
 	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache

@@ -21,6 +21,7 @@ from torch import Tensor
 from latentedit import read_json, read_tensors, write_json, write_tensors
 from latentedit_synthface.style_network import architecture
 from latentedit_synthface.trained_generator import NETWORK, SynthFaceNet
+from workshop import LICENCE
 from workshop.synthface.adversarial_training import ADVERSARIAL, BATCH, CHECKPOINT, LOG
 from workshop.synthface.coded_renders import MIXED_SHARE, CodedRenders, coded_renders
 from workshop.synthface.generator_figures import generated, held_out_figures
@@ -88,6 +89,15 @@ straight-line calibration of its readings would reach:
 Verification of generated people, equal in identity factors and in nothing else:
 
 {recognisers}
+
+## Licence
+
+This project trained the network, on renders that it made itself. No photograph and no network of
+others took part.
+
+| files | licence |
+|---|---|
+| `generator.safetensors`, `generator.json`, `samples.png` and logs | {licence} |
 """
 
 
@@ -170,6 +180,7 @@ def page(card: dict[str, Any]) -> str:
         },
         attributes="\n".join(attributes),
         recognisers=verification_table(held_out),
+        licence=card["licence"],
     )
 
 
@@ -223,6 +234,7 @@ def _card(
     schedule = read_json(data / "schedule.json")
     return {
         "name": "synthface-net",
+        "licence": LICENCE,
         "sha256": digest,
         "parameters": sum(tensor.numel() for tensor in weights.values()),
         "architecture": architecture(),

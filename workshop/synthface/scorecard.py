@@ -15,6 +15,7 @@ from torch.nn.functional import normalize
 
 from latentedit_synthface.pretrained import WEIGHTS
 from latentedit_synthface.schema import SCHEMA
+from workshop import LICENCE
 from workshop.synthface.renders import Renders
 
 FALSE_ACCEPT_RATE = 1e-3
@@ -33,6 +34,19 @@ whom no training saw, drawn from the natural joint distribution of the factors; 
 and `net-labeller` are of generated pictures, against what their codes stand for. `noise` is the
 standard deviation of the error, as a share of the attribute's own: a change or a leakage below it
 cannot be told from the network's error on one image.
+"""
+
+_LICENCE = """## Licence
+
+This project trained every network here, on pictures that it made itself. No photograph and no
+network of others took part. `copula.json` sets how attributes are distributed in these pictures. It
+holds quantiles and correlations, measured on 1,000 rows of attributes from the StyleFlow release
+(CC BY-NC-SA 4.0). It holds none of the rows, and no other file of that release is in this package.
+
+| files | licence |
+|---|---|
+{files}
+| `copula.json` | {licence} |
 """
 
 
@@ -124,7 +138,15 @@ def _rounded(value: Any) -> float:
 
 def page(cards: Sequence[Mapping[str, Any]]) -> str:
     """The model cards as Markdown."""
-    return "\n".join([_INTRODUCTION, *(_section(card) for card in cards)])
+    return "\n".join([_INTRODUCTION, *(_section(card) for card in cards), _licence(cards)])
+
+
+def _licence(cards: Sequence[Mapping[str, Any]]) -> str:
+    files = []
+    for card in cards:
+        stem = f"weights/{card['name'].removeprefix('synthface-')}"
+        files.append(f"| `{stem}.safetensors`, `{stem}.json` | {card['licence']} |")
+    return _LICENCE.format(files="\n".join(files), licence=LICENCE)
 
 
 def _section(card: Mapping[str, Any]) -> str:

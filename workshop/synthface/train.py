@@ -33,6 +33,7 @@ from latentedit_synthface.networks import ConvNet
 from latentedit_synthface.pretrained import WEIGHTS, Pretrained
 from latentedit_synthface.schema import SCHEMA
 from latentedit_synthface.trained_generator import SynthFaceNet
+from workshop import LICENCE
 from workshop.synthface.generated_images import generated_images
 from workshop.synthface.optimizer import Muon
 from workshop.synthface.renders import VIEWS, Renders, rendered_set, unpacked
@@ -197,6 +198,7 @@ def finish(
     digest = write_tensors(out / f"{name}.safetensors", weights)
     card = {
         "name": f"synthface-{name}",
+        "licence": LICENCE,
         "plan": recipe.plan,
         "sha256": digest,
         "parameters": sum(tensor.numel() for tensor in weights.values()),
