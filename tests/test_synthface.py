@@ -25,9 +25,10 @@ from latentedit_synthface.renderer import render, wave_phases
 from latentedit_synthface.schema import SCHEMA
 from latentedit_synthface.warp import GaussianWarp
 from workshop.synthface.optimizer import orthogonalised
+from workshop.synthface.recipes import RECIPES, Schedule
 from workshop.synthface.renders import VIEWS, Renders, rendered_set, unpacked
 from workshop.synthface.scorecard import PAGE, coefficient, identity_figures, page, written_cards
-from workshop.synthface.train import RECIPES, TEMPERATURE, Schedule, contrastive_loss, main, train
+from workshop.synthface.train import TEMPERATURE, contrastive_loss, main, train
 
 ENCODERS = ["synthface-identity-contrastive", "synthface-identity-regression"]
 

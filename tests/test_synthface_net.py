@@ -30,6 +30,7 @@ from latentedit_synthface.trained_generator import NETWORK, SynthFaceNet, SynthF
 from latentedit_synthface.warp import GaussianWarp
 from workshop.synthface.adversarial_training import sharpen
 from workshop.synthface.coded_renders import OLD, coded_renders
+from workshop.synthface.distillation_loss import detail_loss, image_loss, wave_loss
 from workshop.synthface.export_generator import export
 from workshop.synthface.export_generator import page as card_page
 from workshop.synthface.generated_images import generated_images
@@ -44,14 +45,7 @@ from workshop.synthface.image_features import ImageFeatures, trained_features
 from workshop.synthface.mapping_training import trained_mapping
 from workshop.synthface.renders import packed, unpacked
 from workshop.synthface.scorecard import coefficient
-from workshop.synthface.train_generator import (
-    Distillation,
-    detail_loss,
-    distil,
-    image_loss,
-    mapping_stage,
-    wave_loss,
-)
+from workshop.synthface.train_generator import Distillation, distil, mapping_stage
 from workshop.synthface.world_figures import path_length, probe_r2, row_control, spectrum
 
 STEPS = int(os.environ.get("LATENTEDIT_STEPS", "4"))

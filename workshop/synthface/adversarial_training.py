@@ -21,6 +21,7 @@ from torch.nn.functional import leaky_relu, softplus
 
 from latentedit import InputError, read_json, read_tensors, write_tensors
 from workshop.synthface.coded_renders import MIXED_SHARE, CodedRenders, coded_renders
+from workshop.synthface.distillation_loss import drawn_and_loss
 from workshop.synthface.generator_figures import frechet_figures, psnr
 from workshop.synthface.image_features import ImageFeatures
 from workshop.synthface.optimizer import Muon
@@ -31,15 +32,14 @@ from workshop.synthface.train_generator import (
     MATRIX_RATE,
     SEED,
     TRAINING_SEED,
-    drawn_and_loss,
     features_stage,
     follow,
-    log,
     mapping_stage,
     pictures,
     rare_twice,
     resumed,
 )
+from workshop.synthface.training_files import beginning, log
 
 CHECKPOINT, LOG = "adversarial.safetensors", "adversarial-log.csv"
 STEPS, BATCH = 1_500, 32
@@ -134,14 +134,10 @@ class Adversaries:
                 f"or remove the file to begin anew"
             )
         for name, network in self._networks():
-            network.load_state_dict(_beginning(tensors, f"{name}."))
+            network.load_state_dict(beginning(tensors, f"{name}."))
         for start, moments in self._moments():
-            own = _beginning(tensors, start)
+            own = beginning(tensors, start)
             moments.update({k: t if k == "step" else t.to(self.device) for k, t in own.items()})
-
-
-def _beginning(tensors: dict[str, Tensor], start: str) -> dict[str, Tensor]:
-    return {k.removeprefix(start): t for k, t in tensors.items() if k.startswith(start)}
 
 
 def sharpen(

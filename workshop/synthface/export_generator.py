@@ -23,8 +23,9 @@ from latentedit_synthface.style_network import architecture
 from latentedit_synthface.trained_generator import NETWORK, SynthFaceNet
 from workshop import LICENCE
 from workshop.synthface.adversarial_training import ADVERSARIAL, BATCH, CHECKPOINT, LOG
-from workshop.synthface.coded_renders import MIXED_SHARE, CodedRenders, coded_renders
+from workshop.synthface.coded_renders import MIXED_SHARE, coded_renders
 from workshop.synthface.generator_figures import generated, held_out_figures
+from workshop.synthface.pairs_grid import pairs_grid
 from workshop.synthface.renders import packed
 from workshop.synthface.train_generator import (
     HELD_OUT_IMAGES,
@@ -43,7 +44,7 @@ _PAGE = """# synthface-net
 
 A style-based generator of 64-pixel SynthFace images: a mapping network of four dense layers, ten
 rows of W+, a fixed bend, and modulated convolutions. It knows renders of drawn heads alone, and has
-never seen a photograph. This page is written by `python -m workshop.synthface.export_generator`.
+never seen a photograph. `make synthface-net` trains such a network and writes such a page.
 
 ![renders, and below each the generated image of the same code](samples.png)
 
@@ -141,7 +142,10 @@ def export(
     held_out = coded_renders(data, held_out_images, HELD_OUT_SEED, mapping, reader)
     card["held_out"] = held_out_figures(generator, held_out)
     write_json(out / "generator.json", card)
-    side_by_side(generator, held_out).save(out / "samples.png")
+    images = packed(generated(generator, held_out.codes[:_GRID_FACES]))
+    pairs_grid(held_out.images[:_GRID_FACES], images, Image.Resampling.NEAREST).save(
+        out / "samples.png"
+    )
     (out / "CARD.md").write_text(page(card), "utf-8")
     return card
 
@@ -257,17 +261,6 @@ def _card(
         },
         "versions": {"torch": torch.__version__},
     }
-
-
-def side_by_side(generator: SynthFaceNet, held_out: CodedRenders, scale: int = 2) -> Image.Image:
-    """Rows of renders, each above the generated images of the same codes."""
-    images = packed(generated(generator, held_out.codes[:_GRID_FACES]))
-    rows = []
-    for part in torch.arange(_GRID_FACES).split(8):
-        rows += [held_out.images[part], images[part]]
-    grid = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
-    picture = Image.fromarray(grid.permute(1, 2, 0).numpy())
-    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
 
 
 def main() -> None:

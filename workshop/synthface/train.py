@@ -13,13 +13,10 @@ from the checkpoint. The learning rate follows the step, not the clock.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import math
-import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, huber_loss, normalize
 
-from latentedit import InputError, read_tensors, write_tensors
+from latentedit import InputError, read_tensors, write_json, write_tensors
 from latentedit_synthface.factors import factors_from_scores, sample_scores
 from latentedit_synthface.networks import ConvNet
 from latentedit_synthface.pretrained import WEIGHTS, Pretrained
@@ -36,8 +33,10 @@ from latentedit_synthface.trained_generator import SynthFaceNet
 from workshop import LICENCE
 from workshop.synthface.generated_images import generated_images
 from workshop.synthface.optimizer import Muon
+from workshop.synthface.recipes import RECIPES, Recipe, Schedule, learned
 from workshop.synthface.renders import VIEWS, Renders, rendered_set, unpacked
 from workshop.synthface.scorecard import attribute_figures, coefficient, identity_figures
+from workshop.synthface.training_files import load, load_optimizer, log, optimizer_state, prefixed
 
 HELD_OUT_SEED = 9_000
 HELD_OUT_IMAGES = 6_000
@@ -45,74 +44,6 @@ LIGHTING_WEIGHT = 0.5
 """Of a lighting column in the loss, where another attribute's weight is 1."""
 TEMPERATURE = 0.1
 """Of the contrastive loss (Khosla et al. 2020, section 4.4)."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How one network is made.
-
-    Args:
-        stages, hidden, outputs: arguments of `ConvNet`.
-        target: what it learns: ``"attributes"``, ``"identity"`` or ``"person"``.
-        seed: of initialisation and batches.
-        data_seed: of its training images; no two independent networks share one.
-        start: the network whose weights it begins with, to go on with generated images; without,
-            it learns from renders.
-    """
-
-    stages: tuple[tuple[int, int, int, int], ...]
-    hidden: int
-    outputs: int
-    target: str
-    seed: int
-    data_seed: int
-    start: str | None = None
-
-    @property
-    def plan(self) -> dict[str, Any]:
-        return {"stages": self.stages, "hidden": self.hidden, "outputs": self.outputs}
-
-    def again(self, name: str) -> Recipe:
-        """The next round of `name`, which learns from generated images: its own weights, fresh
-        images."""
-        return replace(self, start=name, data_seed=_shipped(name)["data"]["training_seed"] + 1)
-
-
-_OVERLAPPING = ((24, 3, 2, 0), (48, 3, 2, 1), (96, 3, 2, 2), (160, 3, 2, 0))
-_PATCHES = ((64, 4, 4, 1), (112, 2, 2, 1), (144, 3, 2, 1))
-
-RECIPES = {
-    "labeller": Recipe(_OVERLAPPING, 192, SCHEMA.width, "attributes", seed=1, data_seed=101),
-    "judge": Recipe(_PATCHES, 256, SCHEMA.width, "attributes", seed=2, data_seed=202),
-    "net-labeller": Recipe(
-        _OVERLAPPING, 192, SCHEMA.width, "attributes", seed=6, data_seed=303, start="labeller"
-    ),
-    "net-judge": Recipe(
-        _PATCHES, 256, SCHEMA.width, "attributes", seed=7, data_seed=404, start="judge"
-    ),
-    "identity-contrastive": Recipe(_PATCHES, 192, 64, "person", seed=3, data_seed=101),
-    "identity-regression": Recipe(_OVERLAPPING, 192, 14, "identity", seed=4, data_seed=202),
-}
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Steps, batch, images and how they are used; part of the card."""
-
-    steps: int
-    batch: int
-    images: int
-    learning_rate: float
-    weight_decay: float
-    precision: str
-
-    def rate(self, step: int) -> float:
-        """Linear warm-up over 5 % of the steps, then a cosine to zero."""
-        warm = max(1, self.steps // 20)
-        if step < warm:
-            return self.learning_rate * (step + 1) / warm
-        done = (step - warm) / (self.steps - warm)
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def train(
@@ -151,7 +82,13 @@ def train(
             rate = (step - began) * schedule.batch / (time.monotonic() - started)
             _save(checkpoint, net, optimizer, step)
             score = _progress_score(recipe, net, held_out, centre, spread, device)
-            _log(out / f"{name}-log.csv", step, loss.item(), score, rate)
+            row: dict[str, float | str] = {
+                "step": step,
+                "loss": f"{loss.item():.5f}",
+                "held_out": f"{score:.5f}",
+                "images_per_second": f"{rate:.0f}",
+            }
+            log(out / f"{name}-log.csv", row)
             say(f"{name} step {step} loss {loss:.4f} held-out {score:.4f} {rate:.0f} images/s")
     return finish(name, recipe, net.cpu(), out, schedule, held_out, centre, spread)
 
@@ -212,11 +149,11 @@ def finish(
         },
         "versions": {"torch": torch.__version__},
     }
-    _write_json(out / f"{name}.json", card)
+    write_json(out / f"{name}.json", card)
     output = _outputs(Pretrained(name, out), held_out)
     figures = attribute_figures if physical else identity_figures
     card["held_out"] = figures(output, held_out)
-    _write_json(out / f"{name}.json", card)
+    write_json(out / f"{name}.json", card)
     return card
 
 
@@ -229,25 +166,9 @@ def _data(recipe: Recipe, schedule: Schedule, held_out: Renders) -> dict[str, st
         }
     return {
         "training": f"{schedule.images} pictures of synthface-net, half of them broadened, after "
-        + _learned(recipe.start),
+        + learned(recipe.start),
         "held_out": f"{len(held_out)} pictures of synthface-net, of sampled codes",
     }
-
-
-def _learned(name: str) -> str:
-    """What the shipped network of this name learned from, in words."""
-    card = _shipped(name)
-    schedule, data = card["schedule"], card["data"]
-    return (
-        f"{schedule['steps']:,} steps at {schedule['learning_rate']:g} with {data['training']} "
-        f"(seed {data['training_seed']})"
-    )
-
-
-def _shipped(name: str) -> dict[str, Any]:
-    """The card of the shipped network of this name."""
-    card: dict[str, Any] = json.loads((WEIGHTS / f"{name}.json").read_text("utf-8"))
-    return card
 
 
 def _standard(recipe: Recipe) -> tuple[Tensor, Tensor]:
@@ -323,39 +244,15 @@ def _outputs(network: Pretrained, renders: Renders) -> Tensor:
 
 
 def _save(path: Path, net: ConvNet, optimizer: torch.optim.Optimizer, step: int) -> None:
-    state = {f"net.{key}": tensor for key, tensor in net.state_dict().items()}
-    for name, parameter in net.named_parameters():
-        for key, tensor in optimizer.state[parameter].items():
-            state[f"optimizer.{key}.{name}"] = tensor
+    state = prefixed(net=net) | optimizer_state(optimizer, net)
     write_tensors(path, {**state, "step": torch.tensor(step)})
 
 
 def _resume(path: Path, net: ConvNet, optimizer: torch.optim.Optimizer) -> int:
     state = read_tensors(path)
-    net.load_state_dict(
-        {key.removeprefix("net."): t for key, t in state.items() if key.startswith("net.")}
-    )
-    for name, parameter in net.named_parameters():
-        optimizer.state[parameter] = {
-            key: state[f"optimizer.{key}.{name}"].to(parameter if key != "step" else "cpu")
-            for key in ("step", "mean", "square")
-        }
+    load(state, net=net)
+    load_optimizer(state, optimizer, net)
     return int(state["step"])
-
-
-def _log(path: Path, step: int, loss: float, score: float, rate: float) -> None:
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow(["step", "loss", "held_out", "images_per_second"])
-        writer.writerow([step, f"{loss:.5f}", f"{score:.5f}", f"{rate:.0f}"])
-
-
-def _write_json(path: Path, value: Any) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", "utf-8")
-    os.replace(temporary, path)
 
 
 def _arguments() -> argparse.ArgumentParser:

@@ -12,10 +12,8 @@ not the clock. With ``--again`` both networks are at first those in the package,
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -24,32 +22,23 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, huber_loss
 
-from latentedit import InputError, read_json, read_tensors, write_tensors
+from latentedit import InputError, read_json, read_tensors, write_json, write_tensors
 from latentedit_synthface.code_factors import CodeFactors
-from latentedit_synthface.factors import AGE
 from latentedit_synthface.style_network import MappingNetwork, SynthesisNetwork, architecture
 from latentedit_synthface.trained_generator import NETWORK
 from workshop.synthface.coded_renders import MIXED_SHARE, CodedRenders, coded_renders
+from workshop.synthface.distillation_loss import drawn_and_loss
 from workshop.synthface.generator_figures import psnr
 from workshop.synthface.image_features import ImageFeatures, trained_features
 from workshop.synthface.mapping_training import trained_mapping
 from workshop.synthface.optimizer import Muon
 from workshop.synthface.renders import unpacked
+from workshop.synthface.training_files import load, load_optimizer, log, optimizer_state, prefixed
 
 SEED = 5
 TRAINING_SEED, HELD_OUT_SEED = 11, 12
 HELD_OUT_IMAGES = 2_000
-_GRADIENTS, _POOLED, _TEXTURE, _MEANING, _WAVES, _DETAIL = 1.0, 0.5, 0.25, 0.3, 0.05, 1.0
-_SQUARES, _CHROMA = 4.0, 80.0
-"""Weights in the loss, where the plain absolute difference has 1. Irises made up 3 % of that, 8 %
-of its squares and 12 % of the squares of chroma, and blue ones came out teal."""
-_FOLDS = 8.0
-"""Weight of a place with a fold in the loss of waves, where one with strands has 1."""
-_SHOWN_FOLDS, _SHOWN_FROM = 40.0, 45.0
-"""The same in the loss of detail, and the years from which folds count there: where most faces have
-none, a loss that counts them all asks for none."""
 _AVERAGE = 0.998
 MATRIX_RATE = 0.5
 """Step of a convolution's orthogonal update, in learning rates. In 600 steps of 16 images this
@@ -149,9 +138,9 @@ def mapping_stage(folder: Path, first: Path | None = None) -> tuple[MappingNetwo
         if first is None:
             mapping, reader = trained_mapping(SEED)
         else:
-            _load(_exported(first), mapping=mapping, reader=reader)
-        write_tensors(path, _prefixed(mapping=mapping, reader=reader))
-    _load(read_tensors(path), mapping=mapping, reader=reader)
+            load(_exported(first), mapping=mapping, reader=reader)
+        write_tensors(path, prefixed(mapping=mapping, reader=reader))
+    load(read_tensors(path), mapping=mapping, reader=reader)
     return mapping, reader
 
 
@@ -162,9 +151,9 @@ def features_stage(
     path = folder / "features.safetensors"
     if not path.exists():
         trained = trained_features(renders, SEED + 1, precision, device=device)
-        write_tensors(path, _prefixed(features=trained))
+        write_tensors(path, prefixed(features=trained))
     features = ImageFeatures().eval().requires_grad_(False)
-    _load(read_tensors(path), features=features)
+    load(read_tensors(path), features=features)
     return features.to(device)
 
 
@@ -174,28 +163,22 @@ def resumed(folder: Path, device: str = "cpu", first: Path | None = None) -> Sta
     synthesis, average = SynthesisNetwork(), SynthesisNetwork().requires_grad_(False)
     path = folder / "checkpoint.safetensors"
     if first is not None and not path.exists():
-        _load(_exported(first), synthesis=synthesis)
+        load(_exported(first), synthesis=synthesis)
     average.load_state_dict(synthesis.state_dict())
     synthesis, average = synthesis.to(device), average.to(device)
     optimizer = Muon(synthesis.parameters(), 0.0, 0.0, MATRIX_RATE)
     if not path.exists():
         return State(synthesis, average, optimizer, 0)
     tensors = read_tensors(path)
-    _load(tensors, synthesis=synthesis, average=average)
-    for name, parameter in synthesis.named_parameters():
-        optimizer.state[parameter] = {
-            key: tensors[f"optimizer.{key}.{name}"].to("cpu" if key == "step" else device)
-            for key in ("step", "mean", "square")
-        }
+    load(tensors, synthesis=synthesis, average=average)
+    load_optimizer(tensors, optimizer, synthesis)
     return State(synthesis, average, optimizer, int(tensors["step"]))
 
 
 def save(folder: Path, state: State) -> None:
     """Write the checkpoint, whole or not at all."""
-    tensors = _prefixed(synthesis=state.synthesis, average=state.average)
-    for name, parameter in state.synthesis.named_parameters():
-        for key, tensor in state.optimizer.state[parameter].items():
-            tensors[f"optimizer.{key}.{name}"] = tensor
+    tensors = prefixed(synthesis=state.synthesis, average=state.average)
+    tensors |= optimizer_state(state.optimizer, state.synthesis)
     tensors["step"] = torch.tensor(state.step)
     write_tensors(folder / "checkpoint.safetensors", tensors)
 
@@ -206,86 +189,6 @@ def pictures(synthesis: SynthesisNetwork, renders: CodedRenders, device: str = "
     parts = torch.arange(len(renders)).split(100)
     images = [synthesis(synthesis.styles(renders.bent(part).to(device))) for part in parts]
     return torch.cat(images).clamp(-1, 1).cpu()
-
-
-def image_loss(images: Tensor, wanted: Tensor) -> Tensor:
-    """|x − y| of pixels, of their means over 2 × 2 and 4 × 4, and of differences of neighbours;
-    and |x − y|² of pixels and of their chroma, by what channels differ from their mean, for what is
-    small and far off: the rim of glasses, an iris."""
-    error = images - wanted
-    halves = avg_pool2d(error, 2)
-    quarters = avg_pool2d(halves, 2)
-    across, down = error.diff(dim=3), error.diff(dim=2)
-    chroma = error - error.mean(1, keepdim=True)
-    return (
-        error.abs().mean()
-        + _SQUARES * error.square().mean()
-        + _CHROMA * chroma.square().mean()
-        + _POOLED * (halves.abs().mean() + quarters.abs().mean())
-        + _GRADIENTS * 0.5 * (across.abs().mean() + down.abs().mean())
-    )
-
-
-def wave_loss(phases: Tensor, wanted: Tensor) -> Tensor:
-    """Huber's distance of phases (N, 2, 64, 64) in radians, a weighted mean over places whose
-    wanted phase is a number, and a mean over waves.
-
-    Hair has two waves at a place, and folds of the skin one; without a weight of their own folds
-    would count for a tenth, and stay a radian off.
-    """
-    known = ~wanted.isnan()
-    errors = huber_loss(
-        torch.where(known, phases, 0), torch.where(known, wanted, 0), reduction="none"
-    )
-    hair = known.all(1, keepdim=True)
-    weights = known * torch.where(hair, 1.0, _FOLDS)
-    sums, total = (errors * weights).sum((0, 2, 3)), weights.sum((0, 2, 3))
-    mean: Tensor = (sums / total.clamp(min=1)).mean()
-    return mean
-
-
-def detail_loss(images: Tensor, wanted: Tensor, phases: Tensor, age: Tensor) -> Tensor:
-    """|d(x) − d(y)|, d(x) what an image adds to its own means over 3 × 3 pixels: a weighted mean
-    over places with strands, or with folds of faces whose age shows them. Without it, folds were in
-    their place and too faint.
-
-    Args:
-        images, wanted: (N, 3, 64, 64) in [-1, 1].
-        phases: (N, 2, 64, 64), as from `wave_phases`.
-        age: (N,) in years.
-    """
-    known = ~phases.isnan()
-    folds = _SHOWN_FOLDS * (age > _SHOWN_FROM)[:, None, None]
-    weights = known.any(1) * torch.where(known.all(1), 1.0, folds)
-    error = images - wanted
-    detail = (error - avg_pool2d(error, 3, 1, 1, count_include_pad=False)).abs().mean(1)
-    loss: Tensor = (weights * detail).sum() / weights.sum().clamp(min=1)
-    return loss
-
-
-def drawn_and_loss(
-    synthesis: SynthesisNetwork,
-    renders: CodedRenders,
-    index: Tensor,
-    features: ImageFeatures,
-    precision: torch.dtype,
-    device: str = "cpu",
-) -> tuple[Tensor, Tensor]:
-    """Images (B, 3, 64, 64) of some codes, and how far they are from the renders of these codes:
-    in pixels, in what networks see of texture and of the whole face, and in strands and folds, by
-    their phases and by what is seen of them."""
-    bent = renders.bent(index).to(device)
-    wanted = unpacked(renders.images[index].to(device))
-    wanted = wanted.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(device, torch.bfloat16, enabled=precision == torch.bfloat16):
-        images, phases = synthesis.drawn(synthesis.styles(bent))
-        texture = features.texture_distance(images, wanted)
-        meaning = features.meaning_distance(images, wanted)
-    loss = image_loss(images, wanted) + _TEXTURE * texture + _MEANING * meaning
-    rendered = renders.phases[index].to(device).float()
-    age = renders.factors[index, AGE].to(device)
-    detail = detail_loss(images, wanted, rendered, age)
-    return images, loss + _WAVES * wave_loss(phases, rendered) + _DETAIL * detail
 
 
 def _step(
@@ -356,34 +259,7 @@ def _pin_schedule(path: Path, schedule: Distillation) -> None:
             f"{path.parent} holds a run of another schedule, {path.read_text('utf-8').strip()}; "
             f"repeat its options, or name an empty folder"
         )
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(asdict(schedule), indent=2) + "\n", "utf-8")
-    os.replace(temporary, path)
-
-
-def _prefixed(**modules: nn.Module) -> dict[str, Tensor]:
-    return {
-        f"{name}.{key}": tensor.cpu()
-        for name, module in modules.items()
-        for key, tensor in module.state_dict().items()
-    }
-
-
-def _load(tensors: dict[str, Tensor], **modules: nn.Module) -> None:
-    for name, module in modules.items():
-        start = f"{name}."
-        own = {k.removeprefix(start): t for k, t in tensors.items() if k.startswith(start)}
-        module.load_state_dict(own)
-
-
-def log(path: Path, row: dict[str, float]) -> None:
-    """Add a row to a table, with a header to a new one."""
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    write_json(path, asdict(schedule))
 
 
 def _arguments() -> argparse.ArgumentParser:

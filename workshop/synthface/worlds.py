@@ -24,6 +24,7 @@ from latentedit_synthface.renderer import render
 from latentedit_synthface.schema import SCHEMA
 from latentedit_synthface.trained_generator import SynthFaceNet, SynthFaceNetOptions
 from workshop.synthface.export_generator import verification_table
+from workshop.synthface.pairs_grid import pairs_grid
 from workshop.synthface.renders import packed
 from workshop.synthface.world_figures import (
     COLUMNS,
@@ -45,8 +46,7 @@ style-based network that learned to draw such faces; in it, too, the factors tha
 are known, but the picture follows them only as far as the network learned. A finding that holds in
 one world and not in the other hangs on that world.
 
-This page is written by `python -m workshop.synthface.worlds --out docs`. How the network was
-trained stands on [its card](../plugins/latentedit_synthface/network/CARD.md).
+`make worlds-page` writes this page. How the network was trained stands on [its card](../plugins/latentedit_synthface/network/CARD.md).
 
 ## The same faces, rendered and generated
 
@@ -252,16 +252,11 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 @torch.no_grad()
-def pairs_picture(generator: SynthFaceNet, codes: Tensor, scale: int = 2) -> Image.Image:
+def pairs_picture(generator: SynthFaceNet, codes: Tensor) -> Image.Image:
     """Rows of eight renders, each above the generated images of the same codes."""
     renders = packed(render(factors_from_scores(generator.scores(codes))))
     images = packed(generator.synthesize(codes))
-    rows = []
-    for part in torch.arange(len(codes)).split(8):
-        rows += [renders[part], images[part]]
-    grid = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
-    picture = Image.fromarray(grid.permute(1, 2, 0).numpy())
-    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.BICUBIC)
+    return pairs_grid(renders, images, Image.Resampling.BICUBIC)
 
 
 def rare_codes(generator: SynthFaceNet, seed: int = _SHOWN_SEED) -> Tensor:
