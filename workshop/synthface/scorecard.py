@@ -28,11 +28,12 @@ independent of each other in architecture, training renders and seed; the same t
 pictures of `synthface-net`, for those pictures; and two identity encoders of different kinds. They
 know this world alone: on photographs their output means nothing.
 
-`make synthface-card` writes this page from `weights/*.json`. Every figure is of the half-precision weights in this folder, computed in float32, on images of people
-whom no training saw, drawn from the natural joint distribution of the factors; those of `net-judge`
-and `net-labeller` are of generated pictures, against what their codes stand for. `noise` is the
-standard deviation of the error, as a share of the attribute's own: a change or a leakage below it
-cannot be told from the network's error on one image.
+`make synthface-card` writes this page from `weights/*.json`. Every figure is of the half-precision
+weights in this folder, computed in float32, on images of people whom no training saw, drawn from
+the natural joint distribution of the factors; those of `net-judge` and `net-labeller` are of
+generated pictures, against what their codes stand for. `noise` is the standard deviation of the
+error, as a share of the attribute's own: a change or a leakage below it cannot be told from the
+network's error on one image.
 """
 
 _LICENCE = """## Licence

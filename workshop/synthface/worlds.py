@@ -46,7 +46,8 @@ style-based network that learned to draw such faces; in it, too, the factors tha
 are known, but the picture follows them only as far as the network learned. A finding that holds in
 one world and not in the other hangs on that world.
 
-`make worlds-page` writes this page. How the network was trained stands on [its card](../plugins/latentedit_synthface/network/CARD.md).
+`make worlds-page` writes this page. How the network was trained stands on
+[its card](../plugins/latentedit_synthface/network/CARD.md).
 
 ## The same faces, rendered and generated
 
