@@ -158,9 +158,8 @@ class TestTruth:
         codes = net.codes_with(wanted, net.sample(5, 2))
         assert torch.allclose(net.scores(codes), wanted, atol=1e-3)
 
-    def test_people_keep_their_identity_and_nothing_else(self, net, monkeypatch):
-        monkeypatch.setattr("workshop.synthface.generator_figures.PEOPLE", 3)
-        people = people_of(net)
+    def test_people_keep_their_identity_and_nothing_else(self, net):
+        people = people_of(net, 3)
         identity = people.identity.unflatten(0, (3, 4))
         assert torch.equal(identity, identity[:, :1].expand(-1, 4, -1))
         assert people.factors[:, : IDENTITY.start].unflatten(0, (3, 4)).std(1).min() > 0

@@ -144,12 +144,10 @@ def frechet_distance(features: Tensor, others: Tensor) -> float:
     return float(gap + cov_a.trace() + cov_b.trace() - 2 * overlap)
 
 
-def people_of(generator: SynthFaceNet) -> Renders:
-    """Generated images of people, four of each: equal identity factors, the rest drawn anew."""
-    scores = sample_scores(PEOPLE * VIEWS, _SEED)
-    scores[:, IDENTITY] = sample_scores(PEOPLE, _SEED + 1)[:, IDENTITY].repeat_interleave(
-        VIEWS, dim=0
-    )
+def people_of(generator: SynthFaceNet, n: int = PEOPLE) -> Renders:
+    """Generated images of n people, four of each: equal identity factors, the rest drawn anew."""
+    scores = sample_scores(n * VIEWS, _SEED)
+    scores[:, IDENTITY] = sample_scores(n, _SEED + 1)[:, IDENTITY].repeat_interleave(VIEWS, dim=0)
     codes = generator.codes_with(scores, generator.sample(len(scores), _SEED))
     person = torch.arange(len(scores)) // VIEWS
     images = packed(generated(generator, codes))
