@@ -38,6 +38,7 @@ QUICK = {"pictures": 64, "w_steps": 40, "rows_steps": 20}
 PLAN = InversionPlan(
     generator=("toy", {}),
     labeller=("toy-labeller", {}),
+    losses={"pyramid": 1.0},
     inverter=("optimisation", QUICK),
     recognisers=("toy-identity",),
 )
