@@ -183,7 +183,7 @@ class Registry:
         if len(names) == 1:
             return names[0]
         installed = ", ".join(names) or "(none is installed)"
-        raise InputError(f"choose a {kind} with {option}; installed: {installed}")
+        raise InputError(f"choose one with {option}; installed {kind}s: {installed}")
 
     def load(self, kind: str, name: str) -> Any:
         """Import what a plugin offers, and check that it implements its interface.

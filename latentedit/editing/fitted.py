@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -137,8 +138,8 @@ class FittedEditor:
         """
         if not self.editor.samplable:
             raise Unsupported(
-                f"{self.name} edits faces and draws no new ones; only some editors do, see "
-                "`samplable` of the class Editor"
+                f"{self.name} edits faces and draws no new ones; editors that do: "
+                f"{_able(self.registry, 'editor', 'samplable')}"
             )
         self.schema.check(attributes)
         runtime = replace(_declared(self.editor, self.runtime), seed=seed)
@@ -331,18 +332,20 @@ def check_device(device: str) -> None:
 def check_space(registry: Registry, editor: str, space: str, reference: ModelReference) -> None:
     """Raise `Unsupported` where `editor` edits styles and the generator has none."""
     if space == "s" and not registry.load("generator", reference.name).has_styles:
-        styled = [name for name in registry.names("generator") if _has_styles(registry, name)]
         raise Unsupported(
             f"{editor} edits S, the space of styles, and {reference.name} has no styles; "
-            f"generators with S: {', '.join(styled) or '(none is installed)'}"
+            f"generators with S: {_able(registry, 'generator', 'has_styles')}"
         )
 
 
-def _has_styles(registry: Registry, name: str) -> bool:
-    try:
-        return bool(registry.load("generator", name).has_styles)
-    except LatentEditError:
-        return False  # one that cannot be imported is no help here
+def _able(registry: Registry, kind: str, ability: str) -> str:
+    """The plugins of `kind` whose class attribute `ability` is true, for a message."""
+    found = []
+    for name in registry.names(kind):
+        with suppress(LatentEditError):  # one that cannot be imported is no help here
+            if getattr(registry.load(kind, name), ability):
+                found.append(name)
+    return ", ".join(found) or "(none is installed)"
 
 
 def build_generator(registry: Registry, reference: ModelReference) -> Generator:

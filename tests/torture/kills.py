@@ -262,7 +262,7 @@ def commands(folder: Path, url: str, data: bytes) -> dict[str, Command]:
         url, 1, "none", "numbers", "none", len(data), sha256, "this script"
     )
     quick = [f"--option={name}" for name in ("pictures=32", "w_steps=20", "rows_steps=10")]
-    toy = ("--generator", "toy", "--labeller", "toy-labeller")
+    toy = ("--generator", "toy", "--labeller", "toy-labeller", "--inverter", "optimisation")
     home = "cache/small"
     return {
         "import": Command(("import", str(folder / "n.pkl"), "--out", "G"), "G"),
