@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import toy_editors
 import yaml
 
 from latentedit import InputError, Registry, SuiteError, UnknownName
+from latentedit.benchmark.run import check_names
 from latentedit.benchmark.suite import Suite, find_suite, load_suite, parse_suite, suite_folder
 
 SHIPPED = sorted(suite_folder().glob("*.yaml"))
@@ -160,3 +162,13 @@ def test_a_suite_without_controls_takes_those_that_are_installed_in_their_order(
 def test_the_bundled_controls_stand_in_the_order_of_their_plugin() -> None:
     controls = list(Registry.discover({}).specs("control"))
     assert controls == ["no-edit", "random-direction", "resample", "nearest-neighbour"]
+
+
+def test_a_layer_preset_that_is_not_installed_is_refused_before_anything_is_computed() -> None:
+    plugins = toy_editors.registry()
+    named = {"generator": {"plugin": "toy"}, "labeller": "toy-labeller", "n_fit": 10, "n_test": 2}
+    models = {"bank": named, "judge": "toy-judge", "identity": ["toy-identity"]}
+    task = {"attribute": "age", "change": 5}
+    check_names(parsed(**models, tasks=[task | {"layers": "middle"}], controls=[]), plugins)
+    with pytest.raises(UnknownName, match="did you mean 'middle'"):
+        check_names(parsed(**models, tasks=[task | {"layers": "midle"}], controls=[]), plugins)

@@ -166,10 +166,11 @@ def _uses(suite: Suite, registry: Registry) -> dict[str, list[PluginUse]]:
     contestants: dict[str, list[PluginUse]] = {"editor": [], "control": []}
     for use in suite.contestants.values():
         contestants[registry.editor_kind(use.plugin)].append(use)
-    return contestants | {
+    return {
         "generator": [suite.bank.generator],
         "estimator": [suite.bank.labeller, suite.judge],
         "identity": list(suite.identity),
+        **contestants,
         "layers": [PluginUse(plugin=t.layers) for t in suite.tasks if isinstance(t.layers, str)],
     }
 

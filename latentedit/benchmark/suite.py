@@ -22,6 +22,7 @@ from pydantic import (
 
 import latentedit
 from latentedit.errors import InputError, SuiteError, UnknownName, nearest
+from latentedit.files.strict_yaml import StrictLoader
 
 SUITE_BYTES = 1 << 20
 
@@ -290,7 +291,7 @@ def parse_suite(text: str, where: str = "suite") -> Suite:
         SuiteError: naming the field, what was found there, and the nearest valid key.
     """
     try:
-        data = yaml.load(text, _StrictLoader)  # noqa: S506  (a SafeLoader, with more refused)
+        data = yaml.load(text, StrictLoader)  # noqa: S506  (a SafeLoader, with more refused)
     except (yaml.YAMLError, RecursionError) as error:
         raise SuiteError(f"{where} is not YAML that a suite may use: {error}") from None
     if not isinstance(data, dict):
@@ -336,30 +337,3 @@ def _valid_keys(place: tuple[Any, ...]) -> list[str]:
     }
     named = [models[part] for part in place[:-1] if part in models]
     return list((named[-1] if named else Suite).model_fields)
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML without duplicate keys, aliases or tags."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(
-                None, None, "aliases are not used here", event.start_mark
-            )
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is not text", key_node.start_mark
-                )
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} stands twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)

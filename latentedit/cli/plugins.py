@@ -75,8 +75,8 @@ def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
     from latentedit.cli.fit import parse_pairs
     from latentedit.testing import check_editor
 
-    verdicts = []
-    for verdict in check_editor(name, parse_pairs(settings)):
+    verdicts, registry = [], Registry.discover()
+    for verdict in check_editor(name, parse_pairs(settings), registry):
         verdicts.append(verdict)
         if as_json:
             continue
@@ -91,9 +91,10 @@ def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
         err.print(f"{name} breaks or does not reach {len(broken)} of {len(verdicts)} rules")
         say("", next_step=f"mend the first one, then: latentedit plugins check {name}")
     else:
+        joining = "" if registry.editor_kind(name) == "control" else f"--with {name} "
         say(
             f"{name} keeps all {len(verdicts)} rules",
-            next_step=f"latentedit bench run quickstart --with {name} --out runs/{name}",
+            next_step=f"latentedit bench run quickstart {joining}--out runs/{name}",
         )
     raise SystemExit(bool(broken))
 
