@@ -11,7 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import latentedit_styleflow.data
+import latentedit_synthface.schema
 from latentedit import Attribute, AttributeSchema, InputError, OutOfRange, UnknownName
+from latentedit.cli.targets import parse_settings
 
 SCHEMA = AttributeSchema(
     (
@@ -216,3 +219,28 @@ def test_named_values_that_are_none_are_refused(named: Any) -> None:
     row = PLAIN.to_json()[1] | {"named": named}
     with pytest.raises(InputError, match="light"):
         AttributeSchema.from_json([row])
+
+
+def test_the_command_takes_named_values_and_says_which_there_are() -> None:
+    settings = parse_settings(("gender=female", "light=front", "gender=0.5"), NAMED)
+    assert [setting.values.tolist() for setting in settings] == [[0.0], [0.5, -0.5], [0.5]]
+    assert [setting.title for setting in settings] == ["female", "front", "gender = 0.5"]
+    with pytest.raises(UnknownName, match="did you mean 'front'"):
+        parse_settings(("light=frnt",), NAMED)
+    with pytest.raises(InputError, match="light takes 2 numbers, or one of front, received 3"):
+        parse_settings(("light=[1, 2, 3]",), NAMED)
+
+
+@pytest.mark.parametrize(
+    "schema", [latentedit_synthface.schema.SCHEMA, latentedit_styleflow.data.SCHEMA]
+)
+def test_the_bundled_schemas_name_lights_and_genders(schema: AttributeSchema) -> None:
+    lights = schema["lighting"]
+    assert set(lights.named) == {
+        *("left-to-right", "right-to-left", "down-to-up", "up-to-down", "front", "none")
+    }
+    assert lights.value("left-to-right").tolist() == pytest.approx(
+        [0.85, 0, 0, -0.5, 0, 0, 0, 0, 0]
+    )
+    assert lights.value("up-to-down").tolist() == pytest.approx([0.85, 0, 0.5, 0, 0, 0, 0, 0, 0])
+    assert (schema["gender"].value("female"), schema["gender"].value("male")) == (0, 1)
