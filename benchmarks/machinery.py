@@ -66,7 +66,8 @@ class Silent:
 
 def field_like(n_fit: int, n_test: int, editors: dict[str, Any] | None = None) -> Suite:
     """The suite `field` with these numbers of faces, and editors that fit in seconds."""
-    suite = load_suite("field").model_dump(mode="json")
+    controls = Registry.discover().specs("control")
+    suite = load_suite("field").with_controls(controls).model_dump(mode="json")
     chosen = editors or {name: suite["editors"][name] for name in EDITORS}
     bank = suite["bank"] | {"n_fit": n_fit, "n_test": n_test}
     tasks = suite["tasks"][:4]

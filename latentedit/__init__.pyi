@@ -20,13 +20,11 @@ from .data.bank import Split as Split
 
 # Write an editor
 from .data.calibration import slopes as slopes
-from .data.styleflow_data import read_styleflow_data as read_styleflow_data
+from .downloads.catalogue import PublishedNetwork as PublishedNetwork
 from .editing.fitted import FittedEditor as FittedEditor
 from .editing.fitted import fit_editor as fit_editor
 from .editing.fitted import load_editor as load_editor
-from .editing.layers import preset_rows as preset_rows
-from .editing.lighting import LIGHT_PRESETS as LIGHT_PRESETS
-from .editing.lighting import lighting_preset as lighting_preset
+from .editing.layers import LayerPreset as LayerPreset
 
 # Errors
 from .errors import CorruptArtefact as CorruptArtefact
@@ -62,16 +60,25 @@ from .interfaces.estimators import AttributeEstimator as AttributeEstimator
 from .interfaces.estimators import EstimatorTrainer as EstimatorTrainer
 from .interfaces.estimators import IdentityEncoder as IdentityEncoder
 from .interfaces.estimators import TrainedEstimator as TrainedEstimator
+from .interfaces.generator import Companions as Companions
 from .interfaces.generator import Generator as Generator
 from .interfaces.generator import Truth as Truth
 from .interfaces.generator import Tunable as Tunable
 
-# Write an inverter or a perceptual loss
+# Write an importer, or offer a published network
+from .interfaces.importers import BankImporter as BankImporter
+from .interfaces.importers import ImportedCodes as ImportedCodes
+from .interfaces.importers import ImportedWeights as ImportedWeights
+from .interfaces.importers import WeightImporter as WeightImporter
+
+# Write an inverter, a perceptual loss or a landmark detector
 from .interfaces.inverter import InversionRuntime as InversionRuntime
 from .interfaces.inverter import Inverted as Inverted
 from .interfaces.inverter import Inverter as Inverter
 from .interfaces.inverter import PerceptualLoss as PerceptualLoss
 from .interfaces.inverter import WeightedLoss as WeightedLoss
+from .interfaces.landmarks import LandmarkDetector as LandmarkDetector
+from .interfaces.landmarks import Landmarks as Landmarks
 from .interfaces.spaces import CodeSpaces as CodeSpaces
 from .plugin import PluginSpec as PluginSpec
 from .plugin import hookimpl as hookimpl

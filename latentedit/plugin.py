@@ -11,8 +11,9 @@ A plugin is a light module under the entry-point group ``latentedit.plugins``::
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import pluggy
 
@@ -24,13 +25,37 @@ Kind = Literal[
     "estimator",
     "identity",
     "editor",
-    "importer",
+    "control",
+    "weight-importer",
+    "bank-importer",
+    "network",
+    "layers",
+    "landmarks",
     "trainer",
     "executor",
     "inverter",
     "perceptual",
 ]
-KINDS: tuple[str, ...] = get_args(Kind)
+
+INTERFACES: Mapping[Kind, str] = {
+    "generator": "latentedit.interfaces.generator:Generator",
+    "estimator": "latentedit.interfaces.estimators:AttributeEstimator",
+    "identity": "latentedit.interfaces.estimators:IdentityEncoder",
+    "editor": "latentedit.interfaces.editor:Editor",
+    "control": "latentedit.interfaces.editor:Editor",
+    "weight-importer": "latentedit.interfaces.importers:WeightImporter",
+    "bank-importer": "latentedit.interfaces.importers:BankImporter",
+    "network": "latentedit.downloads.catalogue:PublishedNetwork",
+    "layers": "latentedit.editing.layers:LayerPreset",
+    "landmarks": "latentedit.interfaces.landmarks:LandmarkDetector",
+    "trainer": "latentedit.interfaces.estimators:EstimatorTrainer",
+    "executor": "latentedit.benchmark.execution.executor:Executor",
+    "inverter": "latentedit.interfaces.inverter:Inverter",
+    "perceptual": "latentedit.interfaces.inverter:PerceptualLoss",
+}
+"""What the target of each kind is: a subclass of this class, or, where this is a dataclass, an
+instance of it."""
+KINDS: tuple[str, ...] = tuple(INTERFACES)
 
 hookspec = pluggy.HookspecMarker("latentedit")
 hookimpl = pluggy.HookimplMarker("latentedit")
@@ -43,7 +68,8 @@ class PluginSpec:
     Args:
         kind: which interface it implements.
         name: how suites and commands call it; lower case, digits and hyphens.
-        target: ``"package.module:Class"``, imported on first use.
+        target: ``"package.module:Class"`` or ``"package.module:INSTANCE"``, imported on first use;
+            `INTERFACES` says which.
         summary: one line for ``latentedit plugins list``.
         api_version: the version of the interfaces it was written against.
     """

@@ -1,4 +1,4 @@
-"""Finds plugins, keeps each one's failures to itself, and imports a class when it is first used."""
+"""Finds plugins, keeps each one's failures to itself, and imports a target on first use."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import importlib
 import os
 import traceback
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import pluggy
 
 from latentedit import plugin as hooks
 from latentedit.errors import EnvironmentFault, InputError, PluginFault, UnknownName
-from latentedit.plugin import API_VERSION, ENTRY_POINTS, KINDS, PluginSpec
+from latentedit.plugin import API_VERSION, ENTRY_POINTS, INTERFACES, KINDS, Kind, PluginSpec
 from latentedit.plugin_source import source_digest
 
 if TYPE_CHECKING:
@@ -27,17 +27,6 @@ if TYPE_CHECKING:
     from latentedit.interfaces.generator import Generator
 
 Status = Literal["ok", "broken", "incompatible", "disabled", "collision"]
-
-_INTERFACE = {
-    "generator": ("latentedit.interfaces.generator", "Generator"),
-    "estimator": ("latentedit.interfaces.estimators", "AttributeEstimator"),
-    "identity": ("latentedit.interfaces.estimators", "IdentityEncoder"),
-    "editor": ("latentedit.interfaces.editor", "Editor"),
-    "trainer": ("latentedit.interfaces.estimators", "EstimatorTrainer"),
-    "executor": ("latentedit.benchmark.execution.executor", "Executor"),
-    "inverter": ("latentedit.interfaces.inverter", "Inverter"),
-    "perceptual": ("latentedit.interfaces.inverter", "PerceptualLoss"),
-}
 
 
 @dataclass
@@ -161,8 +150,7 @@ class Registry:
             EnvironmentFault: it belongs to an origin that failed to load.
         """
         prefix, _, bare = name.rpartition("/")
-        found = self.specs(kind).get(bare, [])
-        claims = [c for c in found if not prefix or c[0].name == prefix]
+        claims = self._claims(kind, name)
         if len(claims) == 1:
             return claims[0]
         if claims:
@@ -177,23 +165,42 @@ class Registry:
                 )
         raise UnknownName(kind, name, self.names(kind))
 
-    def load(self, kind: str, name: str) -> type[Any]:
-        """Import the class of a plugin, and check that it implements its interface."""
+    def _claims(self, kind: str, name: str) -> list[tuple[Origin, PluginSpec]]:
+        prefix, _, bare = name.rpartition("/")
+        found = self.specs(kind).get(bare, [])
+        return [claim for claim in found if not prefix or claim[0].name == prefix]
+
+    def only(self, kind: str, option: str) -> str:
+        """The name of the one plugin of `kind` that is installed.
+
+        Args:
+            option: of the command line, by which users choose one; for the message.
+
+        Raises:
+            InputError: there is none, or there are several to choose from.
+        """
+        names = list(self.specs(kind))
+        if len(names) == 1:
+            return names[0]
+        installed = ", ".join(names) or "(none is installed)"
+        raise InputError(f"choose one with {option}; installed {kind}s: {installed}")
+
+    def load(self, kind: str, name: str) -> Any:
+        """Import what a plugin offers, and check that it implements its interface.
+
+        Returns:
+            A class; or an instance, where the interface is a dataclass (see `INTERFACES`).
+        """
         origin, spec = self.find(kind, name)
-        module, _, attribute = spec.target.partition(":")
         try:
-            loaded: type[Any] = getattr(importlib.import_module(module), attribute)
+            loaded = _imported(spec.target)
         except Exception as error:
             raise PluginFault(
                 name, f"could not import {spec.target} of {origin.name}: {error}"
             ) from error
-        if kind == "importer" and not callable(loaded):
-            raise PluginFault(name, f"{spec.target} cannot be called")
-        if kind in _INTERFACE:
-            home, interface = _INTERFACE[kind]
-            expected = getattr(importlib.import_module(home), interface)
-            if not (isinstance(loaded, type) and issubclass(loaded, expected)):
-                raise PluginFault(name, f"{spec.target} is not a {interface}")
+        expected: type = _imported(INTERFACES[cast(Kind, kind)])
+        if not _implements(loaded, expected):
+            raise PluginFault(name, f"{spec.target} is not a {expected.__name__}")
         return loaded
 
     def build(self, kind: str, name: str, options: Mapping[str, Any] | None = None) -> Any:
@@ -218,8 +225,21 @@ class Registry:
         return built
 
     def editor(self, name: str, options: Mapping[str, Any] | None = None) -> Editor:
-        built: Editor = self.build("editor", name, options)
+        """An editor or a control."""
+        built: Editor = self.build(self.editor_kind(name), name, options)
         return built
+
+    def editor_kind(self, name: str) -> Literal["editor", "control"]:
+        """Whether `name` is an editor or a control; ``"editor"`` where nothing is called so.
+
+        Raises:
+            InputError: an editor and a control have this name.
+        """
+        if not self._claims("control", name):
+            return "editor"
+        if self._claims("editor", name):
+            raise InputError(f"{name!r} is both an editor and a control; write ORIGIN/{name}")
+        return "control"
 
     def trainer(self, name: str, options: Mapping[str, Any] | None = None) -> EstimatorTrainer:
         built: EstimatorTrainer = self.build("trainer", name, options)
@@ -253,6 +273,18 @@ def parse_options(loaded: type[Any], name: str, options: Mapping[str, Any]) -> A
         raise InputError(
             f"option {place!r} of {name}: {first['msg']}, received {first['input']!r}"
         ) from None
+
+
+def _imported(target: str) -> Any:
+    """``"package.module:Name"`` → what has this name there."""
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _implements(loaded: Any, interface: type) -> bool:
+    if is_dataclass(interface):
+        return isinstance(loaded, interface)
+    return isinstance(loaded, type) and issubclass(loaded, interface)
 
 
 def _specs(plugin: object) -> list[PluginSpec]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import latentedit_styleflow.data
+import latentedit_synthface.schema
 from latentedit import Attribute, AttributeSchema, InputError, OutOfRange, UnknownName
+from latentedit.cli.targets import parse_settings
 
 SCHEMA = AttributeSchema(
     (
@@ -165,3 +170,77 @@ def test_a_schema_is_written_with_every_field() -> None:
         {"name": "glasses", "kind": "binary", "low": 0, "high": 1, "unit": "", "size": 1},
         {"name": "lighting", "kind": "vector", "low": -1, "high": 2, "unit": "", "size": 3},
     ]
+GENDER = Attribute("gender", "binary", 0, 1, named={"female": (0,), "male": (1,)})
+LIGHT = Attribute("light", "vector", -1, 1, size=2, named={"front": (0.5, -0.5)})
+PLAIN = AttributeSchema(
+    (Attribute("gender", "binary", 0, 1), Attribute("light", "vector", -1, 1, "", 2))
+)
+NAMED = AttributeSchema((GENDER, LIGHT))
+
+
+def test_a_named_value_is_set_by_its_name() -> None:
+    target = NAMED.changed(torch.zeros(2, 3), gender="male", light="front")
+    assert target.tolist() == [[1.0, 0.5, -0.5]] * 2
+    with pytest.raises(UnknownName, match=r"unknown value of 'gender' 'mail'; did you mean 'male'"):
+        NAMED.changed(torch.zeros(2, 3), gender="mail")
+    with pytest.raises(UnknownName, match=r"Valid: \(none\)"):
+        PLAIN.changed(torch.zeros(2, 3), gender="male")
+
+
+def test_names_of_values_do_not_tell_schemas_apart() -> None:
+    assert NAMED == PLAIN
+    assert hash(NAMED) == hash(PLAIN)
+    assert NAMED.to_json(named=False) == PLAIN.to_json()
+    assert "named" not in PLAIN.to_json()[0]
+
+
+def test_names_of_values_are_written_and_read() -> None:
+    rows = json.loads(json.dumps(NAMED.to_json()))
+    assert rows[1]["named"] == {"front": [0.5, -0.5]}
+    assert [dict(a.named) for a in AttributeSchema.from_json(rows)] == [GENDER.named, LIGHT.named]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"up": [0.5]},
+        {"up": [0.5, 1.5]},
+        {"up": [0.5, math.nan]},
+        {"up": [0.5, True]},
+        {"up": [0.5, "1"]},
+        {"up": 0.5},
+        {"": [0.5, 0.5]},
+        {1: [0.5, 0.5]},
+        [["up", [0.5, 0.5]]],
+        None,
+    ],
+)
+def test_named_values_that_are_none_are_refused(named: Any) -> None:
+    row = PLAIN.to_json()[1] | {"named": named}
+    with pytest.raises(InputError, match="light"):
+        AttributeSchema.from_json([row])
+
+
+def test_the_command_takes_named_values_and_says_which_there_are() -> None:
+    settings = parse_settings(("gender=female", "light=front", "gender=0.5"), NAMED)
+    assert [setting.values.tolist() for setting in settings] == [[0.0], [0.5, -0.5], [0.5]]
+    assert [setting.title for setting in settings] == ["female", "front", "gender = 0.5"]
+    with pytest.raises(UnknownName, match="did you mean 'front'"):
+        parse_settings(("light=frnt",), NAMED)
+    with pytest.raises(InputError, match="light takes 2 numbers, or one of front, received 3"):
+        parse_settings(("light=[1, 2, 3]",), NAMED)
+
+
+@pytest.mark.parametrize(
+    "schema", [latentedit_synthface.schema.SCHEMA, latentedit_styleflow.data.SCHEMA]
+)
+def test_the_bundled_schemas_name_lights_and_genders(schema: AttributeSchema) -> None:
+    lights = schema["lighting"]
+    assert set(lights.named) == {
+        *("left-to-right", "right-to-left", "down-to-up", "up-to-down", "front", "none")
+    }
+    assert lights.value("left-to-right").tolist() == pytest.approx(
+        [0.85, 0, 0, -0.5, 0, 0, 0, 0, 0]
+    )
+    assert lights.value("up-to-down").tolist() == pytest.approx([0.85, 0, 0.5, 0, 0, 0, 0, 0, 0])
+    assert (schema["gender"].value("female"), schema["gender"].value("male")) == (0, 1)

@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,19 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 def test_equal_banks_have_equal_hashes_and_others_have_not(tmp_path: Path) -> None:
     hashes = [write(tmp_path / name, seed).hash for name, seed in (("a", 0), ("b", 0), ("c", 1))]
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_names_of_values_are_kept_and_change_no_hash(tmp_path: Path) -> None:
+    plain = write(tmp_path / "plain")
+    age, yaw = SCHEMA
+    named = AttributeSchema((replace(age, named={"old": (65,)}), yaw))
+    model = plain.generator
+    splits = {"fit": split(7, 5), "test": split(3)}
+    splits = {name: replace(part, schema=named) for name, part in splits.items()}
+    bank = LatentBank.write(tmp_path / "named", splits, model, model, dict(plain.sampling))
+    assert bank.hash == plain.hash == LatentBank.open(tmp_path / "named").hash
+    assert LatentBank.open(tmp_path / "named").schema["age"].value("old").tolist() == [65]
+    assert bank.schema == plain.schema
 
 
 @given(st.lists(st.integers(0, 11), max_size=20))

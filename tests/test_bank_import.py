@@ -14,16 +14,24 @@ import toy_editors
 from click.testing import CliRunner, Result
 from toy import ROWS, W_DIM, ToyGenerator
 
+import latentedit_styleflow
 from latentedit import CorruptArtefact, InputError, Registry, UnknownName
 from latentedit.cli.main import cli
 from latentedit.data.bank import LatentBank
-from latentedit.data.styleflow_data import read_styleflow_data
 from latentedit.editing.fitted import fit_editor
-from latentedit.sampling.importing import import_styleflow_data
+from latentedit.sampling.importing import import_bank
 from latentedit.sampling.relabel import relabel_bank
+from latentedit_styleflow.data import StyleFlowData
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 N = 40
+
+
+def registry() -> Registry:
+    """The toy world with the importer of the release's data."""
+    found = toy_editors.registry()
+    found.add(latentedit_styleflow, "styleflow")
+    return found
 
 
 def write_latents(folder: Path, n: int, seed: int = 0) -> torch.Tensor:
@@ -46,7 +54,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
-    monkeypatch.setattr(Registry, "discover", staticmethod(toy_editors.registry))
+    monkeypatch.setattr(Registry, "discover", staticmethod(registry))
     return CliRunner().invoke(cli, arguments)
 
 
@@ -55,8 +63,8 @@ def rows_of(codes: torch.Tensor, values: torch.Tensor) -> set[tuple[float, ...]]
 
 
 def imported(data: Path, out: Path, **options: Any) -> LatentBank:
-    plugins = toy_editors.registry()
-    return import_styleflow_data(plugins, data, out, **{"generator": "toy", "n_test": 8} | options)
+    asked = {"generator": "toy", "n_test": 8} | options
+    return import_bank(registry(), "styleflow-data", data, out, **asked)
 
 
 def test_every_face_is_in_one_split_with_its_attributes(data: Path, tmp_path: Path) -> None:
@@ -64,10 +72,10 @@ def test_every_face_is_in_one_split_with_its_attributes(data: Path, tmp_path: Pa
     bank.verify()
     fit, test = bank.split("fit"), bank.split("test")
     assert (bank.space, len(fit), len(test)) == ("w", N - 8, 8)
-    codes, values, schema = read_styleflow_data(data)
-    assert bank.schema == schema
+    given = StyleFlowData().read(data)
+    assert bank.schema == given.schema
     found = rows_of(fit.codes, fit.attributes) | rows_of(test.codes, test.attributes)
-    assert found == rows_of(codes, values)
+    assert found == rows_of(given.codes, given.attributes)
 
 
 def test_the_seed_decides_the_splits_and_the_hash(data: Path, tmp_path: Path) -> None:
@@ -97,7 +105,7 @@ def test_something_is_left_to_fit_on(data: Path, tmp_path: Path, n_test: int) ->
 
 def test_codes_of_another_generator_are_refused(data: Path, tmp_path: Path) -> None:
     np.save(data / "latents.npy", np.zeros((N, 1, ROWS, W_DIM + 1), "f4"))
-    with pytest.raises(InputError, match=r"codes of shape \(25,\), but toy has z \(24,\)"):
+    with pytest.raises(InputError, match=r"codes have shape \(25,\), but toy has z \(24,\)"):
         imported(data, tmp_path / "B")
     assert not (tmp_path / "B").exists()
 

@@ -29,7 +29,11 @@ QUICK = {
     "generator-optimization": {"steps": 20},
 }
 """Options with which a fit takes about a second."""
-CASES = {name: Case(REGISTRY, name, QUICK.get(name, {})) for name in REGISTRY.names("editor")}
+CASES = {
+    name: Case(REGISTRY, name, QUICK.get(name, {}))
+    for kind in ("editor", "control")
+    for name in REGISTRY.names(kind)
+}
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)

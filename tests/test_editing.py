@@ -82,6 +82,18 @@ def test_a_layer_subset_keeps_the_other_rows(bank: LatentBank, exact: FittedEdit
         exact.edit(codes, source, target, layers=(4,))
 
 
+def test_a_layer_preset_is_its_rows(bank: LatentBank, exact: FittedEditor) -> None:
+    codes, source, target = request(bank, age=60)
+    by_name = exact.edit(codes, source, target, layers="middle").codes
+    assert torch.equal(by_name, exact.edit(codes, source, target, layers=(1, 2)).codes)
+    with pytest.raises(UnknownName, match="did you mean 'middle'"):
+        exact.edit(codes, source, target, layers="midle")
+    with pytest.raises(InputError, match="is for 18 rows of W\\+, this generator has 4"):
+        exact.edit(codes, source, target, layers="other")
+    with pytest.raises(UnknownName, match="unknown attribute of the layer preset 'yaw'"):
+        exact.edit(*request(bank, yaw=9), layers="middle")
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 71.0, -0.5])
 def test_targets_out_of_range_name_attribute_and_range(
     bank: LatentBank, exact: FittedEditor, value: float

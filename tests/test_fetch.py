@@ -11,13 +11,14 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import toy_networks
 from click.testing import CliRunner
 from file_server import Served, serving
 
-from latentedit import CorruptArtefact, EnvironmentFault, InputError, UnknownName
+from latentedit import CorruptArtefact, EnvironmentFault, InputError, Registry, UnknownName
 from latentedit.cli.main import cli
 from latentedit.downloads.cache import cache_folder, fetch
-from latentedit.downloads.catalogue import PUBLISHED, PublishedNetwork, find_published
+from latentedit.downloads.catalogue import PublishedNetwork, published_networks
 from latentedit.downloads.http import ATTEMPTS, Request, download
 
 DATA = random.Random(0).randbytes(3_000_000)
@@ -215,8 +216,16 @@ def test_two_at_once_are_refused(server: Served, tmp_path: Path) -> None:
 
 def network(served: Served, sha256: str | None = None) -> PublishedNetwork:
     return PublishedNetwork(
-        served.url, 3, "a licence of its own", "noise", sha256=sha256, source="this test"
+        served.url, 3, "a licence of its own", "noise", "reader", sha256=sha256, source="this test"
     )
+
+
+def offer(monkeypatch: pytest.MonkeyPatch, name: str, network: PublishedNetwork) -> None:
+    """Let the command know this network and no other."""
+    monkeypatch.setitem(toy_networks.NETWORKS, name, network)
+    registry = Registry()
+    registry.add(toy_networks.plugin, "networks")
+    monkeypatch.setattr(Registry, "discover", staticmethod(lambda: registry))
 
 
 def test_the_first_download_is_trusted_and_later_ones_compared(
@@ -248,22 +257,23 @@ def test_the_cache_is_where_the_platform_keeps_caches(
     assert cache_folder().name == "latentedit"
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", published_networks(Registry.discover()))
 def test_the_table_is_sound(name: str) -> None:
-    found = find_published(name)
+    found = Registry.discover().load("network", name)
+    Registry.discover().find("weight-importer", found.importer)
     assert found.url.startswith("https://")
     assert found.file.endswith((".pkl", ".pt"))
     assert "non-commercial" in found.licence
     assert found.sha256 is None or (re.fullmatch("[0-9a-f]{64}", found.sha256) and found.source)
     assert found.size is None or round(found.size / 1e6) == found.megabytes
     with pytest.raises(UnknownName, match="did you mean"):
-        find_published(f"{name}x")
+        Registry.discover().load("network", f"{name}x")
 
 
 def test_the_command_shows_size_and_licence_and_asks(
     server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(PUBLISHED, "noise", network(server, SHA256))
+    offer(monkeypatch, "noise", network(server, SHA256))
     monkeypatch.chdir(tmp_path)
     refused = CliRunner().invoke(cli, ["fetch", "noise", "--out", "W"])
     assert isinstance(refused.exception, InputError)
@@ -273,13 +283,13 @@ def test_the_command_shows_size_and_licence_and_asks(
     assert (server.asked, files(tmp_path)) == ([], [])
     done = CliRunner().invoke(cli, ["fetch", "noise", "--out", "W", "--yes"])
     assert done.exit_code == 0, done.output
-    assert "latentedit import W/noise/network.pkl" in done.output.replace("\n", "")
+    assert "latentedit import W/noise/network.pkl --as reader" in done.output.replace("\n", "")
     told = CliRunner().invoke(cli, ["fetch", "noise", "--out", "W", "--json"])
     assert json.loads(told.stdout)["sha256"] == SHA256
 
 
 def test_the_command_lists_what_there_is() -> None:
     listed = CliRunner().invoke(cli, ["fetch", "--json"])
-    assert set(json.loads(listed.stdout)) == set(PUBLISHED)
+    assert set(json.loads(listed.stdout)) == set(published_networks(Registry.discover()))
     shown = CliRunner().invoke(cli, ["fetch"])
     assert "stylegan2-ffhq" in shown.output

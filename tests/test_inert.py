@@ -351,7 +351,7 @@ def test_an_nvidia_network_becomes_plain_data(tmp_path: Path) -> None:
     weights = pickles.random_network(resolution=8)
     found = read_network(pickles.write(tmp_path / "file", pickles.nvidia_pickle(weights)))
     network = found.tree["G_ema"]
-    assert (found.format, network.class_name) == ("nvidia", "Network")
+    assert (found.format, network.class_name) == ("pickle", "Network")
     assert len(network.source_sha256) == 64
     assert "module_src" not in network.state
     assert network.state["weight_gain"] == 0.5

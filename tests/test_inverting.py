@@ -38,6 +38,7 @@ QUICK = {"pictures": 64, "w_steps": 40, "rows_steps": 20}
 PLAN = InversionPlan(
     generator=("toy", {}),
     labeller=("toy-labeller", {}),
+    losses={"pyramid": 1.0},
     inverter=("optimisation", QUICK),
     recognisers=("toy-identity",),
 )
@@ -216,7 +217,7 @@ def test_the_commands_work_on_photos(command: Any, photos: Path) -> None:
     options = [word for name, value in QUICK.items() for word in ("--option", f"{name}={value}")]
     inverted = command(
         *("invert", str(photos), "--generator", "toy", "--labeller", "toy-labeller", "--out"),
-        *("code", "--identity", "toy-identity", *options),
+        *("code", "--identity", "toy-identity", "--inverter", "optimisation", *options),
     )
     assert inverted.exit_code == 0, inverted.output
     assert "of 255 levels" in inverted.output
@@ -242,6 +243,7 @@ def test_codes_are_compared_with_the_true_ones_of_a_bank(command: Any) -> None:
     assert command(*make, "--n", "5", "--test", "3").exit_code == 0
     assert command("bank", "images", "B", "--split", "test", "--out", "faces").exit_code == 0
     options = ("--generator", "toy", "--labeller", "toy-labeller", "--truth", "B", "--json")
+    options += ("--inverter", "optimisation")
     found = command("invert", "faces", *options, "--out", "code")
     assert found.exit_code == 0, found.output
     for row in json.loads(found.output)["photographs"]:

@@ -111,6 +111,7 @@ def test_tuning_comes_nearer_and_its_weights_lie_with_the_codes(
     plan = InversionPlan(
         generator=("stylegan2", {"path": str(network)}),
         labeller=("toy-labeller", {}),
+        losses={"pyramid": 1.0},
         inverter=("optimisation", STEPS),
     )
     photos = [Photograph(f"{i}.png", image, "as it is") for i, image in enumerate(wanted)]

@@ -33,9 +33,9 @@ from latentedit_linear.moments import moments
 from latentedit_linear.sefa import factorise
 
 REGISTRY = toy_registry(latentedit_linear)
-CONTROLS = ("no-edit", "random-direction", "resample", "nearest-neighbour")
-EVERY = tuple(n for n in REGISTRY.names("editor") if "w" in REGISTRY.load("editor", n).spaces)
-DIRECTIONS = tuple(name for name in EVERY if name not in CONTROLS)
+CONTROLS = tuple(REGISTRY.specs("control"))
+DIRECTIONS = tuple(n for n in REGISTRY.names("editor") if "w" in REGISTRY.load("editor", n).spaces)
+EVERY = tuple(sorted((*DIRECTIONS, *CONTROLS)))
 MANY = 20_000
 PUBLISHED = Path(__file__).parent.parent.parent / "shared" / "data" / "interfacegan_boundaries"
 

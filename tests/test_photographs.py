@@ -15,9 +15,16 @@ import pytest
 import torch
 from PIL import Image
 
-from latentedit import CorruptArtefact, EnvironmentFault, InputError
+from latentedit import (
+    CorruptArtefact,
+    EnvironmentFault,
+    InputError,
+    Landmarks,
+    Registry,
+    UnknownName,
+)
 from latentedit.photos.align import find_photographs, read_photograph
-from latentedit.photos.landmarks import Landmarks, face_square, landmark_finder
+from latentedit.photos.landmarks import LandmarkFinder, face_square, landmark_finder
 
 POINTS = np.array([[92.0, 100.0], [164.0, 100.0], [100.0, 190.0], [156.0, 190.0]])
 """Eyes and corners of the mouth in the picture of `scene`."""
@@ -72,9 +79,9 @@ def test_alignment_undoes_turning_scaling_and_moving(
     tmp_path: Path, angle: float, scale: float
 ) -> None:
     scene().save(tmp_path / "photo.png")
-    finder = landmark_finder(recorded(tmp_path, POINTS))
+    finder = landmark_finder(Registry(), str(recorded(tmp_path, POINTS)))
     expected = read_photograph(tmp_path / "photo.png", 32, finder)
-    assert expected.crop == "aligned by landmarks, as FFHQ"
+    assert expected.crop == "aligned by landmarks"
     turn = np.deg2rad(angle)
     matrix = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     shift = np.array([256.0, 256.0]) - matrix @ POINTS.mean(0)
@@ -87,7 +94,7 @@ def test_alignment_undoes_turning_scaling_and_moving(
     )
     moved.save(tmp_path / "moved.png")
     points = POINTS @ matrix.T + shift
-    finder = landmark_finder(recorded(tmp_path, points, "moved.png"))
+    finder = landmark_finder(Registry(), str(recorded(tmp_path, points, "moved.png")))
     found = read_photograph(tmp_path / "moved.png", 32, finder)
     inside = (slice(None), slice(8, 24), slice(8, 24))
     assert (found.image[inside] - expected.image[inside]).abs().mean() < 0.02
@@ -104,12 +111,12 @@ def test_eyes_and_mouth_come_to_the_same_place() -> None:
 def test_a_square_that_leaves_the_photo_a_little_is_filled_by_its_mirror(tmp_path: Path) -> None:
     scene().save(tmp_path / "photo.png")
     points = POINTS - [0, 60]
-    finder = landmark_finder(recorded(tmp_path, points))
+    finder = landmark_finder(Registry(), str(recorded(tmp_path, points)))
     found = read_photograph(tmp_path / "photo.png", 32, finder)
     assert "aligned" in found.crop
     mirrored = np.pad(np.array(scene()), ((128, 128), (128, 128), (0, 0)), mode="reflect")
     Image.fromarray(mirrored).save(tmp_path / "larger.png")
-    finder = landmark_finder(recorded(tmp_path, points + 128, "larger.png"))
+    finder = landmark_finder(Registry(), str(recorded(tmp_path, points + 128, "larger.png")))
     expected = read_photograph(tmp_path / "larger.png", 32, finder)
     torch.testing.assert_close(found.image, expected.image, atol=0.02, rtol=0)
 
@@ -119,7 +126,7 @@ def test_a_face_outside_the_photo_falls_back_to_the_middle(
     tmp_path: Path, points: np.ndarray
 ) -> None:
     scene().save(tmp_path / "photo.png")
-    finder = landmark_finder(recorded(tmp_path, points))
+    finder = landmark_finder(Registry(), str(recorded(tmp_path, points)))
     found = read_photograph(tmp_path / "photo.png", 32, finder)
     assert found.crop == "the middle: the face leaves the picture"
 
@@ -131,7 +138,7 @@ def test_eyes_in_one_place_are_refused() -> None:
 
 def test_a_photo_without_a_face_falls_back_to_the_middle(tmp_path: Path) -> None:
     scene().save(tmp_path / "other.png")
-    finder = landmark_finder(recorded(tmp_path, POINTS))
+    finder = landmark_finder(Registry(), str(recorded(tmp_path, POINTS)))
     assert (
         read_photograph(tmp_path / "other.png", 8, finder).crop == "the middle: no face was found"
     )
@@ -186,7 +193,11 @@ def test_folders_are_read_by_name(tmp_path: Path) -> None:
 def test_landmark_files_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "landmarks.json").write_text(text)
     with pytest.raises(CorruptArtefact, match=r"landmarks\.json"):
-        landmark_finder(tmp_path / "landmarks.json")
+        landmark_finder(Registry(), str(tmp_path / "landmarks.json"))
+
+
+def dlib_finder(file: Path) -> LandmarkFinder:
+    return landmark_finder(Registry.discover(), "faces-dlib-landmarks", {"file": str(file)})
 
 
 def stand_in(faces: list[SimpleNamespace], points: np.ndarray) -> ModuleType:
@@ -209,19 +220,26 @@ def test_dlib_is_asked_for_the_largest_face(
     faces = [SimpleNamespace(large=size > 1, area=lambda size=size: size) for size in (1, 5)]
     (tmp_path / "predictor.dat").touch()
     monkeypatch.setitem(sys.modules, "dlib", stand_in(faces, points))
-    found = landmark_finder(tmp_path / "predictor.dat")("x", np.zeros((9, 9, 3), np.uint8))
+    found = dlib_finder(tmp_path / "predictor.dat")("x", np.zeros((9, 9, 3), np.uint8))
     assert found == Landmarks(*map(tuple, POINTS))
     monkeypatch.setitem(sys.modules, "dlib", stand_in([], points))
-    assert landmark_finder(tmp_path / "predictor.dat")("x", np.zeros((9, 9, 3), np.uint8)) is None
+    assert dlib_finder(tmp_path / "predictor.dat")("x", np.zeros((9, 9, 3), np.uint8)) is None
     monkeypatch.setitem(sys.modules, "dlib", stand_in(faces, points[:5]))
     with pytest.raises(InputError, match="finds 5 points"):
-        landmark_finder(tmp_path / "predictor.dat")("x", np.zeros((9, 9, 3), np.uint8))
+        dlib_finder(tmp_path / "predictor.dat")("x", np.zeros((9, 9, 3), np.uint8))
 
 
 def test_without_dlib_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "predictor.dat").touch()
     monkeypatch.setitem(sys.modules, "dlib", None)
     with pytest.raises(EnvironmentFault, match="pip install dlib"):
-        landmark_finder(tmp_path / "predictor.dat")
-    with pytest.raises(InputError, match=r"a \.json or a dlib \.dat"):
-        landmark_finder(tmp_path / "predictor.onnx")
+        dlib_finder(tmp_path / "predictor.dat")
+
+
+def test_neither_a_file_nor_a_detector_is_refused() -> None:
+    with pytest.raises(InputError, match=r"a \.json file or .*installed: faces-dlib-landmarks"):
+        landmark_finder(Registry.discover(), "predictor.dat")
+    with pytest.raises(UnknownName, match="did you mean 'faces-dlib-landmarks'"):
+        landmark_finder(Registry.discover(), "faces-dlib")
+    with pytest.raises(InputError, match="needs the option file"):
+        landmark_finder(Registry.discover(), "faces-dlib-landmarks")

@@ -91,6 +91,37 @@ def test_a_class_that_cannot_be_had_names_the_plugin(target: str) -> None:
         registry.load("editor", "ghost")
 
 
+@pytest.mark.parametrize(
+    ("kind", "target", "expected"),
+    [
+        ("control", "latentedit.data.bank:LatentBank", "Editor"),
+        ("weight-importer", "json:loads", "WeightImporter"),
+        ("bank-importer", "latentedit.interfaces.importers:WeightImporter", "BankImporter"),
+        ("network", "latentedit.downloads.catalogue:PublishedNetwork", "PublishedNetwork"),
+        ("layers", "latentedit.editing.layers:LayerPreset", "LayerPreset"),
+        ("landmarks", "latentedit.interfaces.landmarks:Landmarks", "LandmarkDetector"),
+    ],
+)
+def test_a_target_that_is_something_else_names_the_interface(
+    kind: str, target: str, expected: str
+) -> None:
+    registry = Registry()
+    registry.add(plugin(PluginSpec(kind, "other", target, "for tests")), "one")  # type: ignore[arg-type]
+    with pytest.raises(PluginFault, match=f"{target} is not a {expected}"):
+        registry.load(kind, "other")
+
+
+def test_an_editor_and_a_control_of_one_name_are_told_apart() -> None:
+    registry = Registry()
+    controls = [PluginSpec("control", name, "x:Y", "") for name in ("still", "both")]
+    registry.add(plugin(*controls), "one")
+    registry.add(plugin(editor("moves"), editor("both")), "two")
+    kinds = [registry.editor_kind(name) for name in ("still", "moves", "one/both", "two/both")]
+    assert kinds == ["control", "editor", "control", "editor"]
+    with pytest.raises(InputError, match="'both' is both an editor and a control"):
+        registry.editor_kind("both")
+
+
 BROKEN_MODULES = {
     "raises": "raise RuntimeError('no')",
     "exits": "import sys; sys.exit(3)",
@@ -166,7 +197,7 @@ def test_listing_plugins_never_imports_torch() -> None:
 
 
 def test_the_public_names_are_the_ones_that_load() -> None:
-    source = Path(latentedit.__file__).read_text().partition("if TYPE_CHECKING:")[2]
+    source = Path(latentedit.__file__).with_suffix(".pyi").read_text()
     for name in latentedit.__all__:
         assert getattr(latentedit, name) is not None
         assert name == "__version__" or name in source

@@ -174,6 +174,15 @@ def test_other_code_of_a_plugin_is_another_key(run: Path, monkeypatch: pytest.Mo
             {"tasks": [{"attribute": "age", "change": 10, "layers": [0, 1]}, SUITE["tasks"][1]]},
             "task.layers was",
         ),
+        (
+            {
+                "tasks": [
+                    {"attribute": "age", "change": 10, "layers": "middle"},
+                    SUITE["tasks"][1],
+                ]
+            },
+            "layers.middle.rows.age was nothing, is [1, 2]",
+        ),
         ({"editors": SUITE["editors"] | {"exact": {"plugin": "leaky"}}}, "editor.plugin was"),
     ],
     ids=lambda value: value.split(" ")[0] if isinstance(value, str) else "",

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from latentedit import (
-    LIGHT_PRESETS,
     Attribute,
     AttributeSchema,
     InputError,
@@ -20,10 +19,10 @@ from latentedit import (
     Runtime,
     Split,
     UnknownName,
-    lighting_preset,
 )
 from latentedit_styleflow.checkpoint import from_released, to_released
 from latentedit_styleflow.coupling import CouplingFlow
+from latentedit_styleflow.data import SCHEMA as DATA_SCHEMA
 from latentedit_styleflow.editor import CouplingEditor, FlowEditor, StyleFlow, moments
 from latentedit_styleflow.flow import ContinuousFlow, Whitening
 from latentedit_styleflow.importing import import_checkpoint
@@ -433,12 +432,13 @@ def test_an_untrained_flow_is_the_norm_alone() -> None:
 
 
 def test_lights_shine_the_way_their_names_say() -> None:
-    left, right = lighting_preset("left-to-right"), lighting_preset("right-to-left")
+    light = DATA_SCHEMA["lighting"]
+    left, right = light.value("left-to-right"), light.value("right-to-left")
     assert left[3] < 0 < right[3]
-    assert lighting_preset("none")[1:].abs().sum() == 0
-    assert len(LIGHT_PRESETS) == 6
+    assert light.value("none")[1:].abs().sum() == 0
+    assert len(light.named) == 6
     with pytest.raises(UnknownName, match="did you mean 'front'"):
-        lighting_preset("frnot")
+        light.value("frnot")
 
 
 def test_wrong_options_say_so() -> None:

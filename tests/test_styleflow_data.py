@@ -11,11 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from latentedit import CorruptArtefact, InputError, LatentEditError, OutOfRange
-from latentedit.data.styleflow_data import read_styleflow_data
+from latentedit import CorruptArtefact, ImportedCodes, InputError, LatentEditError, OutOfRange
+from latentedit_styleflow.data import StyleFlowData
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 N = 7
+
+
+def read(folder: Path) -> ImportedCodes:
+    return StyleFlowData().read(folder)
 
 
 @pytest.fixture
@@ -31,7 +35,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_equal_rows_are_codes_of_w(folder: Path) -> None:
-    codes, attributes, schema = read_styleflow_data(folder)
+    found = read(folder)
+    codes, attributes, schema = found.codes, found.attributes, found.schema
     assert codes.shape == (N, 6)
     assert np.array_equal(codes.numpy(), np.load(folder / "latents.npy")[:, 0, 0])
     assert attributes.shape == (N, schema.width) == (N, 17)
@@ -44,7 +49,7 @@ def test_equal_rows_are_codes_of_w(folder: Path) -> None:
 def test_other_rows_are_codes_of_w_plus(folder: Path) -> None:
     rows = np.random.default_rng(1).standard_normal((N, 4, 6)).astype("f4")
     np.save(folder / "latents.npy", rows)
-    assert np.array_equal(read_styleflow_data(folder)[0].numpy(), rows)
+    assert np.array_equal(read(folder).codes.numpy(), rows)
 
 
 @pytest.mark.parametrize(
@@ -63,23 +68,23 @@ def test_other_rows_are_codes_of_w_plus(folder: Path) -> None:
 def test_other_arrays_are_refused(folder: Path, file: str, array: np.ndarray, message: str) -> None:
     np.save(folder / file, array, allow_pickle=array.dtype == object)
     with pytest.raises(CorruptArtefact, match=message):
-        read_styleflow_data(folder)
+        read(folder)
 
 
 def test_files_that_disagree_are_refused(folder: Path) -> None:
     np.save(folder / "lighting.npy", np.zeros((N + 1, 1, 9, 1, 1)))
     with pytest.raises(InputError, match="made together"):
-        read_styleflow_data(folder)
+        read(folder)
     (folder / "lighting.npy").unlink()
     with pytest.raises(InputError, match=r"lighting\.npy"):
-        read_styleflow_data(folder)
+        read(folder)
 
 
 def test_other_columns_are_noticed(folder: Path) -> None:
     attributes = np.load(folder / "attributes.npy")
     np.save(folder / "attributes.npy", attributes[:, ::-1])
     with pytest.raises(OutOfRange, match="glasses"):
-        read_styleflow_data(folder)
+        read(folder)
 
 
 def npy(header: str, data: bytes = b"", length: int | None = None) -> bytes:
@@ -114,23 +119,23 @@ def npy(header: str, data: bytes = b"", length: int | None = None) -> bytes:
 def test_lying_headers_are_refused(folder: Path, data: bytes) -> None:
     (folder / "latents.npy").write_bytes(data)
     with pytest.raises(CorruptArtefact, match=r"latents\.npy"):
-        read_styleflow_data(folder)
+        read(folder)
 
 
 def test_mutants_are_refused_or_read(folder: Path) -> None:
     whole = (folder / "attributes.npy").read_bytes()
-    rng, read = random.Random(0), 0
+    rng, taken = random.Random(0), 0
     for _ in range(1_000):
         changed = bytearray(whole)
         for _ in range(rng.randint(1, 4)):
             changed[rng.randrange(140)] = rng.randrange(256)
         (folder / "attributes.npy").write_bytes(changed[: rng.choice((None, -1, 200))])
         try:
-            assert read_styleflow_data(folder)[1].shape == (N, 17)
-            read += 1
+            assert read(folder).attributes.shape == (N, 17)
+            taken += 1
         except LatentEditError:
             continue
-    assert 0 < read < 1_000
+    assert 0 < taken < 1_000
 
 
 def test_the_published_measurements_are_read(tmp_path: Path) -> None:
@@ -141,7 +146,8 @@ def test_the_published_measurements_are_read(tmp_path: Path) -> None:
     shutil.copy(attributes, tmp_path / "attributes.npy")
     shutil.copy(lighting, tmp_path / "lighting.npy")
     np.save(tmp_path / "latents.npy", np.zeros((1_000, 1, 18, 8), "f4"))
-    codes, values, schema = read_styleflow_data(tmp_path)
+    found = read(tmp_path)
+    codes, values, schema = found.codes, found.attributes, found.schema
     assert codes.shape == (1_000, 8)
     assert float(values[0, schema.columns("age")]) == 34
     assert values[0, schema.columns("yaw")].item() == pytest.approx(2.7)

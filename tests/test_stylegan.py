@@ -236,7 +236,7 @@ def test_garbled_tensorflow_pickles_are_refused(tmp_path: Path) -> None:
 
 def test_the_manifest_says_what_was_found(small: Path) -> None:
     manifest = json.loads((small / "manifest.json").read_text())
-    assert manifest["source_format"] == "nvidia, stylegan2-ada-pytorch"
+    assert manifest["source_format"] == "pickle, stylegan2-ada-pytorch"
     assert manifest["parity"]["largest_difference"] == 0
     assert len(manifest["source_sha256"]) == 64
     assert any("was not run" in line for line in manifest["found"])

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import toy_editors
 import yaml
 
-from latentedit import InputError, SuiteError, UnknownName
+from latentedit import InputError, Registry, SuiteError, UnknownName
+from latentedit.benchmark.run import check_names
 from latentedit.benchmark.suite import Suite, find_suite, load_suite, parse_suite, suite_folder
 
 SHIPPED = sorted(suite_folder().glob("*.yaml"))
@@ -82,7 +84,7 @@ def test_every_misspelt_key_of_a_shipped_suite_is_named(file: Path) -> None:
         ({"controls": ["a", "a"]}, "two entries of one name"),
         ({"tasks": [{"attribute": "age", "chnage": 5}]}, "did you mean 'change'"),
         ({"editors": {"a/b": {"plugin": "exact"}}}, "has the name 'a/b'"),
-        ({"editors": {"no-edit": {"plugin": "exact"}}}, "both an editor and a control"),
+        ({"controls": ["mine"]}, "mine is both an editor and a control"),
         ({"editors": {"mine": {"plugin": "exact", "option": {}}}}, "did you mean 'options'"),
         ({"bank": {}}, "bank.generator: is missing"),
         ({"seeds": []}, "seeds"),
@@ -145,3 +147,28 @@ def test_models_are_named_alone_or_with_options() -> None:
     assert [str(use) for use in options.identity] == ["c", "c2"]
     assert alone.model_dump(mode="json")["judge"] == "b"
     assert Suite.model_validate(options.model_dump(mode="json")) == options
+
+
+def test_a_suite_without_controls_takes_those_that_are_installed_in_their_order() -> None:
+    suite = parsed()
+    assert suite.controls is None
+    assert list(suite.with_controls(["zero", "far"]).contestants) == ["mine", "zero", "far"]
+    assert parsed(controls=["one"]).with_controls(["zero"]).controls == ["one"]
+    assert parsed(controls=[]).with_controls(["zero"]).controls == []
+    with pytest.raises(SuiteError, match="mine is both an editor of the suite and an installed"):
+        suite.with_controls(["zero", "mine"])
+
+
+def test_the_bundled_controls_stand_in_the_order_of_their_plugin() -> None:
+    controls = list(Registry.discover({}).specs("control"))
+    assert controls == ["no-edit", "random-direction", "resample", "nearest-neighbour"]
+
+
+def test_a_layer_preset_that_is_not_installed_is_refused_before_anything_is_computed() -> None:
+    plugins = toy_editors.registry()
+    named = {"generator": {"plugin": "toy"}, "labeller": "toy-labeller", "n_fit": 10, "n_test": 2}
+    models = {"bank": named, "judge": "toy-judge", "identity": ["toy-identity"]}
+    task = {"attribute": "age", "change": 5}
+    check_names(parsed(**models, tasks=[task | {"layers": "middle"}], controls=[]), plugins)
+    with pytest.raises(UnknownName, match="did you mean 'middle'"):
+        check_names(parsed(**models, tasks=[task | {"layers": "midle"}], controls=[]), plugins)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import latentedit_local
-from latentedit import Registry
+from latentedit import LayerPreset, Registry
 from latentedit.plugin import PluginSpec, hookimpl
 from latentedit.testing.world import IDENTITY as IDENTITY
 from latentedit.testing.world import MIDDLE as MIDDLE
@@ -22,6 +22,9 @@ from latentedit.testing.world import ToyJudge as ToyJudge
 from latentedit.testing.world import ToyOptions as ToyOptions
 from latentedit.testing.world import toy_split as toy_split
 
+MIDDLE_ROWS = LayerPreset(ROWS, {"age": (1, 2)})
+ROWS_OF_ANOTHER = LayerPreset(18, {"age": range(4, 8)})
+
 
 class _ToyPlugins:
     @hookimpl
@@ -31,6 +34,8 @@ class _ToyPlugins:
             PluginSpec("estimator", "toy-labeller", "toy:ToyEstimator", "exact attributes"),
             PluginSpec("estimator", "toy-judge", "toy:ToyJudge", "exact attributes, again"),
             PluginSpec("identity", "toy-identity", "toy:ToyIdentity", "exact identity"),
+            PluginSpec("layers", "middle", "toy:MIDDLE_ROWS", "rows of this world"),
+            PluginSpec("layers", "other", "toy:ROWS_OF_ANOTHER", "rows of another generator"),
         ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,9 +18,10 @@ from latentedit.benchmark.execution.executor import Observer, carry_out
 from latentedit.benchmark.execution.processes import in_process
 from latentedit.benchmark.execution.worker import THREADS, Job, fit_id, make_run_bank
 from latentedit.benchmark.folder import RunFolder
-from latentedit.benchmark.suite import PluginUse, Suite
+from latentedit.benchmark.suite import PluginUse, Suite, Task
 from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import LatentBank
+from latentedit.editing.layers import LayerPreset
 from latentedit.errors import (
     PluginFault,
     UnknownName,
@@ -73,6 +74,7 @@ def run_suite(
         EnvironmentFault: another process uses the folder; names it.
     """
     plugins = registry()
+    suite = suite.with_controls(plugins.specs("control"))
     check_names(suite, plugins)
     options = dict(executor_options or {}) | ({} if workers is None else {"workers": workers})
     check_options(plugins, "executor", executor, options)
@@ -142,13 +144,13 @@ def _flat(value: Any, place: str = "") -> dict[str, Any]:
 
 def check_names(suite: Suite, registry: Registry) -> None:
     """Raise unless every plugin that a suite names is there and takes its options."""
-    for kind, listed in _uses(suite).items():
+    for kind, listed in _uses(suite, registry).items():
         for use in listed:
             registry.find(kind, use.plugin)
             try:
                 check_options(registry, kind, use.plugin, use.options)
             except PluginFault:
-                if kind != "editor":
+                if kind not in ("editor", "control"):
                     raise  # an editor that cannot be imported costs its own cells only
 
 
@@ -159,13 +161,17 @@ def check_options(registry: Registry, kind: str, name: str, options: Mapping[str
         parse_options(loaded, name, options)
 
 
-def _uses(suite: Suite) -> dict[str, list[PluginUse]]:
+def _uses(suite: Suite, registry: Registry) -> dict[str, list[PluginUse]]:
     """Every plugin that a suite names, by kind."""
+    contestants: dict[str, list[PluginUse]] = {"editor": [], "control": []}
+    for use in suite.contestants.values():
+        contestants[registry.editor_kind(use.plugin)].append(use)
     return {
         "generator": [suite.bank.generator],
         "estimator": [suite.bank.labeller, suite.judge],
         "identity": list(suite.identity),
-        "editor": list(suite.contestants.values()),
+        **contestants,
+        "layers": [PluginUse(plugin=t.layers) for t in suite.tasks if isinstance(t.layers, str)],
     }
 
 
@@ -241,8 +247,9 @@ def plan(
     jobs = [Job(folder, suite, Cell("faces", base | sight), registry)]
     edits = []
     for name, use in suite.contestants.items():
-        origin = {"plugin": plugins.version("editor", use.plugin)}
-        if source := plugins.source("editor", use.plugin):
+        kind = plugins.editor_kind(use.plugin)
+        origin = {"plugin": plugins.version(kind, use.plugin)}
+        if source := plugins.source(kind, use.plugin):
             origin["source"] = source
         tune = tuning_key(bench, name)
         for seed in suite.seeds:
@@ -257,15 +264,25 @@ def plan(
                         "strengths": suite.strengths,
                         "effects": suite.effects,
                     }
+                    | _presets([task], plugins)
                 )
                 cell = Cell("edit", edit_key, name, seed, task.name)
                 edits.append(Job(folder, suite, cell, registry, ("faces", fit_id(name, seed))))
             for sequence in suite.sequences:
-                tasks = [t.model_dump(mode="json") for t in suite.tasks if t.name in sequence.edits]
+                edited = [task for task in suite.tasks if task.name in sequence.edits]
+                tasks = [task.model_dump(mode="json") for task in edited]
                 asked = {"sequence": sequence.model_dump(mode="json"), "tasks": tasks}
+                asked |= _presets(edited, plugins)
                 cell = Cell("sequence", key | sight | asked, name, seed, sequence.name)
                 edits.append(Job(folder, suite, cell, registry, ("faces", fit_id(name, seed))))
     return jobs + edits
+
+
+def _presets(tasks: Iterable[Task], plugins: Registry) -> dict[str, Any]:
+    """What the layer presets that tasks name hold, for a cell's key; empty where none is named."""
+    named = {task.layers for task in tasks if isinstance(task.layers, str)}
+    held: dict[str, LayerPreset] = {name: plugins.load("layers", name) for name in sorted(named)}
+    return {"layers": {name: preset.to_json() for name, preset in held.items()}} if held else {}
 
 
 def provenance(suite: Suite, bank: LatentBank, plugins: Registry) -> dict[str, Any]:
@@ -306,7 +323,7 @@ def provenance(suite: Suite, bank: LatentBank, plugins: Registry) -> dict[str, A
         ],
         "plugins": {
             f"{kind} {use.plugin}": plugins.version(kind, use.plugin)
-            for kind, listed in _uses(suite).items()
+            for kind, listed in _uses(suite, plugins).items()
             for use in listed
         },
         "threads": THREADS,

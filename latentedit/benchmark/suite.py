@@ -22,9 +22,9 @@ from pydantic import (
 
 import latentedit
 from latentedit.errors import InputError, SuiteError, UnknownName, nearest
+from latentedit.files.strict_yaml import StrictLoader
 
 SUITE_BYTES = 1 << 20
-CONTROLS = ("no-edit", "random-direction", "resample", "nearest-neighbour")
 
 
 class _Strict(BaseModel):
@@ -138,7 +138,10 @@ class Limits(_Strict):
 
 
 class Suite(_Strict):
-    """Everything that decides what a run computes."""
+    """Everything that decides what a run computes.
+
+    Where `controls` is None, a run has every control that is installed when it starts.
+    """
 
     name: str
     summary: str = ""
@@ -146,7 +149,7 @@ class Suite(_Strict):
     judge: ModelUse
     identity: list[ModelUse] = Field(min_length=1)
     editors: dict[str, PluginUse] = Field(min_length=1)
-    controls: list[str] = list(CONTROLS)
+    controls: list[str] | None = None
     tasks: list[Task] = Field(min_length=1)
     sequences: list[Sequence] = []
     strengths: list[float] = [0.25, 0.5, 0.75, 1.0, 1.5, 2.0]
@@ -176,7 +179,7 @@ class Suite(_Strict):
     @field_validator("editors", "tasks", "sequences", "controls")
     @classmethod
     def _file_names(cls, value: Any) -> Any:
-        names = [entry if isinstance(entry, str) else entry.name for entry in value]
+        names = [entry if isinstance(entry, str) else entry.name for entry in value or ()]
         for name in names:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", name):
                 raise ValueError(
@@ -195,7 +198,7 @@ class Suite(_Strict):
 
     @model_validator(mode="after")
     def _apart(self) -> Suite:
-        if both := set(self.editors) & set(self.controls):
+        if both := set(self.editors) & set(self.control_names):
             raise ValueError(f"{sorted(both)[0]} is both an editor and a control")
         tasks = [task.name for task in self.tasks]
         for sequence in self.sequences:
@@ -219,9 +222,30 @@ class Suite(_Strict):
         return self
 
     @property
+    def control_names(self) -> list[str]:
+        """The controls, where they are known; see `with_controls`."""
+        return self.controls or []
+
+    @property
     def contestants(self) -> dict[str, PluginUse]:
         """Editors and controls by name."""
-        return self.editors | {name: PluginUse(plugin=name) for name in self.controls}
+        return self.editors | {name: PluginUse(plugin=name) for name in self.control_names}
+
+    def with_controls(self, installed: Iterable[str]) -> Suite:
+        """This suite with its own controls; with those `installed` where it names none.
+
+        Raises:
+            SuiteError: one of them has the name of an editor of the suite.
+        """
+        if self.controls is not None:
+            return self
+        controls = list(installed)
+        if both := [name for name in controls if name in self.editors]:
+            raise SuiteError(
+                f"{both[0]} is both an editor of the suite and an installed control; give the "
+                "editor another name, or list the suite's `controls`"
+            )
+        return self.model_copy(update={"controls": controls})
 
     def joined(self, editors: Iterable[str]) -> Suite:
         """This suite with more editors, each with its default options."""
@@ -267,7 +291,7 @@ def parse_suite(text: str, where: str = "suite") -> Suite:
         SuiteError: naming the field, what was found there, and the nearest valid key.
     """
     try:
-        data = yaml.load(text, _StrictLoader)  # noqa: S506  (a SafeLoader, with more refused)
+        data = yaml.load(text, StrictLoader)  # noqa: S506  (a SafeLoader, with more refused)
     except (yaml.YAMLError, RecursionError) as error:
         raise SuiteError(f"{where} is not YAML that a suite may use: {error}") from None
     if not isinstance(data, dict):
@@ -313,30 +337,3 @@ def _valid_keys(place: tuple[Any, ...]) -> list[str]:
     }
     named = [models[part] for part in place[:-1] if part in models]
     return list((named[-1] if named else Suite).model_fields)
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML without duplicate keys, aliases or tags."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(
-                None, None, "aliases are not used here", event.start_mark
-            )
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is not text", key_node.start_mark
-                )
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} stands twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)

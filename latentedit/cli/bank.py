@@ -8,11 +8,12 @@ import click
 import torch
 from rich.table import Table
 
+from latentedit.cli.choices import example, labeller_of
 from latentedit.cli.console import err, out, print_json, progress_bar, say
 from latentedit.cli.fit import parse_pairs
 from latentedit.data.bank import LatentBank
 from latentedit.registry import Registry
-from latentedit.sampling.importing import import_styleflow_data
+from latentedit.sampling.importing import import_bank
 from latentedit.sampling.make import make_bank
 from latentedit.sampling.pictures import write_images
 from latentedit.sampling.relabel import relabel_bank
@@ -26,12 +27,10 @@ def bank() -> None:
 
 
 @bank.command()
-@click.option("--generator", required=True, help="Plugin that samples and renders, e.g. synthface.")
+@click.option("--generator", required=True, help="Plugin that samples and renders.")
 @click.option(
     "--labeller",
-    default="synthface-labeller",
-    show_default=True,
-    help="Attribute estimator that labels the faces.",
+    help="Attribute estimator that labels the faces; the generator's own by default.",
 )
 @click.option(
     "--labeller-option",
@@ -56,7 +55,7 @@ def bank() -> None:
 @click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
 def make(
     generator: str,
-    labeller: str,
+    labeller: str | None,
     labeller_options: tuple[str, ...],
     n_fit: int,
     n_test: int,
@@ -69,12 +68,14 @@ def make(
 
     \b
     Example:
-      latentedit bank make --generator synthface --n 4000 --seed 0 --out B
+      latentedit bank make --generator GENERATOR --n 4000 --seed 0 --out B
     """
     torch.set_num_threads(1)
+    registry = Registry.discover()
+    labeller = labeller_of(registry, generator, labeller)
     with progress_bar("bank") as progress:
         made = make_bank(
-            Registry.discover(),
+            registry,
             folder,
             generator=generator,
             labeller=labeller,
@@ -88,13 +89,13 @@ def make(
         )
     say(
         f"{folder}: {n_fit} faces to fit on, {n_test} to edit\nhash {made.hash}",
-        next_step=f"latentedit fit styleflow --bank {folder} --out E",
+        next_step=f"latentedit fit {example(registry, 'editor')} --bank {folder} --out E",
     )
 
 
 @bank.command("import")
 @click.argument("source", metavar="FOLDER", type=FOLDER)
-@click.option("--generator", required=True, help="Plugin whose codes these are, e.g. stylegan2.")
+@click.option("--generator", required=True, help="Plugin whose codes these are.")
 @click.option(
     "--generator-option",
     "options",
@@ -103,26 +104,41 @@ def make(
     help="An option of the generator; VALUE is read as YAML. May be repeated.",
 )
 @click.option(
+    "--as",
+    "importer",
+    metavar="NAME",
+    help="The bank importer that reads it; needed where more than one is installed.",
+)
+@click.option(
     "--test", "n_test", default=200, show_default=True, help="Faces to edit, drawn at random."
 )
 @click.option("--seed", default=0, show_default=True)
 @click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
 def import_(
-    source: Path, generator: str, options: tuple[str, ...], n_test: int, seed: int, folder: Path
+    source: Path,
+    generator: str,
+    options: tuple[str, ...],
+    importer: str | None,
+    n_test: int,
+    seed: int,
+    folder: Path,
 ) -> None:
-    """Turn FOLDER with StyleFlow's training data into a bank: latents.npy, attributes.npy and
-    lighting.npy.
+    """Turn FOLDER with codes and attributes of other projects into a bank.
 
-    The attributes are taken as they were measured. The codes must be of the generator that is
-    named, which nothing in the files tells; look at some faces with latentedit bank images.
+    `latentedit plugins list` says which layouts of files the installed bank importers read. The
+    attributes are taken as they were measured. The codes must be of the generator that is named,
+    which nothing in the files tells; look at some faces with latentedit bank images.
 
     \b
     Example:
-      latentedit bank import data --generator stylegan2 --generator-option path=G --out B
+      latentedit bank import data --generator GENERATOR --generator-option path=G --out B
     """
+    registry = Registry.discover()
+    importer = importer or registry.only("bank-importer", "--as")
     with err.status(f"reading {source}"):
-        made = import_styleflow_data(
-            Registry.discover(),
+        made = import_bank(
+            registry,
+            importer,
             source,
             folder,
             generator=generator,
@@ -134,7 +150,7 @@ def import_(
     say(
         f"{folder}: {sizes}, in {made.space.upper()}\nhash {made.hash}",
         next_step=f"latentedit bank images {folder} --count 8 --out faces, then: "
-        f"latentedit fit styleflow --bank {folder} --out E",
+        f"latentedit fit {example(registry, 'editor')} --bank {folder} --out E",
     )
 
 
@@ -154,7 +170,7 @@ def label(source: Path, labeller: str, options: tuple[str, ...], folder: Path) -
 
     \b
     Example:
-      latentedit bank label B --labeller faces-csv --labeller-option file=labels.csv --out C
+      latentedit bank label B --labeller ESTIMATOR --labeller-option file=labels.csv --out C
     """
     torch.set_num_threads(1)
     with progress_bar("bank") as progress:
@@ -185,9 +201,10 @@ def images(source: Path, split: str, count: int | None, folder: Path) -> None:
       latentedit bank images B --split fit --count 300 --out faces
     """
     torch.set_num_threads(1)
+    registry = Registry.discover()
     with progress_bar("images") as progress:
         written = write_images(
-            Registry.discover(),
+            registry,
             LatentBank.open(source),
             folder,
             split=split,
@@ -196,8 +213,8 @@ def images(source: Path, split: str, count: int | None, folder: Path) -> None:
         )
     say(
         f"{folder}: {written} faces",
-        next_step=f"label them in a CSV, then: latentedit train faces-trained --images {folder} "
-        "--labels labels.csv --out E",
+        next_step=f"label them in a CSV, then: latentedit train TRAINER --images {folder} "
+        f"--labels labels.csv --out E. Trainers: {', '.join(registry.names('trainer'))}",
     )
 
 

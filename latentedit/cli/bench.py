@@ -82,14 +82,15 @@ def run(
     Examples:
       latentedit bench run quickstart --out runs/quickstart
       latentedit bench run my_suite.yaml --out runs/mine --workers 4 --limit-memory 2
-      latentedit bench run field --out /shared/field --executor ray --executor-option address=auto
+      latentedit bench run field --out /shared/field --executor NAME --executor-option NAME=VALUE
       latentedit bench run quickstart --photos code --out runs/photos
       latentedit bench run quickstart --with my-editor --out runs/mine
     """
     from latentedit.report.page import write_report
 
     loaded = _limited(load_suite(suite), seconds=limit_seconds, memory_gib=limit_memory)
-    loaded = loaded.joined(joining)
+    controls = Registry.discover().specs("control")
+    loaded = loaded.joined(joining).with_controls(controls)
     per_fit = 1 + len(loaded.tasks) + len(loaded.sequences)
     cells = 1 + len(loaded.contestants) * len(loaded.seeds) * per_fit
     try:
@@ -183,7 +184,7 @@ def compare(run_a: Path, run_b: Path, editors: str | None, by_task: bool, as_jso
     \b
     Examples:
       latentedit bench compare runs/a runs/b
-      latentedit bench compare runs/a runs/a --editors styleflow,interfacegan
+      latentedit bench compare runs/a runs/a --editors my-editor,other-editor
     """
     pair = tuple(editors.split(",")) if editors else None
     if pair is not None and len(pair) != 2:
@@ -223,7 +224,7 @@ def explain_cell(folder: Path, cell: str) -> None:
 
     \b
     Example:
-      latentedit bench explain runs/quickstart edit--styleflow--seed0--age
+      latentedit bench explain runs/quickstart edit--my-editor--seed0--age
     """
     lines = explain(folder, cell, registry=Registry.discover)
     say("\n".join(lines) if lines else f"{cell} is done; nothing that decides it has changed")

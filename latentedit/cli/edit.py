@@ -12,7 +12,6 @@ from latentedit.cli.console import progress_bar, say
 from latentedit.cli.targets import parse_rows, parse_settings, parse_transfers
 from latentedit.data.bank import LatentBank
 from latentedit.editing.fitted import build_renderer, codes_for, load_editor
-from latentedit.editing.layers import LAYER_PRESETS
 from latentedit.errors import InputError
 from latentedit.registry import Registry
 
@@ -34,8 +33,8 @@ from latentedit.registry import Registry
     "settings",
     multiple=True,
     metavar="ATTRIBUTE=VALUE",
-    help="A target in natural units; may be repeated. Lighting takes 9 numbers or a name, such as "
-    "left-to-right.",
+    help="A target in natural units, or the name of a value that the bank's schema has; may be "
+    "repeated.",
 )
 @click.option(
     "--transfer",
@@ -54,7 +53,7 @@ from latentedit.registry import Registry
 @click.option(
     "--layers",
     default=None,
-    help="W+ rows that take the edit: 0..3 or 4,5; or released, the rows of the StyleFlow release.",
+    help="W+ rows that take the edit: 0..3 or 4,5; or the name of an installed layer preset.",
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option(
@@ -101,7 +100,7 @@ def edit(
     if generator is None:
         raise InputError(f"{editor_folder} was saved without its generator")
     subset: tuple[int, ...] | str | None = layers
-    if layers is not None and layers not in LAYER_PRESETS:
+    if layers is not None and layers not in registry.names("layers"):
         subset = tuple(parse_rows(layers, generator.num_ws, "--layers"))
     codes, space = codes_for(fitted.space, codes, test.space, generator)
     renderer = build_renderer(registry, bank, generator)

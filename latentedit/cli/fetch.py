@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -11,8 +12,9 @@ from rich.table import Table
 from latentedit.cli.console import out, print_json, progress_bar, say
 from latentedit.downloads.cache import cache_folder
 from latentedit.downloads.cache import fetch as fetch_network
-from latentedit.downloads.catalogue import PUBLISHED, PublishedNetwork, find_published
+from latentedit.downloads.catalogue import PublishedNetwork, published_networks
 from latentedit.errors import InputError
+from latentedit.registry import Registry
 
 
 @click.command()
@@ -35,13 +37,14 @@ def fetch(name: str | None, yes: bool, folder: Path | None, as_json: bool) -> No
     \b
     Examples:
       latentedit fetch
-      latentedit fetch stylegan2-ffhq
-      latentedit fetch stylegan2-ffhq --yes --out weights
+      latentedit fetch NAME
+      latentedit fetch NAME --yes --out weights
     """
+    registry = Registry.discover()
     if name is None:
-        _list(as_json)
+        _list(published_networks(registry), as_json)
         return
-    network = find_published(name)
+    network: PublishedNetwork = registry.load("network", name)
     home = cache_folder() if folder is None else folder
     click.echo(_terms(name, network, home), err=True)
     if not yes and not (home / name / network.file).is_file():
@@ -65,18 +68,18 @@ def fetch(name: str | None, yes: bool, folder: Path | None, as_json: bool) -> No
     )
 
 
-def _list(as_json: bool) -> None:
+def _list(networks: Mapping[str, PublishedNetwork], as_json: bool) -> None:
     if as_json:
-        print_json({name: _facts(network) for name, network in PUBLISHED.items()})
+        print_json({name: _facts(network) for name, network in networks.items()})
         return
     table = Table(box=None, pad_edge=False)
     for column in ("name", "MB", "what", "SHA-256 published", "licence"):
         table.add_column(column, justify="right" if column == "MB" else "left")
-    for name, network in PUBLISHED.items():
+    for name, network in networks.items():
         known = "yes" if network.sha256 else "no"
         table.add_row(name, str(network.megabytes), network.summary, known, network.licence)
     out.print(table)
-    say("", next_step="latentedit fetch stylegan2-ffhq")
+    say("", next_step=f"latentedit fetch {next(iter(networks), 'NAME')}")
 
 
 def _facts(network: PublishedNetwork) -> dict[str, object]:

@@ -35,8 +35,8 @@ def fit(
 
     \b
     Examples:
-      latentedit fit styleflow --bank B --out E
-      latentedit fit interfacegan --bank B --out S --option conditional=others
+      latentedit fit EDITOR --bank B --out E
+      latentedit fit EDITOR --bank B --out S --option NAME=VALUE
     """
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder} exists already; choose another folder or remove it first")

@@ -8,30 +8,33 @@ import click
 
 from latentedit.cli.console import err, say
 from latentedit.errors import InputError
+from latentedit.interfaces.importers import WeightImporter
 from latentedit.registry import Registry
 
 
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "--as", "importer", default="stylegan2", show_default=True, help="The plugin that reads it."
+    "--as",
+    "importer",
+    metavar="NAME",
+    help="The weight importer that reads it; needed where more than one is installed.",
 )
 @click.option("--out", "folder", required=True, type=click.Path(path_type=Path), help="New folder.")
-def import_(file: Path, importer: str, folder: Path) -> None:
+def import_(file: Path, importer: str | None, folder: Path) -> None:
     """Read FILE without running anything in it, and write safetensors and a manifest.
 
-    NVIDIA's .pkl of StyleGAN2 (PyTorch and TensorFlow) and StyleGAN3, rosinality's .pt and
-    genforce's .pth files of StyleGAN2 are understood; with --as styleflow, released checkpoints of
-    StyleFlow.
+    `latentedit plugins list` says which files the installed weight importers read.
 
     \b
-    Examples:
-      latentedit import stylegan2-ffhq-256.pkl --out G
-      latentedit import modellarge10k.pt --as styleflow --out F
+    Example:
+      latentedit import network.pkl --as NAME --out G
     """
     if not file.is_file():
         raise InputError(f"there is no file {file}")
-    imports = Registry.discover().load("importer", importer)
+    registry = Registry.discover()
+    importer = importer or registry.only("weight-importer", "--as")
+    reader: WeightImporter = registry.build("weight-importer", importer)
     with err.status(f"reading {file}"):
-        imported = imports(file, folder)
+        imported = reader.read(file, folder)
     say(str(imported), next_step=imported.next_step)

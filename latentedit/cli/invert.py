@@ -9,6 +9,7 @@ from typing import Any
 import click
 import torch
 
+from latentedit.cli.choices import companions_of, labeller_of
 from latentedit.cli.console import print_json, progress_bar, say
 from latentedit.cli.edit import image_bytes
 from latentedit.cli.fit import parse_pairs
@@ -23,47 +24,49 @@ from latentedit.registry import Registry
 
 FOLDER = click.Path(path_type=Path)
 _PAIR = "NAME=VALUE"
-_LABELLER = "synthface-labeller"
-_RECOGNISERS = ("synthface-identity-contrastive", "synthface-identity-regression")
-"""What says how well the faces of the embedded world were met, where nothing else is asked for."""
 
 
 @click.command()
 @click.argument("files", metavar="PHOTO...", nargs=-1, required=True, type=FOLDER)
-@click.option("--generator", required=True, help="Plugin whose codes are wanted, e.g. synthface.")
+@click.option("--generator", required=True, help="Plugin whose codes are wanted.")
 @click.option("--generator-option", "generator_options", multiple=True, metavar=_PAIR)
 @click.option(
     "--labeller",
-    default=_LABELLER,
-    show_default=True,
-    help="Attribute estimator that says which attributes the faces have now.",
+    help="Attribute estimator that says which attributes the faces have now; the generator's own "
+    "by default.",
 )
 @click.option("--labeller-option", "labeller_options", multiple=True, metavar=_PAIR)
 @click.option(
     "--loss",
     "losses",
     multiple=True,
-    default=("pyramid",),
-    show_default=True,
     metavar="NAME=WEIGHT",
-    help="A perceptual loss and its weight; may be repeated, and the losses add up.",
+    help="A perceptual loss and its weight; may be repeated, and the losses add up. The inverter's "
+    "own by default.",
 )
-@click.option("--inverter", default="optimisation", show_default=True)
+@click.option("--inverter", help="Needed where more than one is installed.")
 @click.option("--option", "options", multiple=True, metavar=_PAIR, help="Of the inverter.")
 @click.option("--tune", type=click.IntRange(1), help="Tune the generator to the photos: steps.")
 @click.option(
     "--landmarks",
-    type=FOLDER,
-    help="Align by landmarks: a .json of their positions, or a dlib shape predictor. Without it, "
-    "the middle of each photo is taken.",
+    metavar="FILE.json|NAME",
+    help="Align by landmarks: a .json of their positions, or an installed landmark detector. "
+    "Without it, the middle of each photo is taken.",
+)
+@click.option(
+    "--landmarks-option",
+    "landmark_options",
+    multiple=True,
+    metavar=_PAIR,
+    help="Of the landmark detector.",
 )
 @click.option(
     "--identity",
     "recognisers",
     multiple=True,
     metavar="NAME",
-    help="An identity encoder to compare photo and reconstruction by; may be repeated. With "
-    f"{_LABELLER}, both of synthface if none is given.",
+    help="An identity encoder to compare photo and reconstruction by; may be repeated. With the "
+    "generator's own labeller, the generator's own encoders by default.",
 )
 @click.option(
     "--truth",
@@ -86,13 +89,14 @@ def invert(
     files: tuple[Path, ...],
     generator: str,
     generator_options: tuple[str, ...],
-    labeller: str,
+    labeller: str | None,
     labeller_options: tuple[str, ...],
     losses: tuple[str, ...],
-    inverter: str,
+    inverter: str | None,
     options: tuple[str, ...],
     tune: int | None,
-    landmarks: Path | None,
+    landmarks: str | None,
+    landmark_options: tuple[str, ...],
     recognisers: tuple[str, ...],
     truth: Path | None,
     seed: int,
@@ -108,10 +112,9 @@ def invert(
 
     \b
     Examples:
-      latentedit invert photo.jpg --generator synthface --loss pyramid \\
-          --loss synthface-features=0.3 --out code
-      latentedit invert photos/ --generator stylegan2 --generator-option path=G \\
-          --labeller faces-clip --labeller-option file=words.yaml --tune 300 --out code
+      latentedit invert photo.jpg --generator GENERATOR --out code
+      latentedit invert photos/ --generator GENERATOR --generator-option path=G \\
+          --labeller ESTIMATOR --labeller-option file=words.yaml --tune 300 --out code
     """
     check_device(device)
     torch.set_num_threads(threads)
@@ -120,17 +123,21 @@ def invert(
     registry, chosen = Registry.discover(), parse_pairs(options)
     if tune is not None:
         chosen["tuning_steps"] = tune
+    labeller = labeller_of(registry, generator, labeller)
+    inverter = inverter or registry.only("inverter", "--inverter")
     plan = InversionPlan(
         generator=(generator, parse_pairs(generator_options)),
         labeller=(labeller, parse_pairs(labeller_options)),
-        losses=parse_losses(losses),
+        losses=parse_losses(losses) or _own_losses(registry, inverter),
         inverter=(inverter, chosen),
-        recognisers=recognisers or (_RECOGNISERS if labeller == _LABELLER else ()),
+        recognisers=recognisers or _own_recognisers(registry, generator, labeller),
         seed=seed,
         device=device,
     )
     model = registry.generator(*plan.generator)
-    finder = None if landmarks is None else landmark_finder(landmarks)
+    finder = None
+    if landmarks is not None:
+        finder = landmark_finder(registry, landmarks, parse_pairs(landmark_options))
     photos = [read_photograph(p, model.resolution, finder) for p in find_photographs(files)]
     codes = None
     if truth is not None:
@@ -147,6 +154,21 @@ def invert(
             progress=progress,
         )
     _report(bank, folder, as_json)
+
+
+def _own_losses(registry: Registry, inverter: str) -> Mapping[str, float]:
+    own: Mapping[str, float] = registry.load("inverter", inverter).losses
+    if not own:
+        raise InputError(
+            f"{inverter} has no perceptual loss of its own; choose one with --loss. "
+            f"Installed: {', '.join(registry.names('perceptual')) or '(none is installed)'}"
+        )
+    return own
+
+
+def _own_recognisers(registry: Registry, generator: str, labeller: str) -> tuple[str, ...]:
+    own = companions_of(registry, generator)
+    return () if own is None or labeller != own.labeller else own.identity
 
 
 def _report(bank: LatentBank, folder: Path, as_json: bool) -> None:

@@ -65,18 +65,18 @@ def list_plugins(as_json: bool) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
-    """Check that the editor NAME keeps every rule, in a small linear world.
+    """Check that the editor or control NAME keeps every rule, in a small linear world.
 
     \b
     Examples:
-      latentedit plugins check interfacegan
-      latentedit plugins check styleflow --option steps=200 --option hidden=[64,64]
+      latentedit plugins check EDITOR
+      latentedit plugins check EDITOR --option steps=200 --option hidden=[64,64]
     """
     from latentedit.cli.fit import parse_pairs
     from latentedit.testing import check_editor
 
-    verdicts = []
-    for verdict in check_editor(name, parse_pairs(settings)):
+    verdicts, registry = [], Registry.discover()
+    for verdict in check_editor(name, parse_pairs(settings), registry):
         verdicts.append(verdict)
         if as_json:
             continue
@@ -91,9 +91,10 @@ def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
         err.print(f"{name} breaks or does not reach {len(broken)} of {len(verdicts)} rules")
         say("", next_step=f"mend the first one, then: latentedit plugins check {name}")
     else:
+        joining = "" if registry.editor_kind(name) == "control" else f"--with {name} "
         say(
             f"{name} keeps all {len(verdicts)} rules",
-            next_step=f"latentedit bench run quickstart --with {name} --out runs/{name}",
+            next_step=f"latentedit bench run quickstart {joining}--out runs/{name}",
         )
     raise SystemExit(bool(broken))
 
@@ -106,7 +107,11 @@ def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Where to write; latentedit-NAME by default.",
 )
-def new(name: str, folder: Path | None) -> None:
+@click.option(
+    "--generator",
+    help="Of the suite that is written; the first one that names labeller and judge by default.",
+)
+def new(name: str, folder: Path | None, generator: str | None) -> None:
     """Write a package with an editor NAME that works, to be changed into your own.
 
     \b
@@ -117,7 +122,7 @@ def new(name: str, folder: Path | None) -> None:
     from latentedit.testing.new import write_package
 
     folder = folder or Path(f"latentedit-{name}")
-    written = write_package(name, folder)
+    written = write_package(name, folder, generator=generator)
     for path in written:
         out.print(escape(str(path)))
     say(

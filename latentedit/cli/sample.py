@@ -22,7 +22,7 @@ from latentedit.registry import Registry
     "editor_folder",
     required=True,
     type=click.Path(path_type=Path),
-    help="Folder written by latentedit fit; a flow, such as styleflow.",
+    help="Folder written by latentedit fit, of an editor that draws faces.",
 )
 @click.option("--bank", "bank_folder", required=True, type=click.Path(path_type=Path))
 @click.option(

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from latentedit.cli.fit import parse_pairs
 from latentedit.data.attributes import Attribute, AttributeSchema
-from latentedit.editing.lighting import LIGHT_PRESETS, lighting_preset
 from latentedit.errors import InputError
 
 
@@ -77,8 +76,8 @@ def _each(pairs: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
 
 
 def _setting(attribute: Attribute, value: Any) -> Setting:
-    if isinstance(value, str) and _is_light(attribute):
-        return Setting(attribute.name, lighting_preset(value), value)
+    if isinstance(value, str) and attribute.named:
+        return Setting(attribute.name, attribute.value(value), value)
     try:
         numbers = torch.tensor(value, dtype=torch.float32).reshape(-1)
     except (TypeError, ValueError, RuntimeError):
@@ -91,10 +90,5 @@ def _setting(attribute: Attribute, value: Any) -> Setting:
 
 
 def _kind(attribute: Attribute) -> str:
-    if _is_light(attribute):
-        return f"{attribute.size} numbers, or one of {', '.join(LIGHT_PRESETS)}"
-    return "a number" if attribute.size == 1 else f"{attribute.size} numbers"
-
-
-def _is_light(attribute: Attribute) -> bool:
-    return attribute.name == "lighting" and attribute.size == len(lighting_preset("none"))
+    numbers = "a number" if attribute.size == 1 else f"{attribute.size} numbers"
+    return f"{numbers}, or one of {', '.join(attribute.named)}" if attribute.named else numbers

@@ -44,7 +44,7 @@ def train(
 
     \b
     Example:
-      latentedit train faces-trained --images photos --labels labels.csv --out E
+      latentedit train TRAINER --images photos --labels labels.csv --out E
     """
     torch.set_num_threads(1)
     with progress_bar(f"train {trainer}") as progress:

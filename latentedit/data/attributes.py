@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from latentedit.errors import InputError, OutOfRange, UnknownName
@@ -25,6 +26,12 @@ class Attribute:
         low, high: the range a target may lie in, in `unit`.
         unit: ``"years"``, ``"degrees"``, or empty.
         size: number of columns.
+        named: values with a name, `size` numbers each, such as ``{"female": (0.0,)}``. Names are
+            for people: attributes that differ only in them are equal, so that a judge without
+            names fits a bank with names.
+
+    Raises:
+        InputError: a named value is not `size` numbers within the range.
     """
 
     name: str
@@ -33,6 +40,45 @@ class Attribute:
     high: float
     unit: str = ""
     size: int = 1
+    named: Mapping[str, tuple[float, ...]] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.named, Mapping):
+            raise InputError(
+                f"named values of {self.name!r} are a mapping from names to numbers, received "
+                f"{self.named!r}"
+            )
+        checked = {name: self._checked(name, value) for name, value in self.named.items()}
+        object.__setattr__(self, "named", checked)
+
+    def _checked(self, name: object, value: Any) -> tuple[float, ...]:
+        numbers = tuple(value) if isinstance(value, (list, tuple)) else ()
+        plain = all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in numbers)
+        if not (
+            isinstance(name, str)
+            and name
+            and plain
+            and len(numbers) == self.size
+            and all(self.low <= number <= self.high for number in numbers)
+        ):
+            raise InputError(
+                f"the value {name!r} of {self.name!r} is {self.size} numbers from {self.low} to "
+                f"{self.high} in a list, received {value!r}"
+            )
+        return tuple(float(number) for number in numbers)
+
+    def value(self, name: str) -> Tensor:
+        """(size,) the value that is called `name`.
+
+        >>> Attribute("gender", "binary", 0, 1, named={"female": (0,), "male": (1,)}).value("male")
+        tensor([1.])
+
+        Raises:
+            UnknownName: no value is called so.
+        """
+        if name not in self.named:
+            raise UnknownName(f"value of {self.name!r}", name, self.named)
+        return torch.tensor(self.named[name], dtype=torch.float32)
 
     def check(self, values: Tensor) -> None:
         """Raise `OutOfRange` unless every value is finite and within [low, high]."""
@@ -112,21 +158,23 @@ class AttributeSchema:
         index = [i for name in names for i in range(self.width)[self.columns(name)]]
         return values[:, index]
 
-    def changed(self, source: Tensor, **values: float | Tensor) -> Tensor:
+    def changed(self, source: Tensor, **values: float | str | Tensor) -> Tensor:
         """A copy of `source` (N, A) with the named attributes set.
 
         Args:
             source: (N, A), natural units.
-            values: by attribute name a number, or a tensor that broadcasts to (N, size).
+            values: by attribute name a number, a tensor that broadcasts to (N, size), or the name
+                of a value.
 
         Raises:
-            UnknownName: for an attribute that the schema does not have.
+            UnknownName: for an attribute that the schema does not have, or a value without a name.
             OutOfRange: for a value outside its range, or not finite.
         """
         target = source.clone()
         for name, value in values.items():
+            given = self[name].value(value) if isinstance(value, str) else value
             target[:, self.columns(name)] = (
-                source.new_tensor(value) if isinstance(value, (int, float)) else value.to(source)
+                source.new_tensor(given) if isinstance(given, (int, float)) else given.to(source)
             )
             self[name].check(target[:, self.columns(name)])
         return target
@@ -140,8 +188,14 @@ class AttributeSchema:
         for attribute in self.attributes:
             attribute.check(values[:, self.columns(attribute.name)])
 
-    def to_json(self) -> list[dict[str, Any]]:
-        return [asdict(attribute) for attribute in self.attributes]
+    def to_json(self, *, named: bool = True) -> list[dict[str, Any]]:
+        """Plain rows, one an attribute.
+
+        Args:
+            named: whether to write named values where there are any. Leave them out of what is
+                hashed: names decide no figure.
+        """
+        return [_row(attribute, named) for attribute in self.attributes]
 
     @classmethod
     def from_json(cls, rows: list[Mapping[str, Any]]) -> AttributeSchema:
@@ -153,3 +207,9 @@ class AttributeSchema:
             if not -math.inf < attribute.low < attribute.high < math.inf:
                 raise InputError(f"attribute {attribute.name!r} has no range: {attribute}")
         return schema
+
+
+def _row(attribute: Attribute, named: bool) -> dict[str, Any]:
+    row = asdict(attribute)
+    names = row.pop("named")
+    return row | {"named": names} if names and named else row

@@ -224,8 +224,12 @@ class LatentBank:
 
     @property
     def hash(self) -> Digest:
-        """sha256 over everything that decides which faces these are and what they are called."""
-        return hashlib.sha256(canonical_json(self._record())).hexdigest()
+        """sha256 over everything that decides which faces these are and how they are labelled.
+
+        Names of attribute values are left out: they decide no figure.
+        """
+        record = self._record() | {"schema": self.schema.to_json(named=False)}
+        return hashlib.sha256(canonical_json(record)).hexdigest()
 
     def verify(self) -> None:
         """Raise `CorruptArtefact` naming the first shard whose bytes are not the recorded ones."""

@@ -1,7 +1,7 @@
 """Published networks in a cache folder, each with a record of where its bytes are known from.
 
-CACHE/stylegan2-ffhq/ffhq.pkl
-CACHE/stylegan2-ffhq/fetched.json   address, size, SHA-256, and what that was compared with
+CACHE/NAME/network.pkl    the file under its own name
+CACHE/NAME/fetched.json   address, size, SHA-256, and what that was compared with
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Downloads of large files: resumed where they were cut, whole under their own name or not there.
 
-    FOLDER/ffhq.pkl             complete, and of the expected SHA-256
-    FOLDER/ffhq.pkl.part        what has arrived so far
-    FOLDER/ffhq.pkl.part.json   of which version of the file, as the server names it
+    FOLDER/network.pkl             complete, and of the expected SHA-256
+    FOLDER/network.pkl.part        what has arrived so far
+    FOLDER/network.pkl.part.json   of which version of the file, as the server names it
 
 A download goes on with ``Range`` and ``If-Range`` (RFC 9110, sections 13.1.5 and 14.2), so that the
 server sends the rest only of the very file that was begun. httpx2 speaks HTTP; pooch, which caches

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +15,7 @@ from torch import Tensor
 from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import LatentBank, ModelReference, Split
 from latentedit.editing import guard
-from latentedit.editing.layers import preset_rows
+from latentedit.editing.layers import LayerPreset
 from latentedit.errors import (
     CorruptArtefact,
     EnvironmentFault,
@@ -47,6 +48,7 @@ class FittedEditor:
         generator, labeller: what the bank was made with.
         bank_hash: which faces it was fitted on.
         figures: what fitting reported, seconds included.
+        registry: where layer presets are found by name.
     """
 
     name: str
@@ -59,6 +61,7 @@ class FittedEditor:
     seed: int
     runtime: Runtime
     figures: Mapping[str, float] = field(default_factory=dict)
+    registry: Registry = field(default_factory=Registry, repr=False, compare=False)
 
     def edit(
         self,
@@ -135,7 +138,8 @@ class FittedEditor:
         """
         if not self.editor.samplable:
             raise Unsupported(
-                f"{self.name} edits faces and draws no new ones; a flow does, such as styleflow"
+                f"{self.name} edits faces and draws no new ones; editors that do: "
+                f"{_able(self.registry, 'editor', 'samplable')}"
             )
         self.schema.check(attributes)
         runtime = replace(_declared(self.editor, self.runtime), seed=seed)
@@ -148,8 +152,9 @@ class FittedEditor:
         """The rows of a preset: those of every attribute that changes."""
         if not isinstance(layers, str):
             return layers
+        preset: LayerPreset = self.registry.load("layers", layers)
         changed = [a.name for a in self.schema if self._changes(a.name, source, target)]
-        return tuple({row for n in changed for row in preset_rows(layers, n, self._num_ws())})
+        return tuple({row for name in changed for row in preset.rows(name, self._num_ws())})
 
     def _changes(self, name: str, source: Tensor, target: Tensor) -> bool:
         columns = self.schema.columns(name)
@@ -270,6 +275,7 @@ def fit_editor(
         seed,
         replace(runtime, checkpoint=None),
         figures,
+        registry,
     )
 
 
@@ -292,7 +298,7 @@ def load_editor(
     try:
         name, schema = config["editor"], AttributeSchema.from_json(config["schema"])
         references = ModelReference(**config["generator"]), ModelReference(**config["labeller"])
-        loaded = registry.load("editor", name)
+        loaded = registry.load(registry.editor_kind(name), name)
         editor: Editor = loaded(parse_options(loaded, name, config["options"]))
         guard.load_state(name, editor, read_tensors(folder / "model.safetensors"))
         runtime = _runtime(registry, editor, *references, config["seed"], device, generator)
@@ -306,6 +312,7 @@ def load_editor(
             config["seed"],
             runtime,
             config["figures"],
+            registry,
         )
     except (KeyError, TypeError) as error:
         raise CorruptArtefact(f"{folder}/config.json lacks or garbles {error}") from None
@@ -318,25 +325,27 @@ def check_device(device: str) -> None:
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise EnvironmentFault(
             "no CUDA device was found; leave out --device cuda, or install a CUDA build of torch "
-            "on a machine with an NVIDIA GPU"
+            "on a machine with a GPU that CUDA supports"
         )
 
 
 def check_space(registry: Registry, editor: str, space: str, reference: ModelReference) -> None:
     """Raise `Unsupported` where `editor` edits styles and the generator has none."""
     if space == "s" and not registry.load("generator", reference.name).has_styles:
-        styled = [name for name in registry.names("generator") if _has_styles(registry, name)]
         raise Unsupported(
             f"{editor} edits S, the space of styles, and {reference.name} has no styles; "
-            f"generators with S: {', '.join(styled) or '(none is installed)'}"
+            f"generators with S: {_able(registry, 'generator', 'has_styles')}"
         )
 
 
-def _has_styles(registry: Registry, name: str) -> bool:
-    try:
-        return bool(registry.load("generator", name).has_styles)
-    except LatentEditError:
-        return False  # one that cannot be imported is no help here
+def _able(registry: Registry, kind: str, ability: str) -> str:
+    """The plugins of `kind` whose class attribute `ability` is true, for a message."""
+    found = []
+    for name in registry.names(kind):
+        with suppress(LatentEditError):  # one that cannot be imported is no help here
+            if getattr(registry.load(kind, name), ability):
+                found.append(name)
+    return ", ".join(found) or "(none is installed)"
 
 
 def build_generator(registry: Registry, reference: ModelReference) -> Generator:

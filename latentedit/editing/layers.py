@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from latentedit.errors import InputError, UnknownName
 
-RELEASED_ROWS: Mapping[str, range] = {
-    "gender": range(8),
-    "glasses": range(2, 4),
-    "yaw": range(4),
-    "pitch": range(4),
-    "baldness": range(6),
-    "beard": range(5, 10),
-    "age": range(4, 8),
-    "expression": range(4, 6),
-    "lighting": range(7, 12),
-}
-"""The rows of an 18-row W+ code that the StyleFlow release lets each edit change."""
 
-RELEASED_NUM_WS = 18
-LAYER_PRESETS: Mapping[str, Mapping[str, range]] = {"released": RELEASED_ROWS}
+@dataclass(frozen=True)
+class LayerPreset:
+    """For each attribute, the rows of a W+ code that an edit of it may change.
 
-
-def preset_rows(preset: str, attribute: str, num_ws: int) -> tuple[int, ...]:
-    """The rows that `preset` lets an edit of `attribute` change.
-
-    >>> preset_rows("released", "glasses", 18)
-    (2, 3)
-
-    Raises:
-        UnknownName: no such preset, or it says nothing of the attribute.
-        InputError: the generator's codes have not the number of rows that the preset is for.
+    Args:
+        num_ws: how many rows a code has, of the generators that the preset is for.
+        by_attribute: rows from 0 on, by the attribute's name.
     """
-    if preset not in LAYER_PRESETS:
-        raise UnknownName("layer preset", preset, LAYER_PRESETS)
-    rows = LAYER_PRESETS[preset]
-    if attribute not in rows:
-        raise UnknownName(f"attribute of the layer preset {preset!r}", attribute, rows)
-    if num_ws != RELEASED_NUM_WS:
-        raise InputError(
-            f"the layer preset {preset!r} is for {RELEASED_NUM_WS} rows of W+, this generator has "
-            f"{num_ws}; name the rows instead, for instance 0..3"
-        )
-    return tuple(rows[attribute])
+
+    num_ws: int
+    by_attribute: Mapping[str, Sequence[int]]
+
+    def rows(self, attribute: str, num_ws: int) -> tuple[int, ...]:
+        """The rows that an edit of `attribute` may change in codes of `num_ws` rows.
+
+        >>> LayerPreset(18, {"age": range(4, 8)}).rows("age", 18)
+        (4, 5, 6, 7)
+
+        Raises:
+            UnknownName: the preset says nothing of the attribute.
+            InputError: the codes have another number of rows than the preset is for.
+        """
+        if attribute not in self.by_attribute:
+            raise UnknownName("attribute of the layer preset", attribute, self.by_attribute)
+        if num_ws != self.num_ws:
+            raise InputError(
+                f"the layer preset is for {self.num_ws} rows of W+, this generator has {num_ws}; "
+                "name the rows instead, for instance 0..3"
+            )
+        return tuple(self.by_attribute[attribute])
+
+    def to_json(self) -> dict[str, Any]:
+        rows = {name: list(rows) for name, rows in self.by_attribute.items()}
+        return {"num_ws": self.num_ws, "rows": rows}

@@ -44,6 +44,21 @@ class Tunable:
     noise: Mapping[str, Tensor]
 
 
+@dataclass(frozen=True)
+class Companions:
+    """Plugins that read the images of a generator, by name.
+
+    Args:
+        labeller: an estimator that labels banks.
+        judge: another estimator, that judges edits.
+        identity: identity encoders.
+    """
+
+    labeller: str
+    judge: str
+    identity: tuple[str, ...]
+
+
 class Generator(ABC):
     """Maps codes to images, always with fixed noise.
 
@@ -56,9 +71,11 @@ class Generator(ABC):
     Class attributes:
         has_styles: there is a space S, ``"s"``: the styles of all layers side by side, (N, ΣD),
             which `convert` reaches from W+, `synthesize` renders, and `style_rows` assigns.
+        companions: what commands use with this generator where no other plugins are asked for.
     """
 
     has_styles: ClassVar[bool] = False
+    companions: ClassVar[Companions | None] = None
     spaces: Mapping[Space, tuple[int, ...]]
     resolution: int
     fingerprint: str

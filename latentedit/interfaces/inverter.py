@@ -42,14 +42,14 @@ class WeightedLoss:
 
     >>> WeightedLoss(())
     Traceback (most recent call last):
-    latentedit.errors.InputError: a loss needs at least one term, for instance pyramid
+    latentedit.errors.InputError: a loss needs at least one term, received none
     """
 
     terms: tuple[tuple[float, PerceptualLoss], ...]
 
     def __post_init__(self) -> None:
         if not self.terms:
-            raise InputError("a loss needs at least one term, for instance pyramid")
+            raise InputError("a loss needs at least one term, received none")
         for weight, _ in self.terms:
             if not 0 < weight < float("inf"):
                 raise InputError(f"the weight of a loss is above 0, received {weight}")
@@ -105,9 +105,14 @@ class Inverted:
 
 
 class Inverter(ABC):
-    """A method of finding codes whose images look like given pictures."""
+    """A method of finding codes whose images look like given pictures.
+
+    Class attributes:
+        losses: weight of each perceptual loss that it lowers where none is asked for, by plugin.
+    """
 
     Options: ClassVar[type[Options]] = Options
+    losses: ClassVar[Mapping[str, float]] = {}
 
     def __init__(self, options: Any = None) -> None:
         self.options: Any = self.Options() if options is None else options

@@ -13,7 +13,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from latentedit.errors import CorruptArtefact, InputError
-from latentedit.photos.landmarks import LandmarkFinder, Landmarks, Quad, face_square
+from latentedit.interfaces.landmarks import Landmarks
+from latentedit.photos.landmarks import LandmarkFinder, Quad, face_square
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -65,8 +66,8 @@ def read_photograph(
 ) -> Photograph:
     """A square of the photograph, `resolution` pixels wide.
 
-    With landmarks, the square that FFHQ is cut by; without, or where no face is found, the largest
-    square in the middle.
+    With landmarks, the square around the face (see `face_square`); without, or where no face is
+    found, the largest square in the middle.
     """
     picture = open_picture(path)
     if landmarks is None:
@@ -117,7 +118,7 @@ def _square(picture: Image.Image, found: Landmarks | None) -> tuple[Quad, str]:
     side = float(np.linalg.norm(quad[3] - quad[0]))
     if side < 2 or _outside(picture, quad) > _MARGIN * side:
         return centre_square(picture.size), "the middle: the face leaves the picture"
-    return quad, "aligned by landmarks, as FFHQ"
+    return quad, "aligned by landmarks"
 
 
 def _outside(picture: Image.Image, quad: Quad) -> float:

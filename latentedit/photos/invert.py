@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -37,8 +36,8 @@ class InversionPlan:
 
     generator: tuple[str, Mapping[str, Any]]
     labeller: tuple[str, Mapping[str, Any]]
-    losses: Mapping[str, float] = field(default_factory=lambda: {"pyramid": 1.0})
-    inverter: tuple[str, Mapping[str, Any]] = ("optimisation", MappingProxyType({}))
+    losses: Mapping[str, float]
+    inverter: tuple[str, Mapping[str, Any]]
     recognisers: Sequence[str] = ()
     seed: int = 0
     device: str = "cpu"
@@ -133,10 +132,10 @@ def _bytes(images: Tensor) -> Tensor:
 
 
 def parse_losses(pairs: Sequence[str]) -> dict[str, float]:
-    """``("pyramid", "synthface-features=0.3")`` → ``{"pyramid": 1.0, "synthface-features": 0.3}``.
+    """``("pixels", "features=0.3")`` → ``{"pixels": 1.0, "features": 0.3}``.
 
-    >>> parse_losses(("pyramid", "synthface-features=0.3"))
-    {'pyramid': 1.0, 'synthface-features': 0.3}
+    >>> parse_losses(("pixels", "features=0.3"))
+    {'pixels': 1.0, 'features': 0.3}
     """
     losses = {}
     for pair in pairs:

@@ -1,33 +1,22 @@
-"""Where a face's eyes and mouth are, and the square that they lie in as in FFHQ."""
+"""Landmarks of faces, and the square that generators of aligned faces are trained on."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError
+from latentedit.errors import CorruptArtefact, InputError
 from latentedit.files.artefacts import read_json
+from latentedit.interfaces.landmarks import LandmarkDetector, Landmarks
+from latentedit.registry import Registry
 
 Quad = NDArray[np.float64]
 """(4, 2) corners: upper left, lower left, lower right, upper right."""
 _POINTS = ("left_eye", "right_eye", "left_mouth", "right_mouth")
-
-
-@dataclass(frozen=True)
-class Landmarks:
-    """Four points (x, y) in pixels; left and right as one sees the picture."""
-
-    left_eye: tuple[float, float]
-    right_eye: tuple[float, float]
-    left_mouth: tuple[float, float]
-    right_mouth: tuple[float, float]
-
 
 LandmarkFinder = Callable[[str, NDArray[np.uint8]], Landmarks | None]
 """(name of the file, (H, W, 3) picture) → landmarks of its largest face, or None."""
@@ -60,21 +49,29 @@ def face_square(found: Landmarks) -> Quad:
     return np.stack([centre - x - y, centre - x + y, centre + x + y, centre + x - y])
 
 
-def landmark_finder(file: Path) -> LandmarkFinder:
-    """Landmarks from a file.
+def landmark_finder(
+    registry: Registry, source: str, options: Mapping[str, Any] | None = None
+) -> LandmarkFinder:
+    """Landmarks that are on record, or that a detector finds.
 
     Args:
-        file: a ``.json`` that says where they are, ``{"photo.jpg": {"left_eye": [x, y], …}}``, or
-            the ``.dat`` of a dlib shape predictor of 68 points, which needs dlib.
+        source: a ``.json`` file that says where they are, ``{"photo.jpg": {"left_eye": [x, y],
+            …}}``, or the name of a landmark detector.
+        options: of the detector.
 
     Raises:
-        EnvironmentFault: dlib is not installed.
+        InputError: it is neither; lists the detectors that are installed.
     """
-    if file.suffix == ".json":
-        return _recorded(file)
-    if file.suffix == ".dat":
-        return _predicted(file)
-    raise InputError(f"landmarks come from a .json or a dlib .dat file, received {file}")
+    if source.endswith(".json"):
+        return _recorded(Path(source))
+    if source not in registry.names("landmarks") and Path(source).suffix:
+        installed = ", ".join(registry.names("landmarks")) or "(none is installed)"
+        raise InputError(
+            f"landmarks come from a .json file or a landmark detector, received {source}; "
+            f"installed: {installed}"
+        )
+    detector: LandmarkDetector = registry.build("landmarks", source, options)
+    return lambda name, picture: detector.find(picture)
 
 
 def _recorded(file: Path) -> LandmarkFinder:
@@ -96,38 +93,3 @@ def _pair(value: Any) -> tuple[float, float]:
     if not (np.isfinite(x) and np.isfinite(y)):
         raise ValueError(f"[{x}, {y}]")
     return x, y
-
-
-def _predicted(file: Path) -> LandmarkFinder:
-    if not file.is_file():
-        raise InputError(f"there is no file {file}")
-    try:
-        dlib = importlib.import_module("dlib")
-    except ImportError:
-        raise EnvironmentFault(
-            "landmarks from a .dat file need dlib: pip install dlib; or give their positions as "
-            ".json, or leave --landmarks out for a crop of the middle"
-        ) from None
-    detect = dlib.get_frontal_face_detector()
-    try:
-        predict = dlib.shape_predictor(str(file))
-    except RuntimeError as error:
-        raise CorruptArtefact(f"{file} is no shape predictor of dlib: {error}") from None
-
-    def find(name: str, picture: NDArray[np.uint8]) -> Landmarks | None:
-        faces = list(detect(picture, 1))
-        if not faces:
-            return None
-        shape = predict(picture, max(faces, key=lambda face: face.area()))
-        points = np.array([(part.x, part.y) for part in shape.parts()], np.float64)
-        return _of_68(file, points)
-
-    return find
-
-
-def _of_68(file: Path, points: NDArray[np.float64]) -> Landmarks:
-    if len(points) != 68:
-        raise InputError(f"{file} finds {len(points)} points; one that finds 68 is needed")
-    left, right = points[36:42].mean(0), points[42:48].mean(0)
-    places = (left, right, points[48], points[54])
-    return Landmarks(*((float(x), float(y)) for x, y in places))

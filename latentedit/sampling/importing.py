@@ -9,19 +9,16 @@ from typing import Any
 import torch
 
 from latentedit.data.bank import LatentBank, ModelReference, Split
-from latentedit.data.styleflow_data import read_styleflow_data
-from latentedit.errors import InputError
+from latentedit.errors import InputError, PluginFault
 from latentedit.files.artefacts import fingerprint
 from latentedit.interfaces.generator import Generator
+from latentedit.interfaces.importers import BankImporter, ImportedCodes
 from latentedit.registry import Registry
 
-LABELLER = "styleflow-data"
-"""Stands in a bank for whoever measured the attributes: no plugin, so that nothing can be labelled
-by it; ``latentedit bank label`` puts an estimator in its place."""
 
-
-def import_styleflow_data(
+def import_bank(
     registry: Registry,
+    importer: str,
     source: str | Path,
     folder: str | Path,
     *,
@@ -30,10 +27,13 @@ def import_styleflow_data(
     n_test: int = 200,
     seed: int = 0,
 ) -> LatentBank:
-    """Write the codes and attributes of a folder in StyleFlow's layout as a bank.
+    """Write codes and attributes that others made as a bank.
+
+    The importer's name stands in the bank for whoever measured the attributes. It is no estimator:
+    nothing can be labelled by it. ``latentedit bank label`` puts an estimator in its place.
 
     Args:
-        source: holds ``latents.npy``, ``attributes.npy`` and ``lighting.npy``.
+        importer: the bank importer that reads `source`.
         folder: where to write; must not exist yet.
         generator, options: the plugin whose codes these are, for instance imported weights.
         n_test: faces drawn at random to be edited; the others are to fit on.
@@ -41,8 +41,11 @@ def import_styleflow_data(
     Raises:
         CorruptArtefact: a file of `source` is not what it should be.
         InputError: the codes have another shape than the generator's, or are too few.
+        PluginFault: the importer returned something else than codes with their attributes.
     """
-    codes, attributes, schema = read_styleflow_data(source)
+    reader: BankImporter = registry.build("bank-importer", importer)
+    found = _checked(importer, reader.read(Path(source)))
+    codes, attributes, schema = found.codes, found.attributes, found.schema
     if not 0 < n_test < len(codes):
         raise InputError(
             f"{source} has {len(codes)} faces; {n_test} to edit leave none to fit on, or are none"
@@ -59,10 +62,23 @@ def import_styleflow_data(
         },
         generator=ModelReference(generator, dict(options or {}), model.fingerprint),
         labeller=ModelReference(
-            LABELLER, {}, fingerprint({"data": LABELLER}, {"attributes": attributes})
+            importer, {}, fingerprint({"data": importer}, {"attributes": attributes})
         ),
-        sampling={"seed": seed, "fit": len(codes) - n_test, "test": n_test, "origin": LABELLER},
+        sampling={"seed": seed, "fit": len(codes) - n_test, "test": n_test, "origin": importer},
     )
+
+
+def _checked(importer: str, found: ImportedCodes) -> ImportedCodes:
+    if not isinstance(found, ImportedCodes):
+        raise PluginFault(importer, f"read returned {type(found).__name__}, not ImportedCodes")
+    if len(found.codes) != len(found.attributes):
+        raise PluginFault(
+            importer,
+            f"read returned {len(found.codes)} codes and {len(found.attributes)} rows of "
+            "attributes",
+        )
+    found.schema.check(found.attributes)
+    return found
 
 
 def _space(generator: Generator, name: str, shape: tuple[int, ...]) -> str:
@@ -71,6 +87,6 @@ def _space(generator: Generator, name: str, shape: tuple[int, ...]) -> str:
             return space
     spaces = ", ".join(f"{space} {tuple(shape)}" for space, shape in generator.spaces.items())
     raise InputError(
-        f"latents.npy has codes of shape {shape}, but {name} has {spaces}; give the generator that "
-        "they were sampled from"
+        f"the codes have shape {shape}, but {name} has {spaces}; give the generator that they were "
+        "sampled from"
     )

@@ -48,7 +48,7 @@ class Case:
 
     @property
     def origin(self) -> Origin:
-        return self.registry.find("editor", self.name)[0]
+        return self.registry.find(self.registry.editor_kind(self.name), self.name)[0]
 
     def new(self) -> Editor:
         """The editor, not fitted."""

@@ -13,11 +13,11 @@ from latentedit.weights.nodes import Array, InertArray, InertObject, InertTensor
 from latentedit.weights.pickled import TENSORFLOW, read_pickle
 from latentedit.weights.source import Source
 
-Format = Literal["nvidia", "tensorflow", "pytorch-zip", "pytorch-legacy"]
+Format = Literal["pickle", "tensorflow", "pytorch-zip", "pytorch-legacy"]
 
 _OTHER = {
     b"\x89HDF": "an HDF5 file",
-    b"\x93NUM": "a numpy array; import it as StyleFlow data or boundaries",
+    b"\x93NUM": "a numpy array, which holds no network",
     b"\x1f\x8b": "a gzip file; unpack it first",
     b"BZh": "a bzip2 file; unpack it first",
     b"\xfd7zXZ": "an xz file; unpack it first",
@@ -34,7 +34,7 @@ class NetworkFile:
         path: where it lies.
         sha256: of the whole file.
         format: how it is written.
-        tree: its value; tensors are `InertTensor`, networks of NVIDIA `InertObject`.
+        tree: its value; tensors are `InertTensor`, pickled networks `InertObject`.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class NetworkFile:
 
 
 def read_network(path: str | Path) -> NetworkFile:
-    """Read a weight file of NVIDIA, PyTorch or TensorFlow; run nothing that it names.
+    """Read a pickled network or a weight file of PyTorch; run nothing that it names.
 
     Raises:
         RefusedFile: it is damaged, hostile, or of another kind; names the byte.
@@ -91,9 +91,9 @@ def _read(source: Source) -> tuple[Format, Value]:
         return "pytorch-legacy", read_legacy(source.whole())
     if head[:1] == b"\x80" and len(head) > 1 and head[1] in range(2, 6):
         tree = read_pickle(source)
-        return ("tensorflow" if _is_tensorflow(tree) else "nvidia"), tree
+        return ("tensorflow" if _is_tensorflow(tree) else "pickle"), tree
     return source.refuse(
-        0, f"it is {_guess(head)}", "Give a .pkl of NVIDIA or a .pt or .pth of PyTorch"
+        0, f"it is {_guess(head)}", "Give a pickled network (.pkl) or a .pt or .pth of PyTorch"
     )
 
 

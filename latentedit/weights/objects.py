@@ -40,7 +40,7 @@ def empty_object(class_name: str) -> Builder:
 
 
 def network_node(machine: Machine, arguments: tuple[Value, ...]) -> InertObject:
-    """The one argument of NVIDIA's persistence, ``{type, version, module_src, class_name, state}``:
+    """The one argument of a pickled network, ``{type, version, module_src, class_name, state}``:
     keeps class name and state; hashes the program text and drops it."""
     meta = arguments[0] if len(arguments) == 1 else None
     if type(meta) is not dict:

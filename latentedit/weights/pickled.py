@@ -1,5 +1,4 @@
-"""Networks in a bare pickle: NVIDIA's of stylegan2-ada-pytorch and StyleGAN3, TensorFlow's of
-StyleGAN2."""
+"""Networks in a bare pickle, written with PyTorch or with TensorFlow."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ _HERE = "latentedit_faces"
 
 @hookimpl
 def latentedit_plugins() -> list[PluginSpec]:
-    """Attribute estimators, identity encoders, and what trains an estimator on labelled images."""
+    """Estimators, identity encoders, a landmark detector, and what trains an estimator."""
     return [
         PluginSpec(
             "estimator",
@@ -50,6 +50,12 @@ def latentedit_plugins() -> list[PluginSpec]:
             "faces-dlib-identity",
             f"{_HERE}.dlib_identity:DlibIdentity",
             "dlib's recogniser, as in the StyleFlow paper",
+        ),
+        PluginSpec(
+            "landmarks",
+            "faces-dlib-landmarks",
+            f"{_HERE}.dlib_landmarks:DlibLandmarks",
+            "eyes and mouth by dlib's shape predictor of 68 points",
         ),
         PluginSpec(
             "estimator",

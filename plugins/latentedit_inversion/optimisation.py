@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -66,6 +67,7 @@ class Optimisation(Inverter):
     """
 
     Options: ClassVar[type[OptimisationOptions]] = OptimisationOptions
+    losses: ClassVar[Mapping[str, float]] = {"pyramid": 1.0}
     options: OptimisationOptions
 
     def invert(self, images: Tensor, runtime: InversionRuntime) -> Inverted:

@@ -12,7 +12,7 @@ from latentedit.plugin import PluginSpec, hookimpl
 def latentedit_plugins() -> list[PluginSpec]:
     """Supervised directions, unsupervised families of axes, channels of S, controls."""
     here = "latentedit_linear"
-    table = [
+    editors = [
         ("interfacegan", "interfacegan:InterFaceGAN", "unit normals of linear SVM boundaries"),
         ("regression", "regression:Regression", "directions of ridge regression"),
         ("logistic", "logistic:Logistic", "unit normals of logistic regression"),
@@ -20,11 +20,14 @@ def latentedit_plugins() -> list[PluginSpec]:
         ("ganspace", "ganspace:GANSpace", "principal axes of W, labelled by correlation"),
         ("sefa", "sefa:SeFa", "eigenvectors of the style weights, labelled by correlation"),
         ("stylespace", "stylespace:StyleSpace", "channels of S that stand out in exemplars"),
-        ("no-edit", "controls:NoEdit", "control: leaves every code as it is"),
-        ("random-direction", "controls:RandomDirection", "control: a random move of equal length"),
-        ("resample", "controls:Resample", "control: another face that has what was asked for"),
-        ("nearest-neighbour", "controls:NearestNeighbour", "control: the closest such face"),
+    ]
+    controls = [
+        ("no-edit", "controls:NoEdit", "leaves every code as it is"),
+        ("random-direction", "controls:RandomDirection", "a random move of equal length"),
+        ("resample", "controls:Resample", "another face that has what was asked for"),
+        ("nearest-neighbour", "controls:NearestNeighbour", "the closest such face"),
     ]
     return [
-        PluginSpec("editor", name, f"{here}.{target}", summary) for name, target, summary in table
+        *(PluginSpec("editor", name, f"{here}.{target}", line) for name, target, line in editors),
+        *(PluginSpec("control", name, f"{here}.{target}", line) for name, target, line in controls),
     ]

@@ -10,7 +10,7 @@ from latentedit.plugin import PluginSpec, hookimpl
 
 @hookimpl
 def latentedit_plugins() -> list[PluginSpec]:
-    """The continuous flow of the paper, a discrete one, and the reader of released checkpoints."""
+    """The continuous flow of the paper, a discrete one, and what reads the release's files."""
     home = "latentedit_styleflow.editor"
     return [
         PluginSpec(
@@ -23,9 +23,21 @@ def latentedit_plugins() -> list[PluginSpec]:
             "discrete flow (DNF) under attributes",
         ),
         PluginSpec(
-            "importer",
+            "weight-importer",
             "styleflow",
-            "latentedit_styleflow.importing:import_checkpoint",
+            "latentedit_styleflow.importing:CheckpointImporter",
             "released checkpoints of StyleFlow",
+        ),
+        PluginSpec(
+            "bank-importer",
+            "styleflow-data",
+            "latentedit_styleflow.data:StyleFlowData",
+            "latents.npy, attributes.npy and lighting.npy, as StyleFlow's training data",
+        ),
+        PluginSpec(
+            "layers",
+            "released",
+            "latentedit_styleflow.layers:RELEASED",
+            "rows of W+ that the StyleFlow release lets each edit change",
         ),
     ]

@@ -9,6 +9,7 @@ import torch
 
 from latentedit import (
     InputError,
+    WeightImporter,
     file_digest,
     new_folder,
     read_json,
@@ -41,6 +42,13 @@ class ImportedFlow:
 
     def __str__(self) -> str:
         return f"{self.statement}\n{LICENCE}"
+
+
+class CheckpointImporter(WeightImporter):
+    """Reads released flows; see `import_checkpoint`."""
+
+    def read(self, file: Path, out: Path) -> ImportedFlow:
+        return import_checkpoint(file, out)
 
 
 def import_checkpoint(file: str | Path, out: str | Path) -> ImportedFlow:

@@ -12,6 +12,7 @@ from torch import Tensor
 from latentedit import (
     EnvironmentFault,
     InputError,
+    WeightImporter,
     new_folder,
     read_network,
     read_tensors,
@@ -79,6 +80,13 @@ class Imported:
             self.manifest.licence,
         )
         return "\n".join(lines)
+
+
+class NetworkImporter(WeightImporter):
+    """Reads StyleGAN2 and StyleGAN3; see `import_network`."""
+
+    def read(self, file: Path, out: Path) -> Imported:
+        return import_network(file, out)
 
 
 def import_network(file: str | Path, out: str | Path) -> Imported:

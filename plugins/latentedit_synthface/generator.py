@@ -16,6 +16,7 @@ from torch import Tensor
 
 from latentedit import (
     CodeSpaces,
+    Companions,
     Generator,
     Options,
     Truth,
@@ -206,6 +207,11 @@ class SynthFace(Generator):
 
     Options: ClassVar[type[SynthFaceOptions]] = SynthFaceOptions
     has_styles: ClassVar[bool] = True
+    companions: ClassVar[Companions | None] = Companions(
+        labeller="synthface-labeller",
+        judge="synthface-judge",
+        identity=("synthface-identity-contrastive", "synthface-identity-regression"),
+    )
     spaces: Mapping[str, tuple[int, ...]] = MappingProxyType(
         {"z": (W_DIM,), "w": (W_DIM,), "w+": (len(ROWS), W_DIM), "s": (len(ROWS) * STYLES,)}
     )

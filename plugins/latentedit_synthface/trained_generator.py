@@ -17,6 +17,7 @@ from torch.func import functional_call
 
 from latentedit import (
     CodeSpaces,
+    Companions,
     CorruptArtefact,
     EnvironmentFault,
     Generator,
@@ -80,6 +81,11 @@ class SynthFaceNet(Generator):
 
     Options: ClassVar[type[SynthFaceNetOptions]] = SynthFaceNetOptions
     has_styles: ClassVar[bool] = True
+    companions: ClassVar[Companions | None] = Companions(
+        labeller="synthface-net-labeller",
+        judge="synthface-net-judge",
+        identity=("synthface-identity-contrastive", "synthface-identity-regression"),
+    )
     resolution = 64
 
     def __init__(self, options: SynthFaceNetOptions | None = None, folder: Path = NETWORK) -> None:

@@ -29,13 +29,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import pickles
 import torch
+import toy_networks
 import toy_photos
 from file_server import Served, serving
 
 import latentedit_stylegan
 from latentedit import Registry
 from latentedit.cli.main import cli
-from latentedit.downloads.catalogue import PUBLISHED, PublishedNetwork
+from latentedit.downloads.catalogue import PublishedNetwork
 
 Tree = dict[str, str]
 """Path in a folder → sha256."""
@@ -256,11 +257,12 @@ def commands(folder: Path, url: str, data: bytes) -> dict[str, Command]:
     """The commands, on small inputs that are made in `folder`."""
     toy_photos.write_photos(folder / "photos", 2)
     pickles.write(folder / "n.pkl", pickles.nvidia_pickle(pickles.random_network()))
-    PUBLISHED["small"] = PublishedNetwork(
-        url, 1, "none", "numbers", len(data), hashlib.sha256(data).hexdigest(), "this script"
+    sha256 = hashlib.sha256(data).hexdigest()
+    toy_networks.NETWORKS["small"] = PublishedNetwork(
+        url, 1, "none", "numbers", "none", len(data), sha256, "this script"
     )
     quick = [f"--option={name}" for name in ("pictures=32", "w_steps=20", "rows_steps=10")]
-    toy = ("--generator", "toy", "--labeller", "toy-labeller")
+    toy = ("--generator", "toy", "--labeller", "toy-labeller", "--inverter", "optimisation")
     home = "cache/small"
     return {
         "import": Command(("import", str(folder / "n.pkl"), "--out", "G"), "G"),
@@ -279,6 +281,7 @@ def commands(folder: Path, url: str, data: bytes) -> dict[str, Command]:
 def registry() -> Registry:
     found = toy_photos.registry()
     found.add(latentedit_stylegan, "stylegan")
+    found.add(toy_networks.plugin, "networks")
     return found
 
 

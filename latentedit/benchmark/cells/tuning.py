@@ -71,10 +71,10 @@ def trial_options(suite: Suite, contestant: str, registry: Registry) -> list[dic
     Two candidates that the suite's own options make equal count as one.
     """
     use = suite.contestants[contestant]
-    if suite.tune is None or contestant in suite.controls:
+    if suite.tune is None or contestant in suite.control_names:
         return []
     try:
-        loaded = registry.load("editor", use.plugin)
+        loaded = registry.load(registry.editor_kind(use.plugin), use.plugin)
     except PluginFault:
         return []  # its fit cell says what is wrong
     tried: dict[bytes, dict[str, Any]] = {}

@@ -195,7 +195,7 @@ def _entries(runs: Sequence[Run]) -> list[Entry]:
     ]
     controls: dict[str, Entry] = {}
     for run in runs:
-        for name in run.suite.controls:
+        for name in run.suite.control_names:
             controls.setdefault(name, Entry(name, name, run, True))
     return [*editors, *controls.values()]
 

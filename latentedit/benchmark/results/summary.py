@@ -107,7 +107,7 @@ class Run:
             "bank_hash": self.bank.hash,
             "provenance": self.provenance,
             "faces": self.n,
-            "controls": self.suite.controls,
+            "controls": self.suite.control_names,
             "cells": self._cell_states(),
             "estimators": errors,
             "recognisers": recognisers,
@@ -185,7 +185,7 @@ class Run:
     def _pairs(self) -> list[tuple[str, str]]:
         """Each editor with each other editor and each control; controls come last."""
         pairs = itertools.combinations(self.suite.contestants, 2)
-        return [(a, b) for a, b in pairs if a not in self.suite.controls]
+        return [(a, b) for a, b in pairs if a not in self.suite.control_names]
 
     def _curves(self) -> list[dict[str, Any]]:
         """Mean identity similarity and leakage along achieved effect, with normal bands."""

@@ -15,13 +15,34 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentedit.data.attributes import Attribute, AttributeSchema
-from latentedit.errors import CorruptArtefact, InputError
-from latentedit.files.npy import mapped_array
+from latentedit import (
+    Attribute,
+    AttributeSchema,
+    BankImporter,
+    CorruptArtefact,
+    ImportedCodes,
+    InputError,
+    mapped_array,
+)
+
+_AMBIENT, _STRENGTH = 0.85, 0.5
+LIGHTS = {
+    "left-to-right": (_AMBIENT, 0, 0, -_STRENGTH, 0, 0, 0, 0, 0),
+    "right-to-left": (_AMBIENT, 0, 0, _STRENGTH, 0, 0, 0, 0, 0),
+    "down-to-up": (_AMBIENT, 0, -_STRENGTH, 0, 0, 0, 0, 0, 0),
+    "up-to-down": (_AMBIENT, 0, _STRENGTH, 0, 0, 0, 0, 0, 0),
+    "front": (_AMBIENT, -_STRENGTH, 0, 0, 0, 0, 0, 0, 0),
+    "none": (_AMBIENT, 0, 0, 0, 0, 0, 0, 0, 0),
+}
+"""Spherical-harmonic coefficients by the way that the light shines; "none" is ambient light alone.
+
+The order is 1, y, z, x, xy, yz, 3z² − 1, xz, x² − y², in axes with x to the image's right, y away
+from the viewer and z up. "left-to-right" comes from the left.
+"""
 
 SCHEMA = AttributeSchema(
     (
-        Attribute("gender", "binary", 0.0, 1.0),
+        Attribute("gender", "binary", 0.0, 1.0, named={"female": (0.0,), "male": (1.0,)}),
         Attribute("glasses", "binary", 0.0, 1.0),
         Attribute("yaw", "continuous", -90.0, 90.0, "degrees"),
         Attribute("pitch", "continuous", -90.0, 90.0, "degrees"),
@@ -29,7 +50,7 @@ SCHEMA = AttributeSchema(
         Attribute("beard", "binary", 0.0, 1.0),
         Attribute("age", "continuous", 0.0, 120.0, "years"),
         Attribute("expression", "binary", 0.0, 1.0),
-        Attribute("lighting", "vector", -3.0, 3.0, size=9),
+        Attribute("lighting", "vector", -3.0, 3.0, size=9, named=LIGHTS),
     )
 )
 """17 columns, in this project's order; the ranges hold every face that was measured."""
@@ -37,19 +58,25 @@ SCHEMA = AttributeSchema(
 _ROWS_AT_ONCE = 1_024
 
 
-def read_styleflow_data(folder: str | Path) -> tuple[Tensor, Tensor, AttributeSchema]:
-    """Codes, attributes and schema of a folder in StyleFlow's layout.
+class StyleFlowData(BankImporter):
+    """Reads a folder in StyleFlow's layout."""
 
-    Returns:
-        (N, D) codes of W where all rows of every code are equal, else (N, L, D) codes of W+;
-        (N, 17) attributes in natural units; the schema of their columns.
+    def read(self, folder: Path) -> ImportedCodes:
+        """Codes and attributes of `folder`.
 
-    Raises:
-        InputError: a file is missing, or two disagree about N.
-        CorruptArtefact: a file is no array of plain numbers of the shape above, or is cut short.
-        OutOfRange: a value that no face has, which mostly means other columns.
-    """
-    folder = Path(folder)
+        Returns:
+            (N, D) codes of W where all rows of every code are equal, else (N, L, D) codes of W+;
+            (N, 17) attributes in natural units.
+
+        Raises:
+            InputError: a file is missing, or two disagree about N.
+            CorruptArtefact: a file is damaged, or has another shape than above.
+            OutOfRange: a value that no face has; the columns are mostly others then.
+        """
+        return _read(folder)
+
+
+def _read(folder: Path) -> ImportedCodes:
     codes = _codes(folder / "latents.npy")
     attributes = _columns(folder / "attributes.npy", "(N, 8, 1)", (8, 1))
     lighting = _columns(folder / "lighting.npy", "(N, 1, 9, 1, 1)", (1, 9, 1, 1))
@@ -60,7 +87,7 @@ def read_styleflow_data(folder: str | Path) -> tuple[Tensor, Tensor, AttributeSc
         )
     values = torch.cat([attributes, lighting], 1)
     SCHEMA.check(values)
-    return codes, values, SCHEMA
+    return ImportedCodes(codes, values, SCHEMA)
 
 
 def _codes(path: Path) -> Tensor:
