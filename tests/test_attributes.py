@@ -170,6 +170,8 @@ def test_a_schema_is_written_with_every_field() -> None:
         {"name": "glasses", "kind": "binary", "low": 0, "high": 1, "unit": "", "size": 1},
         {"name": "lighting", "kind": "vector", "low": -1, "high": 2, "unit": "", "size": 3},
     ]
+
+
 GENDER = Attribute("gender", "binary", 0, 1, named={"female": (0,), "male": (1,)})
 LIGHT = Attribute("light", "vector", -1, 1, size=2, named={"front": (0.5, -0.5)})
 PLAIN = AttributeSchema(
