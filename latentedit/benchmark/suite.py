@@ -25,6 +25,8 @@ from latentedit.errors import InputError, SuiteError, UnknownName, nearest
 from latentedit.files.strict_yaml import StrictLoader
 
 SUITE_BYTES = 1 << 20
+SUITE_FILE = "suite.json"
+"""Of a run: the suite that it computes."""
 
 
 class _Strict(BaseModel):
@@ -227,7 +229,7 @@ class Suite(_Strict):
         return self.controls or []
 
     @property
-    def contestants(self) -> dict[str, PluginUse]:
+    def entrants(self) -> dict[str, PluginUse]:
         """Editors and controls by name."""
         return self.editors | {name: PluginUse(plugin=name) for name in self.control_names}
 

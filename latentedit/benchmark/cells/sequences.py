@@ -10,7 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from latentedit.benchmark.cells.measure import Bench, Progress, requested
+from latentedit.benchmark.cells.bench import Bench, Progress
+from latentedit.benchmark.cells.edits import requested
 from latentedit.benchmark.suite import Sequence, Task
 from latentedit.editing.fitted import FittedEditor, codes_for
 from latentedit.measures.metrics import edit_consistency, identity_similarity, inversion_error
