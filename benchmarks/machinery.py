@@ -103,7 +103,7 @@ def in_a_row(suite: Suite, folder: Path) -> None:
     test = bench.bank.split("test")
     sight = bench.look(test.codes, test.space, features=True)
     before = {field.name: getattr(sight, field.name) for field in fields(sight)}
-    for use in suite.contestants.values():
+    for use in suite.entrants.values():
         editor = fit_editor(
             bench.registry, use.plugin, bench.bank, use.options, generator=bench.generator
         )
@@ -157,7 +157,7 @@ def _wait_for_adopted() -> None:
 def cells(arguments: argparse.Namespace) -> list[Row]:
     """Pairs of the two ways, one after the other."""
     suite, rows = field_like(1000, arguments.faces), []
-    n = 1 + len(suite.contestants) * (1 + len(suite.tasks))
+    n = 1 + len(suite.entrants) * (1 + len(suite.tasks))
     with tempfile.TemporaryDirectory() as name:
         place_bank(suite, Path(name))
         for _ in range(arguments.repeats):

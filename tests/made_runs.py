@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from flat_results import key_of, write_flat
 from torch import Tensor
 
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
@@ -183,13 +184,14 @@ def _difference(
     first: str, second: str, metric: str, effect: float, task: str, count: int
 ) -> dict[str, Any]:
     better = _better(first, second, metric, effect, task)
-    higher = METRICS[metric.split(" · ", maxsplit=1)[0]].higher_is_better
+    higher = key_of(metric).metric.higher_is_better
     size = 0.2003 + 0.0013 * count
     sign = 1 if (better in (first, None)) == higher else -1
     low, high = (size - 0.11, size + 0.23) if better else (-0.41, size + 0.23)
     low, high = (low, high) if sign > 0 else (-high, -low)
     numbers = {"difference": sign * size, "low": low, "high": high}
-    return numbers | {"faces": 100 + count, "p": 0.01, "q": 0.02, "seeds": 1}
+    seeds = {"seeds": 1, "seed_low": None, "seed_high": None}
+    return numbers | {"faces": 100 + count, "p": 0.01, "q": 0.02} | seeds
 
 
 def curves(names: Sequence[str] = (*EDITORS, *CONTROLS), number: int = 0) -> list[dict[str, Any]]:
@@ -258,19 +260,19 @@ def estimators() -> dict[str, Any]:
 
 def results(suite: Suite, bank_hash: str, number: int) -> dict[str, Any]:
     """What `summarise` would have written; with comparisons and leakage only of the first run."""
-    names = list(suite.contestants)
+    names = list(suite.entrants)
     return {
         "suite": suite.model_dump(mode="json"),
         "bank_hash": bank_hash,
         "provenance": provenance(),
         "faces": N,
-        "controls": suite.controls,
+        "controls": list(suite.control_names),
         "cells": {"ok": 40, "failed": []},
         "estimators": estimators(),
         "recognisers": [],
-        "noise": {},
-        "realism": {},
-        "photographs": {},
+        "noise": [],
+        "realism": {"features": "", "implementation": {}, "minimum_faces": 0, "distances": []},
+        "photographs": None,
         "tuning": [],
         "measures": measures(names, number),
         "comparisons": [] if number else comparisons(),
@@ -290,13 +292,26 @@ def results(suite: Suite, bank_hash: str, number: int) -> dict[str, Any]:
 
 def provenance() -> dict[str, Any]:
     cards = {"rec-zeta": {"auc": 0.98765, "true_accept_rate": 0.87654}, "rec-eta": {"auc": 0.91234}}
+    identity = [
+        {"name": n, "options": {}, "fingerprint": n * 2}
+        | {"threshold": THRESHOLDS[n], "card": cards[n]}
+        for n in RECOGNISERS
+    ]
     return {
-        "bank": {"generator": "g"},
-        "judge": {"name": "the-judge", "fingerprint": "j" * 12},
-        "identity": [
-            {"name": n, "fingerprint": n * 2, "threshold": THRESHOLDS[n], "card": cards[n]}
-            for n in RECOGNISERS
-        ],
+        "latentedit": "0",
+        "python": "3",
+        "packages": {},
+        "bank": {
+            "hash": "b" * 12,
+            **{"seed": 0, "truncation_psi": 1.0, "fit": N, "test": N},
+            **{"generator": "g", "generator_options": {}, "generator_fingerprint": "f" * 16},
+            **{"labeller": "l", "labeller_options": {}, "labeller_fingerprint": "e" * 16},
+        },
+        "judge": {"name": "the-judge", "options": {}, "fingerprint": "j" * 12, "card": {}},
+        "identity": identity,
+        "plugins": {},
+        "threads": 1,
+        "batch": 64,
     }
 
 
@@ -316,10 +331,10 @@ def costs() -> list[dict[str, Any]]:
 
 
 def colour(
-    contestant: str, task: str, place: int, kind: str = "edited", number: int = 0
+    entrant: str, task: str, place: int, kind: str = "edited", number: int = 0
 ) -> tuple[int, int, int]:
     """The colour of the picture of the face at `place` of a task, in run `number`."""
-    row = (*EDITORS, *CONTROLS, "omega").index(contestant) if kind != "unedited" else 7
+    row = (*EDITORS, *CONTROLS, "omega").index(entrant) if kind != "unedited" else 7
     effect = {"unedited": 0, "edited": 0, "second": 20}[kind]
     return (20 + 30 * row, 30 + 70 * TASKS.index(task) + effect, 40 + 60 * place + 25 * number)
 
@@ -328,13 +343,13 @@ def _flat(colours: list[tuple[int, int, int]]) -> Tensor:
     return torch.tensor(colours, dtype=torch.uint8)[:, :, None, None].repeat(1, 1, 4, 4)
 
 
-def edit_arrays(contestant: str, task: str, number: int = 0) -> dict[str, Tensor]:
+def edit_arrays(entrant: str, task: str, number: int = 0) -> dict[str, Tensor]:
     """A finished edit: every face its own numbers. Nobody reaches the second shown face at the
     first effect, nor the third at the second; gamma does not reach the first one with glasses.
 
     In the first run alpha is far more similar by rec-zeta, beta by rec-eta, and gamma leaks least.
     """
-    index = (*EDITORS, *CONTROLS, "omega").index(contestant)
+    index = (*EDITORS, *CONTROLS, "omega").index(entrant)
     rng = torch.Generator().manual_seed(100 * number + 10 * index + TASKS.index(task))
     rows, k, e = torch.tensor(FACES[task]), len(EFFECTS), len(RECOGNISERS)
     m, a = len(rows), SCHEMA.width
@@ -344,13 +359,13 @@ def edit_arrays(contestant: str, task: str, number: int = 0) -> dict[str, Tensor
 
     strength = 0.5 + drawn(k, m)
     strength[0, 1] = strength[1, 2] = float("nan")
-    if (contestant, task) == ("gamma", "glasses"):
+    if (entrant, task) == ("gamma", "glasses"):
         strength[0, 0] = float("nan")
     column = SCHEMA.columns(SUITE["tasks"][TASKS.index(task)]["attribute"]).start
     base = unedited()["judged"][rows]
-    moved = base + 5 * drawn(k, m, a) + (0 if (contestant, number) == ("gamma", 0) else 7)
+    moved = base + 5 * drawn(k, m, a) + (0 if (entrant, number) == ("gamma", 0) else 7)
     similarity = drawn(k, e, m)
-    if number == 0 and contestant in ("alpha", "beta"):
+    if number == 0 and entrant in ("alpha", "beta"):
         similarity[0, index] += 1.5
     return {
         "faces": rows,
@@ -369,10 +384,10 @@ def edit_arrays(contestant: str, task: str, number: int = 0) -> dict[str, Tensor
         "matched_kernel": drawn(k, m),
         "matched_likelihood": drawn(k, m),
         "matched_mahalanobis": drawn(k, m),
-        "images": _flat([colour(contestant, task, i, "unedited", number) for i in range(SHOWN)]),
+        "images": _flat([colour(entrant, task, i, "unedited", number) for i in range(SHOWN)]),
         "matched_images": torch.stack(
             [
-                _flat([colour(contestant, task, i, kind, number) for i in range(SHOWN)])
+                _flat([colour(entrant, task, i, kind, number) for i in range(SHOWN)])
                 for kind in ("edited", "second")
             ]
         ),
@@ -412,10 +427,10 @@ def write_run(folder: Path, number: int = 0, bank_seed: int = 0, **changes: Any)
     write_json(folder / "provenance.json", provenance())
     store = CellStore(folder)
     store.commit(Cell("faces", {}), Outcome("ok", 1.0, arrays=unedited()))
-    for i, (name, task) in enumerate(itertools.product(suite.contestants, suite.tasks)):
+    for i, (name, task) in enumerate(itertools.product(suite.entrants, suite.tasks)):
         arrays = edit_arrays(name, task.name, number)
         cell = Cell("edit", {}, name, 0, task.name)
         store.commit(cell, Outcome("ok", 2.26 + i, arrays=arrays))
-    write_json(folder / "results.json", results(suite, bank.hash, number))
+    write_flat(folder, results(suite, bank.hash, number))
     write_json(folder / "costs.json", costs())
     return folder

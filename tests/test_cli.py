@@ -14,6 +14,7 @@ import pytest
 import torch
 import toy_editors
 import yaml
+from flat_results import read_flat
 from in_process import CommandLine
 from PIL import Image
 from test_benchmark import SUITE
@@ -235,7 +236,7 @@ def test_an_editor_joins_a_suite_from_the_command_line(latentedit: CommandLine) 
     run = ("bench", "run", "mine.yaml", "--out", "run")
     assert "did you mean 'exact'" in latentedit.refused(*run, "--with", "exakt")
     latentedit.ok(*run, "--with", "exact")
-    results = json.loads((latentedit.folder / "run" / "results.json").read_text())
+    results = read_flat(latentedit.folder / "run")
     assert {"leaky", "exact"} <= {row["editor"] for row in results["measures"]}
 
 

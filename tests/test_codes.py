@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from latentedit.editing.lighting import LIGHT_PRESETS, lighting_preset
 from scipy import stats
 
 from latentedit import InputError, UnknownName, Unsupported
 from latentedit.data.calibration import slopes
 from latentedit.editing.layers import LAYER_PRESETS, RELEASED_NUM_WS, preset_rows
-from latentedit.editing.lighting import LIGHT_PRESETS, lighting_preset
 from latentedit.interfaces.spaces import CodeSpaces
 
 SPACES = CodeSpaces("small", {"z": (2,), "w": (2,), "w+": (3, 2), "s": (7,)})

@@ -61,15 +61,15 @@ def test_banks_are_never_mixed(boards: list[dict[str, Any]]) -> None:
 
 
 def test_editors_of_different_runs_are_paired_by_face(boards: list[dict[str, Any]]) -> None:
-    duels = {
+    met = {
         (row["first"], row["second"]): row
-        for row in boards[0]["duels"]
+        for row in boards[0]["comparisons"]
         if row["task"] == "all tasks" and row["metric"] == "identity similarity · toy-identity"
     }
-    found = duels["exact", "leaky (second)"]
+    found = met["exact", "leaky (second)"]
     assert found["better"] == "exact"
     assert found["low"] > 0
-    assert duels["leaky (first)", "leaky (second)"]["better"] is None
+    assert met["leaky (first)", "leaky (second)"]["better"] is None
 
 
 def test_csv_has_a_row_for_each_measure(runs: Path, boards: list[dict[str, Any]]) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flat_results import read_flat, write_flat
 from made_runs import (
     CONTROLS,
     EDITORS,
@@ -24,7 +24,7 @@ from page_reading import Element, headings, read_page, rows, section
 
 from latentedit.report.page import write_report
 
-CONTESTANTS = [*EDITORS, *CONTROLS]
+ENTRANTS = [*EDITORS, *CONTROLS]
 SORTED = sorted(RECOGNISERS)
 HEADLINE = [
     ("reach", "", 0.8),
@@ -44,14 +44,14 @@ LOWER = {"attribute leakage", "true leakage", "true identity drift", "target err
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The made run without its curves, which another file looks at."""
     folder = write_run(tmp_path_factory.mktemp("made") / "run")
-    results = json.loads((folder / "results.json").read_text())
-    (folder / "results.json").write_text(json.dumps(results | {"curves": []}))
+    results = read_flat(folder)
+    write_flat(folder, results | {"curves": []})
     return folder
 
 
 @pytest.fixture(scope="module")
 def made(folder: Path) -> dict[str, Any]:
-    results: dict[str, Any] = json.loads((folder / "results.json").read_text())
+    results: dict[str, Any] = read_flat(folder)
     return results
 
 
@@ -64,8 +64,7 @@ def page(folder: Path) -> Element:
 def richer(tmp_path_factory: pytest.TempPathFactory) -> Element:
     """The page of a run of tuned editors on photographs, with failed cells and few faces."""
     folder = write_run(tmp_path_factory.mktemp("richer") / "run")
-    path = folder / "results.json"
-    results = json.loads(path.read_text())
+    results = read_flat(folder)
     results["curves"], results["comparisons"], results["estimators"] = [], [], {}
     results["measures"] = [
         m | {"low": None, "high": None, "faces": 3} if m["editor"] == "beta" else m
@@ -84,6 +83,7 @@ def richer(tmp_path_factory: pytest.TempPathFactory) -> Element:
         ],
         "tuned": True,
     }
+    results["suite"]["bank"]["n_fit"] = 100
     results["suite"]["tune"] = {"trials": 4, "faces": 17}
     results["tuning"] = [
         {
@@ -99,7 +99,7 @@ def richer(tmp_path_factory: pytest.TempPathFactory) -> Element:
             "scores": {"defaults": -0.34567, "width=2": -1.0},
         },
     ]
-    path.write_text(json.dumps(results))
+    write_flat(folder, results)
     return read_page(write_report(folder).read_text())
 
 
@@ -108,7 +108,7 @@ def table_of(page: Element, heading: str) -> Element:
 
 
 def figures(metric: str, recogniser: str, effect: float) -> dict[str, dict[str, Any]]:
-    """Of every contestant, over all tasks."""
+    """Of every entrant, over all tasks."""
     key = f"{metric} · {recogniser}" if recogniser else metric
     return {
         m["editor"]: m
@@ -153,7 +153,7 @@ def test_the_headings_name_metric_direction_and_recogniser_in_order(page: Elemen
 
 def test_every_cell_of_the_first_table_has_its_own_mean_and_interval(page: Element) -> None:
     found = rows(table_of(page, "At a glance"))
-    assert [row[0].text for row in found] == CONTESTANTS
+    assert [row[0].text for row in found] == ENTRANTS
     for row in found:
         assert len(row) == 1 + len(HEADLINE) + 2
         for cell, column in zip(row[1:-2], HEADLINE, strict=True):
@@ -265,9 +265,7 @@ def matrices(page: Element) -> dict[str, Element]:
 
 def test_every_cell_of_the_leakage_matrices_has_its_own_value(page: Element) -> None:
     found = matrices(page)
-    assert list(found) == [
-        f"{name}, {by}" for name in CONTESTANTS for by in ("by the judge", "true")
-    ]
+    assert list(found) == [f"{name}, {by}" for name in ENTRANTS for by in ("by the judge", "true")]
     for row in leakage():
         by = {"judged": "by the judge", "truth": "true"}[row["by"]]
         table = found[f"{row['editor']}, {by}"]
@@ -411,5 +409,5 @@ def test_tuning_shows_every_trial_and_marks_the_chosen_one(richer: Element) -> N
 def test_recognisers_are_told_apart_in_the_made_run() -> None:
     """What these tests rest on: no two figures of one table are equal to three digits."""
     shown = [f"{m['mean']:.3f}" for column in HEADLINE for m in figures(*column).values()]
-    assert len(set(shown)) == len(shown) == len(HEADLINE) * len(CONTESTANTS)
+    assert len(set(shown)) == len(shown) == len(HEADLINE) * len(ENTRANTS)
     assert by_recogniser("x") == ["x · rec-zeta", "x · rec-eta"]

@@ -159,13 +159,13 @@ def test_what_is_not_given_has_the_protocols_value() -> None:
     assert (tuned.trials, tuned.faces) == (3, 40)
 
 
-def test_contestants_are_the_editors_and_then_the_controls() -> None:
+def test_entrants_are_the_editors_and_then_the_controls() -> None:
     suite = Suite.model_validate(MINIMAL | {"controls": ["no-edit"]})
-    assert suite.contestants == {
+    assert suite.entrants == {
         "mine": PluginUse(plugin="exact"),
         "no-edit": PluginUse(plugin="no-edit"),
     }
-    assert list(suite.contestants) == ["mine", "no-edit"]
+    assert list(suite.entrants) == ["mine", "no-edit"]
 
 
 def test_editors_join_with_their_defaults_and_leave_the_suite_as_it_was() -> None:

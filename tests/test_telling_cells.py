@@ -14,9 +14,11 @@ from telling_runs import Told, assert_near
 from torch import Tensor
 
 from latentedit import InputError, Unsupported
-from latentedit.benchmark import measure
-from latentedit.benchmark.cells.measure import Bench, edit_milliseconds, requested
-from latentedit.benchmark.results.summary import Run
+from latentedit.benchmark.cells import edits
+from latentedit.benchmark.cells.bench import Bench
+from latentedit.benchmark.cells.edits import edit_milliseconds, requested
+from latentedit.benchmark.results.audit import cell_states
+from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.suite import Suite, Task
 from latentedit.data.bank import LatentBank
 from latentedit.editing.fitted import fit_editor, load_editor
@@ -228,7 +230,7 @@ def test_an_edit_s_time_is_the_median_call_shared_among_its_faces(
         ticks = [t for s in seconds for t in (10.0, 10.0 + s)]
         with monkeypatch.context() as patch:
             patch.setattr(fitted.editor, "edit", spy)
-            patch.setattr(measure.time, "perf_counter", iter(ticks).__next__)
+            patch.setattr(edits.time, "perf_counter", iter(ticks).__next__)
             assert edit_milliseconds(fitted, bank, batch, repeats) == pytest.approx(expected)
         assert [n for n, _ in asked] == [batch] * repeats
         assert all(np.allclose(change, [[17.5, 0, 0, 0, 0, 0]]) for _, change in asked)
@@ -274,5 +276,5 @@ def test_where_the_truth_is_not_known_it_is_nothing_or_what_the_judge_says(
 
 def test_a_run_without_truth_reports_no_errors_of_its_own(telling: Told) -> None:
     run = Run(telling.folder)
-    assert run.knows_truth
-    assert [row["id"] for row in run.cell_records()][:2] == ["faces", "fit--straight--seed0"]
+    assert run.reference.knows_truth
+    assert [state.id for state in cell_states(run)][:2] == ["faces", "fit--straight--seed0"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import telling_oracle as oracle
 import telling_world as world
+from flat_results import key_of
 from scipy.spatial.distance import pdist
 from scipy.stats import linregress, spearmanr
 from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score
@@ -119,7 +122,11 @@ def test_the_table_holds_the_same_rows(telling: Told) -> None:
         {key: "" if value is None else str(value) for key, value in row.items()}
         for row in telling.results["measures"]
     ]
+    for row in plain:
+        key = key_of(row["metric"])
+        row |= {"metric": key.name, "recogniser": key.recogniser, "edits": str(key.edits)}
     assert telling.csv == plain
+    assert list(telling.csv[0])[:6] == ["editor", "task", "metric", "recogniser", "edits", "effect"]
 
 
 @pytest.mark.parametrize("kind", ["judged", "truth"])
@@ -128,7 +135,7 @@ def test_the_leakage_matrix_is_the_mean_change_of_every_attribute_at_the_first_e
 ) -> None:
     read = {"judged": oracle.judged, "truth": oracle.truth}[kind]
     found = {(r["editor"], r["task"]): r for r in telling.results["leakage"] if r["by"] == kind}
-    for name in telling.oracle.contestants:
+    for name in telling.oracle.entrants:
         for task in ("older", "specs", "turned"):
             rows = []
             for seed in world.SEEDS:
@@ -220,7 +227,7 @@ def test_the_noise_of_a_figure_is_the_error_of_what_it_is_read_off(telling: Told
     known = telling.oracle
     errors = np.abs(oracle.judged(known.test) - oracle.truth(known.test)) / known.sigma
     mean = np.mean([errors[:, columns].mean() for columns in ATTRIBUTES.values()])
-    noise = telling.results["noise"]
+    noise = {row.pop("metric"): row for row in copy.deepcopy(telling.results["noise"])}
     for metric in ("attribute leakage", "target error", "edit consistency"):
         assert_near(noise[metric]["value"], mean)
         assert noise[metric]["text"] == f"judge errs by {mean:.2f} σ on one face"

@@ -12,12 +12,12 @@ import torch
 from harness_plugins import scores
 from torch import Tensor
 
-from latentedit.benchmark.cells.measure import Bench
+from latentedit.benchmark.cells.bench import Bench
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.benchmark.cells.tuning import (
     Trials,
     Validation,
-    fit_contestant,
+    fit_entrant,
     trial_options,
     tuning_key,
     tuning_results,
@@ -63,14 +63,12 @@ def bench(bank: LatentBank, **changes: Any) -> Bench:
 
 
 def fit(
-    bank: LatentBank, seed: int = 0, contestant: str = "push", **changes: Any
+    bank: LatentBank, seed: int = 0, entrant: str = "push", **changes: Any
 ) -> tuple[FittedEditor, dict[str, float], Told]:
     """The editor that tuning leaves, its figures, and what it told of its progress."""
     told: Told = []
     found = bench(bank, **changes)
-    editor, figures = fit_contestant(
-        found, contestant, seed, lambda *told_now: told.append(told_now)
-    )
+    editor, figures = fit_entrant(found, entrant, seed, lambda *told_now: told.append(told_now))
     return editor, figures, told
 
 
@@ -236,7 +234,7 @@ def test_trials_are_fitted_without_the_faces_that_judge_them(bank: LatentBank) -
 def test_what_is_not_tuned_is_fitted_on_every_face(bank: LatentBank) -> None:
     codes = bank.split("fit").codes
     editor, figures, _ = fit(bank, tune=None)
-    control, control_figures, _ = fit(bank, contestant="no-edit")
+    control, control_figures, _ = fit(bank, entrant="no-edit")
     assert torch.equal(editor.editor.seen, codes)
     assert torch.equal(control.editor.seen, codes)
     assert figures == control_figures == {}
