@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from harness_plugins import Silent
 
+from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.results.board import Board, boards, boards_csv, headline
 from latentedit.benchmark.results.compare import compare_runs
 from latentedit.benchmark.results.paired import ALL_TASKS
@@ -74,6 +75,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("boards")
     for name, changes in RUNS.items():
         suite = Suite.model_validate(SUITE | changes)
+        RunFolder.claim(folder / name)
         make_bank(
             harness_plugins.registry(),
             folder / name / "bank",
