@@ -310,7 +310,7 @@ def test_two_runs_of_one_bank_compare_and_equal_editors_do_not_differ(
 
 def test_editors_of_one_run_compare(run: Path) -> None:
     rows = compare_runs(run, run, ("leaky", "exact"))
-    assert {row["first"] for row in rows} == {f"leaky @ {run}"}
+    assert {row.first for row in rows} == {f"leaky @ {run}"}
     with pytest.raises(UnknownName, match="did you mean 'leaky'"):
         compare_runs(run, run, ("leak", "exact"))
 

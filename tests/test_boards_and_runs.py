@@ -108,13 +108,15 @@ def leakage(runs: Path, leak: float, task: str, effect: float = 0.8) -> float:
     return float(2 * 0.15 * leak * strength / labels[:, 1].std(ddof=1) / 3)
 
 
-def of(rows: Sequence[Any], metric: str, **wanted: Any) -> list[Any]:
-    """Those of a metric, given by its text, with these fields."""
+def of(rows: Sequence[Any], **wanted: Any) -> list[Any]:
+    """The rows that have these fields; a metric is given by its text."""
     return [
         row
         for row in rows
-        if str(row.metric) == metric
-        and all(getattr(row, key) == value for key, value in wanted.items())
+        if all(
+            (str(row.metric) if name == "metric" else getattr(row, name)) == value
+            for name, value in wanted.items()
+        )
     ]
 
 

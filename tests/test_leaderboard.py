@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from flat_results import flat
 from test_benchmark import SUITE, carry_out
 from test_report import Tags
 
@@ -42,7 +43,7 @@ def listing(*arguments: str) -> Any:
 
 @pytest.fixture(scope="module")
 def boards(runs: Path) -> list[dict[str, Any]]:
-    return json.loads(listing(str(runs), "--json").stdout)
+    return list(flat(json.loads(listing(str(runs), "--json").stdout)))
 
 
 @pytest.fixture(scope="module")

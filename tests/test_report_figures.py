@@ -305,7 +305,7 @@ def test_a_leak_is_the_redder_the_larger_up_to_one_and_a_half(page: Element) -> 
 
 
 def test_errors_of_judge_and_labeller_have_their_columns_and_units(page: Element) -> None:
-    table = table_of(page, "How far to trust the eyes")
+    table = table_of(page, "Accuracy of judge and recognisers")
     assert headings(table) == [
         "attribute",
         "judge R² the-judge",
@@ -319,12 +319,12 @@ def test_errors_of_judge_and_labeller_have_their_columns_and_units(page: Element
         ["yaw", "0.922", "3.7 degrees", "0.978", "9.25 degrees"],
     ]
     assert estimators()["labeller"]["attributes"]["age"]["mae"] == pytest.approx(6.7845)
-    told = section(page, "How far to trust the eyes").all("p")[0].text
+    told = section(page, "Accuracy of judge and recognisers").all("p")[0].text
     assert told.endswith("exact truth, on the 12 unedited faces.")
 
 
 def test_each_recogniser_has_its_own_threshold_and_card(page: Element) -> None:
-    table = section(page, "How far to trust the eyes").all("table")[1]
+    table = section(page, "Accuracy of judge and recognisers").all("table")[1]
     assert [[cell.text for cell in row] for row in rows(table)] == [
         ["rec-zeta", "0.312", "0.9877", "87.7 %"],
         ["rec-eta", "0.438", "0.9123", "–"],
@@ -354,7 +354,7 @@ def test_a_whole_run_lists_no_failed_cells_and_no_photographs(page: Element) -> 
 
 
 def test_failed_cells_are_listed_with_status_and_error(richer: Element) -> None:
-    part = section(richer, "How far to trust the eyes")
+    part = section(richer, "Accuracy of judge and recognisers")
     assert part.one("h3").text == "Cells without a result"
     found = [
         (item.one("code").text, item.own, item.one("pre").text) for item in part.one("ul").all("li")
@@ -366,7 +366,7 @@ def test_failed_cells_are_listed_with_status_and_error(richer: Element) -> None:
 
 
 def test_a_world_without_truth_says_that_the_judges_errors_are_unknown(richer: Element) -> None:
-    part = section(richer, "How far to trust the eyes")
+    part = section(richer, "Accuracy of judge and recognisers")
     assert part.all("p")[0].text.startswith("This generator does not know the truth")
     assert headings(part.all("table")[0])[0] == "recogniser"
     assert not [c for m in matrices(richer).values() for c in m.all("td") if "noise" in c.classes]

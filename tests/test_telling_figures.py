@@ -15,6 +15,11 @@ from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score
 from telling_oracle import ATTRIBUTES, RECOGNISERS
 from telling_runs import Told, assert_near
 
+from latentedit.benchmark.results.audit import costs
+from latentedit.benchmark.results.reading import Run
+from latentedit.benchmark.results.records import read_costs, read_results
+from latentedit.benchmark.results.summary import results_of
+
 FIGURES = [
     "reach",
     "attribute leakage",
@@ -267,3 +272,10 @@ def test_distances_of_sets_are_of_the_faces_that_reach_and_none_under_fifty(
             assert_near(row["kernel"], np.mean(kernels), (name, task))
     known = [row["frechet"] is not None for row in rows.values()]
     assert 0 < sum(known) < len(known)
+
+
+def test_results_that_are_read_back_are_those_that_were_computed(telling: Told) -> None:
+    """Every number to the last bit, in the types that hold them."""
+    run = Run(telling.folder)
+    assert read_results(telling.folder) == results_of(run)
+    assert read_costs(telling.folder) == tuple(costs(run))

@@ -20,8 +20,9 @@ from latentedit.benchmark.cells.tuning import (
     fit_entrant,
     trial_options,
     tuning_key,
-    tuning_results,
 )
+from latentedit.benchmark.results.audit import tuning
+from latentedit.benchmark.results.records import Tuning
 from latentedit.benchmark.suite import Suite
 from latentedit.data.bank import LatentBank
 from latentedit.editing.fitted import FittedEditor
@@ -318,14 +319,9 @@ def test_results_list_what_was_tried_by_editor_and_seed(tmp_path: Path) -> None:
         store.commit(Cell("fit", {}, name, seed), Outcome("ok", 1.0, timings=timings))
     failed = Outcome("failed", 1.0, "no", timings=figures["a", 4])
     store.commit(Cell("fit", {}, "c", 4), failed)
-    assert tuning_results(suite, store) == [
-        {
-            "editor": "a",
-            "seed": 4,
-            "chosen": '{"leak":0.5}',
-            "scores": {"{}": 0.25, '{"leak":0.5}': 0.5},
-        },
-        {"editor": "a", "seed": 7, "chosen": "{}", "scores": {"{}": 0.75, '{"leak":0.5}': 0.5}},
-    ]
+    assert tuning(suite, store) == (
+        Tuning("a", 4, '{"leak":0.5}', {"{}": 0.25, '{"leak":0.5}': 0.5}),
+        Tuning("a", 7, "{}", {"{}": 0.75, '{"leak":0.5}': 0.5}),
+    )
     written = json.loads((tmp_path / "cells" / "fit--a--seed4" / "cell.json").read_text())
     assert written["timings"]["tuning_seconds"] == 2.0

@@ -9,10 +9,11 @@ from typing import Literal
 
 import numpy as np
 
-from latentedit.benchmark.cells.store import Cell, CellStatus
+from latentedit.benchmark.cells.store import Cell, CellStatus, CellStore
 from latentedit.benchmark.cells.tuning import Trials
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import CellCounts, Costs, FailedCell, Tuning
+from latentedit.benchmark.suite import Suite
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,12 @@ def cell_counts(run: Run) -> CellCounts:
     )
 
 
-def tuning(run: Run) -> tuple[Tuning, ...]:
+def tuning(suite: Suite, store: CellStore) -> tuple[Tuning, ...]:
     """What was tried for each editor and fit seed, and chosen."""
     rows = []
-    for name, seed in itertools.product(run.suite.editors, run.suite.seeds):
+    for name, seed in itertools.product(suite.editors, suite.seeds):
         cell_id = Cell("fit", {}, name, seed).id
-        trials = Trials.read(run.store.timings(cell_id)) if run.store.finished(cell_id) else None
+        trials = Trials.read(store.timings(cell_id)) if store.finished(cell_id) else None
         if trials is not None:
             rows.append(Tuning(name, seed, trials.chosen, dict(trials.scores)))
     return tuple(rows)

@@ -64,7 +64,7 @@ def results_of(run: Run) -> Results:
         noise=noise(judged, recognisers),
         realism=realism(run),
         photographs=photographs(run),
-        tuning=tuning(run),
+        tuning=tuning(suite, run.store),
         measures=measures(scores, by_seed, run.tasks, suite.statistics),
         comparisons=tuple(compared),
         curves=curves(run),
