@@ -75,10 +75,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("boards")
     for name, changes in RUNS.items():
         suite = Suite.model_validate(SUITE | changes)
-        RunFolder.claim(folder / name)
         make_bank(
             harness_plugins.registry(),
-            folder / name / "bank",
+            RunFolder.claim(folder / name).bank,
             generator="toy",
             labeller="labeller",
             n_fit=30,
