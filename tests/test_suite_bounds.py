@@ -225,3 +225,12 @@ def test_a_suite_is_found_by_its_name_or_its_path(tmp_path: Any) -> None:
         assert find_suite(str(tmp_path / name)) == tmp_path / name
     with pytest.raises(InputError, match="there is no suite file"):
         find_suite(str(tmp_path / "quickstart"))
+
+
+def test_a_run_has_a_cell_for_the_faces_and_each_fit_edit_and_sequence() -> None:
+    more = {
+        "controls": ["no-edit"],
+        "seeds": [1, 2, 3],
+        "sequences": [{"name": "both", "edits": ["age", "yaw"]}],
+    }
+    assert Suite.model_validate(MINIMAL | more).cell_count == 1 + 2 * 3 * (1 + 2 + 1)

@@ -6,6 +6,7 @@ import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import NoReturn
 
 import click
 from rich.markup import escape
@@ -96,10 +97,8 @@ def run(
     loaded = _limited(load_suite(suite), seconds=limit_seconds, memory_gib=limit_memory)
     controls = Registry.discover().specs("control")
     loaded = loaded.joined(joining).with_controls(controls)
-    per_fit = 1 + len(loaded.tasks) + len(loaded.sequences)
-    cells = 1 + len(loaded.entrants) * len(loaded.seeds) * per_fit
     try:
-        with CellProgress(cells) as progress:
+        with CellProgress(loaded.cell_count) as progress:
             outcome = run_suite(
                 loaded,
                 folder,
@@ -111,11 +110,7 @@ def run(
                 executor_options=parse_pairs(settings),
             )
     except KeyboardInterrupt:
-        again = f"latentedit bench run {shlex.quote(suite)} --out {shlex.quote(str(folder))}"
-        again += "".join(f" --with {shlex.quote(name)}" for name in joining)
-        again += f" --photos {shlex.quote(str(photos))}" if photos else ""
-        err.print(f"interrupted; finished cells are kept. Go on with: {again}", soft_wrap=True)
-        sys.exit(130)
+        _stop_interrupted(suite, folder, joining, photos)
     with err.status("computing intervals and drawing the report"):
         results = summarise(folder)
         page = write_report(folder)
@@ -127,6 +122,17 @@ def run(
         say(f"report: {page}", next_step=f"open {page}")
     if outcome.failed:
         sys.exit(1)
+
+
+def _stop_interrupted(
+    suite: str, folder: Path, joining: tuple[str, ...], photos: Path | None
+) -> NoReturn:
+    """Say how to go on, and exit as a shell does after Ctrl-C."""
+    again = f"latentedit bench run {shlex.quote(suite)} --out {shlex.quote(str(folder))}"
+    again += "".join(f" --with {shlex.quote(name)}" for name in joining)
+    again += f" --photos {shlex.quote(str(photos))}" if photos else ""
+    err.print(f"interrupted; finished cells are kept. Go on with: {again}", soft_wrap=True)
+    sys.exit(130)
 
 
 def _limited(suite: Suite, **limits: float | None) -> Suite:

@@ -95,14 +95,35 @@ def measure_edits(
     return arrays, edits.cost
 
 
+class TimedEditor:
+    """An editor that records what its edits cost.
+
+    Attributes:
+        cost: seconds, faces, calls and function evaluations of all edits so far, by name.
+    """
+
+    def __init__(self, editor: FittedEditor) -> None:
+        self.editor = editor
+        self.cost = {"edit_seconds": 0.0, "edits": 0.0, "nfe": 0.0, "edit_calls": 0.0}
+
+    def edit(
+        self, codes: Tensor, source: Tensor, target: Tensor, layers: tuple[int, ...] | str | None
+    ) -> Tensor:
+        """Codes (N, \\*shape) with attributes `source`, edited towards `target`, both (N, A)."""
+        started = time.perf_counter()
+        edited = self.editor.edit(codes, source, target, layers=layers, extrapolate=True)
+        self.cost["edit_seconds"] += time.perf_counter() - started
+        self.cost["edits"] += len(codes)
+        self.cost["edit_calls"] += 1
+        self.cost["nfe"] += edited.nfe
+        return edited.codes
+
+
 class TaskEdits:
     """What one editor makes of the faces that a task is asked of, N of the test split.
 
     Args:
         before: see `measure_edits`.
-
-    Attributes:
-        cost: seconds, faces, calls and function evaluations of all edits so far, by name.
     """
 
     def __init__(
@@ -126,7 +147,12 @@ class TaskEdits:
         photos = before.get("photo_embeddings")
         self._photos = None if photos is None else photos[:, self._faces]
         self._every = torch.arange(len(self._faces))
-        self.cost = {"edit_seconds": 0.0, "edits": 0.0, "nfe": 0.0, "edit_calls": 0.0}
+        self._timed = TimedEditor(editor)
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """Of all edits so far but those of `undone`."""
+        return self._timed.cost
 
     def at(self, strength: float) -> dict[str, Tensor]:
         """Observed when `strength` times the change is asked for; arrays of N faces."""
@@ -184,13 +210,7 @@ class TaskEdits:
     def _edit(self, strengths: Tensor, rows: Tensor) -> Tensor:
         codes, source = self._codes[rows], self._source[rows]
         target = self._target(strengths * self._change[rows], rows)
-        started = time.perf_counter()
-        edited = self.editor.edit(codes, source, target, layers=self.task.layers, extrapolate=True)
-        self.cost["edit_seconds"] += time.perf_counter() - started
-        self.cost["edits"] += len(rows)
-        self.cost["edit_calls"] += 1
-        self.cost["nfe"] += edited.nfe
-        return edited.codes
+        return self._timed.edit(codes, source, target, self.task.layers)
 
     def _target(self, change: Tensor, rows: Tensor) -> Tensor:
         target = self._source[rows].clone()

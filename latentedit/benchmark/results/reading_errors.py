@@ -65,7 +65,7 @@ def identity_agreement(embeddings: Tensor, identity: Tensor) -> float | None:
     """Spearman's rank correlation over all pairs of faces of a recogniser's cosine distance with
     the distance of true identities: embeddings (N, D), identity (N, F).
 
-    None where the world does not tell, or nothing differs.
+    None where true identities are not known, or nothing differs.
     """
     if identity.shape[1] == 0 or len(identity) < 3:
         return None
