@@ -21,7 +21,7 @@ from latentedit.benchmark.results.records import RESULTS, Results, read_results
 from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import run_suite
 from latentedit.benchmark.suite import PluginUse, Suite, load_suite
-from latentedit.report.findings import told_of
+from latentedit.report.findings import finding_subjects
 from latentedit.report.page import write_report
 
 CURVATURES = ("linear", "default", "curved")
@@ -110,8 +110,8 @@ def _findings(results: Results) -> list[Finding]:
         for row in results.comparisons
         if row.first == first and row.second not in results.controls and results.at_effect(row)
     ]
-    told = told_of(rows)
-    return [_key(row) for row in rows if row.metric in told]
+    subjects = finding_subjects(rows)
+    return [_key(row) for row in rows if row.metric in subjects]
 
 
 def _key(row: Comparison) -> Finding:

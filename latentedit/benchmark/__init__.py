@@ -1,0 +1,1 @@
+"""Comparison of editors: suites, their cells, and the results."""

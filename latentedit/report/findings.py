@@ -11,11 +11,11 @@ from latentedit.benchmark.results.records import Results
 from latentedit.measures.headline import HEADLINES
 
 FEW = 3
-"""So many other editors get sentences of their own, task by task; more share one for a metric."""
+"""Up to this many other editors have sentences of their own; more share one sentence a metric."""
 
 
 def findings(results: Results) -> list[str]:
-    """How the suite's first editor compares with each other one, then what was reached."""
+    """The suite's first editor against each other one, then the reach of all."""
     first = next(iter(results.suite.editors))
     rows = [
         row
@@ -26,7 +26,7 @@ def findings(results: Results) -> list[str]:
     return [*sentences(first, rows), _reach(results)]
 
 
-def told_of(rows: Sequence[Comparison]) -> dict[MetricKey, str]:
+def finding_subjects(rows: Sequence[Comparison]) -> dict[MetricKey, str]:
     """The metrics of `rows` that findings name, each with its subject."""
     metrics = dict.fromkeys(row.metric for row in rows)
     return {
@@ -50,16 +50,17 @@ def _one_by_one(first: str, rows: Sequence[Comparison]) -> list[str]:
     sentences = []
     for second in dict.fromkeys(row.second for row in rows):
         pair = [row for row in rows if row.second == second]
-        for metric, subject in told_of(pair).items():
+        for metric, subject in finding_subjects(pair).items():
             own = [row for row in pair if row.metric == metric]
             sentences.append(_sentence(first, second, subject, _by(metric), own))
     return sentences
 
 
 def _all_at_once(first: str, rows: Sequence[Comparison]) -> list[str]:
-    """A sentence a metric: whom `first` beats over all tasks, who beats it, the nearest first."""
+    """One sentence a metric, over all tasks: the editors that `first` is better or worse than, the
+    smallest difference first."""
     sentences = []
-    for metric, subject in told_of(rows).items():
+    for metric, subject in finding_subjects(rows).items():
         totals = sorted(
             (row for row in rows if row.metric == metric and row.task == ALL_TASKS),
             key=lambda row: abs(row.difference),

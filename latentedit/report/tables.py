@@ -29,7 +29,7 @@ class Column:
 
 @dataclass(frozen=True)
 class TableCell:
-    """A mean, None where there is none, and whether no other editor comes up to it."""
+    """A mean, None where there is none, and whether the editor is better than every other one."""
 
     measure: Measure | None
     best: bool

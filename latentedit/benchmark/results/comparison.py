@@ -20,7 +20,7 @@ class Comparison:
         seeds: fit seeds of the editor with fewer.
         seed_low, seed_high: interval over fit seeds; None below two.
         q: false-discovery rate at which the difference is accepted; 1 without an interval.
-        better: the better editor, None where the difference cannot be told from none.
+        better: the better editor; None if no winner is declared.
     """
 
     first: str
