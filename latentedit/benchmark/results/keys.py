@@ -17,8 +17,8 @@ class MetricKey:
         recogniser: whose embeddings it compares; empty for a metric without one.
         edits: how many edits were done and undone; 0 for a metric that does not count them.
 
-    >>> str(MetricKey("identity similarity", "arcface")), str(MetricKey("drift", edits=2))
-    ('identity similarity · arcface', 'drift · 2 edits')
+    >>> str(MetricKey("identity similarity", "contrastive")), str(MetricKey("drift", edits=2))
+    ('identity similarity · contrastive', 'drift · 2 edits')
     """
 
     name: str
