@@ -1,4 +1,4 @@
-"""What a run costs beside its work: cells, workers, memory, and where an edit's time goes.
+"""Overhead of a run: cells, workers, memory, and the stages of one edit.
 
     python benchmarks/machinery.py                            everything, about 20 minutes
     python benchmarks/machinery.py --parts cells workers --repeats 5

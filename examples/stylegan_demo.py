@@ -1,4 +1,4 @@
-"""The path of somebody with weights of their own, on a small random network, timed.
+"""Demonstration: import StyleGAN2 weights and run a suite, with the time of each step.
 
     python examples/stylegan_demo.py --out runs/stylegan
 

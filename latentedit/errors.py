@@ -1,4 +1,4 @@
-"""Every error that latentedit raises on purpose.
+"""The error classes of latentedit.
 
 LatentEditError                  exit code
 ├── InputError                   2   what the caller gave cannot be used

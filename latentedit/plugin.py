@@ -1,4 +1,4 @@
-"""What a plugin's entry point needs. Importing this module never imports torch.
+"""The names that a plugin's entry point needs. This module never imports torch.
 
 A plugin is a light module under the entry-point group ``latentedit.plugins``::
 

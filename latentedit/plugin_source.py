@@ -1,4 +1,4 @@
-"""The code of a plugin, as a fingerprint: what its author changes without a new version."""
+"""A fingerprint of a plugin's source code, which can change without a new version."""
 
 from __future__ import annotations
 

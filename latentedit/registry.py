@@ -1,4 +1,4 @@
-"""Finds plugins, keeps each one's failures to itself, and imports a target on first use."""
+"""The registry: discovery of plugins, isolation of their failures, and import on first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plugins that a command uses, or proposes, where none was named."""
+"""Default plugins of commands, and example names for messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The entry point: loads a command group when it is called, so that light commands stay light."""
+"""The entry point. It imports a command group on first use, so that ``--help`` is fast."""
 
 from __future__ import annotations
 

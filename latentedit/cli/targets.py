@@ -1,4 +1,4 @@
-"""What users write about faces and targets, read strictly."""
+"""Parsers of faces and of target values on the command line."""
 
 from __future__ import annotations
 

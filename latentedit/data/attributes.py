@@ -1,4 +1,4 @@
-"""What an attribute is, and an ordered set of them: the columns of every (N, A) tensor."""
+"""Attributes and attribute schemas: the columns of every (N, A) tensor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shared latents: codes and their attributes in a folder, with a hash that two people can compare.
+"""Banks of shared latents: codes and attributes in a folder, with a reproducible hash.
 
 BANK/bank.json                 what was sampled, how it was labelled, and each shard's sha256
 BANK/fit-00000.safetensors     codes (n, *shape) and attributes (n, A), float32

@@ -1,4 +1,4 @@
-"""How far an attribute moves along a direction: the bridge from natural units to strength."""
+"""Calibration of directions: natural units per unit of strength."""
 
 from __future__ import annotations
 

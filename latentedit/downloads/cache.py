@@ -1,4 +1,4 @@
-"""Published networks in a cache folder, each with a record of where its bytes are known from.
+"""A cache of published networks, each with a record of how its bytes were checked.
 
 CACHE/NAME/network.pkl    the file under its own name
 CACHE/NAME/fetched.json   address, size, SHA-256, and what that was compared with

@@ -1,4 +1,4 @@
-"""Downloads of large files: resumed where they were cut, whole under their own name or not there.
+"""Downloads of large files: resumed after a cut, and complete or absent.
 
     FOLDER/network.pkl             complete, and of the expected SHA-256
     FOLDER/network.pkl.part        what has arrived so far

@@ -1,4 +1,4 @@
-"""The one place where what a plugin returns is checked, and its faults get its name."""
+"""The guard around plugin calls: it checks results and names the plugin in errors."""
 
 from __future__ import annotations
 

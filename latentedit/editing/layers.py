@@ -1,4 +1,4 @@
-"""Which rows of a W+ code take an edit: subsets with a name."""
+"""Layer presets: named subsets of the rows of a W+ code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: JSON and safetensors, written beside their place and moved in."""
+"""Artefact files that are complete or absent: JSON, safetensors and whole folders."""
 
 from __future__ import annotations
 

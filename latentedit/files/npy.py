@@ -1,4 +1,4 @@
-"""Arrays of plain numbers in numpy's ``.npy`` format, read without trusting what they say."""
+"""Numeric arrays in numpy's ``.npy`` format, read from untrusted files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is being written, under names of its own, beside the name that it will have.
+"""Staging: unfinished files and folders next to the path that they will replace.
 
     FOLDER/.NAME.unfinished.RANDOM      locked by the process that writes it
 

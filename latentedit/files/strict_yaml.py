@@ -1,4 +1,4 @@
-"""YAML as plain data, with nothing said twice."""
+"""A strict YAML loader: plain data, no duplicate keys."""
 
 from __future__ import annotations
 

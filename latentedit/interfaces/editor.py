@@ -1,4 +1,4 @@
-"""The editor interface: the one thing that a new method has to write."""
+"""The editor interface, which a new editing method implements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interfaces that look at images: attribute estimators and identity encoders."""
+"""Interfaces of attribute estimators, identity encoders and trainers of estimators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interfaces of what turns files of other projects into this project's own."""
+"""Interfaces of importers: files of other projects to files of this one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interfaces of inversion: from pictures back to codes."""
+"""Interfaces of inversion: from images back to codes."""
 
 from __future__ import annotations
 

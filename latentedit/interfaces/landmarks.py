@@ -1,4 +1,4 @@
-"""The interface of what finds eyes and mouth in a photograph."""
+"""The interface of landmark detectors."""
 
 from __future__ import annotations
 

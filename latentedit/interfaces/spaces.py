@@ -1,4 +1,4 @@
-"""Spaces of codes in a row, z → w → w+ → s: each is made from the one before, and none back."""
+"""Spaces of codes in a chain, z → w → w+ → s, with maps in one direction only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Angles between what faces look like before and after: pose and light, in degrees."""
+"""Angular errors of pose and lighting, in degrees."""
 
 from __future__ import annotations
 

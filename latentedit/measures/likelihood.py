@@ -1,4 +1,4 @@
-"""How likely a code is: Gaussians over codes, fitted to the fit split and to nothing else."""
+"""Likelihood of codes under Gaussians that are fitted to the fit split only."""
 
 from __future__ import annotations
 

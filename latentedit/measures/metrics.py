@@ -1,4 +1,4 @@
-"""What an edit achieved and what it cost, as pure functions of tensors.
+"""Metrics of an edit's effect and of its cost, as pure functions of tensors.
 
 Notation: A(x) attribute values before the edit, A(x') after it, k the edited attribute, Δ the
 requested change of k, σ the standard deviation of each column over the fit split.

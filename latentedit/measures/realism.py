@@ -1,4 +1,4 @@
-"""How far edited images lie from unedited ones as a whole, in the features of some network."""
+"""Distances between the distributions of edited and unedited images, in a network's features."""
 
 from __future__ import annotations
 

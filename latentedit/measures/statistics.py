@@ -1,4 +1,4 @@
-"""Intervals and tests over faces: one number a face goes in, never a number an image."""
+"""Intervals and tests over faces, from one number per face."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Photographs as pictures of a generator: read with care, aligned, cut to a square."""
+"""Photographs, read safely, aligned, and cut to a square."""
 
 from __future__ import annotations
 

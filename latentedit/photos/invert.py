@@ -1,4 +1,4 @@
-"""Inverts photographs: a bank of codes that stand for them, with the photographs beside them."""
+"""Inversion of photographs: a bank of their codes, with the photographs in it."""
 
 from __future__ import annotations
 

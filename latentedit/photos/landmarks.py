@@ -1,4 +1,4 @@
-"""Landmarks of faces, and the square that generators of aligned faces are trained on."""
+"""Facial landmarks, and the square crop of generators of aligned faces."""
 
 from __future__ import annotations
 

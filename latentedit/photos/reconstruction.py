@@ -1,4 +1,4 @@
-"""How far reconstructions are from the photographs that they stand for."""
+"""Reconstruction errors: distances between photographs and the images of their codes."""
 
 from __future__ import annotations
 

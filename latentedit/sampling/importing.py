@@ -1,4 +1,4 @@
-"""Banks from codes that others sampled and labelled."""
+"""Banks of imported codes and attributes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes a bank: sample codes, look at their images, write both down."""
+"""New banks: sampled codes, with attributes estimated from their images."""
 
 from __future__ import annotations
 

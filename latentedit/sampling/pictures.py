@@ -1,4 +1,4 @@
-"""The faces of a bank as picture files that people can look at and label."""
+"""Image files of a bank's faces, for people to look at and label."""
 
 from __future__ import annotations
 

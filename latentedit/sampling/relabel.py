@@ -1,4 +1,4 @@
-"""The same faces under other labels: what a bank's labeller reads is not for ever."""
+"""Relabelling: a bank's faces with attributes from another estimator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A zip file's members by exact name, sliced out of the file: never extracted, never inflated.
+"""Members of zip files, by exact name and without decompression.
 
 PyTorch stores members uncompressed, so a compressed one is refused before its ratio matters.
 Layouts: APPNOTE.TXT 6.3.10, sections 4.3.7, 4.3.12, 4.3.14 to 4.3.16 and 4.5.3.

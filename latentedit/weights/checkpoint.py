@@ -1,4 +1,4 @@
-"""What ``torch.save`` writes since version 1.6: a zip file with one pickle and its storages."""
+"""Files of ``torch.save`` since version 1.6: a zip file with one pickle and its storages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``torch.save`` wrote before version 1.6, and still writes inside other pickles:
+"""Files of ``torch.save`` before version 1.6, also found inside other pickles:
 
 magic number, protocol version, machine facts, the value, the keys of its storages (five pickles in
 a row), then for each storage its element count (8 bytes) and its numbers.

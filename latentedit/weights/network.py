@@ -1,4 +1,4 @@
-"""Finds out what a weight file is, and reads it."""
+"""Entry points of the reader: detection of a file's format, and reading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file turns into: plain Python values, and these."""
+"""Nodes: plain values in place of a file's tensors, arrays and objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one error of this package."""
+"""The error for refused weight files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bytes of one file, places in them, and what reading them may cost."""
+"""The bytes of one file, with cursors, and limits on the cost of reading."""
 
 from __future__ import annotations
 

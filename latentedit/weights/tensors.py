@@ -1,4 +1,4 @@
-"""Torch tensors as data: which storages exist, and which views of them are within bounds."""
+"""Torch tensors as data, with storages and bounds checked."""
 
 from __future__ import annotations
 

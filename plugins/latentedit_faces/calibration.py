@@ -1,4 +1,4 @@
-"""From a model's scores to values in the user's own units, by the user's own labels.
+"""Calibration curves from a model's scores to natural units, fitted to the user's labels.
 
 isotonic    a rising step curve through the scores of one attribute (Zadrozny and Elkan 2002)
 logistic    P(1) = σ(a · score + b), for binary attributes (Platt 1999)

@@ -1,4 +1,4 @@
-"""Attributes that users put into words, read by a CLIP network."""
+"""Attributes described by text prompts and read by a CLIP network."""
 
 from __future__ import annotations
 

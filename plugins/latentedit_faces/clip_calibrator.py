@@ -1,4 +1,4 @@
-"""Calibrates prompts on labelled pictures: ``latentedit train faces-clip``."""
+"""Calibration of prompts on labelled pictures: ``latentedit train faces-clip``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several estimators as one: pose from landmarks, age by a network, a smile in words."""
+"""Several estimators combined into one, for instance pose, age and smile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The labels that somebody wrote for a bank's faces, as its labeller."""
+"""A labeller that reads a bank's labels from a CSV file."""
 
 from __future__ import annotations
 

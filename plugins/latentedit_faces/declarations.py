@@ -1,4 +1,4 @@
-"""What users write down about a model: its attributes in YAML, and the licence it is under."""
+"""Declarations in YAML: the attributes and the licence of a user's model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frozen networks whose numbers something small is trained on."""
+"""Features of frozen networks, as input of small trained models."""
 
 from __future__ import annotations
 

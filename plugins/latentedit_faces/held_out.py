@@ -1,4 +1,4 @@
-"""How good a prediction is, on pictures that it was not fitted to."""
+"""Error figures of predictions on held-out pictures."""
 
 from __future__ import annotations
 

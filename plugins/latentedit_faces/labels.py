@@ -1,4 +1,4 @@
-"""Labels that people wrote: a CSV with a row a picture or a face, or folders named after them."""
+"""Labels by people: a CSV with one row per picture or face, or folders named after labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of an ONNX model: a small YAML file beside it that says what goes in and comes out.
+"""The contract of an ONNX model: a YAML file that describes its input and output.
 
 model: recogniser.onnx
 licence: non-commercial research only

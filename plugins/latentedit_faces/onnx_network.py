@@ -1,4 +1,4 @@
-"""Runs an ONNX model on images, as its contract says."""
+"""An ONNX model that runs on images as its contract describes."""
 
 from __future__ import annotations
 

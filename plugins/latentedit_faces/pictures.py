@@ -1,4 +1,4 @@
-"""Pictures: read from files, and brought to the size that a network wants."""
+"""Pictures: reading, cropping and resizing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attributes in words: what a picture is like at each of several values of an attribute."""
+"""Prompts: texts for several values of an attribute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small convolutional network that is trained on a user's own pictures."""
+"""A small convolutional network, trained on a user's own pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cosine above which two images count as one person, measured on images of many people."""
+"""Same-person thresholds: the cosine at a given false accept rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An estimator that `training` wrote."""
+"""The estimator that ``latentedit train faces-trained`` writes."""
 
 from __future__ import annotations
 

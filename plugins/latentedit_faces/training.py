@@ -1,4 +1,4 @@
-"""Trains an estimator on labelled pictures: ``latentedit train faces-trained``."""
+"""Training of an estimator on labelled pictures: ``latentedit train faces-trained``."""
 
 from __future__ import annotations
 

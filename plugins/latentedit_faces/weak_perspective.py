@@ -1,4 +1,4 @@
-"""The turn of a head from a few points in its image, in closed form."""
+"""Head rotation from a few image points, in closed form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Noise maps that are free while a code is looked for, and kept from carrying the picture."""
+"""Noise maps that are optimised along with a code, and regularised towards white noise."""
 
 from __future__ import annotations
 

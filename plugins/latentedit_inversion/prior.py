@@ -1,4 +1,4 @@
-"""Codes of W in coordinates in which the generator's own codes have unit covariance."""
+"""Whitened coordinates of W, in which the generator's own codes have unit covariance."""
 
 from __future__ import annotations
 

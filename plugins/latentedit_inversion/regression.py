@@ -1,4 +1,4 @@
-"""A first guess of a code, from pictures that the generator made itself."""
+"""An initial code for inversion, by regression on the generator's own images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pivotal tuning: the generator changed a little, so that found codes make the very photos."""
+"""Pivotal tuning: small changes of the generator, so that fixed codes reproduce the photos."""
 
 from __future__ import annotations
 

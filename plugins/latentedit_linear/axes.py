@@ -1,4 +1,4 @@
-"""Editors whose axes know nothing of attributes, and how axes get their names."""
+"""Editors on unsupervised axes, and the assignment of axes to attributes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Controls: what a comparison has to be able to tell from an editor."""
+"""Controls: reference editors that any useful editor must beat."""
 
 from __future__ import annotations
 

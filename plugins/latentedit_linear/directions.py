@@ -1,4 +1,4 @@
-"""Editing along one direction per attribute column: what all linear editors share."""
+"""The base of all linear editors: one direction per attribute column."""
 
 from __future__ import annotations
 

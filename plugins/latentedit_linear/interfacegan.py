@@ -1,4 +1,4 @@
-"""InterFaceGAN: the unit normals of linear boundaries between faces with and without."""
+"""InterFaceGAN: unit normals of linear boundaries between faces with and without an attribute."""
 
 from __future__ import annotations
 

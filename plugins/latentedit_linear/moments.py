@@ -1,4 +1,4 @@
-"""Means and covariances of a fit split, read a batch at a time."""
+"""Means and covariances of a fit split, computed batch by batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""StyleSpace: the channels of S that an attribute stands out in."""
+"""StyleSpace: the channels of S that are specific to an attribute."""
 
 from __future__ import annotations
 

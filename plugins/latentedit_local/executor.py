@@ -1,4 +1,4 @@
-"""Cells on this machine, so many at a time."""
+"""Execution of cells on this machine, several at a time."""
 
 from __future__ import annotations
 

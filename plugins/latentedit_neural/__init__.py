@@ -1,4 +1,4 @@
-"""Editors that learn or descend: small networks on codes, and optimisation through the generator.
+"""Editors with small networks on codes, and optimisation through the generator.
 
 This module only says what there is; importing it never imports torch.
 """

@@ -1,4 +1,4 @@
-"""Descend through generator and labeller at edit time: a slow reference of what is reachable."""
+"""Optimisation of codes through generator and labeller, a slow reference for other editors."""
 
 from __future__ import annotations
 

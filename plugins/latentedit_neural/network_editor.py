@@ -1,4 +1,4 @@
-"""Editing by networks on whitened codes: what such editors share."""
+"""The base of editors with networks on whitened codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small network that reads attributes off codes, and how codes and values are scaled for it."""
+"""A small network that predicts attributes from codes, and the scaling of its data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Walk along the gradients of a regressor on codes, without the generator."""
+"""Steps along the gradients of a regressor on codes, without the generator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cells on a Ray cluster: an actor a worker, each with the suite's models loaded once.
+"""Execution of cells on a Ray cluster: one actor per worker, each with the models loaded once.
 
 The run folder must be on a file system that all nodes see under one path: workers read the bank
 and fitted editors there, and leave results there for the run's own process to publish.

@@ -1,4 +1,4 @@
-"""What runs on a node."""
+"""The worker that runs on a node of the cluster."""
 
 from __future__ import annotations
 

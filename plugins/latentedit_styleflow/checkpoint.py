@@ -1,4 +1,4 @@
-"""The released checkpoint layout: names of a plain state dict, both ways."""
+"""The layout of released checkpoints: conversion of parameter names in both directions."""
 
 from __future__ import annotations
 

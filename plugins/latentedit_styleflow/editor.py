@@ -1,4 +1,4 @@
-"""Flow editors: encode a code under its own attributes, decode it under the wanted ones."""
+"""Flow editors: encode a code under its current attributes, decode it under the target ones."""
 
 from __future__ import annotations
 

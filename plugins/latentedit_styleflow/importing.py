@@ -1,4 +1,4 @@
-"""Turns a released checkpoint into a folder that the option `weights` takes."""
+"""Import of released checkpoints for the option `weights`."""
 
 from __future__ import annotations
 

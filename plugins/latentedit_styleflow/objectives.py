@@ -1,4 +1,4 @@
-"""What a flow is trained to do: two losses with one signature."""
+"""Training objectives of flows: likelihood and flow matching."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of the StyleFlow release, as plain data."""
+"""Constants of the StyleFlow release, as plain data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Integration through torchdiffeq, with function evaluations counted in the result."""
+"""Integration with torchdiffeq, which also counts function evaluations."""
 
 from __future__ import annotations
 

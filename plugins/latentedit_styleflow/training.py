@@ -1,4 +1,4 @@
-"""The training loop of all flows: seeded, early stopping on held-out loss, resumable bitwise."""
+"""Training of all flows: seeded, with early stopping, and resumable to the same bits."""
 
 from __future__ import annotations
 

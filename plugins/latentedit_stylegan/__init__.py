@@ -1,4 +1,4 @@
-"""StyleGAN2 and StyleGAN3 in plain PyTorch, and the import of networks that others published.
+"""StyleGAN2 and StyleGAN3 in plain PyTorch, and the import of published networks.
 
 This module only says what there is; importing it never imports torch.
 """

@@ -1,4 +1,4 @@
-"""What both generators do with codes: sample, truncate, convert, render."""
+"""Codes of both generators: sampling, truncation, conversion and rendering."""
 
 from __future__ import annotations
 

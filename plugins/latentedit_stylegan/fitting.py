@@ -1,4 +1,4 @@
-"""Whether weights are those that an architecture has."""
+"""A check of weights against an architecture."""
 
 from __future__ import annotations
 

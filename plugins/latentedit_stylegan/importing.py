@@ -1,4 +1,4 @@
-"""Turns a published network into a folder that `stylegan2` or `stylegan3` reads."""
+"""Import of published networks for `stylegan2` and `stylegan3`."""
 
 from __future__ import annotations
 

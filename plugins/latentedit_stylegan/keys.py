@@ -1,4 +1,4 @@
-"""How four projects name one network's weights, and what turns each into ours.
+"""Weight names of four projects, and the conversion of each to ours.
 
 Ours are those of stylegan2-ada-pytorch. A table gives for each of our names the other project's,
 and the function that turns its array into ours; a file must hold exactly what its table says.

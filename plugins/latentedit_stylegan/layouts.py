@@ -1,4 +1,4 @@
-"""Ways of naming a network's weights, and what turns a file's arrays into exactly ours."""
+"""Layouts of weight files, and the conversion of their arrays to ours."""
 
 from __future__ import annotations
 

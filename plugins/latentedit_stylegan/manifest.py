@@ -1,4 +1,4 @@
-"""What stands beside imported weights: where they come from, and what shape the network has."""
+"""The manifest of imported weights: their origin and the network's shape."""
 
 from __future__ import annotations
 

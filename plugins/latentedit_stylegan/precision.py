@@ -1,4 +1,4 @@
-"""Arithmetic as exact as that of the published images."""
+"""Full 32-bit convolutions on CUDA."""
 
 from __future__ import annotations
 

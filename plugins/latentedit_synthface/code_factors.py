@@ -1,4 +1,4 @@
-"""What a code of ``synthface-net`` stands for: the face that its network learned to draw."""
+"""The factors of a ``synthface-net`` code, which its network learned to draw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reads attributes off SynthFace images: a labeller, and a judge that is independent of it."""
+"""Attribute estimators of SynthFace images: labellers, and independent judges."""
 
 from __future__ import annotations
 

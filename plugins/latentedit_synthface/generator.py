@@ -1,4 +1,4 @@
-"""SynthFace: a generator whose images are rendered from known, entangled functions of the code."""
+"""SynthFace: a generator that renders images from known, entangled functions of the code."""
 
 from __future__ import annotations
 

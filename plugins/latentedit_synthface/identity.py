@@ -1,4 +1,4 @@
-"""What recognises SynthFace people: two encoders trained for different ends."""
+"""Identity encoders of SynthFace people: two networks with different training objectives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the C library's memory is kept between operations."""
+"""A setting of glibc's allocator that speeds up rendering."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The networks in the wheel: half-precision weights, and a card that says what they are worth."""
+"""The bundled networks: half-precision weights, and a card with measured figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A smooth, invertible map that bends space and leaves the standard normal as it is."""
+"""A smooth, invertible map that preserves the standard normal distribution."""
 
 from __future__ import annotations
 

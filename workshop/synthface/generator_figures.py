@@ -1,4 +1,4 @@
-"""What ``synthface-net`` is worth: its pictures against renders of what their codes stand for."""
+"""Figures of ``synthface-net``: its images against renders of the same codes."""
 
 from __future__ import annotations
 

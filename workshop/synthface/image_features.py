@@ -1,4 +1,4 @@
-"""Two networks that read faces: training ``synthface-net`` compares images by them; no judges."""
+"""Two networks that read faces, whose features compare images while ``synthface-net`` trains."""
 
 from __future__ import annotations
 

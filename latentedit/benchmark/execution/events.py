@@ -1,4 +1,4 @@
-"""What executors tell of cells."""
+"""Events that executors report about cells."""
 
 from __future__ import annotations
 

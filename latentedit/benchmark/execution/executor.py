@@ -1,4 +1,4 @@
-"""Executors: where cells are computed. The core decides which may start, and what counts."""
+"""Executors, which compute cells, and the loop that decides which cell starts next."""
 
 from __future__ import annotations
 

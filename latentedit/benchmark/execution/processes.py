@@ -1,4 +1,4 @@
-"""Processes of a run: started clean, ended with the one that started them."""
+"""Processes of a run: a clean start, and an end together with their parent."""
 
 from __future__ import annotations
 

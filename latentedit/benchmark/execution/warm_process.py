@@ -1,4 +1,4 @@
-"""A process that loads a suite's models once and computes every cell in a fork of itself.
+"""A process that loads a suite's models once and forks itself for every cell.
 
 Each cell has a process of its own, so that whatever a plugin does there ends with it, and pays for
 no loading. Where models start threads, which do not survive a fork, each cell loads its own.

@@ -1,4 +1,4 @@
-"""What is done for one cell, in whatever process."""
+"""Computation of one cell, the same in every kind of process."""
 
 from __future__ import annotations
 
