@@ -20,7 +20,7 @@ import pluggy
 API_VERSION = 1
 ENTRY_POINTS = "latentedit.plugins"
 
-Kind = Literal[
+PluginKind = Literal[
     "generator",
     "estimator",
     "identity",
@@ -37,7 +37,7 @@ Kind = Literal[
     "perceptual",
 ]
 
-INTERFACES: Mapping[Kind, str] = {
+INTERFACES: Mapping[PluginKind, str] = {
     "generator": "latentedit.interfaces.generator:Generator",
     "estimator": "latentedit.interfaces.estimators:AttributeEstimator",
     "identity": "latentedit.interfaces.estimators:IdentityEncoder",
@@ -74,7 +74,7 @@ class PluginSpec:
         api_version: the version of the interfaces it was written against.
     """
 
-    kind: Kind
+    kind: PluginKind
     name: str
     target: str
     summary: str

@@ -14,7 +14,7 @@ import pluggy
 
 from latentedit import plugin as hooks
 from latentedit.errors import EnvironmentFault, InputError, PluginFault, UnknownName
-from latentedit.plugin import API_VERSION, ENTRY_POINTS, INTERFACES, KINDS, Kind, PluginSpec
+from latentedit.plugin import API_VERSION, ENTRY_POINTS, INTERFACES, KINDS, PluginKind, PluginSpec
 from latentedit.plugin_source import source_digest
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
     from latentedit.interfaces.generator import Generator
 
-Status = Literal["ok", "broken", "incompatible", "disabled", "collision"]
+OriginStatus = Literal["ok", "broken", "incompatible", "disabled", "collision"]
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Origin:
     name: str
     distribution: str
     version: str
-    status: Status = "ok"
+    status: OriginStatus = "ok"
     detail: str = ""
     specs: list[PluginSpec] = field(default_factory=list)
 
@@ -198,7 +198,7 @@ class Registry:
             raise PluginFault(
                 name, f"could not import {spec.target} of {origin.name}: {error}"
             ) from error
-        expected: type = _imported(INTERFACES[cast(Kind, kind)])
+        expected: type = _imported(INTERFACES[cast(PluginKind, kind)])
         if not _implements(loaded, expected):
             raise PluginFault(name, f"{spec.target} is not a {expected.__name__}")
         return loaded

@@ -16,7 +16,7 @@ from latentedit.errors import InputError
 
 
 @dataclass(frozen=True)
-class Setting:
+class AttributeTarget:
     """One edit: `values` (size,) or (N, size) that the attribute `name` is to have."""
 
     name: str
@@ -50,14 +50,14 @@ def parse_rows(text: str, count: int, option: str) -> list[int]:
     return rows
 
 
-def parse_settings(pairs: tuple[str, ...], schema: AttributeSchema) -> list[Setting]:
+def parse_settings(pairs: tuple[str, ...], schema: AttributeSchema) -> list[AttributeTarget]:
     """Targets of ``NAME=VALUE`` pairs, refused where the schema has no such attribute or value."""
     return [_setting(schema[name], value) for name, value in _each(pairs)]
 
 
 def parse_transfers(
     pairs: tuple[str, ...], schema: AttributeSchema, values: Tensor
-) -> list[Setting]:
+) -> list[AttributeTarget]:
     """Targets of ``NAME=FACE`` pairs: what that face has, of the faces whose values (N, A) are."""
     settings = []
     for name, face in _each(pairs):
@@ -65,7 +65,7 @@ def parse_transfers(
         if row < 0:
             raise InputError(f"--transfer takes one face, as in {name}=12, received {face!r}")
         columns = schema.columns(schema[name].name)
-        settings.append(Setting(name, values[row, columns], f"{name} of face {row}"))
+        settings.append(AttributeTarget(name, values[row, columns], f"{name} of face {row}"))
     return settings
 
 
@@ -75,9 +75,9 @@ def _each(pairs: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
         yield from parse_pairs((pair,)).items()
 
 
-def _setting(attribute: Attribute, value: Any) -> Setting:
+def _setting(attribute: Attribute, value: Any) -> AttributeTarget:
     if isinstance(value, str) and attribute.named:
-        return Setting(attribute.name, attribute.value(value), value)
+        return AttributeTarget(attribute.name, attribute.value(value), value)
     try:
         numbers = torch.tensor(value, dtype=torch.float32).reshape(-1)
     except (TypeError, ValueError, RuntimeError):
@@ -86,7 +86,7 @@ def _setting(attribute: Attribute, value: Any) -> Setting:
         raise InputError(f"{attribute.name} takes {_kind(attribute)}, received {len(numbers)}")
     attribute.check(numbers)
     title = f"{attribute.name} = {float(numbers):g}" if len(numbers) == 1 else attribute.name
-    return Setting(attribute.name, numbers, title)
+    return AttributeTarget(attribute.name, numbers, title)
 
 
 def _kind(attribute: Attribute) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latentedit.errors import InputError, OutOfRange, UnknownName
 
-Kind = Literal["binary", "continuous", "vector"]
+AttributeKind = Literal["binary", "continuous", "vector"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Attribute:
     """
 
     name: str
-    kind: Kind
+    kind: AttributeKind
     low: float
     high: float
     unit: str = ""

@@ -34,7 +34,7 @@ ATTEMPTS = 5
 HOPS = 5
 TIMEOUT = httpx2.Timeout(60.0, connect=20.0)
 
-Progress = Callable[[float, str], None]
+ProgressCallback = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Request:
 def download(
     request: Request,
     path: Path,
-    progress: Progress = lambda fraction, message: None,
+    progress: ProgressCallback = lambda fraction, message: None,
     client: httpx2.Client | None = None,
     pause: float = 1.0,
 ) -> Digest:
@@ -145,7 +145,7 @@ def _collect(
     request: Request,
     file: BinaryIO,
     part: Path,
-    progress: Progress,
+    progress: ProgressCallback,
     pause: float,
 ) -> None:
     """Connect until the file is complete."""
@@ -168,7 +168,7 @@ def _collect(
 
 
 def _receive(
-    http: httpx2.Client, request: Request, file: BinaryIO, part: Path, progress: Progress
+    http: httpx2.Client, request: Request, file: BinaryIO, part: Path, progress: ProgressCallback
 ) -> None:
     """One connection: append the rest of the file, or begin again where there is no going on."""
     headers = {"Accept-Encoding": "identity"}

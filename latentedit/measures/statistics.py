@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-Values = NDArray[np.float64]
+FloatArray = NDArray[np.float64]
 
 FEWEST = 5
 """Below this many faces there is a mean, but no interval and no test."""
@@ -45,7 +45,7 @@ class Bounds(NamedTuple):
 
 
 def interval(
-    values: Values,
+    values: FloatArray,
     *,
     confidence: float = 0.95,
     resamples: int = 2000,
@@ -87,12 +87,12 @@ def interval(
     return Interval(float(kept.mean()), float(low), float(high), len(kept))
 
 
-def _student(kept: Values, confidence: float) -> Bounds:
+def _student(kept: FloatArray, confidence: float) -> Bounds:
     half = stats.t.ppf((1 + confidence) / 2, len(kept) - 1) * kept.std(ddof=1) / np.sqrt(len(kept))
     return Bounds(kept.mean() - half, kept.mean() + half)
 
 
-def _wilson(kept: Values, confidence: float) -> Bounds:
+def _wilson(kept: FloatArray, confidence: float) -> Bounds:
     """Wilson's score interval of a share (1927)."""
     n, share, z = len(kept), kept.mean(), stats.norm.ppf((1 + confidence) / 2)
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
@@ -100,7 +100,9 @@ def _wilson(kept: Values, confidence: float) -> Bounds:
     return Bounds(max(0.0, centre - half), min(1.0, centre + half))
 
 
-def _bca(values: Values, kept: Values, confidence: float, resamples: int, seed: int) -> Bounds:
+def _bca(
+    values: FloatArray, kept: FloatArray, confidence: float, resamples: int, seed: int
+) -> Bounds:
     """Percentiles of the bootstrap means, corrected for bias, for skewness and for few faces."""
     n, gaps = len(kept), kept - kept.mean()
     acceleration = (gaps**3).sum() / (6 * (gaps**2).sum() ** 1.5)
@@ -115,28 +117,33 @@ def _bca(values: Values, kept: Values, confidence: float, resamples: int, seed: 
     return Bounds(low, high)
 
 
-def _resampled_means(values: Values, resamples: int, seed: int) -> Values:
+def _resampled_means(values: FloatArray, resamples: int, seed: int) -> FloatArray:
     """Means over the faces with a number, each time among as many faces drawn with replacement."""
     drawn, known = _draws(len(values), resamples, seed), ~np.isnan(values)
     found = drawn @ known.astype(float)
-    means: Values = (drawn @ np.where(known, values, 0.0))[found > 0] / found[found > 0]
+    means: FloatArray = (drawn @ np.where(known, values, 0.0))[found > 0] / found[found > 0]
     return means
 
 
 @lru_cache(maxsize=4)
-def _draws(n: int, resamples: int, seed: int) -> Values:
+def _draws(n: int, resamples: int, seed: int) -> FloatArray:
     """(resamples, n) how often each face is drawn; the same for every metric of a run."""
     rng = np.random.default_rng(seed)
     return rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
 
 
 @lru_cache(maxsize=4)
-def _signs(n: int, resamples: int, seed: int) -> Values:
+def _signs(n: int, resamples: int, seed: int) -> FloatArray:
     return np.random.default_rng(seed).choice([-1.0, 1.0], size=(resamples, n))
 
 
 def paired_difference(
-    first: Values, second: Values, *, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+    first: FloatArray,
+    second: FloatArray,
+    *,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> Difference:
     """Compare two editors on the faces that both have a number for.
 
@@ -160,7 +167,9 @@ def paired_difference(
     return Difference(found.mean, found.low, found.high, found.n, p)
 
 
-def seed_interval(first: Values, second: Values, *, confidence: float = 0.95) -> Bounds | None:
+def seed_interval(
+    first: FloatArray, second: FloatArray, *, confidence: float = 0.95
+) -> Bounds | None:
     """Welch's interval of the difference of means over fit seeds: what another fit may change.
 
     Args:

@@ -15,7 +15,7 @@ from latentedit.weights.tensors import STORAGES, bind, storage_of
 
 MAGIC = 0x1950A86A20F9469CFC6C
 HEADER = b"\x80\x02\x8a\x0a" + MAGIC.to_bytes(10, "little") + b"."
-PROTOCOL = 1001
+LEGACY_PROTOCOL = 1001
 
 _PLAIN = Vocabulary(frozenset(), {})
 
@@ -57,7 +57,7 @@ def _read_header(cursor: Cursor) -> None:
     magic, protocol, facts = header
     if type(magic) is not int or magic != MAGIC:
         cursor.source.refuse(start, "it does not begin as PyTorch's files do")
-    if type(protocol) is not int or protocol != PROTOCOL:
+    if type(protocol) is not int or protocol != LEGACY_PROTOCOL:
         cursor.source.refuse(start, "it has a protocol of PyTorch other than 1001")
     if type(facts) is not dict or facts.get("little_endian") is not True:
         cursor.source.refuse(start, "its numbers are not little-endian")

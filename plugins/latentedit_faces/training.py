@@ -28,7 +28,7 @@ from latentedit_faces.pictures import read_picture
 from latentedit_faces.small_net import SIDE, fit_small_net
 
 CONFIG, WEIGHTS = "estimator.json", "model.safetensors"
-Progress = Callable[[float, str], None]
+ProgressCallback = Callable[[float, str], None]
 
 
 class TrainingOptions(Options):
@@ -76,7 +76,7 @@ class FacesTrainer(EstimatorTrainer):
         images: Path,
         labels: Path | None,
         out: Path,
-        progress: Progress = lambda fraction, message: None,
+        progress: ProgressCallback = lambda fraction, message: None,
     ) -> TrainedEstimator:
         labelled = labelled_images(images, labels, self.options.attributes)
         for attribute, column in zip(labelled.schema, labelled.values.T, strict=True):
@@ -105,7 +105,7 @@ class FacesTrainer(EstimatorTrainer):
         return TrainedEstimator("faces-trained", {"folder": str(out)}, learnt.held_out)
 
     def _fit_ridge(
-        self, features: Features, labelled: LabelledImages, progress: Progress
+        self, features: Features, labelled: LabelledImages, progress: ProgressCallback
     ) -> Learnt:
         rows = []
         for i, file in enumerate(labelled.files):
@@ -132,7 +132,7 @@ class FacesTrainer(EstimatorTrainer):
         recipe = {"fit": "ridge", "folds": self.options.folds, "penalty": penalties}
         return Learnt(tensors, held_out, recipe)
 
-    def _train_net(self, labelled: LabelledImages, progress: Progress) -> Learnt:
+    def _train_net(self, labelled: LabelledImages, progress: ProgressCallback) -> Learnt:
         options = self.options
         images, values = labelled.load(SIDE), labelled.values
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(options.seed))

@@ -149,5 +149,5 @@ def make_run_bank(
     except LatentEditError as error:
         pipe.send(error)
     except Exception:
-        error = f"the bank could not be made; a plugin raised:\n{traceback.format_exc()}"
-        pipe.send(EnvironmentFault(error))
+        message = f"the bank could not be made; a plugin raised:\n{traceback.format_exc()}"
+        pipe.send(EnvironmentFault(message))
