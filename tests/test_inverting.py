@@ -222,7 +222,7 @@ def test_the_commands_work_on_photos(command: Any, photos: Path) -> None:
     assert inverted.exit_code == 0, inverted.output
     assert "of 255 levels" in inverted.output
     assert "identity similarity · toy-identity" in inverted.output
-    assert "cut: the middle" in inverted.output
+    assert "crop: the middle" in inverted.output
     assert "next: open code/inversion.png, then: latentedit edit" in inverted.output
     assert Image.open("code/inversion.png").width > 3 * 8
     make = ("bank", "make", "--generator", "toy", "--labeller", "toy-labeller", "--out", "B")

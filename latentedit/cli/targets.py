@@ -17,20 +17,20 @@ from latentedit.errors import InputError
 
 @dataclass(frozen=True)
 class AttributeTarget:
-    """One edit: `values` (size,) or (N, size) that the attribute `name` is to have."""
+    """A target of one edit: `values` (size,) or (N, size) for the attribute `name`."""
 
     name: str
     values: Tensor
     title: str
 
     def target(self, schema: AttributeSchema, source: Tensor, amount: float) -> Tensor:
-        """`source` (N, A) with the attribute moved by the share `amount` of the way to `values`."""
+        """`source` (N, A) with the attribute moved towards `values` by the share `amount`."""
         now = source[:, schema.columns(self.name)]
         return schema.changed(source, **{self.name: torch.lerp(now, self.values.to(now), amount)})
 
 
 def parse_rows(text: str, count: int, option: str) -> list[int]:
-    """``"0..2,7"`` → ``[0, 1, 2, 7]``, refused unless all lie in ``[0, count)``.
+    """``"0..2,7"`` → ``[0, 1, 2, 7]``; raises `InputError` unless all are in ``[0, count)``.
 
     >>> parse_rows("0..2,7", 10, "--index")
     [0, 1, 2, 7]
@@ -40,25 +40,25 @@ def parse_rows(text: str, count: int, option: str) -> list[int]:
         match = re.fullmatch(r"\s*(\d+)(?:\.\.(\d+))?\s*", part)
         if match is None:
             raise InputError(
-                f"{option} is a number, a range like 0..7 or a list like 1,4, received {text!r}"
+                f"{option} takes a number, a range like 0..7 or a list like 1,4; received {text!r}"
             )
         first = int(match[1])
         last = int(match[2]) if match[2] else first
         if not first <= last < count:
-            raise InputError(f"{option} goes from 0 to {count - 1}, received {part.strip()!r}")
+            raise InputError(f"{option} ranges from 0 to {count - 1}, received {part.strip()!r}")
         rows.extend(range(first, last + 1))
     return rows
 
 
 def parse_settings(pairs: tuple[str, ...], schema: AttributeSchema) -> list[AttributeTarget]:
-    """Targets of ``NAME=VALUE`` pairs, refused where the schema has no such attribute or value."""
+    """Targets of ``NAME=VALUE`` pairs, checked against the schema."""
     return [_setting(schema[name], value) for name, value in _each(pairs)]
 
 
 def parse_transfers(
     pairs: tuple[str, ...], schema: AttributeSchema, values: Tensor
 ) -> list[AttributeTarget]:
-    """Targets of ``NAME=FACE`` pairs: what that face has, of the faces whose values (N, A) are."""
+    """Targets of ``NAME=FACE`` pairs, copied from the values (N, A) of N faces."""
     settings = []
     for name, face in _each(pairs):
         (row,) = parse_rows(str(face), len(values), "--transfer") if "." not in str(face) else (-1,)
@@ -70,7 +70,7 @@ def parse_transfers(
 
 
 def _each(pairs: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    """Every pair in its order; an attribute may come twice."""
+    """The parsed pairs in order; an attribute may occur twice, so this is not a dictionary."""
     for pair in pairs:
         yield from parse_pairs((pair,)).items()
 

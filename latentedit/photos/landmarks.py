@@ -83,7 +83,8 @@ def _recorded(file: Path) -> LandmarkFinder:
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CorruptArtefact(
-            f"{file} lacks or garbles {error}; each picture has {', '.join(_POINTS)} as [x, y]"
+            f"{file} has a missing or invalid entry: {error}; each picture needs "
+            f"{', '.join(_POINTS)} as [x, y] in pixels"
         ) from None
     return lambda name, picture: known.get(name)
 
