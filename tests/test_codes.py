@@ -129,7 +129,7 @@ def test_draws_of_a_negative_number_or_of_a_truncated_z_are_refused() -> None:
     assert SPACES.draw(1, 0).shape == (1, 2)
     with pytest.raises(InputError) as caught:
         SPACES.draw(-1, 0)
-    assert str(caught.value) == "n is how many codes to sample, at least 0; received -1"
+    assert str(caught.value) == "n, the number of codes, must be at least 0, received -1"
     with pytest.raises(InputError) as caught:
         SPACES.draw(1, 0, "z", truncation_psi=0.7)
     assert str(caught.value) == (

@@ -143,7 +143,7 @@ def test_a_generator_without_weights_is_not_tuned(photos: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("weight", [0.0, -1.0, float("inf"), float("nan")])
 def test_losses_weigh_something(weight: float) -> None:
-    with pytest.raises(InputError, match="weight of a loss is above 0"):
+    with pytest.raises(InputError, match="weight of a loss must be above 0"):
         WeightedLoss(((weight, toy_photos.registry().build("perceptual", "pyramid")),))
 
 

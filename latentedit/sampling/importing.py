@@ -48,8 +48,8 @@ def import_bank(
     codes, attributes, schema = found.codes, found.attributes, found.schema
     if not 0 < n_test < len(codes):
         raise InputError(
-            f"{source} has {len(codes)} faces; the number to edit is at least 1 and leaves at least "
-            f"1 to fit on, received {n_test}"
+            f"{source} has {len(codes)} faces; the number to edit must be at least 1 and leave at "
+            f"least 1 to fit on, received {n_test}"
         )
     model = registry.generator(generator, options)
     space = _space(model, generator, tuple(codes.shape[1:]))

@@ -17,7 +17,7 @@ NAMES = frozenset([*CALLS, *NEWS, *STORAGES])
 
 
 def read_checkpoint(source: Source) -> Value:
-    """The value that a zip file's ``data.pkl`` stands for."""
+    """The value of a zip file's ``data.pkl``."""
     archive = Archive(source)
     pickles = [name for name in archive.names if re.fullmatch(r"[^/]+/data\.pkl", name)]
     if len(pickles) != 1:

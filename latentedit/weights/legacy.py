@@ -21,10 +21,10 @@ _PLAIN = Vocabulary(frozenset(), {})
 
 
 def read_legacy(span: Span, names: frozenset[str] = NAMES) -> Value:
-    """The value that `span`, a whole legacy file, stands for.
+    """The value of `span`, a complete legacy file.
 
     Args:
-        names: what it may name: a file all of `NAMES`, a nested one storages only.
+        names: accepted names: all of `NAMES` for a file, only storages for a nested one.
     """
     cursor = Cursor(span)
     _read_header(cursor)
@@ -44,7 +44,7 @@ def read_legacy(span: Span, names: frozenset[str] = NAMES) -> Value:
 
 
 def read_storage(span: Span) -> Storage:
-    """The one storage in the bytes that `torch.storage._load_from_bytes` would be given."""
+    """The single storage in the bytes that a file passes to `torch.storage._load_from_bytes`."""
     value = read_legacy(span, frozenset(STORAGES))
     if not isinstance(value, Storage):
         span.source.refuse(span.start, "nested bytes hold something that is no storage")
