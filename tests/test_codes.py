@@ -173,8 +173,8 @@ def test_rows_of_an_unknown_attribute_or_generator_are_refused() -> None:
         with pytest.raises(InputError) as caught:
             released().rows("age", num_ws)
         assert str(caught.value) == (
-            "the layer preset is for 18 rows of W+, this generator has "
-            f"{num_ws}; name the rows instead, for instance 0..3"
+            "the layer preset is for 18 rows of W+, but this generator has "
+            f"{num_ws}; give rows instead, for instance 0..3"
         )
 
 
