@@ -34,8 +34,8 @@ class GeneratorOptimization(Editor):
     λ_x ‖G(w') − G(w)‖², in standard deviations of attributes and codes x.
 
     A is the labeller, never the judge. Pixels stand for identity, because a recogniser that
-    measures results must not be optimised. Targets that are not reached within the steps count as not
-    reached. Attributes that do not vary over the fit split are left out.
+    measures results must not be optimised. Attributes that do not vary over the fit split are left
+    out.
 
     Latent optimisation as in StyleCLIP: Patashnik et al., ICCV 2021, eq. 1, with an attribute
     network in the place of CLIP.
