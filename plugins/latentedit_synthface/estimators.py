@@ -57,6 +57,6 @@ class SynthFaceJudge(SynthFaceEstimator):
 
 
 class SynthFaceNetJudge(SynthFaceJudge):
-    """The judge, with further training on images of ``synthface-net`` (others than the labeller's)."""
+    """The judge, trained further on images of ``synthface-net`` (others than the labeller's)."""
 
     NETWORK = "net-judge"
