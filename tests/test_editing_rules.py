@@ -424,6 +424,12 @@ def test_a_fit_is_given_what_was_asked_for_and_notes_what_it_was(
     assert fit(editor, bank, generator=given).runtime.generator is given
 
 
+def test_a_fit_has_seed_0_where_none_is_said(bank: LatentBank) -> None:
+    editor = Noted()
+    assert fit(editor, bank).seed == 0
+    assert editor.runtime.seed == 0
+
+
 def test_a_bank_is_converted_to_the_space_that_is_edited(bank: LatentBank) -> None:
     whole, world = bank.split("fit"), ToyGenerator()
     first = Unneeding()
@@ -498,10 +504,10 @@ def test_what_is_saved_says_what_it_was_fitted_on(bank: LatentBank, tmp_path: Pa
     assert (loaded.seed, loaded.runtime.seed, loaded.runtime.device) == (3, 3, "cpu")
     for key in ("space", "schema", "labeller", "figures", "bank_hash"):
         write_json(tmp_path / "E" / "config.json", {k: v for k, v in config.items() if k != key})
-        with pytest.raises(CorruptArtefact, match=f"config.json lacks or garbles '{key}'"):
+        with pytest.raises(CorruptArtefact, match=f"missing or invalid field: '{key}'"):
             load_editor(toy_editors.registry(), tmp_path / "E")
     write_json(tmp_path / "E" / "config.json", config | {"labeller": {"nme": 1}})
-    with pytest.raises(CorruptArtefact, match="lacks or garbles"):
+    with pytest.raises(CorruptArtefact, match="missing or invalid field"):
         load_editor(toy_editors.registry(), tmp_path / "E")
 
 
@@ -791,7 +797,7 @@ def test_the_fitted_state_is_the_named_tensors_and_nothing_else() -> None:
     editor.two = editor.other = torch.zeros(2)
     assert list(editor.state()) == ["one", "two"]
     fresh = Two()
-    with pytest.raises(InputError, match=r"Two misses one, two in \['x'\]"):
+    with pytest.raises(InputError, match=r"Two needs one, two, received \['x'\]"):
         fresh.load_state({"x": torch.ones(1)})
     fresh.load_state({**editor.state(), "x": torch.ones(1)})
     assert torch.equal(fresh.state()["two"], torch.zeros(2))

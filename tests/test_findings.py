@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from flat_results import key_of, read_flat, typed
-from made_runs import CONTROLS, EDITORS, measures, write_run
+from made_runs import measures, write_run
+from made_world import CONTROLS, EDITORS
 
 from latentedit.report.findings import best_editor, findings
 

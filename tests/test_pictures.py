@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFont
 from torch import Tensor
 
 from latentedit.report.grid import draw_grid, save_grid
@@ -76,6 +76,16 @@ def drawn(**changes: Any) -> Pixels:
 
 def test_a_grid_has_every_image_in_its_row_and_column() -> None:
     grid_of(drawn(), IMAGES, scale=5)
+
+
+def test_images_that_are_wider_than_high_stand_side_by_side() -> None:
+    rng = torch.Generator().manual_seed(20)
+    wide = [
+        [torch.randint(1, 255, (3, 4, 12), generator=rng, dtype=torch.uint8) for _ in range(3)]
+        for _ in range(2)
+    ]
+    page = pixels(draw_grid(wide, ["a", "b", "c"], ["one", "two"], scale=2))
+    grid_of(page, wide, scale=2)
 
 
 def test_an_image_is_drawn_in_its_colours_and_upright(tmp_path: Path) -> None:
@@ -148,3 +158,16 @@ def test_a_long_title_takes_two_lines_within_its_column() -> None:
     inked = (blank != long).any(2)[top : bottom + 1].any(1)
     lines = int(np.diff(np.concatenate([[False], inked, [False]]).astype(int)).clip(0).sum())
     assert lines >= 2
+
+
+def test_a_long_title_is_broken_after_its_hyphen_and_not_later() -> None:
+    wide = [[torch.zeros(3, 8, 16, dtype=torch.uint8)] * 2]
+    blank, long = (
+        pixels(draw_grid(wide, [title, ""], [""], scale=5)) for title in ("", "random-direction")
+    )
+    top, _, _, _ = changed_box(blank, long)
+    font = ImageFont.load_default(size=15)
+    for rows, text in ((slice(top, top + 13), "random-"), (slice(top + 16, None), "direction")):
+        inked = np.flatnonzero((blank != long)[rows].any((0, 2)))
+        left, _, right, _ = font.getbbox(text)
+        assert inked[-1] - inked[0] + 1 == pytest.approx(right - left, abs=2)

@@ -19,7 +19,7 @@ def read_record(path: Path, model: type[Record]) -> Record:
 
     Raises:
         InputError: there is no file.
-        CorruptArtefact: it is not JSON, or not what `model` says; names the first wrong field.
+        CorruptArtefact: it is not JSON, or does not fit `model`; names the first wrong field.
     """
     return parsed_record(read_json(path), model, path)
 
