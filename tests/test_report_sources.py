@@ -1,4 +1,4 @@
-"""What a report says of judge and recognisers, the metrics, the bank, the photographs and failed cells."""
+"""What a report says of judge, recognisers, metrics, bank, photographs and failed cells."""
 
 from __future__ import annotations
 
