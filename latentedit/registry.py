@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import pluggy
 
+from latentedit import __version__
 from latentedit import plugin as hooks
 from latentedit.errors import EnvironmentFault, InputError, PluginFault, UnknownName
 from latentedit.plugin import API_VERSION, ENTRY_POINTS, INTERFACES, KINDS, Kind, PluginSpec
@@ -26,12 +27,20 @@ if TYPE_CHECKING:
     )
     from latentedit.interfaces.generator import Generator
 
+BUILT_IN = PluginSpec(
+    "executor",
+    "local",
+    "latentedit.benchmark.execution.local:LocalExecutor",
+    "cells on this machine, a process each",
+)
+"""The executor of every run that names no other; known without any plugin."""
+
 Status = Literal["ok", "broken", "incompatible", "disabled", "collision"]
 
 
 @dataclass
 class Origin:
-    """One entry point: where plugins come from, and what became of loading it."""
+    """Where plugins come from, an entry point or this project, and what became of loading it."""
 
     name: str
     distribution: str
@@ -44,12 +53,12 @@ class Origin:
 class Registry:
     """Every known plugin, by kind and name.
 
-    `Registry.discover()` reads the installed entry points; `Registry()` starts empty, and `add`
-    registers a plugin module or object by hand, as tests do.
+    `Registry.discover()` reads the installed entry points. `Registry()` knows what is built in
+    alone, and `add` registers a plugin module or object by hand, as tests do.
     """
 
     def __init__(self) -> None:
-        self.origins: list[Origin] = []
+        self.origins = [Origin("latentedit", "latentedit", __version__, specs=[BUILT_IN])]
 
     @classmethod
     def discover(cls, environment: Mapping[str, str] | None = None) -> Registry:

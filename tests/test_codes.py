@@ -1,17 +1,14 @@
-"""Spaces of codes, slopes along directions, rows of W+ that take an edit, and lights by name."""
+"""Spaces of codes, and the rows of W+ that take an edit."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from scipy import stats
 
 from latentedit import InputError, UnknownName, Unsupported
-from latentedit.data.calibration import slopes
-from latentedit.editing.layers import LAYER_PRESETS, RELEASED_NUM_WS, preset_rows
-from latentedit.editing.lighting import LIGHT_PRESETS, lighting_preset
 from latentedit.interfaces.spaces import CodeSpaces
+from latentedit_styleflow.layers import RELEASED
 
 SPACES = CodeSpaces("small", {"z": (2,), "w": (2,), "w+": (3, 2), "s": (7,)})
 STEPS = (
@@ -19,26 +16,6 @@ STEPS = (
     lambda w: w[:, None].repeat(1, 3, 1),
     lambda wp: torch.cat([wp.flatten(1), wp.sum((1, 2))[:, None]], 1),
 )
-
-
-def test_slopes_are_those_of_lines_fitted_to_each_attribute_along_its_direction() -> None:
-    rng = np.random.default_rng(0)
-    codes = rng.normal(size=(60, 4)) @ rng.normal(size=(4, 4)) + 3
-    attributes = codes @ rng.normal(size=(4, 3)) + rng.normal(size=(60, 3)) + [40, 0.5, 1]
-    directions = rng.normal(size=(3, 4))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    expected = [
-        stats.linregress(codes @ direction, attributes[:, k]).slope
-        for k, direction in enumerate(directions)
-    ]
-    found = slopes(*map(torch.from_numpy, (codes, attributes, directions)))
-    assert found.numpy() == pytest.approx(expected)
-
-
-def test_the_slope_is_0_along_a_direction_in_which_codes_do_not_vary() -> None:
-    codes = torch.tensor([[1.0, 2.0], [1.0, 4.0], [1.0, 8.0]])
-    attributes = torch.tensor([[1.0, 3.0], [2.0, 5.0], [3.0, 9.0]])
-    assert slopes(codes, attributes, torch.eye(2)).tolist() == pytest.approx([0.0, 1.0])
 
 
 @pytest.mark.parametrize(("source", "target"), [("z", "s"), ("z", "w"), ("w", "w+"), ("w+", "s")])
@@ -152,50 +129,18 @@ ROWS = {
 def test_the_released_rows_are_those_of_the_styleflow_release() -> None:
     for attribute, (first, last) in ROWS.items():
         expected = tuple(row for row in range(18) if first <= row <= last)
-        assert preset_rows("released", attribute, 18) == expected
-    assert set(LAYER_PRESETS["released"]) == set(ROWS)
-    assert list(LAYER_PRESETS) == ["released"]
-    assert RELEASED_NUM_WS == 18
+        assert RELEASED.rows(attribute, 18) == expected
+    assert set(RELEASED.by_attribute) == set(ROWS)
+    assert RELEASED.num_ws == 18
 
 
-def test_rows_of_an_unknown_preset_or_attribute_or_generator_are_refused() -> None:
-    with pytest.raises(UnknownName, match=r"layer preset 'relesed'.*'released'"):
-        preset_rows("relesed", "age", 18)
-    with pytest.raises(UnknownName, match=r"attribute of the layer preset 'released' 'agee'"):
-        preset_rows("released", "agee", 18)
+def test_rows_of_an_unknown_attribute_or_another_generator_are_refused() -> None:
+    with pytest.raises(UnknownName, match=r"attribute of the layer preset 'agee'"):
+        RELEASED.rows("agee", 18)
     for num_ws in (14, 17, 19):
         with pytest.raises(InputError) as caught:
-            preset_rows("released", "age", num_ws)
+            RELEASED.rows("age", num_ws)
         assert str(caught.value) == (
-            "the layer preset 'released' is for 18 rows of W+, this generator has "
-            f"{num_ws}; name the rows instead, for instance 0..3"
+            f"the layer preset is for 18 rows of W+, this generator has {num_ws}; name the rows "
+            "instead, for instance 0..3"
         )
-
-
-LIGHTS = {
-    "left-to-right": {3: -1},
-    "right-to-left": {3: 1},
-    "down-to-up": {2: -1},
-    "up-to-down": {2: 1},
-    "front": {1: -1},
-    "none": {},
-}
-
-
-@pytest.mark.parametrize("name", list(LIGHTS))
-def test_a_light_has_one_coefficient_beside_the_ambient_one(name: str) -> None:
-    for found, ambient, strength in (
-        (lighting_preset(name), 0.85, 0.5),
-        (lighting_preset(name, ambient=0.2, strength=0.9), 0.2, 0.9),
-        (lighting_preset(name, strength=-1.0), 0.85, -1.0),
-    ):
-        expected = [ambient] + [strength * LIGHTS[name].get(i, 0) for i in range(1, 9)]
-        assert found.tolist() == pytest.approx(expected)
-        assert found.dtype == torch.float32
-        assert not torch.signbit(found[found == 0]).any()
-
-
-def test_lights_are_listed_and_an_unknown_one_is_named() -> None:
-    assert tuple(LIGHTS) == LIGHT_PRESETS
-    with pytest.raises(UnknownName, match="lighting preset 'frnot'; did you mean 'front'"):
-        lighting_preset("frnot")

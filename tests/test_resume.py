@@ -20,7 +20,6 @@ from test_benchmark import SUITE, Silent
 from toy import ToyEstimator, ToyGenerator, ToyIdentity, ToyJudge, toy_plugins
 
 import latentedit
-import latentedit_local
 from latentedit import CellStore, EnvironmentFault, PluginSpec, Registry, fingerprint, hookimpl
 from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.results.summary import Run, summarise
@@ -68,7 +67,6 @@ class _With:
 def _registry(world: object, editors_version: str = "") -> Registry:
     made = Registry()
     made.add(world, "toy")
-    made.add(latentedit_local, "local")
     made.add(toy_editors.plugins, "plugin-0", version=editors_version)
     return made
 

@@ -265,14 +265,6 @@ def test_batches_go_once_over_all_rows(size: int, sizes: list[int]) -> None:
     assert torch.equal(torch.cat([values for _, values in parts]), split.attributes)
 
 
-def test_chosen_attributes_come_with_their_own_columns_in_the_order_asked_for() -> None:
-    split = sharded()
-    found = split.with_attributes(("lighting", "age"))
-    assert found.schema.names == ("lighting", "age")
-    assert torch.equal(found.attributes, split.attributes[:, [3, 4, 5, 0]])
-    assert torch.equal(found.codes, split.codes)
-
-
 def test_splits_of_two_spaces_keep_their_own(bank: LatentBank, tmp_path: Path) -> None:
     fit = bank.split("fit").take(torch.arange(4))
     rows = Split("w+", SCHEMA, ((fit.codes[:, None].expand(4, 4, 24), fit.attributes),))

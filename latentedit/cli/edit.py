@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 import torch
-from torch import Tensor
 
 from latentedit.cli.console import progress_bar, say
 from latentedit.cli.targets import parse_rows, parse_settings, parse_transfers
 from latentedit.data.bank import LatentBank
+from latentedit.data.images import images_to_bytes
 from latentedit.editing.fitted import build_renderer, codes_for, load_editor
 from latentedit.errors import InputError
 from latentedit.registry import Registry
@@ -113,7 +113,7 @@ def edit(
             space = "w+" if codes.ndim == 3 else space
             columns.append(renderer.synthesize(codes, space))
             progress(done / len(wanted), setting.name)
-    images = [image_bytes(column) for column in columns]
+    images = [list(images_to_bytes(column).cpu()) for column in columns]
     save_grid(
         picture,
         [[image[i] for image in images] for i in range(len(rows))],
@@ -124,8 +124,3 @@ def edit(
         f"{picture}: {len(rows)} faces, {len(wanted)} edits, {nfe} function evaluations",
         next_step=f"open {picture}",
     )
-
-
-def image_bytes(images: Tensor) -> list[Tensor]:
-    """Images (N, 3, H, W) in [-1, 1] as N of uint8."""
-    return list(((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu())

@@ -11,9 +11,9 @@ import torch
 
 from latentedit.cli.choices import companions_of, labeller_of
 from latentedit.cli.console import print_json, progress_bar, say
-from latentedit.cli.edit import image_bytes
 from latentedit.cli.fit import parse_pairs
 from latentedit.data.bank import LatentBank
+from latentedit.data.images import images_to_bytes
 from latentedit.editing.fitted import check_device
 from latentedit.errors import InputError
 from latentedit.photos.align import find_photographs, read_photograph
@@ -201,7 +201,7 @@ def _picture(found: Reconstruction, rows: Sequence[Mapping[str, Any]]) -> bytes:
     from latentedit.report.grid import draw_grid, png
 
     photos, images = found.photographs, found.images
-    columns = [image_bytes(part) for part in (photos, images, photos - images)]
+    columns = [list(images_to_bytes(part).cpu()) for part in (photos, images, photos - images)]
     return png(
         draw_grid(
             [list(row) for row in zip(*columns, strict=True)],

@@ -8,9 +8,9 @@ import click
 import torch
 
 from latentedit.cli.console import progress_bar, say
-from latentedit.cli.edit import image_bytes
 from latentedit.cli.targets import parse_rows, parse_settings
 from latentedit.data.bank import LatentBank
+from latentedit.data.images import images_to_bytes
 from latentedit.editing.fitted import load_editor
 from latentedit.errors import InputError
 from latentedit.registry import Registry
@@ -80,8 +80,8 @@ def sample(
     with progress_bar("sample") as progress, torch.no_grad():
         drawn = fitted.sample(values.repeat_interleave(count, 0), seed)
         progress(0.5, "draw")
-        faces = image_bytes(generator.synthesize(drawn, fitted.space))
-        given = image_bytes(generator.synthesize(codes, test.space))
+        faces = list(images_to_bytes(generator.synthesize(drawn, fitted.space)).cpu())
+        given = list(images_to_bytes(generator.synthesize(codes, test.space)).cpu())
         progress(1.0, "images")
     titles = ["face of the bank", *(f"sample {i}" for i in range(count))]
     save_grid(

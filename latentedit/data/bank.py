@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from latentedit.data.attributes import AttributeSchema
+from latentedit.data.images import bytes_to_images
 from latentedit.errors import CorruptArtefact, InputError, UnknownName
 from latentedit.files.artefacts import (
     Digest,
@@ -116,16 +117,6 @@ class Split:
     def take(self, index: Tensor) -> Split:
         return Split(self.space, self.schema, (self.rows(index),))
 
-    def with_attributes(self, names: tuple[str, ...]) -> Split:
-        """The same codes with only the attributes `names`, in that order."""
-        select = self.schema.select
-        return Split(
-            self.space,
-            self.schema.subset(names),
-            tuple((codes, select(attributes, names)) for codes, attributes in self.shards),
-            self.mappings,
-        )
-
 
 def _joined(parts: list[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts)
@@ -209,7 +200,7 @@ class LatentBank:
     def photographs(self) -> Tensor:
         """(N, 3, R, R) in [-1, 1], what the test faces were found for; empty where sampled."""
         found = self.tensors("photographs").get("images", torch.zeros(0, 3, 1, 1))
-        return found.float() / 127.5 - 1
+        return bytes_to_images(found)
 
     @property
     def _files(self) -> Mapping[str, Digest]:

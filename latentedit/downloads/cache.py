@@ -6,7 +6,6 @@ CACHE/NAME/fetched.json   address, size, SHA-256, and what that was compared wit
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from latentedit.downloads.catalogue import PublishedNetwork
 from latentedit.downloads.http import Request, download, tidy
 from latentedit.errors import CorruptArtefact, InputError
 from latentedit.files.artefacts import Digest, file_digest, read_json, write_json
+from latentedit.interfaces.runtime import Progress, silent
 
 RECORD = "fetched.json"
 
@@ -46,7 +46,7 @@ def fetch(
     name: str,
     network: PublishedNetwork,
     folder: Path | None = None,
-    progress: Callable[[float, str], None] = lambda fraction, message: None,
+    progress: Progress = silent,
 ) -> Fetched:
     """Download `network` unless it is there, and check its bytes either way.
 

@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,13 +28,12 @@ import httpx2
 from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError
 from latentedit.files.artefacts import Digest, file_digest, read_json, write_json
 from latentedit.files.staging import remove_abandoned
+from latentedit.interfaces.runtime import Progress, silent
 
 ATTEMPTS = 5
 """Connections in a row that bring nothing new before a download gives up."""
 HOPS = 5
 TIMEOUT = httpx2.Timeout(60.0, connect=20.0)
-
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Request:
 def download(
     request: Request,
     path: Path,
-    progress: Progress = lambda fraction, message: None,
+    progress: Progress = silent,
     client: httpx2.Client | None = None,
     pause: float = 1.0,
 ) -> Digest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -34,6 +34,7 @@ from latentedit.files.artefacts import (
 )
 from latentedit.interfaces.editor import Edited, Editor, Runtime
 from latentedit.interfaces.generator import Generator
+from latentedit.interfaces.runtime import Progress
 from latentedit.registry import Registry, parse_options
 
 
@@ -234,7 +235,7 @@ def fit_editor(
     space: str | None = None,
     generator: Generator | None = None,
     held_out: int = 0,
-    progress: Callable[[float, str], None] | None = None,
+    progress: Progress | None = None,
     checkpoint: Path | None = None,
 ) -> FittedEditor:
     """Fit the editor `name` on the fit split of `bank`.

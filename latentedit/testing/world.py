@@ -181,12 +181,6 @@ class ToyEstimator(AttributeEstimator):
         return MIDDLE.to(images) + SCALE.to(images) * _SPAN * images[:, 0].flatten(1)[:, :A]
 
 
-class ToyJudge(ToyEstimator):
-    """Reads the same values and has another fingerprint."""
-
-    fingerprint = fingerprint({"estimator": "toy-judge"})
-
-
 class ToyIdentity(IdentityEncoder):
     """The second channel as a unit vector."""
 

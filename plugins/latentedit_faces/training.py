@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
@@ -14,6 +13,7 @@ from torch import Tensor
 from latentedit import (
     EstimatorTrainer,
     Options,
+    Progress,
     TrainedEstimator,
     new_folder,
     write_json,
@@ -28,7 +28,6 @@ from latentedit_faces.pictures import read_picture
 from latentedit_faces.small_net import SIDE, fit_small_net
 
 CONFIG, WEIGHTS = "estimator.json", "model.safetensors"
-Progress = Callable[[float, str], None]
 
 
 class TrainingOptions(Options):
