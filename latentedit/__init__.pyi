@@ -52,6 +52,8 @@ from .files.artefacts import write_json as write_json
 from .files.artefacts import write_tensors as write_tensors
 from .files.npy import mapped_array as mapped_array
 from .files.npy import parsed_array as parsed_array
+from .files.records import StrictRecord as StrictRecord
+from .files.records import read_record as read_record
 from .interfaces.editor import Edited as Edited
 from .interfaces.editor import Editor as Editor
 from .interfaces.editor import FitStats as FitStats

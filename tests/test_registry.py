@@ -153,7 +153,10 @@ def test_broken_packages_are_listed_and_harm_nobody(
     monkeypatch.setattr("latentedit.registry.entry_points", lambda group: found)
     registry = Registry.discover({})
     statuses = {origin.name: origin.status for origin in registry.origins}
-    assert statuses == {f"bad_{name}": "broken" for name in BROKEN_MODULES} | {"good_one": "ok", "latentedit": "ok"}
+    assert statuses == {f"bad_{name}": "broken" for name in BROKEN_MODULES} | {
+        "good_one": "ok",
+        "latentedit": "ok",
+    }
     assert all(
         "Error" in o.detail or "Exit" in o.detail for o in registry.origins if o.status != "ok"
     )
@@ -180,7 +183,9 @@ def test_off_switches(
     ]
     monkeypatch.setattr("latentedit.registry.entry_points", lambda group: found)
     registry = Registry.discover(environment)
-    assert {origin.name for origin in registry.origins if origin.status == "ok"} == on | {"latentedit"}
+    assert {origin.name for origin in registry.origins if origin.status == "ok"} == on | {
+        "latentedit"
+    }
 
 
 def test_the_executor_of_this_machine_is_known_without_a_plugin() -> None:

@@ -154,7 +154,14 @@ def photographs(folder: Path, bank: LatentBank, inversion: bool = True) -> Laten
     test = bank.split("test")
     rows = torch.arange(TEST - 5, TEST)
     images = torch.arange(5 * 3 * 64).remainder(256).to(torch.uint8).view(5, 3, 8, 8)
-    record = {"tuned": None, "photographs": [{"pixel_error": 1.0}] * 5}
+    record = {
+        "inverter": {"name": "pyramid", "options": {}},
+        "losses": [],
+        "seed": 0,
+        "tuned": None,
+        "figures": {},
+        "photographs": [{"pixel_error": 1.0}] * 5,
+    }
     return LatentBank.write(
         folder,
         {"test": test.take(rows)},

@@ -11,14 +11,13 @@ from rich.table import Table
 from latentedit.cli.choices import example, labeller_of
 from latentedit.cli.console import err, out, print_json, progress_bar, say
 from latentedit.cli.fit import parse_pairs
+from latentedit.cli.options import PATH, with_json, with_new_folder, with_seed, with_settings
 from latentedit.data.bank import LatentBank
 from latentedit.registry import Registry
 from latentedit.sampling.importing import import_bank
 from latentedit.sampling.make import make_bank
 from latentedit.sampling.pictures import write_images
 from latentedit.sampling.relabel import relabel_bank
-
-FOLDER = click.Path(path_type=Path)
 
 
 @click.group()
@@ -32,27 +31,15 @@ def bank() -> None:
     "--labeller",
     help="Attribute estimator that labels the faces; the generator's own by default.",
 )
-@click.option(
-    "--labeller-option",
-    "labeller_options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="An option of the labeller; VALUE is read as YAML. May be repeated.",
-)
+@with_settings("the labeller", "--labeller-option", "labeller_options")
 @click.option("--n", "n_fit", default=4000, show_default=True, help="Faces to fit editors on.")
 @click.option(
     "--test", "n_test", default=200, show_default=True, help="Faces to edit, from another seed."
 )
-@click.option(
-    "--generator-option",
-    "options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="An option of the generator; VALUE is read as YAML. May be repeated.",
-)
-@click.option("--seed", default=0, show_default=True)
+@with_settings("the generator", "--generator-option")
+@with_seed
 @click.option("--truncation-psi", default=1.0, show_default=True)
-@click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
+@with_new_folder
 def make(
     generator: str,
     labeller: str | None,
@@ -94,15 +81,9 @@ def make(
 
 
 @bank.command("import")
-@click.argument("source", metavar="FOLDER", type=FOLDER)
+@click.argument("source", metavar="FOLDER", type=PATH)
 @click.option("--generator", required=True, help="Plugin whose codes these are.")
-@click.option(
-    "--generator-option",
-    "options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="An option of the generator; VALUE is read as YAML. May be repeated.",
-)
+@with_settings("the generator", "--generator-option")
 @click.option(
     "--as",
     "importer",
@@ -112,8 +93,8 @@ def make(
 @click.option(
     "--test", "n_test", default=200, show_default=True, help="Faces to edit, drawn at random."
 )
-@click.option("--seed", default=0, show_default=True)
-@click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
+@with_seed
+@with_new_folder
 def import_(
     source: Path,
     generator: str,
@@ -155,16 +136,10 @@ def import_(
 
 
 @bank.command()
-@click.argument("source", metavar="BANK", type=FOLDER)
+@click.argument("source", metavar="BANK", type=PATH)
 @click.option("--labeller", required=True, help="Attribute estimator that labels the faces.")
-@click.option(
-    "--labeller-option",
-    "options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="An option of the labeller; VALUE is read as YAML. May be repeated.",
-)
-@click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
+@with_settings("the labeller", "--labeller-option")
+@with_new_folder
 def label(source: Path, labeller: str, options: tuple[str, ...], folder: Path) -> None:
     """Write the faces of BANK to a new bank, with the attributes that another estimator reads.
 
@@ -189,10 +164,10 @@ def label(source: Path, labeller: str, options: tuple[str, ...], folder: Path) -
 
 
 @bank.command()
-@click.argument("source", metavar="BANK", type=FOLDER)
+@click.argument("source", metavar="BANK", type=PATH)
 @click.option("--split", default="fit", show_default=True, help="fit or test.")
 @click.option("--count", type=int, help="So many faces from the first one on; all if not given.")
-@click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
+@with_new_folder
 def images(source: Path, split: str, count: int | None, folder: Path) -> None:
     """Write faces of BANK as PNG files to look at and label: fit-00000.png, fit-00001.png, …
 
@@ -219,7 +194,7 @@ def images(source: Path, split: str, count: int | None, folder: Path) -> None:
 
 
 @bank.command()
-@click.argument("folder", type=FOLDER)
+@click.argument("folder", type=PATH)
 def verify(folder: Path) -> None:
     """Check that every file of a bank is what its record says, and print its hash.
 
@@ -233,8 +208,8 @@ def verify(folder: Path) -> None:
 
 
 @bank.command()
-@click.argument("folder", type=FOLDER)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("folder", type=PATH)
+@with_json
 def show(folder: Path, as_json: bool) -> None:
     """Show what a bank holds: origin, sizes, and how each attribute is distributed.
 

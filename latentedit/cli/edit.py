@@ -8,6 +8,14 @@ import click
 import torch
 
 from latentedit.cli.console import progress_bar, say
+from latentedit.cli.options import (
+    with_bank,
+    with_device,
+    with_editor,
+    with_faces,
+    with_picture,
+    with_targets,
+)
 from latentedit.cli.targets import parse_rows, parse_settings, parse_transfers
 from latentedit.data.bank import LatentBank
 from latentedit.data.images import images_to_bytes
@@ -17,24 +25,11 @@ from latentedit.registry import Registry
 
 
 @click.command()
-@click.option(
-    "--editor",
-    "editor_folder",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder written by latentedit fit.",
-)
-@click.option("--bank", "bank_folder", required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--index", default="0..7", show_default=True, help="Test faces: 5, or 0..7, or 1,4,9."
-)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="ATTRIBUTE=VALUE",
-    help="A target in natural units, or the name of a value that the bank's schema has; may be "
-    "repeated.",
+@with_editor
+@with_bank
+@with_faces("0..7", "Test faces: 5, or 0..7, or 1,4,9.")
+@with_targets(
+    "A target in natural units, or the name of a value that the bank's schema has; may be repeated."
 )
 @click.option(
     "--transfer",
@@ -55,10 +50,8 @@ from latentedit.registry import Registry
     default=None,
     help="W+ rows that take the edit: 0..3 or 4,5; or the name of an installed layer preset.",
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option(
-    "--out", "picture", required=True, type=click.Path(path_type=Path), help="A PNG file."
-)
+@with_device
+@with_picture
 def edit(
     editor_folder: Path,
     bank_folder: Path,
@@ -83,8 +76,6 @@ def edit(
     """
     from latentedit.report.grid import save_grid
 
-    if picture.suffix.lower() != ".png":
-        raise InputError(f"--out is a .png file, received {picture}")
     bank = LatentBank.open(bank_folder)
     registry = Registry.discover()
     fitted = load_editor(registry, editor_folder, device=device)

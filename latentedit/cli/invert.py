@@ -12,9 +12,17 @@ import torch
 from latentedit.cli.choices import companions_of, labeller_of
 from latentedit.cli.console import print_json, progress_bar, say
 from latentedit.cli.fit import parse_pairs
+from latentedit.cli.options import (
+    PATH,
+    with_device,
+    with_json,
+    with_new_folder,
+    with_seed,
+    with_settings,
+)
 from latentedit.data.bank import LatentBank
 from latentedit.data.images import images_to_bytes
-from latentedit.editing.fitted import check_device
+from latentedit.editing.checks import check_device
 from latentedit.errors import InputError
 from latentedit.photos.align import find_photographs, read_photograph
 from latentedit.photos.invert import PICTURE, InversionPlan, invert_photographs, parse_losses
@@ -22,20 +30,17 @@ from latentedit.photos.landmarks import landmark_finder
 from latentedit.photos.reconstruction import Reconstruction, true_codes
 from latentedit.registry import Registry
 
-FOLDER = click.Path(path_type=Path)
-_PAIR = "NAME=VALUE"
-
 
 @click.command()
-@click.argument("files", metavar="PHOTO...", nargs=-1, required=True, type=FOLDER)
+@click.argument("files", metavar="PHOTO...", nargs=-1, required=True, type=PATH)
 @click.option("--generator", required=True, help="Plugin whose codes are wanted.")
-@click.option("--generator-option", "generator_options", multiple=True, metavar=_PAIR)
+@with_settings("the generator", "--generator-option", "generator_options")
 @click.option(
     "--labeller",
     help="Attribute estimator that says which attributes the faces have now; the generator's own "
     "by default.",
 )
-@click.option("--labeller-option", "labeller_options", multiple=True, metavar=_PAIR)
+@with_settings("the labeller", "--labeller-option", "labeller_options")
 @click.option(
     "--loss",
     "losses",
@@ -45,7 +50,7 @@ _PAIR = "NAME=VALUE"
     "own by default.",
 )
 @click.option("--inverter", help="Needed where more than one is installed.")
-@click.option("--option", "options", multiple=True, metavar=_PAIR, help="Of the inverter.")
+@with_settings("the inverter")
 @click.option("--tune", type=click.IntRange(1), help="Tune the generator to the photos: steps.")
 @click.option(
     "--landmarks",
@@ -53,13 +58,7 @@ _PAIR = "NAME=VALUE"
     help="Align by landmarks: a .json of their positions, or an installed landmark detector. "
     "Without it, the middle of each photo is taken.",
 )
-@click.option(
-    "--landmarks-option",
-    "landmark_options",
-    multiple=True,
-    metavar=_PAIR,
-    help="Of the landmark detector.",
-)
+@with_settings("the landmark detector", "--landmarks-option", "landmark_options")
 @click.option(
     "--identity",
     "recognisers",
@@ -70,11 +69,11 @@ _PAIR = "NAME=VALUE"
 )
 @click.option(
     "--truth",
-    type=FOLDER,
+    type=PATH,
     help="The bank whose pictures these are, by latentedit bank images: the codes found are then "
     "compared with those that the pictures were made from.",
 )
-@click.option("--seed", default=0, show_default=True)
+@with_seed
 @click.option(
     "--threads",
     default=1,
@@ -82,9 +81,9 @@ _PAIR = "NAME=VALUE"
     type=click.IntRange(1),
     help="More are faster, and give slightly other numbers.",
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_device
+@with_new_folder
+@with_json
 def invert(
     files: tuple[Path, ...],
     generator: str,

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from latentedit.cli.console import err, out, print_json, say
+from latentedit.cli.options import with_json, with_settings
 from latentedit.plugin import KINDS
 from latentedit.registry import Origin, Registry
 
@@ -19,7 +20,7 @@ def plugins() -> None:
 
 
 @plugins.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_json
 def list_plugins(as_json: bool) -> None:
     """List every plugin with kind, version and status.
 
@@ -60,9 +61,7 @@ def list_plugins(as_json: bool) -> None:
 
 @plugins.command()
 @click.argument("name")
-@click.option(
-    "--option", "settings", multiple=True, metavar="NAME=VALUE", help="An option of the editor."
-)
+@with_settings("the plugin", name="settings")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
     """Check that the editor or control NAME keeps every rule, in a small linear world.

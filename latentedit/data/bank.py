@@ -21,6 +21,7 @@ from torch import Tensor
 
 from latentedit.data.attributes import AttributeSchema
 from latentedit.data.images import bytes_to_images
+from latentedit.data.records import BankRecord
 from latentedit.errors import CorruptArtefact, InputError, UnknownName
 from latentedit.files.artefacts import (
     Digest,
@@ -35,6 +36,7 @@ from latentedit.files.artefacts import (
     write_json,
     write_tensors,
 )
+from latentedit.files.records import parsed_record
 
 FORMAT = 1
 SHARD_ROWS = 65_536
@@ -145,25 +147,24 @@ class LatentBank:
                 f"{folder} is not a bank: it has no bank.json. "
                 f"Make one with: latentedit bank make --generator NAME --n 4000 --out {folder}"
             )
-        record = read_json(folder / "bank.json")
-        try:
-            if record["format"] != FORMAT:
-                raise InputError(
-                    f"{folder} has bank format {record['format']}, this version reads {FORMAT}; "
-                    "make the bank again"
-                )
-            return cls(
-                folder=folder,
-                space=record["space"],
-                schema=AttributeSchema.from_json(record["schema"]),
-                generator=ModelReference(**record["generator"]),
-                labeller=ModelReference(**record["labeller"]),
-                sampling=record["sampling"],
-                shards=tuple(record["shards"]),
-                inversion=record.get("inversion"),
+        written = read_json(folder / "bank.json")
+        record = parsed_record(written, BankRecord, folder / "bank.json")
+        if record.format != FORMAT:
+            raise InputError(
+                f"{folder} has bank format {record.format}, this version reads {FORMAT}; "
+                "make the bank again"
             )
-        except (KeyError, TypeError) as error:
-            raise CorruptArtefact(f"{folder}/bank.json lacks or garbles {error}") from None
+        # The hash is over what the file says, to the letter: values are taken from it, checked.
+        return cls(
+            folder=folder,
+            space=record.space,
+            schema=AttributeSchema.from_json(written["schema"]),
+            generator=ModelReference(**written["generator"]),
+            labeller=ModelReference(**written["labeller"]),
+            sampling=record.sampling,
+            shards=tuple(written["shards"]),
+            inversion=written.get("inversion"),
+        )
 
     def split(self, name: str) -> Split:
         """The codes and attributes of ``"fit"`` or ``"test"``, memory-mapped."""

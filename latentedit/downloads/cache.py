@@ -13,11 +13,32 @@ from platformdirs import user_cache_path
 
 from latentedit.downloads.catalogue import PublishedNetwork
 from latentedit.downloads.http import Request, download, tidy
-from latentedit.errors import CorruptArtefact, InputError
-from latentedit.files.artefacts import Digest, file_digest, read_json, write_json
+from latentedit.errors import CorruptArtefact
+from latentedit.files.artefacts import Digest, file_digest, write_json
+from latentedit.files.records import StrictRecord, read_record
 from latentedit.interfaces.runtime import Progress, silent
 
 RECORD = "fetched.json"
+
+
+class FetchRecord(StrictRecord):
+    """What `fetched.json` says of a file.
+
+    Args:
+        name: of the network.
+        url: where it came from.
+        size: in bytes.
+        sha256: of its bytes.
+        basis: what vouches for them.
+        licence: of the network.
+    """
+
+    name: str
+    url: str
+    size: int
+    sha256: Digest
+    basis: str
+    licence: str
 
 
 @dataclass(frozen=True)
@@ -57,7 +78,8 @@ def fetch(
         folder: instead of the cache folder.
 
     Raises:
-        CorruptArtefact: other bytes than expected, on disk or from the server.
+        CorruptArtefact: other bytes than expected, on disk or from the server; or the record of an
+            earlier download is broken.
         EnvironmentFault: the download failed; the same call goes on with it.
     """
     home = (cache_folder() if folder is None else folder) / name
@@ -77,27 +99,24 @@ def fetch(
         request = Request(network.url, network.limit, network.size, expected)
         sha256 = download(request, path, progress)
     basis = _basis(network, first=seen is None)
-    write_json(
-        home / RECORD,
-        {
-            "name": name,
-            "url": network.url,
-            "size": path.stat().st_size,
-            "sha256": sha256,
-            "basis": basis,
-            "licence": network.licence,
-        },
+    record = FetchRecord(
+        name=name,
+        url=network.url,
+        size=path.stat().st_size,
+        sha256=sha256,
+        basis=basis,
+        licence=network.licence,
     )
+    write_json(home / RECORD, record.model_dump())
     return Fetched(path, sha256, basis, not present)
 
 
 def _seen(record: Path, network: PublishedNetwork) -> Digest | None:
     """The SHA-256 that this address had the first time."""
-    try:
-        found = read_json(record)
-        return str(found["sha256"]) if found["url"] == network.url else None
-    except (InputError, KeyError, TypeError):
+    if not record.is_file():
         return None
+    found = read_record(record, FetchRecord)
+    return found.sha256 if found.url == network.url else None
 
 
 def _basis(network: PublishedNetwork, first: bool) -> str:

@@ -26,7 +26,8 @@ from typing import BinaryIO
 import httpx2
 
 from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError
-from latentedit.files.artefacts import Digest, file_digest, read_json, write_json
+from latentedit.files.artefacts import Digest, file_digest, write_json
+from latentedit.files.records import StrictRecord, read_record
 from latentedit.files.staging import remove_abandoned
 from latentedit.interfaces.runtime import Progress, silent
 
@@ -119,6 +120,13 @@ def _part_of(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
                 _forget(part)
 
 
+class _PartRecord(StrictRecord):
+    """Which version of the file a part begins, as the server names it."""
+
+    url: str
+    validator: str | None
+
+
 def tidy(path: Path) -> None:
     """Remove what the download of `path`, which is complete, left if it was killed at the end."""
     record = _record_of(_part(path))
@@ -182,7 +190,8 @@ def _receive(
         offer = _offer(answer, request, file.tell())
         if offer.start == 0:
             _begin_again(file)
-            write_json(_record_of(part), {"url": request.url, "validator": offer.validator})
+            record = _PartRecord(url=request.url, validator=offer.validator)
+            write_json(_record_of(part), record.model_dump())
         _check_space(part, (offer.total or 0) - file.tell())
         for chunk in answer.iter_raw():
             file.write(chunk)
@@ -206,10 +215,10 @@ def _is_complete(answer: httpx2.Response, have: int) -> bool:
 def _validator_of(part: Path, url: str) -> str | None:
     """What the server called the version of the file that `part` begins, if it can be gone on."""
     try:
-        record = read_json(_record_of(part))
-        return str(record["validator"] or "") or None if record["url"] == url else None
-    except (InputError, KeyError, TypeError):
+        record = read_record(_record_of(part), _PartRecord)
+    except InputError:  # there is none, or it is broken: the download begins again
         return None
+    return record.validator or None if record.url == url else None
 
 
 @contextmanager
