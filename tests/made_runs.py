@@ -408,6 +408,7 @@ def write_run(folder: Path, number: int = 0, bank_seed: int = 0, **changes: Any)
         ModelReference("l", {}, "e" * 16),
         {"seed": bank_seed, "truncation_psi": 1.0, "fit": N, "test": N},
     )
+    write_json(folder / "run.json", {"format": "latentedit run 1", "bank": None})
     write_json(folder / "suite.json", suite.model_dump(mode="json"))
     write_json(folder / "provenance.json", provenance())
     store = CellStore(folder)

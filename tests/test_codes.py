@@ -1,4 +1,4 @@
-"""Spaces of codes, and the rows of W+ that take an edit."""
+"""Spaces of codes, rows of W+ that take an edit, and lights by name."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import pytest
 import torch
 from scipy import stats
 
-from latentedit import InputError, UnknownName, Unsupported
+import latentedit_styleflow
+from latentedit import AttributeSchema, InputError, Registry, UnknownName, Unsupported
+from latentedit.editing.layers import LayerPreset
 from latentedit.interfaces.spaces import CodeSpaces
-from latentedit_styleflow.layers import RELEASED
+from latentedit_styleflow.data import SCHEMA as STYLEFLOW
+from latentedit_synthface.schema import SCHEMA as SYNTHFACE
 
 SPACES = CodeSpaces("small", {"z": (2,), "w": (2,), "w+": (3, 2), "s": (7,)})
 STEPS = (
@@ -126,21 +129,48 @@ ROWS = {
 }
 
 
+def released() -> LayerPreset:
+    registry = Registry()
+    registry.add(latentedit_styleflow, "styleflow")
+    preset: LayerPreset = registry.load("layers", "released")
+    return preset
+
+
 def test_the_released_rows_are_those_of_the_styleflow_release() -> None:
     for attribute, (first, last) in ROWS.items():
         expected = tuple(row for row in range(18) if first <= row <= last)
-        assert RELEASED.rows(attribute, 18) == expected
-    assert set(RELEASED.by_attribute) == set(ROWS)
-    assert RELEASED.num_ws == 18
+        assert released().rows(attribute, 18) == expected
+    assert set(released().by_attribute) == set(ROWS)
+    assert released().num_ws == 18
 
 
-def test_rows_of_an_unknown_attribute_or_another_generator_are_refused() -> None:
-    with pytest.raises(UnknownName, match=r"attribute of the layer preset 'agee'"):
-        RELEASED.rows("agee", 18)
+def test_rows_of_an_unknown_attribute_or_generator_are_refused() -> None:
+    with pytest.raises(UnknownName, match=r"attribute of the layer preset 'agee'.*mean 'age'"):
+        released().rows("agee", 18)
     for num_ws in (14, 17, 19):
         with pytest.raises(InputError) as caught:
-            RELEASED.rows("age", num_ws)
+            released().rows("age", num_ws)
         assert str(caught.value) == (
-            f"the layer preset is for 18 rows of W+, this generator has {num_ws}; name the rows "
-            "instead, for instance 0..3"
+            "the layer preset is for 18 rows of W+, this generator has "
+            f"{num_ws}; name the rows instead, for instance 0..3"
         )
+
+
+LIGHTS = {
+    "left-to-right": {3: -1},
+    "right-to-left": {3: 1},
+    "down-to-up": {2: -1},
+    "up-to-down": {2: 1},
+    "front": {1: -1},
+    "none": {},
+}
+
+
+@pytest.mark.parametrize("schema", [STYLEFLOW, SYNTHFACE], ids=["styleflow", "synthface"])
+def test_a_light_has_one_coefficient_and_the_ambient_one(schema: AttributeSchema) -> None:
+    named = schema["lighting"].named
+    assert list(named) == list(LIGHTS)
+    for name, direction in LIGHTS.items():
+        expected = [0.85] + [0.5 * direction.get(i, 0) for i in range(1, 9)]
+        assert list(named[name]) == pytest.approx(expected)
+        assert not any(str(value) == "-0.0" for value in named[name])

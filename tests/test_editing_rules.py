@@ -16,6 +16,7 @@ import toy_editors
 from torch import Tensor
 from toy import ToyGenerator
 
+import latentedit_styleflow
 from latentedit import (
     Attribute,
     AttributeSchema,
@@ -33,9 +34,9 @@ from latentedit import (
     Options,
     OutOfRange,
     PluginFault,
+    Registry,
     Runtime,
     Split,
-    UnknownName,
     Unsupported,
     fit_editor,
     load_editor,
@@ -49,7 +50,6 @@ from latentedit.editing.fitted import (
     build_renderer,
     codes_for,
 )
-from latentedit.editing.layers import LAYER_PRESETS, preset_rows
 from latentedit.files.artefacts import read_json, write_json
 
 SCHEMA = AttributeSchema(
@@ -119,10 +119,10 @@ REFERENCE = ModelReference("plain", {}, "f" * 64)
 
 
 def around(editor: Editor, space: str = "w", generator: Generator | None = None) -> FittedEditor:
-    runtime = Runtime(seed=5, generator=generator or Plain())
-    return FittedEditor(
-        "push", editor, space, SCHEMA, REFERENCE, REFERENCE, "0" * 64, 5, runtime, {"r2": 0.5}
-    )
+    runtime, registry = Runtime(seed=5, generator=generator or Plain()), Registry()
+    registry.add(latentedit_styleflow, "styleflow")  # for its rows of W+
+    known = (SCHEMA, REFERENCE, REFERENCE, "0" * 64, 5, runtime, {"r2": 0.5})
+    return FittedEditor("push", editor, space, *known, registry=registry)
 
 
 def request(n: int = 4) -> tuple[Tensor, Tensor, Tensor]:
@@ -251,31 +251,6 @@ def test_a_preset_takes_the_rows_of_every_attribute_that_changes(
     edited = around(Push()).edit(codes, source, target, layers="released")
     assert changed_rows(edited, codes) == wanted
     assert edited.codes.shape == (4, ROWS, D)
-
-
-def test_the_released_rows_are_those_of_the_release() -> None:
-    wanted = {
-        "gender": range(8),
-        "glasses": (2, 3),
-        "yaw": range(4),
-        "pitch": range(4),
-        "baldness": range(6),
-        "beard": (5, 6, 7, 8, 9),
-        "age": (4, 5, 6, 7),
-        "expression": (4, 5),
-        "lighting": (7, 8, 9, 10, 11),
-    }
-    assert set(LAYER_PRESETS) == {"released"}
-    assert set(LAYER_PRESETS["released"]) == set(wanted)
-    for name, expected in wanted.items():
-        assert preset_rows("released", name, 18) == tuple(expected)
-    for count in (17, 19):
-        with pytest.raises(InputError, match=f"for 18 rows of W\\+, this generator has {count}"):
-            preset_rows("released", "age", count)
-    with pytest.raises(UnknownName, match="layer preset 'relesed'"):
-        preset_rows("relesed", "age", 18)
-    with pytest.raises(UnknownName, match="attribute of the layer preset 'released' 'mood'"):
-        preset_rows("released", "mood", 18)
 
 
 def test_a_subset_of_rows_needs_the_generator() -> None:

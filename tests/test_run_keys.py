@@ -12,6 +12,7 @@ import torch
 from harness_plugins import Silent
 
 from latentedit.benchmark.cells.store import CellStore
+from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.run import check_names, explain, plan, provenance, run_suite
 from latentedit.benchmark.suite import Suite
 from latentedit.data.bank import LatentBank, Split
@@ -269,7 +270,7 @@ def photos(folder: Path, seed: int = 3) -> Path:
 def test_another_plan_of_the_bank_makes_the_bank_anew_as_it_says(
     bank: LatentBank, tmp_path: Path, field: str, value: Any
 ) -> None:
-    made(tmp_path / "run" / "bank")
+    made(RunFolder.claim(tmp_path / "run").bank)
     changed = BANK | {field: value}
     observer = carry_out(tmp_path / "run", bank=changed)
     assert observer.ended["bank"] == "ok"
@@ -303,7 +304,7 @@ def test_another_plan_of_the_bank_makes_the_bank_anew_as_it_says(
 def test_the_bank_is_kept_where_the_same_faces_are_wanted(
     bank: LatentBank, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
-    made(tmp_path / "run" / "bank")
+    made(RunFolder.claim(tmp_path / "run").bank)
     assert "bank" not in carry_out(tmp_path / "run", **changes).ended
     assert LatentBank.open(tmp_path / "run" / "bank").hash == bank.hash
 
@@ -312,7 +313,7 @@ def test_photographs_make_the_bank_anew_and_so_do_others_and_none(
     bank: LatentBank, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    made(run / "bank")
+    made(RunFolder.claim(run).bank)
     first, second = photos(tmp_path / "first"), photos(tmp_path / "second", seed=4)
     for given in (first, second, None, first):
         assert carry_out(run, given).ended["bank"] == "ok"
@@ -338,7 +339,7 @@ def test_photographs_decide_how_many_faces_are_edited_whatever_the_suite_says(
 
 
 def test_a_bank_whose_bytes_were_changed_is_made_anew(bank: LatentBank, tmp_path: Path) -> None:
-    made(tmp_path / "run" / "bank")
+    made(RunFolder.claim(tmp_path / "run").bank)
     path = tmp_path / "run" / "bank" / "test-00000.safetensors"
     data = bytearray(path.read_bytes())
     data[-2] ^= 64
@@ -348,7 +349,7 @@ def test_a_bank_whose_bytes_were_changed_is_made_anew(bank: LatentBank, tmp_path
 
 
 def test_an_outcome_counts_what_was_computed_what_was_kept_and_what_failed(tmp_path: Path) -> None:
-    made(tmp_path / "run" / "bank")
+    made(RunFolder.claim(tmp_path / "run").bank)
 
     def again(executor: str, **changes: Any) -> tuple[int, int, int]:
         one = {"seeds": [0], "sequences": [], "tasks": TASKS[:1], "controls": []}

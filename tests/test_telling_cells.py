@@ -14,7 +14,7 @@ from telling_runs import Told, assert_near
 from torch import Tensor
 
 from latentedit import InputError, Unsupported
-from latentedit.benchmark import measure
+from latentedit.benchmark.cells import measure
 from latentedit.benchmark.cells.measure import Bench, edit_milliseconds, requested
 from latentedit.benchmark.results.summary import Run
 from latentedit.benchmark.suite import Suite, Task

@@ -148,8 +148,9 @@ def frechet_distance(features: Tensor, others: Tensor) -> float:
     return float(gap + cov_a.trace() + cov_b.trace() - 2 * overlap)
 
 
-def people_of(generator: SynthFaceNet, n: int = PEOPLE) -> Renders:
+def people_of(generator: SynthFaceNet, n: int | None = None) -> Renders:
     """Generated images of n people, four of each: equal identity factors, the rest drawn anew."""
+    n = PEOPLE if n is None else n
     scores = sample_scores(n * VIEWS, _SEED)
     scores[:, IDENTITY] = sample_scores(n, _SEED + 1)[:, IDENTITY].repeat_interleave(VIEWS, dim=0)
     codes = generator.codes_with(scores, generator.sample(len(scores), _SEED))
