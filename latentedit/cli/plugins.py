@@ -16,7 +16,7 @@ from latentedit.registry import Origin, Registry
 
 @click.group()
 def plugins() -> None:
-    """List the installed plugins, check an editor, begin a new one."""
+    """List the installed plugins, check one, begin a new editor."""
 
 
 @plugins.command("list")
@@ -64,18 +64,23 @@ def list_plugins(as_json: bool) -> None:
 @with_settings("the plugin", name="settings")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
-    """Check that the editor or control NAME keeps every rule, in a small linear world.
+    """Check that the editor, control or generator NAME keeps every rule.
+
+    Editors are tried in a small linear world. A generator is built with the options that are given.
 
     \b
     Examples:
       latentedit plugins check EDITOR
       latentedit plugins check EDITOR --option steps=200 --option hidden=[64,64]
+      latentedit plugins check GENERATOR --option path=G
     """
     from latentedit.cli.fit import parse_pairs
-    from latentedit.testing import check_editor
+    from latentedit.testing import check_editor, check_generator
 
     verdicts, registry = [], Registry.discover()
-    for verdict in check_editor(name, parse_pairs(settings), registry):
+    kind = _kind(registry, name)
+    tried = check_generator if kind == "generator" else check_editor
+    for verdict in tried(name, parse_pairs(settings), registry):
         verdicts.append(verdict)
         if as_json:
             continue
@@ -90,12 +95,23 @@ def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
         err.print(f"{name} breaks or does not reach {len(broken)} of {len(verdicts)} rules")
         say("", next_step=f"mend the first one, then: latentedit plugins check {name}")
     else:
-        joining = "" if registry.editor_kind(name) == "control" else f"--with {name} "
-        say(
-            f"{name} keeps all {len(verdicts)} rules",
-            next_step=f"latentedit bench run quickstart {joining}--out runs/{name}",
-        )
+        say(f"{name} keeps all {len(verdicts)} rules", next_step=_after(kind, name))
     raise SystemExit(bool(broken))
+
+
+def _kind(registry: Registry, name: str) -> str:
+    """``"generator"`` where only a generator has this name; else that of an editor."""
+    kind = registry.editor_kind(name)
+    known = registry.names(kind)
+    bare = name.rpartition("/")[2]
+    return "generator" if bare in registry.names("generator") and bare not in known else kind
+
+
+def _after(kind: str, name: str) -> str:
+    if kind == "generator":
+        return f"latentedit bank make --generator {name} --n 4000 --out B"
+    joining = "" if kind == "control" else f"--with {name} "
+    return f"latentedit bench run quickstart {joining}--out runs/{name}"
 
 
 @plugins.command()
