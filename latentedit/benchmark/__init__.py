@@ -1,0 +1,1 @@
+"""Suites of tasks, and runs that compare editors on them."""

@@ -56,11 +56,12 @@ class Moments:
             directions: (A, D), unit norm or zero.
 
         Returns:
-            (A,) natural units per unit of strength; 0 where w does not vary along the direction.
+            (A,) natural units per unit of strength, in the precision of `directions`; 0 where w
+            does not vary along the direction.
         """
         shared = (directions.double() * self.shared.T).sum(1)
         variance = self.variance_along(directions)
-        return torch.where(variance > 0, shared / variance, 0.0)
+        return torch.where(variance > 0, shared / variance, 0.0).to(directions.dtype)
 
 
 def _varying(variance: Tensor, square: Tensor) -> Tensor:
