@@ -159,7 +159,7 @@ WRONG = {
     "knows-another-truth-in-rows": (
         KnowsAnotherTruthInRows,
         "knows the truth if it says so",
-        "another space",
+        "than of the same face in z",
     ),
     "mixes-up-rows": (MixesUpRows, "assigns styles to rows if it has any", "other rows"),
 }

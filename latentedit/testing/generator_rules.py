@@ -230,24 +230,25 @@ def lets_gradients_through(case: GeneratorCase) -> None:
 def knows_the_truth_if_it_says_so(case: GeneratorCase) -> None:
     """`truth` raises `Unsupported`, or returns finite attributes (N, A) and identity (N, F) that
     are the same for a face in every space."""
-    known = None
-    for space, codes in case.codes.items():
-        with suppress(Unsupported):
-            truth = case.generator.truth(codes, space)
-            n, width = len(codes), truth.schema.width
-            _check_kind(f"truth of {space}, attributes", truth.attributes, (n, width))
-            _check_kind(
-                f"truth of {space}, identity", truth.identity, (n, *truth.identity[0].shape)
-            )
-            if truth.identity.ndim != 2:
-                raise Broken(f"truth of {space}: identity has shape {tuple(truth.identity.shape)}")
-            both = torch.cat([truth.attributes, truth.identity], 1)
-            if known is not None and _apart(both, known) > CLOSE * float(known.std()):
-                raise Broken(
-                    f"truth says something else of a face in {space} than in another space; read "
-                    "every space by way of the same codes"
-                )
-            known = both
+    for source, codes in case.codes.items():
+        for target in case.generator.spaces:
+            with suppress(Unsupported):
+                known = _truth(case, codes, source)
+                found = _truth(case, case.generator.convert(codes, source, target), target)
+                if _apart(found, known) > CLOSE * float(known.std()):
+                    raise Broken(
+                        f"truth says something else of a face in {target} than of the same face "
+                        f"in {source}; read every space by way of the same codes"
+                    )
+
+
+def _truth(case: GeneratorCase, codes: Tensor, space: str) -> Tensor:
+    """(N, A + F) attributes and identity, side by side."""
+    truth, n = case.generator.truth(codes, space), len(codes)
+    factors = truth.identity.shape[-1]
+    _check_kind(f"truth of {space}, attributes", truth.attributes, (n, truth.schema.width))
+    _check_kind(f"truth of {space}, identity", truth.identity, (n, factors))
+    return torch.cat([truth.attributes, truth.identity], 1)
 
 
 def assigns_styles_to_rows_if_it_has_any(case: GeneratorCase) -> None:
