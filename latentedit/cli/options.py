@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from latentedit.errors import InputError
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-Decorator = Callable[[Command], Command]
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 PATH = click.Path(path_type=Path)
 
@@ -41,7 +40,7 @@ with_device = click.option("--device", default="cpu", show_default=True, help="c
 with_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def with_settings(owner: str, option: str = "--option", name: str = "options") -> Decorator[Any]:
+def with_settings(owner: str, option: str = "--option", name: str = "options") -> Decorator:
     """``--option NAME=VALUE``, any number of times: options of a plugin.
 
     Args:
@@ -57,11 +56,11 @@ def with_settings(owner: str, option: str = "--option", name: str = "options") -
     )
 
 
-def with_faces(default: str, meaning: str) -> Decorator[Any]:
+def with_faces(default: str, meaning: str) -> Decorator:
     """``--index``: some test faces of a bank."""
     return click.option("--index", default=default, show_default=True, help=meaning)
 
 
-def with_targets(meaning: str) -> Decorator[Any]:
+def with_targets(meaning: str) -> Decorator:
     """``--set ATTRIBUTE=VALUE``, any number of times."""
     return click.option("--set", "settings", multiple=True, metavar="ATTRIBUTE=VALUE", help=meaning)

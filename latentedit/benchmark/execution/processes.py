@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from latentedit.errors import EnvironmentFault
-from latentedit.interfaces.runtime import Progress
 
 _PR_SET_PDEATHSIG = 1
 """Of prctl(2)."""
@@ -76,7 +75,9 @@ def thread_count() -> int | None:
     return len(list(tasks.iterdir())) if tasks.is_dir() else None
 
 
-def in_process(target: Callable[..., None], args: tuple[Any, ...], progress: Progress) -> None:
+def in_process(
+    target: Callable[..., None], args: tuple[Any, ...], progress: Callable[[float, str], None]
+) -> None:
     """Call ``target(*args, pipe)`` in a fresh process; raise the error that it sends.
 
     Raises:

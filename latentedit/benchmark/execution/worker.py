@@ -23,7 +23,6 @@ from latentedit.benchmark.suite import Suite
 from latentedit.data.bank import LatentBank
 from latentedit.editing.fitted import load_editor
 from latentedit.errors import EnvironmentFault, LatentEditError
-from latentedit.interfaces.runtime import Progress
 from latentedit.registry import Registry
 from latentedit.sampling.make import make_bank
 
@@ -56,7 +55,7 @@ def open_bench(job: Job) -> Bench:
     return Bench(job.suite, LatentBank.open(job.run_folder / "bank"), job.registry())
 
 
-def compute(job: Job, bench: Bench, progress: Progress) -> Path:
+def compute(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> Path:
     """Compute a cell and stage its results; `CellStore.publish` makes them count.
 
     Raises:
@@ -78,7 +77,7 @@ def compute(job: Job, bench: Bench, progress: Progress) -> Path:
     return store.stage(cell, Outcome("ok", seconds, arrays=arrays, timings=timings))
 
 
-def _fit(job: Job, bench: Bench, progress: Progress) -> Path:
+def _fit(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> Path:
     cell, bank, started = job.cell, bench.bank, time.perf_counter()
     editor, tuned = fit_contestant(bench, cell.contestant, cell.seed, progress)
     timings = (
@@ -95,7 +94,7 @@ def _fit(job: Job, bench: Bench, progress: Progress) -> Path:
 
 
 def _edits(
-    job: Job, bench: Bench, progress: Progress
+    job: Job, bench: Bench, progress: Callable[[float, str], None]
 ) -> tuple[dict[str, Tensor], dict[str, float]]:
     cell, suite, store = job.cell, job.suite, CellStore(job.run_folder)
     fitted = load_editor(
