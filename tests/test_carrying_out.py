@@ -12,7 +12,7 @@ import torch
 
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.benchmark.execution.events import Ended, Event, Progressed
-from latentedit.benchmark.execution.executor import Executor, ExecutorOptions, carry_out
+from latentedit.benchmark.execution.executor import Executor, ExecutorOptions, run_jobs
 from latentedit.benchmark.execution.processes import (
     exit_reason,
     in_process,
@@ -95,7 +95,7 @@ def job(name: str, *after: str) -> Job:
 def done(folder: Path, jobs: list[Job], room: int = 1, **bad: Any) -> tuple[Scripted, Told]:
     store = CellStore(folder)
     executor, told = Scripted(store, room, {fit_id(name, 0): s for name, s in bad.items()}), Told()
-    carry_out(executor, jobs, store, told)
+    run_jobs(executor, jobs, store, told)
     return executor, told
 
 
@@ -172,7 +172,7 @@ def test_what_is_told_of_cells_that_do_not_run_counts_for_nothing(tmp_path: Path
     store, told = CellStore(tmp_path), Told()
     executor = Scripted(store, 1)
     executor.further = [Progressed("ghost", 0.1, "boo"), Ended("ghost", "crashed", 1.0, "boo")]
-    carry_out(executor, [job("a"), job("b")], store, told)
+    run_jobs(executor, [job("a"), job("b")], store, told)
     assert {cell for cell, _, _ in told.ends} == {A, B}
     assert {cell for cell, _, _ in told.progress} == {A, B}
     assert store.record("ghost") is None
@@ -187,8 +187,8 @@ def test_workers_of_an_executor_are_at_least_one() -> None:
 def test_an_exit_code_is_told_in_words() -> None:
     assert exit_reason(-9) == "the process was ended by SIGKILL"
     assert exit_reason(-11) == "the process was ended by SIGSEGV"
-    assert exit_reason(3) == "the process left with exit code 3"
-    assert exit_reason(0) == "the process left with exit code 0"
+    assert exit_reason(3) == "the process exited with code 3"
+    assert exit_reason(0) == "the process exited with code 0"
 
 
 def test_memory_is_told_in_bytes() -> None:
@@ -222,5 +222,5 @@ def test_a_process_that_ends_well_is_no_error_and_another_is() -> None:
     told: list[tuple[float, str]] = []
     in_process(harness_plugins.leave_in_process, (0,), lambda *now: told.append(now))
     assert told == [(1.0, "done")]
-    with pytest.raises(EnvironmentFault, match="left with exit code 3 before its work was done"):
+    with pytest.raises(EnvironmentFault, match="exited with code 3 before its work was done"):
         in_process(harness_plugins.leave_in_process, (3,), lambda *now: told.append(now))

@@ -107,7 +107,7 @@ def test_draws_of_a_negative_number_or_of_a_truncated_z_are_refused() -> None:
     assert SPACES.draw(1, 0).shape == (1, 2)
     with pytest.raises(InputError) as caught:
         SPACES.draw(-1, 0)
-    assert str(caught.value) == "n is how many codes to sample, at least 0; received -1"
+    assert str(caught.value) == "n, the number of codes, must be at least 0, received -1"
     with pytest.raises(InputError) as caught:
         SPACES.draw(1, 0, "z", truncation_psi=0.7)
     assert str(caught.value) == (
@@ -151,8 +151,8 @@ def test_rows_of_an_unknown_attribute_or_generator_are_refused() -> None:
         with pytest.raises(InputError) as caught:
             released().rows("age", num_ws)
         assert str(caught.value) == (
-            "the layer preset is for 18 rows of W+, this generator has "
-            f"{num_ws}; name the rows instead, for instance 0..3"
+            "the layer preset is for 18 rows of W+, but this generator has "
+            f"{num_ws}; give rows instead, for instance 0..3"
         )
 
 

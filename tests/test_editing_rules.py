@@ -790,7 +790,7 @@ def test_the_fitted_state_is_the_named_tensors_and_nothing_else() -> None:
     editor.two = editor.other = torch.zeros(2)
     assert list(editor.state()) == ["one", "two"]
     fresh = Two()
-    with pytest.raises(InputError, match=r"Two misses one, two in \['x'\]"):
+    with pytest.raises(InputError, match=r"Two needs one, two, received \['x'\]"):
         fresh.load_state({"x": torch.ones(1)})
     fresh.load_state({**editor.state(), "x": torch.ones(1)})
     assert torch.equal(fresh.state()["two"], torch.zeros(2))

@@ -21,6 +21,7 @@ from toy import ToyGenerator
 from latentedit.benchmark.cells.measure import Bench
 from latentedit.benchmark.cells.sequences import measure_sequence
 from latentedit.benchmark.cells.store import CellStore
+from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import run_suite
 from latentedit.benchmark.suite import Suite
@@ -70,7 +71,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "seeds"
     make_bank(
         harness_plugins.registry(),
-        folder / "bank",
+        RunFolder.claim(folder).bank,
         generator="toy",
         labeller="labeller",
         n_fit=50,

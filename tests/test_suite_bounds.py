@@ -144,7 +144,7 @@ def test_what_is_not_given_has_the_protocols_value() -> None:
     suite = Suite.model_validate(MINIMAL)
     assert suite.bank.seed == 0
     assert suite.bank.truncation_psi == 1.0
-    assert suite.controls == ["no-edit", "random-direction", "resample", "nearest-neighbour"]
+    assert suite.controls is None  # all that are installed
     assert suite.strengths == [0.25, 0.5, 0.75, 1.0, 1.5, 2.0]
     assert suite.effects == [0.8]
     assert suite.seeds == [0]

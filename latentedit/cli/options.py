@@ -17,7 +17,7 @@ PATH = click.Path(path_type=Path)
 
 def _png(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
     if path.suffix.lower() != ".png":
-        raise InputError(f"--out is a .png file, received {path}")
+        raise InputError(f"--out takes the name of a .png file, received {path}")
     return path
 
 

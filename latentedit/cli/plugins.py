@@ -16,7 +16,7 @@ from latentedit.registry import Origin, Registry
 
 @click.group()
 def plugins() -> None:
-    """List the installed plugins, check one, begin a new editor."""
+    """List the installed plugins, check one, or start a new editor."""
 
 
 @plugins.command("list")
@@ -64,7 +64,7 @@ def list_plugins(as_json: bool) -> None:
 @with_settings("the plugin", name="settings")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
-    """Check that the editor, control or generator NAME keeps every rule.
+    """Test the editor, control or generator NAME against the rules of its kind.
 
     Editors are tried in a small linear world. A generator is built with the options that are given.
 
@@ -93,7 +93,7 @@ def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
         print_json([verdict._asdict() for verdict in verdicts])
     elif broken:
         err.print(f"{name} breaks or does not reach {len(broken)} of {len(verdicts)} rules")
-        say("", next_step=f"mend the first one, then: latentedit plugins check {name}")
+        say("", next_step=f"fix the first one, then: latentedit plugins check {name}")
     else:
         say(f"{name} keeps all {len(verdicts)} rules", next_step=_after(kind, name))
     raise SystemExit(bool(broken))
@@ -120,14 +120,14 @@ def _after(kind: str, name: str) -> str:
     "--out",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where to write; latentedit-NAME by default.",
+    help="New folder; latentedit-NAME by default.",
 )
 @click.option(
     "--generator",
-    help="Of the suite that is written; the first one that names labeller and judge by default.",
+    help="Generator of the suite in the package; by default the first with a labeller and a judge.",
 )
 def new(name: str, folder: Path | None, generator: str | None) -> None:
-    """Write a package with an editor NAME that works, to be changed into your own.
+    """Write a package with a working editor NAME, as a start for your own.
 
     \b
     Examples:
@@ -141,7 +141,7 @@ def new(name: str, folder: Path | None, generator: str | None) -> None:
     for path in written:
         out.print(escape(str(path)))
     say(
-        f"an editor that works, with its tests, is in {folder}",
+        f"{folder}: a working editor with its tests",
         next_step=f"pip install -e {folder} && latentedit plugins check {name}",
     )
 

@@ -44,10 +44,10 @@ def sample(
     device: str,
     picture: Path,
 ) -> None:
-    """Draw new faces that have given attributes.
+    """Sample new faces with given attributes.
 
-    The picture has a row for each face of the bank: that face, then COUNT others with its
-    attributes, changed as --set says.
+    The picture has one row per chosen face of the bank. It shows that face, then COUNT new faces
+    with its attributes, except for those that --set changes.
 
     \b
     Example:
@@ -60,7 +60,10 @@ def sample(
     fitted.check_bank(bank)
     test, generator = bank.split("test"), fitted.runtime.generator
     if generator is None:
-        raise InputError(f"{editor_folder} was saved without its generator")
+        raise InputError(
+            f"{editor_folder} was saved without its generator, which draws the picture; "
+            "fit the editor again"
+        )
     rows = parse_rows(index, len(test), "--index")
     codes, values = test.rows(torch.tensor(rows))
     for setting in parse_settings(settings, bank.schema):

@@ -19,8 +19,8 @@ from latentedit.registry import Registry
 @click.option(
     "--labels",
     type=PATH,
-    help="A CSV with a column `file` and one for each attribute; without it, the names of the "
-    "folder's own folders are the labels.",
+    help="CSV with a column `file` and one column per attribute. Without it, the names of the "
+    "folders inside --images are the labels.",
 )
 @with_new_folder
 @with_settings("the trainer")
@@ -33,7 +33,7 @@ def train(
     options: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Make an attribute estimator from pictures that you labelled, with its error measured.
+    """Train an attribute estimator on labelled pictures, and report its error on held-out ones.
 
     \b
     Example:

@@ -10,12 +10,12 @@ from torch import Tensor
 from latentedit.data.bank import Split
 
 _NEGLIGIBLE = 1e-14
-"""A variance this small beside the mean square is what rounding leaves of a constant."""
+"""Variance relative to the mean square, below which it is only rounding error of a constant."""
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Of N codes w and their attributes a, in double precision; covariances divide by N.
+    """Moments of N codes w and their attributes a, in double precision; covariances divide by N.
 
     Args:
         n: N.
@@ -71,6 +71,7 @@ def _varying(variance: Tensor, square: Tensor) -> Tensor:
 
 def moments(data: Split) -> Moments:
     """The moments of a split of codes (N, D), in two passes."""
+    # Two passes, since E[w²] − E[w]² loses digits where the mean is large.
     n = len(data)
     mean = torch.stack([codes.double().sum(0) for codes, _ in data.batches()]).sum(0) / n
     attributes = data.attributes.double()

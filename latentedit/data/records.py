@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from latentedit.data.attributes import Kind
+from latentedit.data.attributes import AttributeKind
 from latentedit.files.artefacts import Digest
 from latentedit.files.records import StrictRecord
 
@@ -18,7 +18,7 @@ class AttributeRecord(StrictRecord):
     """An `Attribute`; see there."""
 
     name: str
-    kind: Kind
+    kind: AttributeKind
     low: Number
     high: Number
     unit: str = ""

@@ -1,4 +1,4 @@
-"""Fitted editors: the part around a method that is the same for all of them."""
+"""Fitted editors: checks, layers, saving and loading, the same for every method."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trains an estimator on labelled pictures: ``latentedit train faces-trained``."""
+"""Training of an estimator on labelled pictures: ``latentedit train faces-trained``."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class TrainingOptions(Options):
     """Options of the trainer `faces-trained`.
 
     Args:
-        features: ``cnn`` trains a small network on the pictures alone; ``clip`` and ``onnx`` fit a
-            ridge regression on the numbers of a frozen one, which needs far fewer pictures.
-        model: of the frozen network: a folder with a CLIP model, or the contract of an ONNX model.
-        attributes: which columns, with their kinds, ranges and units; all, as the labels show them,
-            if not given.
-        folds: parts that are held out in turn, for ``clip`` and ``onnx``.
-        held_out: share of pictures that are held out, for ``cnn``.
+        features: ``cnn`` trains a small network on the pictures. ``clip`` and ``onnx`` fit a ridge
+            regression on the features of a frozen network, which needs far fewer pictures.
+        model: the frozen network: a folder with a CLIP model, or the contract of an ONNX model.
+        attributes: columns with their kinds, ranges and units. By default all columns, with kinds
+            and ranges inferred from the labels.
+        folds: number of folds of the cross-validation, for ``clip`` and ``onnx``.
+        held_out: share of held-out pictures, for ``cnn``.
         epochs: passes over the pictures, for ``cnn``.
     """
 
@@ -55,7 +55,7 @@ class TrainingOptions(Options):
 
 @dataclass(frozen=True)
 class Learnt:
-    """Weights, and the error on pictures that they, or their like, were not fitted to."""
+    """Weights, and error figures on held-out pictures."""
 
     tensors: dict[str, Tensor]
     held_out: dict[str, dict[str, float]]
@@ -63,7 +63,7 @@ class Learnt:
 
 
 class FacesTrainer(EstimatorTrainer):
-    """Learns attributes from pictures that somebody labelled, and states R² on held-out ones."""
+    """Trains an estimator on labelled pictures, and measures R² on held-out ones."""
 
     Options: ClassVar[type[TrainingOptions]] = TrainingOptions
 

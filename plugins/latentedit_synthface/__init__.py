@@ -1,13 +1,13 @@
 """SynthFace: a small offline world of faces whose every factor is known.
 
-This module only says what there is; importing it never imports torch.
+This module lists the plugins; importing it never imports torch.
 """
 
 from __future__ import annotations
 
-from latentedit.plugin import Kind, PluginSpec, hookimpl
+from latentedit.plugin import PluginKind, PluginSpec, hookimpl
 
-_PLUGINS: list[tuple[Kind, str, str, str]] = [
+_PLUGINS: list[tuple[PluginKind, str, str, str]] = [
     (
         "generator",
         "synthface",

@@ -1,4 +1,4 @@
-"""What ``synthface-net`` is worth: its pictures against renders of what their codes stand for."""
+"""Figures of ``synthface-net``: its images against renders of the same codes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BATCH = 250
 
 @torch.no_grad()
 def held_out_figures(generator: SynthFaceNet, held_out: CodedRenders) -> dict[str, Any]:
-    """Fidelity, Fréchet distance, and what judges and recognisers make of generated images.
+    """Fidelity, Fréchet distance, and errors of judges and recognisers on generated images.
 
     Args:
         held_out: codes that no training saw, with renders of what they stand for.
