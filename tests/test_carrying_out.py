@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.benchmark.execution.events import Ended, Event, Progressed
 from latentedit.benchmark.execution.executor import Executor, ExecutorOptions, run_jobs
 from latentedit.benchmark.execution.processes import (
+    die_with,
     exit_reason,
     in_process,
     machine_memory,
@@ -185,6 +190,7 @@ def test_workers_of_an_executor_are_at_least_one() -> None:
 
 
 def test_an_exit_code_is_told_in_words() -> None:
+    assert exit_reason(-1) == "the process was ended by SIGHUP"
     assert exit_reason(-9) == "the process was ended by SIGKILL"
     assert exit_reason(-11) == "the process was ended by SIGSEGV"
     assert exit_reason(3) == "the process exited with code 3"
@@ -205,6 +211,53 @@ def test_memory_is_told_in_bytes() -> None:
     assert 60 << 20 <= gained <= 80 << 20
     assert len(held) == 64 << 20
     assert own_memory(2**30) == 0
+
+
+def test_memory_of_another_process_is_what_the_system_says_of_it() -> None:
+    """`cat` has answered, and waits."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(["cat"], text=True, bufsize=1, **pipes) as process:  # type: ignore[call-overload]
+        process.stdin.write("here\n")
+        assert process.stdout.readline() == "here\n"
+        (kibibytes,) = (
+            int(line.split()[1])
+            for line in Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            if line.startswith("RssAnon")
+        )
+        assert kibibytes > 0
+        assert own_memory(process.pid) == kibibytes * 1024
+        process.stdin.close()
+
+
+def test_a_process_ends_when_the_one_that_started_it_is_killed() -> None:
+    """Of a pipe that both hold, the end is read as soon as neither lives."""
+    ours, theirs = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        here = os.getpid()
+        if os.fork() == 0:
+            die_with(here)
+            os.write(theirs, b"%d" % os.getpid())
+        time.sleep(120)
+        os._exit(0)
+    os.close(theirs)
+    child = int(os.read(ours, 20))
+    os.kill(parent, signal.SIGKILL)
+    os.waitpid(parent, 0)
+    ended, _, _ = select.select([ours], [], [], 20)
+    if not ended:
+        os.kill(child, signal.SIGKILL)
+    os.close(ours)
+    assert ended
+
+
+def test_a_process_whose_parent_is_gone_leaves_at_once() -> None:
+    orphan = os.fork()
+    if orphan == 0:
+        die_with(os.getpid())
+        os._exit(0)
+    _, status = os.waitpid(orphan, 0)
+    assert os.waitstatus_to_exitcode(status) == 1
 
 
 def test_threads_of_this_process_are_counted() -> None:

@@ -423,6 +423,12 @@ def test_a_fit_is_given_what_was_asked_for_and_notes_what_it_was(
     assert fit(editor, bank, generator=given).runtime.generator is given
 
 
+def test_a_fit_has_seed_0_where_none_is_said(bank: LatentBank) -> None:
+    editor = Noted()
+    assert fit(editor, bank).seed == 0
+    assert editor.runtime.seed == 0
+
+
 def test_a_bank_is_converted_to_the_space_that_is_edited(bank: LatentBank) -> None:
     whole, world = bank.split("fit"), ToyGenerator()
     first = Unneeding()
