@@ -8,7 +8,7 @@ WHEEL_SUITE := $(CURDIR)/tests/small_suite.yaml
 WORKSHOP := $(BIN)/python -m workshop.synthface
 
 .PHONY: help install demo demo-stylegan test lint types check mutants wheel-check torture clean \
-	synthface-judges synthface-net-judges synthface-net synthface-card worlds-page
+	synthface-judges synthface-net-judges synthface-net synthface-card worlds-page quickstart-picture
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -83,6 +83,9 @@ synthface-card: install  ## write the card of the networks in the package
 
 worlds-page: install  ## measure both worlds and write docs/worlds.md; minutes
 	$(WORKSHOP).worlds --out docs
+
+quickstart-picture: demo  ## draw docs/quickstart.png, the picture of the README, from the demo's run
+	$(BIN)/python -c "from pathlib import Path; from latentedit.report.picture import write_overview; write_overview(Path('runs/quickstart'), Path('docs/quickstart.png'))"
 
 clean:  ## remove what was built
 	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache

@@ -17,9 +17,12 @@ from .data.attributes import AttributeSchema as AttributeSchema
 from .data.bank import LatentBank as LatentBank
 from .data.bank import ModelReference as ModelReference
 from .data.bank import Split as Split
+from .data.images import bytes_to_images as bytes_to_images
+from .data.images import images_to_bytes as images_to_bytes
+from .data.moments import Moments as Moments
+from .data.moments import moments as moments
 
 # Write an editor
-from .data.calibration import slopes as slopes
 from .downloads.catalogue import PublishedNetwork as PublishedNetwork
 from .editing.fitted import FittedEditor as FittedEditor
 from .editing.fitted import fit_editor as fit_editor
@@ -49,6 +52,8 @@ from .files.artefacts import write_json as write_json
 from .files.artefacts import write_tensors as write_tensors
 from .files.npy import mapped_array as mapped_array
 from .files.npy import parsed_array as parsed_array
+from .files.records import StrictRecord as StrictRecord
+from .files.records import read_record as read_record
 from .interfaces.editor import Edited as Edited
 from .interfaces.editor import Editor as Editor
 from .interfaces.editor import FitStats as FitStats
@@ -79,6 +84,7 @@ from .interfaces.inverter import PerceptualLoss as PerceptualLoss
 from .interfaces.inverter import WeightedLoss as WeightedLoss
 from .interfaces.landmarks import LandmarkDetector as LandmarkDetector
 from .interfaces.landmarks import Landmarks as Landmarks
+from .interfaces.runtime import Progress as Progress
 from .interfaces.spaces import CodeSpaces as CodeSpaces
 from .plugin import PluginSpec as PluginSpec
 from .plugin import hookimpl as hookimpl

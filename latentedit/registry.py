@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import pluggy
 
+from latentedit import __version__
 from latentedit import plugin as hooks
 from latentedit.errors import EnvironmentFault, InputError, PluginFault, UnknownName
 from latentedit.plugin import API_VERSION, ENTRY_POINTS, INTERFACES, KINDS, PluginKind, PluginSpec
@@ -26,12 +27,20 @@ if TYPE_CHECKING:
     )
     from latentedit.interfaces.generator import Generator
 
+BUILT_IN = PluginSpec(
+    "executor",
+    "local",
+    "latentedit.benchmark.execution.local:LocalExecutor",
+    "cells on this machine, a process each",
+)
+"""The executor of every run that names no other; known without any plugin."""
+
 OriginStatus = Literal["ok", "broken", "incompatible", "disabled", "collision"]
 
 
 @dataclass
 class Origin:
-    """One entry point of plugins, with the result of loading it."""
+    """One entry point of plugins, or what is built in, with the result of loading it."""
 
     name: str
     distribution: str
@@ -44,12 +53,12 @@ class Origin:
 class Registry:
     """Every known plugin, by kind and name.
 
-    `Registry.discover()` reads the installed entry points. `Registry()` starts empty; `add`
-    registers a plugin module or object, for instance in tests.
+    `Registry.discover()` reads the installed entry points. `Registry()` has only what is built in;
+    `add` registers a plugin module or object, for instance in tests.
     """
 
     def __init__(self) -> None:
-        self.origins: list[Origin] = []
+        self.origins = [Origin("latentedit", "latentedit", __version__, specs=[BUILT_IN])]
 
     @classmethod
     def discover(cls, environment: Mapping[str, str] | None = None) -> Registry:

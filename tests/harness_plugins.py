@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from toy import IDENTITY, MIDDLE, SCALE, A, ToyEstimator, ToyGenerator, ToyIdentity
 
-import latentedit_local
 from latentedit import (
     Edited,
     Editor,
@@ -250,7 +249,6 @@ def registry() -> Registry:
     """The toy world with these eyes, editors and executors."""
     found = Registry()
     found.add(_Plugins(), "harness", version="1")
-    found.add(latentedit_local, "local")
     return found
 
 

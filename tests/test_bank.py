@@ -126,12 +126,6 @@ def test_a_broken_record_is_refused(tmp_path: Path, text: str) -> None:
         LatentBank.open(tmp_path / "b")
 
 
-def test_a_subset_of_attributes_keeps_the_codes() -> None:
-    data = split(4).with_attributes(("yaw",))
-    assert data.schema.names == ("yaw",)
-    assert torch.equal(data.attributes, split(4).attributes[:, 1:])
-
-
 @pytest.mark.parametrize("name", ["../outside", "/dev/zero", "a/../../outside", "link", "."])
 def test_a_shard_outside_of_the_bank_is_refused(tmp_path: Path, name: str) -> None:
     write(tmp_path / "b")

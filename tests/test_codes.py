@@ -1,15 +1,13 @@
-"""Spaces of codes, slopes along directions, rows of W+ that take an edit, and lights by name."""
+"""Spaces of codes, rows of W+ that take an edit, and lights by name."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from scipy import stats
 
 import latentedit_styleflow
 from latentedit import AttributeSchema, InputError, Registry, UnknownName, Unsupported
-from latentedit.data.calibration import slopes
 from latentedit.editing.layers import LayerPreset
 from latentedit.interfaces.spaces import CodeSpaces
 from latentedit_styleflow.data import SCHEMA as STYLEFLOW
@@ -21,26 +19,6 @@ STEPS = (
     lambda w: w[:, None].repeat(1, 3, 1),
     lambda wp: torch.cat([wp.flatten(1), wp.sum((1, 2))[:, None]], 1),
 )
-
-
-def test_slopes_are_those_of_lines_fitted_to_each_attribute_along_its_direction() -> None:
-    rng = np.random.default_rng(0)
-    codes = rng.normal(size=(60, 4)) @ rng.normal(size=(4, 4)) + 3
-    attributes = codes @ rng.normal(size=(4, 3)) + rng.normal(size=(60, 3)) + [40, 0.5, 1]
-    directions = rng.normal(size=(3, 4))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    expected = [
-        stats.linregress(codes @ direction, attributes[:, k]).slope
-        for k, direction in enumerate(directions)
-    ]
-    found = slopes(*map(torch.from_numpy, (codes, attributes, directions)))
-    assert found.numpy() == pytest.approx(expected)
-
-
-def test_the_slope_is_0_along_a_direction_in_which_codes_do_not_vary() -> None:
-    codes = torch.tensor([[1.0, 2.0], [1.0, 4.0], [1.0, 8.0]])
-    attributes = torch.tensor([[1.0, 3.0], [2.0, 5.0], [3.0, 9.0]])
-    assert slopes(codes, attributes, torch.eye(2)).tolist() == pytest.approx([0.0, 1.0])
 
 
 @pytest.mark.parametrize(("source", "target"), [("z", "s"), ("z", "w"), ("w", "w+"), ("w+", "s")])

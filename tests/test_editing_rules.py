@@ -44,11 +44,10 @@ from latentedit import (
 )
 from latentedit.data.bank import ModelReference
 from latentedit.editing import guard
+from latentedit.editing.checks import check_device, check_space
 from latentedit.editing.fitted import (
     build_generator,
     build_renderer,
-    check_device,
-    check_space,
     codes_for,
 )
 from latentedit.files.artefacts import read_json, write_json
@@ -504,10 +503,10 @@ def test_what_is_saved_says_what_it_was_fitted_on(bank: LatentBank, tmp_path: Pa
     assert (loaded.seed, loaded.runtime.seed, loaded.runtime.device) == (3, 3, "cpu")
     for key in ("space", "schema", "labeller", "figures", "bank_hash"):
         write_json(tmp_path / "E" / "config.json", {k: v for k, v in config.items() if k != key})
-        with pytest.raises(CorruptArtefact, match=f"missing or invalid field: '{key}'"):
+        with pytest.raises(CorruptArtefact, match=f"config.json: {key}: Field required"):
             load_editor(toy_editors.registry(), tmp_path / "E")
     write_json(tmp_path / "E" / "config.json", config | {"labeller": {"nme": 1}})
-    with pytest.raises(CorruptArtefact, match="missing or invalid field"):
+    with pytest.raises(CorruptArtefact, match=r"config.json: labeller.name: Field required"):
         load_editor(toy_editors.registry(), tmp_path / "E")
 
 

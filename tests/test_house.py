@@ -33,23 +33,22 @@ WORDS = (
     "https?://",
 )
 """Methods, networks, data sets, vendors and addresses: found inside longer words too."""
-EVERYDAY = ("local", "logistic", "optimisation", "pyramid", "ray", "regression", "released")
+EVERYDAY = ("logistic", "optimisation", "pyramid", "ray", "regression", "released")
 """Names of plugins that are plain words too: what counts is such a word alone in quotes, as in
-``"local"``, or after an option, as in ``--executor ray``."""
+``"ray"``, or after an option, as in ``--executor ray``."""
 
 ALLOWED = {
     ("measures/metrics.py", "styleflow"): "cites the paper that a metric is taken from",
-    ("benchmark/run.py", "local"): "executes on this machine where no other executor is named",
-    ("cli/bench.py", "local"): "executes on this machine where no other executor is named",
     ("testing/rules.py", "ray"): "a library that no plugin may import when it is listed",
 }
 """File and name, with the reason why it may stand there."""
 
 
 def bundled_names() -> set[str]:
-    """Every name under which this distribution's plugins are offered."""
+    """Every name under which this distribution's plugins are offered; not what is built in."""
+    core = {origin.name for origin in Registry().origins}
     origins = Registry.discover({}).origins
-    mine = [origin for origin in origins if origin.distribution == "latentedit"]
+    mine = [o for o in origins if o.distribution == "latentedit" and o.name not in core]
     return {spec.name for origin in mine for spec in origin.specs}
 
 
@@ -106,7 +105,7 @@ def test_a_plain_word_is_no_mention(text: str) -> None:
 
 def test_the_names_are_those_of_the_bundled_plugins() -> None:
     names = bundled_names()
-    assert {"styleflow", "no-edit", "synthface", "stylegan2-ffhq", "released", "local"} <= names
+    assert {"styleflow", "no-edit", "synthface", "stylegan2-ffhq", "released", "ray"} <= names
     assert set(EVERYDAY) <= names
 
 

@@ -33,7 +33,7 @@ def test_a_name_that_two_plugins_claim_is_refused_naming_both() -> None:
     registry = Registry()
     registry.add(plugin(editor("flow")), "one")
     registry.add(plugin(editor("flow"), editor("other")), "two")
-    assert registry.origins[1].status == "collision"
+    assert registry.origins[-1].status == "collision"
     with pytest.raises(InputError, match=r"one/flow \(one\), two/flow \(two\)"):
         registry.find("editor", "flow")
     assert registry.find("editor", "two/flow")[0].name == "two"
@@ -59,8 +59,9 @@ def test_a_plugin_that_registers_nonsense_is_broken(broken: object, told: str) -
     registry = Registry()
     registry.add(broken, "bad")
     registry.add(plugin(editor("good")), "fine")
-    assert registry.origins[0].status == "broken"
-    assert told in registry.origins[0].detail
+    bad = registry.origins[-2]
+    assert (bad.name, bad.status) == ("bad", "broken")
+    assert told in bad.detail
     assert registry.names("editor") == ["good"]
 
 
@@ -72,13 +73,13 @@ def test_a_misspelt_hook_is_broken() -> None:
 
     registry = Registry()
     registry.add(Misspelt(), "bad")
-    assert registry.origins[0].status == "broken"
+    assert registry.origins[-1].status == "broken"
 
 
 def test_another_interface_version_is_incompatible() -> None:
     registry = Registry()
     registry.add(plugin(editor("old", version=0)), "old-plugin")
-    assert registry.origins[0].status == "incompatible"
+    assert registry.origins[-1].status == "incompatible"
     with pytest.raises(EnvironmentFault, match="old-plugin"):
         registry.find("editor", "old")
 
@@ -152,7 +153,10 @@ def test_broken_packages_are_listed_and_harm_nobody(
     monkeypatch.setattr("latentedit.registry.entry_points", lambda group: found)
     registry = Registry.discover({})
     statuses = {origin.name: origin.status for origin in registry.origins}
-    assert statuses == {f"bad_{name}": "broken" for name in BROKEN_MODULES} | {"good_one": "ok"}
+    assert statuses == {f"bad_{name}": "broken" for name in BROKEN_MODULES} | {
+        "good_one": "ok",
+        "latentedit": "ok",
+    }
     assert all(
         "Error" in o.detail or "Exit" in o.detail for o in registry.origins if o.status != "ok"
     )
@@ -179,7 +183,20 @@ def test_off_switches(
     ]
     monkeypatch.setattr("latentedit.registry.entry_points", lambda group: found)
     registry = Registry.discover(environment)
-    assert {origin.name for origin in registry.origins if origin.status == "ok"} == on
+    assert {origin.name for origin in registry.origins if origin.status == "ok"} == on | {
+        "latentedit"
+    }
+
+
+def test_the_executor_of_this_machine_is_known_without_a_plugin() -> None:
+    registry = Registry.discover({"LATENTEDIT_LOAD_PLUGINS": ""})
+    assert registry.names("executor") == ["local"]
+    assert registry.names("editor") == []
+    assert registry.load("executor", "local").__name__ == "LocalExecutor"
+    rival = PluginSpec("executor", "local", "x:Y", "another")
+    registry.add(plugin(rival), "mine")
+    with pytest.raises(InputError, match=r"latentedit/local \(latentedit\), mine/local \(mine\)"):
+        registry.find("executor", "local")
 
 
 def test_listing_plugins_never_imports_torch() -> None:

@@ -21,7 +21,6 @@ from test_benchmark import SUITE, Silent
 from toy import ToyEstimator, ToyGenerator, ToyIdentity, ToyJudge, toy_plugins
 
 import latentedit
-import latentedit_local
 from latentedit import CellStore, EnvironmentFault, PluginSpec, Registry, fingerprint, hookimpl
 from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.results.audit import cell_states
@@ -70,7 +69,6 @@ class _With:
 def _registry(world: object, editors_version: str = "") -> Registry:
     made = Registry()
     made.add(world, "toy")
-    made.add(latentedit_local, "local")
     made.add(toy_editors.plugins, "plugin-0", version=editors_version)
     return made
 

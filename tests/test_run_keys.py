@@ -243,7 +243,14 @@ def photos(folder: Path, seed: int = 3) -> Path:
         sampled.generator,
         sampled.labeller,
         {"photographs": 6},
-        inversion={"tuned": None, "photographs": [{"pixel_error": 1.0}] * 6},
+        inversion={
+            "inverter": {"name": "pyramid", "options": {}},
+            "losses": [],
+            "seed": 0,
+            "tuned": None,
+            "figures": {},
+            "photographs": [{"pixel_error": 1.0}] * 6,
+        },
         files={"photographs": {"images": torch.zeros(6, 3, 8, 8, dtype=torch.uint8)}},
     )
     return folder

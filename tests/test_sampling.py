@@ -154,7 +154,14 @@ def photographs(folder: Path, bank: LatentBank, inversion: bool = True) -> Laten
     test = bank.split("test")
     rows = torch.arange(TEST - 5, TEST)
     images = torch.arange(5 * 3 * 64).remainder(256).to(torch.uint8).view(5, 3, 8, 8)
-    record = {"tuned": None, "photographs": [{"pixel_error": 1.0}] * 5}
+    record = {
+        "inverter": {"name": "pyramid", "options": {}},
+        "losses": [],
+        "seed": 0,
+        "tuned": None,
+        "figures": {},
+        "photographs": [{"pixel_error": 1.0}] * 5,
+    }
     return LatentBank.write(
         folder,
         {"test": test.take(rows)},
@@ -263,14 +270,6 @@ def test_batches_go_once_over_all_rows(size: int, sizes: list[int]) -> None:
     assert [len(codes) for codes, _ in parts] == sizes
     assert torch.equal(torch.cat([codes for codes, _ in parts]), split.codes)
     assert torch.equal(torch.cat([values for _, values in parts]), split.attributes)
-
-
-def test_chosen_attributes_come_with_their_own_columns_in_the_order_asked_for() -> None:
-    split = sharded()
-    found = split.with_attributes(("lighting", "age"))
-    assert found.schema.names == ("lighting", "age")
-    assert torch.equal(found.attributes, split.attributes[:, [3, 4, 5, 0]])
-    assert torch.equal(found.codes, split.codes)
 
 
 def test_splits_of_two_spaces_keep_their_own(bank: LatentBank, tmp_path: Path) -> None:

@@ -19,11 +19,12 @@ from latentedit import (
     Runtime,
     Split,
     UnknownName,
+    moments,
 )
 from latentedit_styleflow.checkpoint import from_released, to_released
 from latentedit_styleflow.coupling import CouplingFlow
 from latentedit_styleflow.data import SCHEMA as DATA_SCHEMA
-from latentedit_styleflow.editor import CouplingEditor, FlowEditor, StyleFlow, moments
+from latentedit_styleflow.editor import CouplingEditor, FlowEditor, StyleFlow
 from latentedit_styleflow.flow import ContinuousFlow, Whitening
 from latentedit_styleflow.importing import import_checkpoint
 from latentedit_styleflow.objectives import Likelihood, optimal_pairs
@@ -392,10 +393,15 @@ def test_no_file_that_is_no_checkpoint_is_imported(tmp_path: Path) -> None:
     assert not (tmp_path / "F").exists()
 
 
+def start_of(data: Split) -> tuple[Tensor, Tensor]:
+    found = moments(data)
+    return found.mean.float(), found.covariance.float()
+
+
 def test_whitening_brings_codes_to_unit_covariance_and_back() -> None:
     rng = torch.Generator().manual_seed(0)
     w = torch.randn(4000, 6, generator=rng) @ torch.randn(6, 6, generator=rng) + 3
-    mean, covariance = moments(Split("w", SCHEMA, ((w, torch.zeros(4000, 2)),)))
+    mean, covariance = start_of(Split("w", SCHEMA, ((w, torch.zeros(4000, 2)),)))
     assert torch.allclose(covariance, w.T.cov(correction=0), atol=1e-3)
     norm = Whitening(6)
     norm.take(mean, covariance)
@@ -417,14 +423,14 @@ def test_a_flow_that_whitens_has_no_released_layout() -> None:
 def test_fewer_codes_than_dimensions_can_be_whitened() -> None:
     data = gaussians(5)
     norm = Whitening(6)
-    norm.take(*moments(data))
+    norm.take(*start_of(data))
     assert torch.allclose(norm.decode(norm.encode(data.codes)), data.codes, atol=1e-3)
 
 
 def test_an_untrained_flow_is_the_norm_alone() -> None:
     data = gaussians(50)
     flow = ContinuousFlow(6, 2, (8,), 1, Solver(), whiten=True)
-    flow.start(*moments(data))
+    flow.start(*start_of(data))
     first, _ = flow.links()
     with torch.no_grad():
         z = flow.encode(data.codes, data.attributes).codes

@@ -13,48 +13,22 @@ import pickles
 import pytest
 import scipy.signal
 import torch
+from alias_free_networks import (
+    ROTATING,
+    SMALL,
+    architecture,
+    pickled,
+    random_weights,
+    tensors,
+)
 from torch import Tensor
 
 import latentedit_stylegan
 from latentedit import CorruptArtefact, InputError, Registry, UnknownName, Unsupported
 from latentedit_stylegan.alias_free.filters import attenuation, lowpass, radial_lowpass
 from latentedit_stylegan.alias_free.generator import StyleGAN3, StyleGAN3Options
-from latentedit_stylegan.alias_free.synthesis import filters
 from latentedit_stylegan.alias_free_architecture import AliasFreeArchitecture, AliasFreeLayer
 from latentedit_stylegan.importing import import_network
-
-SMALL = {"channel_base": 256, "channel_max": 12, "num_layers": 5, "num_critical": 2}
-ROTATING = {**SMALL, "conv_kernel": 1, "use_radial_filters": True}
-
-
-def architecture(settings: Mapping[str, object], **more: object) -> AliasFreeArchitecture:
-    renamed = {{"use_radial_filters": "radial"}.get(k, k): v for k, v in settings.items()}
-    shape = {"z_dim": 8, "w_dim": 10, "mapping_layers": 2, "resolution": 32, **more}
-    return AliasFreeArchitecture.model_validate({**shape, **renamed})
-
-
-def random_weights(of: AliasFreeArchitecture, seed: int = 0) -> dict[str, np.ndarray]:
-    """Weights as training starts from them, biases and magnitudes moved away from their start."""
-    rng = np.random.default_rng(seed)
-    table: dict[str, np.ndarray] = {}
-    for name, shape in of.shapes().items():
-        table[name] = rng.standard_normal(shape)
-        if name.startswith("mapping.fc"):
-            table[name] *= 100
-        elif name.endswith("magnitude_ema"):
-            table[name] = np.asarray(rng.uniform(0.5, 2))
-        elif name.endswith(".bias"):
-            table[name] = 0.1 * table[name] + (".affine." in name)
-    table["synthesis.input.affine.bias"] = np.array([1.0, 0, 0, 0])
-    table["synthesis.input.affine.weight"] *= 0
-    table["synthesis.input.transform"] = np.eye(3)
-    table["synthesis.input.freqs"] *= of.first_cutoff / 2
-    made = {name: array.astype("<f4") for name, array in table.items()}
-    return made | {name: kernel.numpy() for name, kernel in filters(of).items()}
-
-
-def tensors(weights: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-    return {name: torch.from_numpy(array) for name, array in weights.items()}
 
 
 def generator(settings: Mapping[str, object], seed: int = 0, **options: object) -> StyleGAN3:
@@ -66,12 +40,6 @@ def generator(settings: Mapping[str, object], seed: int = 0, **options: object) 
 def decibels(image: Tensor, expected: Tensor) -> float:
     """Peak signal-to-noise ratio on images of range 2."""
     return -10 * math.log10(((image - expected).square().mean() / 4).item() + 1e-20)
-
-
-def pickled(
-    settings: Mapping[str, object], weights: Mapping[str, np.ndarray], **more: object
-) -> bytes:
-    return pickles.nvidia_pickle(weights, resolution=32, settings=settings, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

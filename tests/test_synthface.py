@@ -11,7 +11,14 @@ import pytest
 import torch
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate
 
-from latentedit import CorruptArtefact, InputError, Registry, UnknownName, Unsupported
+from latentedit import (
+    CorruptArtefact,
+    InputError,
+    Registry,
+    UnknownName,
+    Unsupported,
+    bytes_to_images,
+)
 from latentedit_synthface.factors import IDENTITY, NAMES, factors_from_scores, sample_scores
 from latentedit_synthface.generator import (
     CURVATURE,
@@ -26,7 +33,7 @@ from latentedit_synthface.schema import SCHEMA
 from latentedit_synthface.warp import GaussianWarp
 from workshop.synthface.optimizer import orthogonalised
 from workshop.synthface.recipes import RECIPES, Schedule
-from workshop.synthface.renders import VIEWS, Renders, rendered_set, unpacked
+from workshop.synthface.renders import VIEWS, Renders, rendered_set
 from workshop.synthface.scorecard import PAGE, coefficient, identity_figures, page, written_cards
 from workshop.synthface.train import TEMPERATURE, contrastive_loss, main, train
 
@@ -346,8 +353,8 @@ class TestTraining:
         mirrored = renders.mirrored(torch.ones(16, dtype=torch.bool))
         direct = render(mirrored.factors)
         wrong = render(renders.factors)
-        error = (unpacked(mirrored.images) - direct).abs().mean()
-        assert error < 0.3 * (unpacked(mirrored.images) - wrong).abs().mean()
+        error = (bytes_to_images(mirrored.images) - direct).abs().mean()
+        assert error < 0.3 * (bytes_to_images(mirrored.images) - wrong).abs().mean()
 
     def test_renders_are_written_once_and_share_people(self, tmp_path):
         first = rendered_set(tmp_path, 16, seed=1, broadened=True)
@@ -356,7 +363,7 @@ class TestTraining:
         assert written == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
         assert torch.equal(first.images, again.images)
         assert torch.equal(first.identity[:VIEWS], first.identity[:1].expand(VIEWS, -1))
-        assert unpacked(first.images).abs().max() <= 1
+        assert bytes_to_images(first.images).abs().max() <= 1
 
     def test_contrastive_loss_of_perfect_and_useless_embeddings(self):
         person = torch.arange(8) // 4

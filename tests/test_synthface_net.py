@@ -16,6 +16,8 @@ from latentedit import (
     Registry,
     UnknownName,
     Unsupported,
+    bytes_to_images,
+    images_to_bytes,
     read_json,
     read_tensors,
     write_json,
@@ -43,7 +45,6 @@ from workshop.synthface.generator_figures import (
 )
 from workshop.synthface.image_features import ImageFeatures, trained_features
 from workshop.synthface.mapping_training import trained_mapping
-from workshop.synthface.renders import packed, unpacked
 from workshop.synthface.scorecard import coefficient
 from workshop.synthface.train_generator import Distillation, distil, mapping_stage
 from workshop.synthface.world_figures import path_length, probe_r2, row_control, spectrum
@@ -198,13 +199,15 @@ class TestPictures:
         assert torch.equal(natural.images[20:], wide.images[20:])
         assert torch.allclose(natural.identity[20:], wide.identity[20:])
         assert torch.allclose(1.4 * natural.identity[:20], wide.identity[:20], atol=1e-2)
-        assert torch.equal(wide.images[20:], packed(net.synthesize(net.sample(40, 5))[20:]))
+        assert torch.equal(
+            wide.images[20:], images_to_bytes(net.synthesize(net.sample(40, 5))[20:])
+        )
 
     @pytest.mark.parametrize("name", ["judge", "labeller"])
     def test_networks_taught_by_them_read_them_better(self, net, name):
         shown = generated_images(net, 400, 77, broadened=False)
         r2 = {
-            known: coefficient(Pretrained(known)(unpacked(shown.images)), shown.attributes)
+            known: coefficient(Pretrained(known)(bytes_to_images(shown.images)), shown.attributes)
             for known in (name, f"net-{name}")
         }
         assert r2[f"net-{name}"][:8].mean() > r2[name][:8].mean()
@@ -392,11 +395,11 @@ class TestTraining:
         mapping, reader = mapping_stage(folder / "parts")
         renders = coded_renders(folder, 40, 1, mapping, reader)
         features = trained_features(renders, 1, torch.float32, steps=2)
-        images = unpacked(renders.images[:8])
+        images = bytes_to_images(renders.images[:8])
         for distance in (features.texture_distance, features.meaning_distance):
             assert distance(images, images) == 0
             assert distance(images, images.flip(0)) > 0
-        sizes = [part.abs().mean() for part in features.meanings(unpacked(renders.images))]
+        sizes = [part.abs().mean() for part in features.meanings(bytes_to_images(renders.images))]
         assert torch.stack(sizes).tolist() == pytest.approx([1, 1, 1], abs=1e-4)
 
     def test_mixed_codes_show_three_faces(self, folder):

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import latentedit_local
-from latentedit import LayerPreset, Registry
+from latentedit import LayerPreset, Registry, fingerprint
 from latentedit.plugin import PluginSpec, hookimpl
 from latentedit.testing.world import IDENTITY as IDENTITY
 from latentedit.testing.world import MIDDLE as MIDDLE
@@ -18,12 +17,17 @@ from latentedit.testing.world import A as A
 from latentedit.testing.world import ToyEstimator as ToyEstimator
 from latentedit.testing.world import ToyGenerator as ToyGenerator
 from latentedit.testing.world import ToyIdentity as ToyIdentity
-from latentedit.testing.world import ToyJudge as ToyJudge
 from latentedit.testing.world import ToyOptions as ToyOptions
 from latentedit.testing.world import toy_split as toy_split
 
 MIDDLE_ROWS = LayerPreset(ROWS, {"age": (1, 2)})
 ROWS_OF_ANOTHER = LayerPreset(18, {"age": range(4, 8)})
+
+
+class ToyJudge(ToyEstimator):
+    """Reads the same values and has another fingerprint."""
+
+    fingerprint = fingerprint({"estimator": "toy-judge"})
 
 
 class _ToyPlugins:
@@ -46,7 +50,6 @@ def toy_registry(*plugins: object) -> Registry:
     """A registry of the toy world and of `plugins`, without discovery."""
     registry = Registry()
     registry.add(toy_plugins, "toy")
-    registry.add(latentedit_local, "local")
     for i, plugin in enumerate(plugins):
         registry.add(plugin, getattr(plugin, "__name__", f"plugin-{i}"))
     return registry

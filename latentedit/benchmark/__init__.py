@@ -1,1 +1,1 @@
-"""Comparison of editors: suites, their cells, and the results."""
+"""Suites of tasks, and runs that compare editors on them."""

@@ -11,14 +11,13 @@ from rich.table import Table
 from latentedit.cli.choices import example, labeller_of
 from latentedit.cli.console import err, out, print_json, progress_bar, say
 from latentedit.cli.fit import parse_pairs
+from latentedit.cli.options import PATH, with_json, with_new_folder, with_seed, with_settings
 from latentedit.data.bank import LatentBank
 from latentedit.registry import Registry
 from latentedit.sampling.importing import import_bank
 from latentedit.sampling.make import make_bank
 from latentedit.sampling.pictures import write_images
 from latentedit.sampling.relabel import relabel_bank
-
-FOLDER = click.Path(path_type=Path)
 
 
 @click.group()
@@ -32,27 +31,15 @@ def bank() -> None:
     "--labeller",
     help="Attribute estimator that labels the faces; the generator's own by default.",
 )
-@click.option(
-    "--labeller-option",
-    "labeller_options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="An option of the labeller; VALUE is read as YAML. May be repeated.",
-)
+@with_settings("the labeller", "--labeller-option", "labeller_options")
 @click.option("--n", "n_fit", default=4000, show_default=True, help="Faces to fit editors on.")
 @click.option(
     "--test", "n_test", default=200, show_default=True, help="Faces to edit, from another seed."
 )
-@click.option(
-    "--generator-option",
-    "options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="An option of the generator; VALUE is read as YAML. May be repeated.",
-)
-@click.option("--seed", default=0, show_default=True)
+@with_settings("the generator", "--generator-option")
+@with_seed
 @click.option("--truncation-psi", default=1.0, show_default=True)
-@click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
+@with_new_folder
 def make(
     generator: str,
     labeller: str | None,
@@ -96,15 +83,9 @@ def make(
 
 
 @bank.command("import")
-@click.argument("source", metavar="FOLDER", type=FOLDER)
+@click.argument("source", metavar="FOLDER", type=PATH)
 @click.option("--generator", required=True, help="Plugin whose codes these are.")
-@click.option(
-    "--generator-option",
-    "options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="An option of the generator; VALUE is read as YAML. May be repeated.",
-)
+@with_settings("the generator", "--generator-option")
 @click.option(
     "--as",
     "importer",
@@ -114,8 +95,8 @@ def make(
 @click.option(
     "--test", "n_test", default=200, show_default=True, help="Faces to edit, drawn at random."
 )
-@click.option("--seed", default=0, show_default=True)
-@click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
+@with_seed
+@with_new_folder
 def import_(
     source: Path,
     generator: str,
@@ -157,16 +138,10 @@ def import_(
 
 
 @bank.command()
-@click.argument("source", metavar="BANK", type=FOLDER)
+@click.argument("source", metavar="BANK", type=PATH)
 @click.option("--labeller", required=True, help="Attribute estimator that labels the faces.")
-@click.option(
-    "--labeller-option",
-    "options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="An option of the labeller; VALUE is read as YAML. May be repeated.",
-)
-@click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
+@with_settings("the labeller", "--labeller-option")
+@with_new_folder
 def label(source: Path, labeller: str, options: tuple[str, ...], folder: Path) -> None:
     """Copy BANK to a new bank, with attributes from another estimator.
 
@@ -191,10 +166,10 @@ def label(source: Path, labeller: str, options: tuple[str, ...], folder: Path) -
 
 
 @bank.command()
-@click.argument("source", metavar="BANK", type=FOLDER)
+@click.argument("source", metavar="BANK", type=PATH)
 @click.option("--split", default="fit", show_default=True, help="fit or test.")
 @click.option("--count", type=int, help="Number of faces, from the first one; all by default.")
-@click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
+@with_new_folder
 def images(source: Path, split: str, count: int | None, folder: Path) -> None:
     """Write faces of BANK as PNG files: fit-00000.png, fit-00001.png, …
 
@@ -223,7 +198,7 @@ def images(source: Path, split: str, count: int | None, folder: Path) -> None:
 
 
 @bank.command()
-@click.argument("folder", type=FOLDER)
+@click.argument("folder", type=PATH)
 def verify(folder: Path) -> None:
     """Check every file of a bank against its recorded SHA-256, and print the bank's hash.
 
@@ -237,8 +212,8 @@ def verify(folder: Path) -> None:
 
 
 @bank.command()
-@click.argument("folder", type=FOLDER)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("folder", type=PATH)
+@with_json
 def show(folder: Path, as_json: bool) -> None:
     """Show a bank's origin, its sizes, and the distribution of each attribute.
 

@@ -6,35 +6,30 @@ from pathlib import Path
 
 import click
 import torch
-from torch import Tensor
 
 from latentedit.cli.console import progress_bar, say
+from latentedit.cli.options import (
+    with_bank,
+    with_device,
+    with_editor,
+    with_faces,
+    with_picture,
+    with_targets,
+)
 from latentedit.cli.targets import parse_rows, parse_settings, parse_transfers
 from latentedit.data.bank import LatentBank
+from latentedit.data.images import images_to_bytes
 from latentedit.editing.fitted import build_renderer, codes_for, load_editor
 from latentedit.errors import InputError
 from latentedit.registry import Registry
 
 
 @click.command()
-@click.option(
-    "--editor",
-    "editor_folder",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder written by latentedit fit.",
-)
-@click.option("--bank", "bank_folder", required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--index", default="0..7", show_default=True, help="Test faces: 5, or 0..7, or 1,4,9."
-)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="ATTRIBUTE=VALUE",
-    help="A target in natural units, or the name of a value that the bank's schema has; may be "
-    "repeated.",
+@with_editor
+@with_bank
+@with_faces("0..7", "Test faces: 5, or 0..7, or 1,4,9.")
+@with_targets(
+    "A target in natural units, or the name of a value that the bank's schema has; may be repeated."
 )
 @click.option(
     "--transfer",
@@ -56,10 +51,8 @@ from latentedit.registry import Registry
     help="W+ rows to edit, such as 0..3 or 4,5, or the name of an installed layer preset. All rows "
     "by default.",
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option(
-    "--out", "picture", required=True, type=click.Path(path_type=Path), help="A PNG file."
-)
+@with_device
+@with_picture
 def edit(
     editor_folder: Path,
     bank_folder: Path,
@@ -84,8 +77,6 @@ def edit(
     """
     from latentedit.report.grid import save_grid
 
-    if picture.suffix.lower() != ".png":
-        raise InputError(f"--out takes the name of a .png file, received {picture}")
     bank = LatentBank.open(bank_folder)
     registry = Registry.discover()
     fitted = load_editor(registry, editor_folder, device=device)
@@ -117,7 +108,7 @@ def edit(
             space = "w+" if codes.ndim == 3 else space
             columns.append(renderer.synthesize(codes, space))
             progress(done / len(wanted), setting.name)
-    images = [image_bytes(column) for column in columns]
+    images = [list(images_to_bytes(column).cpu()) for column in columns]
     save_grid(
         picture,
         [[image[i] for image in images] for i in range(len(rows))],
@@ -128,8 +119,3 @@ def edit(
         f"{picture}: {len(rows)} faces, {len(wanted)} edits, {nfe} function evaluations",
         next_step=f"open {picture}",
     )
-
-
-def image_bytes(images: Tensor) -> list[Tensor]:
-    """Images (N, 3, H, W) in [-1, 1] as N of uint8."""
-    return list(((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu())

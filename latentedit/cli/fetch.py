@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 
 from latentedit.cli.console import out, print_json, progress_bar, say
+from latentedit.cli.options import PATH, with_json
 from latentedit.downloads.cache import cache_folder
 from latentedit.downloads.cache import fetch as fetch_network
 from latentedit.downloads.catalogue import PublishedNetwork, published_networks
@@ -24,10 +25,10 @@ from latentedit.registry import Registry
     "--out",
     "folder",
     default=None,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Instead of the cache folder.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_json
 def fetch(name: str | None, yes: bool, folder: Path | None, as_json: bool) -> None:
     """Download the published network NAME; without NAME, list all published networks.
 

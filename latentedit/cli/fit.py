@@ -9,6 +9,7 @@ import click
 import yaml
 
 from latentedit.cli.console import progress_bar, say
+from latentedit.cli.options import with_bank, with_device, with_new_folder, with_seed, with_settings
 from latentedit.data.bank import LatentBank
 from latentedit.editing.fitted import fit_editor
 from latentedit.errors import InputError
@@ -17,17 +18,11 @@ from latentedit.registry import Registry
 
 @click.command()
 @click.argument("editor")
-@click.option("--bank", "bank_folder", required=True, type=click.Path(path_type=Path))
-@click.option("--out", "folder", required=True, type=click.Path(path_type=Path), help="New folder.")
-@click.option(
-    "--option",
-    "options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="An option of the editor; VALUE is read as YAML. May be repeated.",
-)
-@click.option("--seed", default=0, show_default=True)
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@with_bank
+@with_new_folder
+@with_settings("the editor")
+@with_seed
+@with_device
 def fit(
     editor: str, bank_folder: Path, folder: Path, options: tuple[str, ...], seed: int, device: str
 ) -> None:

@@ -7,20 +7,21 @@ from pathlib import Path
 import click
 
 from latentedit.cli.console import err, say
+from latentedit.cli.options import PATH, with_new_folder
 from latentedit.errors import InputError
 from latentedit.interfaces.importers import WeightImporter
 from latentedit.registry import Registry
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @click.option(
     "--as",
     "importer",
     metavar="NAME",
     help="Weight importer; required if more than one is installed.",
 )
-@click.option("--out", "folder", required=True, type=click.Path(path_type=Path), help="New folder.")
+@with_new_folder
 def import_(file: Path, importer: str | None, folder: Path) -> None:
     """Convert the weight file FILE to safetensors with a manifest. No code in FILE is executed.
 

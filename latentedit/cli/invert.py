@@ -11,10 +11,18 @@ import torch
 
 from latentedit.cli.choices import companions_of, labeller_of
 from latentedit.cli.console import print_json, progress_bar, say
-from latentedit.cli.edit import image_bytes
 from latentedit.cli.fit import parse_pairs
+from latentedit.cli.options import (
+    PATH,
+    with_device,
+    with_json,
+    with_new_folder,
+    with_seed,
+    with_settings,
+)
 from latentedit.data.bank import LatentBank
-from latentedit.editing.fitted import check_device
+from latentedit.data.images import images_to_bytes
+from latentedit.editing.checks import check_device
 from latentedit.errors import InputError
 from latentedit.photos.align import find_photographs, read_photograph
 from latentedit.photos.invert import PICTURE, InversionPlan, invert_photographs, parse_losses
@@ -22,19 +30,16 @@ from latentedit.photos.landmarks import landmark_finder
 from latentedit.photos.reconstruction import Reconstruction, true_codes
 from latentedit.registry import Registry
 
-FOLDER = click.Path(path_type=Path)
-_PAIR = "NAME=VALUE"
-
 
 @click.command()
-@click.argument("files", metavar="PHOTO...", nargs=-1, required=True, type=FOLDER)
+@click.argument("files", metavar="PHOTO...", nargs=-1, required=True, type=PATH)
 @click.option("--generator", required=True, help="Plugin whose codes are wanted.")
-@click.option("--generator-option", "generator_options", multiple=True, metavar=_PAIR)
+@with_settings("the generator", "--generator-option", "generator_options")
 @click.option(
     "--labeller",
     help="Attribute estimator for the photos; the generator's default one if not given.",
 )
-@click.option("--labeller-option", "labeller_options", multiple=True, metavar=_PAIR)
+@with_settings("the labeller", "--labeller-option", "labeller_options")
 @click.option(
     "--loss",
     "losses",
@@ -44,7 +49,7 @@ _PAIR = "NAME=VALUE"
     "default losses if not given.",
 )
 @click.option("--inverter", help="Inverter; required if more than one is installed.")
-@click.option("--option", "options", multiple=True, metavar=_PAIR, help="Of the inverter.")
+@with_settings("the inverter")
 @click.option("--tune", type=click.IntRange(1), help="Tune the generator to the photos, in steps.")
 @click.option(
     "--landmarks",
@@ -52,13 +57,7 @@ _PAIR = "NAME=VALUE"
     help="Align photos by landmarks: a JSON file with positions, or a landmark detector. Without "
     "it, the central square of each photo is used.",
 )
-@click.option(
-    "--landmarks-option",
-    "landmark_options",
-    multiple=True,
-    metavar=_PAIR,
-    help="Of the landmark detector.",
-)
+@with_settings("the landmark detector", "--landmarks-option", "landmark_options")
 @click.option(
     "--identity",
     "recognisers",
@@ -69,11 +68,11 @@ _PAIR = "NAME=VALUE"
 )
 @click.option(
     "--truth",
-    type=FOLDER,
+    type=PATH,
     help="Bank from which `latentedit bank images` wrote these pictures. The codes found are then "
     "compared with the bank's codes.",
 )
-@click.option("--seed", default=0, show_default=True)
+@with_seed
 @click.option(
     "--threads",
     default=1,
@@ -81,9 +80,9 @@ _PAIR = "NAME=VALUE"
     type=click.IntRange(1),
     help="CPU threads. More are faster, but results differ slightly.",
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_device
+@with_new_folder
+@with_json
 def invert(
     files: tuple[Path, ...],
     generator: str,
@@ -200,7 +199,7 @@ def _picture(found: Reconstruction, rows: Sequence[Mapping[str, Any]]) -> bytes:
     from latentedit.report.grid import draw_grid, png
 
     photos, images = found.photographs, found.images
-    columns = [image_bytes(part) for part in (photos, images, photos - images)]
+    columns = [list(images_to_bytes(part).cpu()) for part in (photos, images, photos - images)]
     return png(
         draw_grid(
             [list(row) for row in zip(*columns, strict=True)],

@@ -9,17 +9,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from latentedit.cli.console import err, out, print_json, say
+from latentedit.cli.options import with_json, with_settings
 from latentedit.plugin import KINDS
 from latentedit.registry import Origin, Registry
 
 
 @click.group()
 def plugins() -> None:
-    """List the installed plugins, check an editor, or start a new one."""
+    """List the installed plugins, check one, or start a new editor."""
 
 
 @plugins.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_json
 def list_plugins(as_json: bool) -> None:
     """List every plugin with kind, version and status.
 
@@ -60,23 +61,26 @@ def list_plugins(as_json: bool) -> None:
 
 @plugins.command()
 @click.argument("name")
-@click.option(
-    "--option", "settings", multiple=True, metavar="NAME=VALUE", help="An option of the editor."
-)
+@with_settings("the plugin", name="settings")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
-    """Test the editor or control NAME against the rules of editors, in a small linear world.
+    """Test the editor, control or generator NAME against the rules of its kind.
+
+    Editors are tried in a small linear world. A generator is built with the options that are given.
 
     \b
     Examples:
       latentedit plugins check EDITOR
       latentedit plugins check EDITOR --option steps=200 --option hidden=[64,64]
+      latentedit plugins check GENERATOR --option path=G
     """
     from latentedit.cli.fit import parse_pairs
-    from latentedit.testing import check_editor
+    from latentedit.testing import check_editor, check_generator
 
     verdicts, registry = [], Registry.discover()
-    for verdict in check_editor(name, parse_pairs(settings), registry):
+    kind = _kind(registry, name)
+    tried = check_generator if kind == "generator" else check_editor
+    for verdict in tried(name, parse_pairs(settings), registry):
         verdicts.append(verdict)
         if as_json:
             continue
@@ -91,12 +95,23 @@ def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
         err.print(f"{name} breaks or does not reach {len(broken)} of {len(verdicts)} rules")
         say("", next_step=f"fix the first one, then: latentedit plugins check {name}")
     else:
-        joining = "" if registry.editor_kind(name) == "control" else f"--with {name} "
-        say(
-            f"{name} keeps all {len(verdicts)} rules",
-            next_step=f"latentedit bench run quickstart {joining}--out runs/{name}",
-        )
+        say(f"{name} keeps all {len(verdicts)} rules", next_step=_after(kind, name))
     raise SystemExit(bool(broken))
+
+
+def _kind(registry: Registry, name: str) -> str:
+    """``"generator"`` where only a generator has this name; else that of an editor."""
+    kind = registry.editor_kind(name)
+    known = registry.names(kind)
+    bare = name.rpartition("/")[2]
+    return "generator" if bare in registry.names("generator") and bare not in known else kind
+
+
+def _after(kind: str, name: str) -> str:
+    if kind == "generator":
+        return f"latentedit bank make --generator {name} --n 4000 --out B"
+    joining = "" if kind == "control" else f"--with {name} "
+    return f"latentedit bench run quickstart {joining}--out runs/{name}"
 
 
 @plugins.command()

@@ -8,42 +8,32 @@ import click
 import torch
 
 from latentedit.cli.console import progress_bar, say
-from latentedit.cli.edit import image_bytes
+from latentedit.cli.options import (
+    with_bank,
+    with_device,
+    with_editor,
+    with_faces,
+    with_picture,
+    with_seed,
+    with_targets,
+)
 from latentedit.cli.targets import parse_rows, parse_settings
 from latentedit.data.bank import LatentBank
+from latentedit.data.images import images_to_bytes
 from latentedit.editing.fitted import load_editor
 from latentedit.errors import InputError
 from latentedit.registry import Registry
 
 
 @click.command()
-@click.option(
-    "--editor",
-    "editor_folder",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder written by latentedit fit, of an editor that draws faces.",
-)
-@click.option("--bank", "bank_folder", required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--index",
-    default="0..3",
-    show_default=True,
-    help="Test faces whose attributes the new faces have: 5, or 0..7, or 1,4,9.",
-)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="ATTRIBUTE=VALUE",
-    help="An attribute that is to differ, in natural units; may be repeated.",
-)
+@with_editor
+@with_bank
+@with_faces("0..3", "Test faces whose attributes the new faces have: 5, or 0..7, or 1,4,9.")
+@with_targets("An attribute that is to differ, in natural units; may be repeated.")
 @click.option("--count", default=6, show_default=True, type=click.IntRange(1, 64))
-@click.option("--seed", default=0, show_default=True)
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option(
-    "--out", "picture", required=True, type=click.Path(path_type=Path), help="A PNG file."
-)
+@with_seed
+@with_device
+@with_picture
 def sample(
     editor_folder: Path,
     bank_folder: Path,
@@ -65,8 +55,6 @@ def sample(
     """
     from latentedit.report.grid import save_grid
 
-    if picture.suffix.lower() != ".png":
-        raise InputError(f"--out takes the name of a .png file, received {picture}")
     bank = LatentBank.open(bank_folder)
     fitted = load_editor(Registry.discover(), editor_folder, device=device)
     fitted.check_bank(bank)
@@ -83,8 +71,8 @@ def sample(
     with progress_bar("sample") as progress, torch.no_grad():
         drawn = fitted.sample(values.repeat_interleave(count, 0), seed)
         progress(0.5, "draw")
-        faces = image_bytes(generator.synthesize(drawn, fitted.space))
-        given = image_bytes(generator.synthesize(codes, test.space))
+        faces = list(images_to_bytes(generator.synthesize(drawn, fitted.space)).cpu())
+        given = list(images_to_bytes(generator.synthesize(codes, test.space)).cpu())
         progress(1.0, "images")
     titles = ["face of the bank", *(f"sample {i}" for i in range(count))]
     save_grid(

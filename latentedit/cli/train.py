@@ -9,29 +9,22 @@ import torch
 
 from latentedit.cli.console import print_json, progress_bar, say
 from latentedit.cli.fit import parse_pairs
+from latentedit.cli.options import PATH, with_json, with_new_folder, with_settings
 from latentedit.registry import Registry
-
-FOLDER = click.Path(path_type=Path)
 
 
 @click.command()
 @click.argument("trainer")
-@click.option("--images", required=True, type=FOLDER, help="A folder of labelled pictures.")
+@click.option("--images", required=True, type=PATH, help="A folder of labelled pictures.")
 @click.option(
     "--labels",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="CSV with a column `file` and one column per attribute. Without it, the names of the "
     "folders inside --images are the labels.",
 )
-@click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
-@click.option(
-    "--option",
-    "options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="An option of the trainer; VALUE is read as YAML. May be repeated.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_new_folder
+@with_settings("the trainer")
+@with_json
 def train(
     trainer: str,
     images: Path,

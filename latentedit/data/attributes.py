@@ -156,6 +156,14 @@ class AttributeSchema:
         index = [i for name in names for i in range(self.width)[self.columns(name)]]
         return values[:, index]
 
+    def changing(self, source: Tensor, target: Tensor) -> tuple[str, ...]:
+        """Names of the attributes whose columns differ between source and target (N, A)."""
+        return tuple(
+            name
+            for name in self.names
+            if not torch.equal(source[:, self.columns(name)], target[:, self.columns(name)])
+        )
+
     def changed(self, source: Tensor, **values: float | str | Tensor) -> Tensor:
         """A copy of `source` (N, A) with the named attributes set.
 

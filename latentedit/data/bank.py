@@ -20,6 +20,8 @@ import torch
 from torch import Tensor
 
 from latentedit.data.attributes import AttributeSchema
+from latentedit.data.images import bytes_to_images
+from latentedit.data.records import BankRecord
 from latentedit.errors import CorruptArtefact, InputError, UnknownName
 from latentedit.files.artefacts import (
     Digest,
@@ -34,6 +36,7 @@ from latentedit.files.artefacts import (
     write_json,
     write_tensors,
 )
+from latentedit.files.records import parsed_record
 
 FORMAT = 1
 SHARD_ROWS = 65_536
@@ -121,16 +124,6 @@ class Split:
     def take(self, index: Tensor) -> Split:
         return Split(self.space, self.schema, (self.rows(index),))
 
-    def with_attributes(self, names: tuple[str, ...]) -> Split:
-        """The same codes with only the attributes `names`, in that order."""
-        select = self.schema.select
-        return Split(
-            self.space,
-            self.schema.subset(names),
-            tuple((codes, select(attributes, names)) for codes, attributes in self.shards),
-            self.mappings,
-        )
-
 
 def _joined(parts: list[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts)
@@ -164,27 +157,24 @@ class LatentBank:
                 f"{folder} is not a bank: it has no bank.json. "
                 f"Make one with: latentedit bank make --generator NAME --n 4000 --out {folder}"
             )
-        record = read_json(folder / "bank.json")
-        try:
-            if record["format"] != FORMAT:
-                raise InputError(
-                    f"{folder} has bank format {record['format']}, this version reads {FORMAT}; "
-                    "make the bank again"
-                )
-            return cls(
-                folder=folder,
-                space=record["space"],
-                schema=AttributeSchema.from_json(record["schema"]),
-                generator=ModelReference(**record["generator"]),
-                labeller=ModelReference(**record["labeller"]),
-                sampling=record["sampling"],
-                shards=tuple(record["shards"]),
-                inversion=record.get("inversion"),
+        written = read_json(folder / "bank.json")
+        record = parsed_record(written, BankRecord, folder / "bank.json")
+        if record.format != FORMAT:
+            raise InputError(
+                f"{folder} has bank format {record.format}, this version reads {FORMAT}; "
+                "make the bank again"
             )
-        except (KeyError, TypeError) as error:
-            raise CorruptArtefact(
-                f"{folder}/bank.json has a missing or invalid field: {error}; make the bank again"
-            ) from None
+        # The hash is over what the file says, to the letter: values are taken from it, checked.
+        return cls(
+            folder=folder,
+            space=record.space,
+            schema=AttributeSchema.from_json(written["schema"]),
+            generator=ModelReference(**written["generator"]),
+            labeller=ModelReference(**written["labeller"]),
+            sampling=record.sampling,
+            shards=tuple(written["shards"]),
+            inversion=written.get("inversion"),
+        )
 
     def split(self, name: str) -> Split:
         """The codes and attributes of ``"fit"`` or ``"test"``, memory-mapped.
@@ -229,7 +219,7 @@ class LatentBank:
     def photographs(self) -> Tensor:
         """The inverted photographs (N, 3, R, R) in [-1, 1]; N is 0 if test faces are sampled."""
         found = self.tensors("photographs").get("images", torch.zeros(0, 3, 1, 1))
-        return found.float() / 127.5 - 1
+        return bytes_to_images(found)
 
     @property
     def _files(self) -> Mapping[str, Digest]:

@@ -6,7 +6,6 @@ CACHE/NAME/fetched.json   address, size, SHA-256, and how the SHA-256 was checke
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +13,32 @@ from platformdirs import user_cache_path
 
 from latentedit.downloads.catalogue import PublishedNetwork
 from latentedit.downloads.http import Request, download, tidy
-from latentedit.errors import CorruptArtefact, InputError
-from latentedit.files.artefacts import Digest, file_digest, read_json, write_json
+from latentedit.errors import CorruptArtefact
+from latentedit.files.artefacts import Digest, file_digest, write_json
+from latentedit.files.records import StrictRecord, read_record
+from latentedit.interfaces.runtime import Progress, silent
 
 RECORD = "fetched.json"
+
+
+class FetchRecord(StrictRecord):
+    """What `fetched.json` says of a file.
+
+    Args:
+        name: of the network.
+        url: where it came from.
+        size: in bytes.
+        sha256: of its bytes.
+        basis: what vouches for them.
+        licence: of the network.
+    """
+
+    name: str
+    url: str
+    size: int
+    sha256: Digest
+    basis: str
+    licence: str
 
 
 @dataclass(frozen=True)
@@ -46,7 +67,7 @@ def fetch(
     name: str,
     network: PublishedNetwork,
     folder: Path | None = None,
-    progress: Callable[[float, str], None] = lambda fraction, message: None,
+    progress: Progress = silent,
 ) -> Fetched:
     """Download `network` unless it is in the cache, and check its SHA-256 in both cases.
 
@@ -57,8 +78,9 @@ def fetch(
         folder: used instead of the cache folder.
 
     Raises:
-        CorruptArtefact: the bytes on disk or from the server are not the expected ones.
-        EnvironmentFault: the download failed; the same call continues it.
+        CorruptArtefact: other bytes than expected, on disk or from the server; or the record of an
+            earlier download is broken.
+        EnvironmentFault: the download failed; the same call goes on with it.
     """
     home = (cache_folder() if folder is None else folder) / name
     path = home / network.file
@@ -77,27 +99,24 @@ def fetch(
         request = Request(network.url, network.limit, network.size, expected)
         sha256 = download(request, path, progress)
     basis = _basis(network, first=seen is None)
-    write_json(
-        home / RECORD,
-        {
-            "name": name,
-            "url": network.url,
-            "size": path.stat().st_size,
-            "sha256": sha256,
-            "basis": basis,
-            "licence": network.licence,
-        },
+    record = FetchRecord(
+        name=name,
+        url=network.url,
+        size=path.stat().st_size,
+        sha256=sha256,
+        basis=basis,
+        licence=network.licence,
     )
+    write_json(home / RECORD, record.model_dump())
     return Fetched(path, sha256, basis, not present)
 
 
 def _seen(record: Path, network: PublishedNetwork) -> Digest | None:
     """The SHA-256 of the first download from this address; None if there was none."""
-    try:
-        found = read_json(record)
-        return str(found["sha256"]) if found["url"] == network.url else None
-    except (InputError, KeyError, TypeError):
+    if not record.is_file():
         return None
+    found = read_record(record, FetchRecord)
+    return found.sha256 if found.url == network.url else None
 
 
 def _basis(network: PublishedNetwork, first: bool) -> str:

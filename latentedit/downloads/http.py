@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,15 +26,15 @@ from typing import BinaryIO
 import httpx2
 
 from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError
-from latentedit.files.artefacts import Digest, file_digest, read_json, write_json
+from latentedit.files.artefacts import Digest, file_digest, write_json
+from latentedit.files.records import StrictRecord, read_record
 from latentedit.files.staging import remove_abandoned
+from latentedit.interfaces.runtime import Progress, silent
 
 ATTEMPTS = 5
 """Number of consecutive connections without new bytes after which a download fails."""
 HOPS = 5
 TIMEOUT = httpx2.Timeout(60.0, connect=20.0)
-
-ProgressCallback = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Request:
 def download(
     request: Request,
     path: Path,
-    progress: ProgressCallback = lambda fraction, message: None,
+    progress: Progress = silent,
     client: httpx2.Client | None = None,
     pause: float = 1.0,
 ) -> Digest:
@@ -121,6 +121,13 @@ def _part_of(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
                 _forget(part)
 
 
+class _PartRecord(StrictRecord):
+    """Which version of the file a part begins, as the server names it."""
+
+    url: str
+    validator: str | None
+
+
 def tidy(path: Path) -> None:
     """Remove leftovers of a complete download of `path` that was killed in its last step."""
     record = _record_of(_part(path))
@@ -146,7 +153,7 @@ def _collect(
     request: Request,
     file: BinaryIO,
     part: Path,
-    progress: ProgressCallback,
+    progress: Progress,
     pause: float,
 ) -> None:
     """Connect again until the file is complete."""
@@ -170,7 +177,7 @@ def _collect(
 
 
 def _receive(
-    http: httpx2.Client, request: Request, file: BinaryIO, part: Path, progress: ProgressCallback
+    http: httpx2.Client, request: Request, file: BinaryIO, part: Path, progress: Progress
 ) -> None:
     """One connection: append the rest of the file, or restart if it cannot be resumed."""
     # Offsets count bytes of the file; a compressed transfer would have others.
@@ -186,7 +193,8 @@ def _receive(
         offer = _offer(answer, request, file.tell())
         if offer.start == 0:  # the server ignored the range, or its file has changed
             _restart(file)
-            write_json(_record_of(part), {"url": request.url, "validator": offer.validator})
+            record = _PartRecord(url=request.url, validator=offer.validator)
+            write_json(_record_of(part), record.model_dump())
         _check_space(part, (offer.total or 0) - file.tell())
         for chunk in answer.iter_raw():
             file.write(chunk)
@@ -210,10 +218,10 @@ def _is_complete(answer: httpx2.Response, have: int) -> bool:
 def _validator_of(part: Path, url: str) -> str | None:
     """The recorded entity tag of the file in `part`; None if it cannot be resumed from `url`."""
     try:
-        record = read_json(_record_of(part))
-        return str(record["validator"] or "") or None if record["url"] == url else None
-    except (InputError, KeyError, TypeError):
+        record = read_record(_record_of(part), _PartRecord)
+    except InputError:  # there is none, or it is broken: the download begins again
         return None
+    return record.validator or None if record.url == url else None
 
 
 @contextmanager

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,25 +14,26 @@ from torch import Tensor
 from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import LatentBank, ModelReference, Split
 from latentedit.editing import guard
-from latentedit.editing.layers import LayerPreset
+from latentedit.editing.checks import (
+    check_bank,
+    check_device,
+    check_request,
+    check_space,
+    plugins_able,
+)
+from latentedit.editing.layers import LayerPreset, edited_in_rows
+from latentedit.editing.saved import read_editor, write_editor
 from latentedit.errors import (
-    CorruptArtefact,
-    EnvironmentFault,
     FingerprintMismatch,
     InputError,
-    LatentEditError,
     Unsupported,
 )
 from latentedit.files.artefacts import (
     Digest,
-    new_folder,
-    read_json,
-    read_tensors,
-    write_json,
-    write_tensors,
 )
 from latentedit.interfaces.editor import Edited, Editor, Runtime
 from latentedit.interfaces.generator import Generator
+from latentedit.interfaces.runtime import Progress
 from latentedit.registry import Registry, parse_options
 
 
@@ -87,37 +87,19 @@ class FittedEditor:
             OutOfRange: a target that is not finite, or outside its range.
             PluginFault: the editor broke its contract.
         """
-        self._check(codes, source, target, extrapolate)
+        check_request(self.schema, len(codes), source, target, extrapolate)
         home, device = codes.device, self.runtime.device
         codes, source, target = codes.to(device), source.to(device), target.to(device)
         by_row = codes.ndim == 3 and self.space == "w"
         edited = (self._edit_rows if by_row else self._call)(codes, source, target)
         if layers is not None:
-            edited = self._restrict(codes, edited, self._rows(layers, source, target))
+            edited = self._restrict(codes, edited, layers, source, target)
         ok = None if edited.ok is None else edited.ok.to(home)
         return Edited(edited.codes.to(home), ok, edited.nfe)
 
     def _call(self, codes: Tensor, source: Tensor, target: Tensor) -> Edited:
         runtime = _declared(self.editor, self.runtime)
         return guard.edit(self.name, self.editor, codes, source, target, runtime)
-
-    def _check(self, codes: Tensor, source: Tensor, target: Tensor, extrapolate: bool) -> None:
-        for what, values in (("source", source), ("target", target)):
-            if values.shape != (len(codes), self.schema.width):
-                raise InputError(
-                    f"{what} has shape {tuple(values.shape)}, expected "
-                    f"({len(codes)}, {self.schema.width}): {', '.join(self.schema.column_names)}"
-                )
-        if extrapolate:
-            if not bool(target.isfinite().all()):
-                raise InputError("target holds NaN or infinity")
-        else:
-            changed = torch.where(target == source, target.new_tensor(0.0), target)
-            for attribute in self.schema:
-                columns = self.schema.columns(attribute.name)
-                moved = (target != source)[:, columns]
-                if bool(moved.any()):
-                    attribute.check(changed[:, columns][moved])
 
     def _edit_rows(self, codes: Tensor, source: Tensor, target: Tensor) -> Edited:
         n, rows, _ = codes.shape
@@ -139,88 +121,50 @@ class FittedEditor:
         if not self.editor.samplable:
             raise Unsupported(
                 f"{self.name} edits faces and draws no new ones; editors that do: "
-                f"{_able(self.registry, 'editor', 'samplable')}"
+                f"{plugins_able(self.registry, 'editor', 'samplable')}"
             )
         self.schema.check(attributes)
         runtime = replace(_declared(self.editor, self.runtime), seed=seed)
         codes: Tensor = self.editor.sample(attributes.to(self.runtime.device), runtime)  # type: ignore[attr-defined]
         return codes.to(attributes.device)
 
-    def _rows(
-        self, layers: tuple[int, ...] | str, source: Tensor, target: Tensor
-    ) -> tuple[int, ...]:
-        """The rows of a preset: those of every attribute that changes."""
-        if not isinstance(layers, str):
-            return layers
-        preset: LayerPreset = self.registry.load("layers", layers)
-        changed = [a.name for a in self.schema if self._changes(a.name, source, target)]
-        return tuple({row for name in changed for row in preset.rows(name, self._num_ws())})
-
-    def _changes(self, name: str, source: Tensor, target: Tensor) -> bool:
-        columns = self.schema.columns(name)
-        return not torch.equal(source[:, columns], target[:, columns])
-
-    def _num_ws(self) -> int:
-        if self.runtime.generator is None:
+    def _restrict(
+        self,
+        codes: Tensor,
+        edited: Edited,
+        layers: tuple[int, ...] | str,
+        source: Tensor,
+        target: Tensor,
+    ) -> Edited:
+        """Keep the edit in the W+ rows `layers` only; of a preset, those of what changes."""
+        generator = self.runtime.generator
+        if generator is None:
             raise InputError("a layer subset needs the generator, to know its W+ rows")
-        return self.runtime.generator.num_ws
-
-    def _restrict(self, codes: Tensor, edited: Edited, layers: tuple[int, ...]) -> Edited:
-        """Keep the edit in the W+ rows `layers` only."""
-        rows, generator = self._num_ws(), cast(Generator, self.runtime.generator)
-        if bad := [row for row in layers if not 0 <= row < rows]:
-            raise InputError(f"W+ rows go from 0 to {rows - 1}, received {bad[0]}")
-        if self.space == "s":
-            kept = torch.isin(generator.style_rows(), torch.tensor(layers)).to(codes.device)
-            return replace(edited, codes=torch.where(kept, edited.codes, codes))
-        before = codes if codes.ndim == 3 else generator.convert(codes, self.space, "w+")
-        after = (
-            edited.codes if codes.ndim == 3 else generator.convert(edited.codes, self.space, "w+")
-        )
-        mask = torch.zeros(1, rows, 1, dtype=torch.bool, device=codes.device)
-        mask[:, list(layers)] = True
-        return replace(edited, codes=torch.where(mask, after, before))
+        if isinstance(layers, str):
+            preset: LayerPreset = self.registry.load("layers", layers)
+            changed = self.schema.changing(source, target)
+            layers = preset.all_rows(changed, generator.num_ws)
+        kept = edited_in_rows(generator, self.space, codes, edited.codes, layers)
+        return replace(edited, codes=kept)
 
     def check_bank(self, bank: LatentBank) -> None:
         """Raise `FingerprintMismatch` unless `bank` holds codes of this editor's generator."""
-        if bank.generator.fingerprint != self.generator.fingerprint:
-            raise FingerprintMismatch(
-                "generator",
-                f"editor {self.name}",
-                str(self.generator),
-                f"bank {bank.folder}",
-                str(bank.generator),
-            )
-        if bank.schema != self.schema:
-            raise FingerprintMismatch(
-                "attribute schema",
-                f"editor {self.name}",
-                ", ".join(self.schema.names),
-                f"bank {bank.folder}",
-                ", ".join(bank.schema.names),
-            )
+        check_bank(bank, self.name, self.generator, self.schema)
 
     def save(self, folder: str | Path) -> None:
         """Write ``config.json`` and ``model.safetensors`` to a new folder."""
-        with new_folder(Path(folder)) as temporary:
-            digest = write_tensors(
-                temporary / "model.safetensors", guard.state(self.name, self.editor)
-            )
-            write_json(
-                temporary / "config.json",
-                {
-                    "editor": self.name,
-                    "options": self.editor.options.model_dump(mode="json"),
-                    "space": self.space,
-                    "schema": self.schema.to_json(),
-                    "generator": asdict(self.generator),
-                    "labeller": asdict(self.labeller),
-                    "bank_hash": self.bank_hash,
-                    "seed": self.seed,
-                    "figures": dict(self.figures),
-                    "sha256": digest,
-                },
-            )
+        config = {
+            "editor": self.name,
+            "options": self.editor.options.model_dump(mode="json"),
+            "space": self.space,
+            "schema": self.schema.to_json(),
+            "generator": asdict(self.generator),
+            "labeller": asdict(self.labeller),
+            "bank_hash": self.bank_hash,
+            "seed": self.seed,
+            "figures": dict(self.figures),
+        }
+        write_editor(Path(folder), config, guard.state(self.name, self.editor))
 
 
 def fit_editor(
@@ -234,7 +178,7 @@ def fit_editor(
     space: str | None = None,
     generator: Generator | None = None,
     held_out: int = 0,
-    progress: Callable[[float, str], None] | None = None,
+    progress: Progress | None = None,
     checkpoint: Path | None = None,
 ) -> FittedEditor:
     """Fit the editor `name` on the fit split of `bank`.
@@ -286,68 +230,34 @@ def load_editor(
     device: str = "cpu",
     generator: Generator | None = None,
 ) -> FittedEditor:
-    """Load an editor that `FittedEditor.save` wrote."""
+    """Load an editor that `FittedEditor.save` wrote.
+
+    Raises:
+        InputError: there is none in `folder`.
+        CorruptArtefact: its files are broken; names the file and the field.
+    """
     check_device(device)
-    folder = Path(folder)
-    if not (folder / "config.json").is_file():
-        raise InputError(
-            f"{folder} is not a fitted editor: it has no config.json. "
-            f"Make one with: latentedit fit EDITOR --bank BANK --out {folder}"
-        )
-    config = read_json(folder / "config.json")
-    try:
-        name, schema = config["editor"], AttributeSchema.from_json(config["schema"])
-        references = ModelReference(**config["generator"]), ModelReference(**config["labeller"])
-        loaded = registry.load(registry.editor_kind(name), name)
-        editor: Editor = loaded(parse_options(loaded, name, config["options"]))
-        guard.load_state(name, editor, read_tensors(folder / "model.safetensors"))
-        runtime = _runtime(registry, editor, *references, config["seed"], device, generator)
-        return FittedEditor(
-            name,
-            editor,
-            config["space"],
-            schema,
-            *references,
-            config["bank_hash"],
-            config["seed"],
-            runtime,
-            config["figures"],
-            registry,
-        )
-    except (KeyError, TypeError) as error:
-        raise CorruptArtefact(
-            f"{folder}/config.json has a missing or invalid field: {error}; fit the editor again"
-        ) from None
-
-
-def check_device(device: str) -> None:
-    """Raise `EnvironmentFault` where `device` is not there."""
-    if device.split(":", maxsplit=1)[0] not in ("cpu", "cuda"):
-        raise InputError(f"device is cpu or cuda, received {device!r}")
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise EnvironmentFault(
-            "no CUDA device was found; leave out --device cuda, or install a CUDA build of torch "
-            "on a machine with a GPU that CUDA supports"
-        )
-
-
-def check_space(registry: Registry, editor: str, space: str, reference: ModelReference) -> None:
-    """Raise `Unsupported` where `editor` edits styles and the generator has none."""
-    if space == "s" and not registry.load("generator", reference.name).has_styles:
-        raise Unsupported(
-            f"{editor} edits S, the space of styles, and {reference.name} has no styles; "
-            f"generators with S: {_able(registry, 'generator', 'has_styles')}"
-        )
-
-
-def _able(registry: Registry, kind: str, ability: str) -> str:
-    """The plugins of `kind` whose class attribute `ability` is true, for a message."""
-    found = []
-    for name in registry.names(kind):
-        with suppress(LatentEditError):  # one that cannot be imported is no help here
-            if getattr(registry.load(kind, name), ability):
-                found.append(name)
-    return ", ".join(found) or "(none is installed)"
+    record, fitted = read_editor(Path(folder))
+    name = record.editor
+    references = (
+        ModelReference(**record.generator.model_dump()),
+        ModelReference(**record.labeller.model_dump()),
+    )
+    loaded = registry.load(registry.editor_kind(name), name)
+    editor: Editor = loaded(parse_options(loaded, name, record.options))
+    guard.load_state(name, editor, fitted)
+    return FittedEditor(
+        name,
+        editor,
+        record.space,
+        AttributeSchema.from_json([row.model_dump() for row in record.attributes]),
+        *references,
+        record.bank_hash,
+        record.seed,
+        _runtime(registry, editor, *references, record.seed, device, generator),
+        record.figures,
+        registry,
+    )
 
 
 def build_generator(registry: Registry, reference: ModelReference) -> Generator:

@@ -17,6 +17,13 @@ from latentedit.errors import LatentEditError, PluginFault
 from latentedit.interfaces.editor import Edited, Editor, FitStats, Runtime
 
 
+@contextmanager
+def pure(name: str, method: str) -> Iterator[None]:
+    """Name the faults of a call, and refuse one that leaves the process's state changed."""
+    with _named(name, method), _same_globals(name, method, GLOBALS | RANDOM):
+        yield
+
+
 def fit(name: str, editor: Editor, data: Split, runtime: Runtime) -> FitStats:
     """Call `editor.fit`; its errors become a `PluginFault` that names the plugin."""
     with _named(name, "fit"), _same_globals(name, "fit", GLOBALS):
@@ -57,7 +64,7 @@ def edit(
             else than `Edited` with codes of the same shape, dtype and device.
     """
     before = [tensor.clone() for tensor in (codes, source, target)]
-    with _named(name, "edit"), _same_globals(name, "edit", GLOBALS | RANDOM):
+    with pure(name, "edit"):
         edited = editor.edit(codes, source, target, runtime)
     for what, now, then in zip(
         ("codes", "source", "target"), (codes, source, target), before, strict=True

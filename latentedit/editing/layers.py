@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from latentedit.errors import InputError, UnknownName
+from latentedit.interfaces.generator import Generator
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,40 @@ class LayerPreset:
             )
         return tuple(self.by_attribute[attribute])
 
+    def all_rows(self, attributes: Iterable[str], num_ws: int) -> tuple[int, ...]:
+        """The rows that an edit of any of `attributes` may change; raises as `rows` does."""
+        return tuple({row for name in attributes for row in self.rows(name, num_ws)})
+
     def to_json(self) -> dict[str, Any]:
         rows = {name: list(rows) for name, rows in self.by_attribute.items()}
         return {"num_ws": self.num_ws, "rows": rows}
+
+
+def edited_in_rows(
+    generator: Generator, space: str, codes: Tensor, edited: Tensor, rows: tuple[int, ...]
+) -> Tensor:
+    """Codes that are edited in some rows of W+, and as they were in the others.
+
+    Args:
+        space: of the editor.
+        codes, edited: (N, \\*shape) in `space`, or (N, L, D) in W+ for an editor of W.
+        rows: of W+, from 0 on.
+
+    Returns:
+        (N, L, D) codes of W+; for an editor of S (N, ΣD) codes of S, whose channels belong to rows.
+
+    Raises:
+        InputError: there is no such row.
+    """
+    count = generator.num_ws
+    if bad := [row for row in rows if not 0 <= row < count]:
+        raise InputError(f"W+ rows go from 0 to {count - 1}, received {bad[0]}")
+    if space == "s":
+        kept = torch.isin(generator.style_rows(), torch.tensor(rows)).to(codes.device)
+        return torch.where(kept, edited, codes)
+    in_rows = codes.ndim == 3
+    before = codes if in_rows else generator.convert(codes, space, "w+")
+    after = edited if in_rows else generator.convert(edited, space, "w+")
+    mask = torch.zeros(1, count, 1, dtype=torch.bool, device=codes.device)
+    mask[:, list(rows)] = True
+    return torch.where(mask, after, before)

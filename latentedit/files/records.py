@@ -6,12 +6,18 @@ import json
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from latentedit.errors import CorruptArtefact
 from latentedit.files.artefacts import read_json
 
 Record = TypeVar("Record", bound=BaseModel)
+
+
+class StrictRecord(BaseModel):
+    """Base of records: unknown fields are refused, and values are not converted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 def read_record(path: Path, model: type[Record]) -> Record:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -16,6 +16,7 @@ from latentedit.data.bank import Split
 from latentedit.errors import InputError, NotFitted
 from latentedit.interfaces.estimators import AttributeEstimator, IdentityEncoder
 from latentedit.interfaces.generator import Generator
+from latentedit.interfaces.runtime import Progress, seeded_rng, silent
 
 Need = Literal["attributes", "generator", "estimator", "identity"]
 
@@ -24,10 +25,6 @@ class Options(BaseModel):
     """Base of every plugin's options. Unknown keys are rejected, and values are checked."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _silent(fraction: float, message: str) -> None:
-    pass
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class Runtime:
 
     device: str = "cpu"
     seed: int = 0
-    progress: Callable[[float, str], None] = _silent
+    progress: Progress = silent
     generator: Generator | None = None
     estimator: AttributeEstimator | None = None
     identity: IdentityEncoder | None = None
@@ -53,7 +50,7 @@ class Runtime:
 
     def rng(self, stream: int = 0) -> torch.Generator:
         """A random generator on the CPU; equal seeds and streams give equal numbers."""
-        return torch.Generator().manual_seed(self.seed * 1_000_003 + stream)
+        return seeded_rng(self.seed, stream)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from latentedit.data.attributes import AttributeSchema
+from latentedit.interfaces.runtime import Progress, silent
 
 
 class AttributeEstimator(ABC):
@@ -92,7 +93,7 @@ class EstimatorTrainer(ABC):
         images: Path,
         labels: Path | None,
         out: Path,
-        progress: Callable[[float, str], None] = lambda fraction, message: None,
+        progress: Progress = silent,
     ) -> TrainedEstimator:
         """Train on a folder of pictures, and write the result to a new folder.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from latentedit.errors import InputError
 from latentedit.interfaces.editor import Options
 from latentedit.interfaces.generator import Generator
+from latentedit.interfaces.runtime import Progress, seeded_rng, silent
 
 
 class PerceptualLoss(ABC):
@@ -61,10 +62,6 @@ class WeightedLoss:
         return torch.cat([weight**0.5 * loss.features(images) for weight, loss in self.terms], 1)
 
 
-def _silent(fraction: float, message: str) -> None:
-    pass
-
-
 @dataclass(frozen=True)
 class InversionRuntime:
     """Models, device and randomness for an inverter.
@@ -81,11 +78,11 @@ class InversionRuntime:
     loss: WeightedLoss
     device: str = "cpu"
     seed: int = 0
-    progress: Callable[[float, str], None] = _silent
+    progress: Progress = silent
 
     def rng(self, stream: int = 0) -> torch.Generator:
         """A random generator on the CPU; equal seeds and streams give equal numbers."""
-        return torch.Generator().manual_seed(self.seed * 1_000_003 + stream)
+        return seeded_rng(self.seed, stream)
 
 
 @dataclass(frozen=True)

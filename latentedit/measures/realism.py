@@ -98,8 +98,3 @@ def _kernel_sums(x: Features, y: Features, block: int = 1024) -> Features:
         own = np.arange(start, start + len(kernel))
         sums[part] = kernel.sum(1) - kernel[own - start, own]
     return sums
-
-
-def kernel_distance(unedited: Features, edited: Features) -> float:
-    """The kernel distance itself; see `kernel_distance_by_face`."""
-    return float(kernel_distance_by_face(unedited, edited).mean())

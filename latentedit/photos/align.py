@@ -12,6 +12,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from latentedit.data.images import bytes_to_images
 from latentedit.errors import CorruptArtefact, InputError
 from latentedit.interfaces.landmarks import Landmarks
 from latentedit.photos.landmarks import LandmarkFinder, Quad, face_square
@@ -81,7 +82,7 @@ def read_photograph(
         quad, crop = _square(picture, found)
     image = _cut(picture, quad, resolution)
     values = torch.from_numpy(np.array(image)).permute(2, 0, 1)
-    return Photograph(path.name, values.float() / 127.5 - 1, crop)
+    return Photograph(path.name, bytes_to_images(values), crop)
 
 
 def open_picture(path: Path) -> Image.Image:

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from latentedit.data.bank import LatentBank, ModelReference
+from latentedit.data.images import images_to_bytes
 from latentedit.errors import InputError, PluginFault
 from latentedit.interfaces.generator import Generator
 from latentedit.interfaces.inverter import InversionRuntime, Inverted, Inverter, WeightedLoss
+from latentedit.interfaces.runtime import Progress, silent
 from latentedit.photos.align import Photograph
 from latentedit.photos.reconstruction import Reconstruction
 from latentedit.registry import Registry
@@ -52,7 +54,7 @@ def invert_photographs(
     generator: Generator | None = None,
     truth: Tensor | None = None,
     draw: Callable[[Reconstruction, Sequence[Mapping[str, Any]]], bytes] | None = None,
-    progress: Callable[[float, str], None] = lambda fraction, message: None,
+    progress: Progress = silent,
 ) -> LatentBank:
     """Find a code for each photograph, and write the codes as the test split of a bank.
 
@@ -107,7 +109,7 @@ def invert_photographs(
             "figures": {k: v for k, v in inverted.figures.items() if k != "seconds"},
             "photographs": records,
         },
-        files={"photographs": {"images": _bytes(images)}, "tuning": weights},
+        files={"photographs": {"images": images_to_bytes(images)}, "tuning": weights},
         pictures={PICTURE: draw(found, records)} if draw else None,
     )
 
@@ -126,10 +128,6 @@ def _checked(name: str, inverted: Inverted, generator: Generator, n: int) -> Inv
         if not bool(tensor.isfinite().all()):
             raise PluginFault(name, f"invert left NaN or infinity in {what}; lower its rates")
     return inverted
-
-
-def _bytes(images: Tensor) -> Tensor:
-    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 def parse_losses(pairs: Sequence[str]) -> dict[str, float]:

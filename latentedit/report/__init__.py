@@ -1,1 +1,1 @@
-"""Pages and pictures of results."""
+"""Pages, pictures and tables of finished runs."""

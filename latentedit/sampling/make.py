@@ -13,6 +13,7 @@ from latentedit.data.bank import SHARD_ROWS, LatentBank, ModelReference, Split
 from latentedit.errors import FingerprintMismatch, InputError
 from latentedit.interfaces.estimators import AttributeEstimator
 from latentedit.interfaces.generator import Generator
+from latentedit.interfaces.runtime import Progress, silent
 from latentedit.registry import Registry
 
 BATCH = 64
@@ -32,7 +33,7 @@ def make_bank(
     generator_options: Mapping[str, Any] | None = None,
     labeller_options: Mapping[str, Any] | None = None,
     photographs: LatentBank | None = None,
-    progress: Callable[[float, str], None] = lambda fraction, message: None,
+    progress: Progress = silent,
 ) -> LatentBank:
     """Sample W codes, estimate the attributes of their images, and write them as a bank.
 

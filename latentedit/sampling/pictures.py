@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from PIL import Image
 
 from latentedit.data.bank import LatentBank
+from latentedit.data.images import images_to_bytes
 from latentedit.editing.fitted import build_renderer
 from latentedit.errors import InputError
 from latentedit.files.artefacts import new_folder
+from latentedit.interfaces.runtime import Progress, silent
 from latentedit.registry import Registry
 from latentedit.sampling.make import BATCH
 
@@ -24,7 +25,7 @@ def write_images(
     *,
     split: str = "fit",
     count: int | None = None,
-    progress: Callable[[float, str], None] = lambda fraction, message: None,
+    progress: Progress = silent,
 ) -> int:
     """Write the first `count` faces of a split as ``fit-00000.png``, …; return their number.
 
@@ -40,7 +41,7 @@ def write_images(
     with new_folder(Path(folder)) as temporary:
         for start in range(0, total, BATCH):
             images = generator.synthesize(codes[start : start + BATCH], part.space)
-            shades = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
+            shades = images_to_bytes(images).cpu()
             for i, shade in enumerate(shades.permute(0, 2, 3, 1).contiguous()):
                 Image.fromarray(shade.numpy()).save(temporary / f"{split}-{start + i:05d}.png")
             progress(min(start + BATCH, total) / total, f"drawing {split} faces")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from latentedit.data.bank import LatentBank, ModelReference
 from latentedit.editing.fitted import build_generator, build_renderer
+from latentedit.interfaces.runtime import Progress, silent
 from latentedit.registry import Registry
 from latentedit.sampling.make import labelled_split
 
@@ -19,7 +20,7 @@ def relabel_bank(
     *,
     labeller: str,
     labeller_options: Mapping[str, Any] | None = None,
-    progress: Callable[[float, str], None] = lambda fraction, message: None,
+    progress: Progress = silent,
 ) -> LatentBank:
     """Copy `bank` to a new folder, with attributes from another estimator.
 

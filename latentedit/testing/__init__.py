@@ -1,4 +1,4 @@
-"""The contract of editors: rules that every editor keeps, and a linear world to test them in.
+"""Rules that every editor and every generator keeps, and a linear world to try editors in.
 
 In a plugin's tests::
 
@@ -6,12 +6,16 @@ In a plugin's tests::
 
     test_contract = editor_contract("my-editor")
 
-On the command line: ``latentedit plugins check my-editor``.
+and likewise `generator_contract`. On the command line: ``latentedit plugins check my-editor``.
 """
 
 from latentedit.testing.case import Case as Case
+from latentedit.testing.contract import GENERATOR_RULES as GENERATOR_RULES
 from latentedit.testing.contract import RULES as RULES
 from latentedit.testing.contract import Verdict as Verdict
 from latentedit.testing.contract import check_editor as check_editor
+from latentedit.testing.contract import check_generator as check_generator
 from latentedit.testing.contract import editor_contract as editor_contract
+from latentedit.testing.contract import generator_contract as generator_contract
+from latentedit.testing.generator_case import GeneratorCase as GeneratorCase
 from latentedit.testing.rules import Broken as Broken

@@ -1,26 +1,26 @@
-"""The rules applied to one editor: as verdicts, and as a pytest test."""
+"""All rules for one plugin: as verdicts, and as a test for pytest."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from latentedit.registry import Registry
-from latentedit.testing import rules
+from latentedit.testing import generator_rules, rules
 from latentedit.testing.case import Case
+from latentedit.testing.generator_case import GeneratorCase
 from latentedit.testing.rules import Broken
 from latentedit.testing.surroundings import leaves_environment_and_warnings_alone
 
 Rule = Callable[[Case], None]
+GeneratorRule = Callable[[GeneratorCase], None]
+Options = Mapping[str, Any]
+Tried = TypeVar("Tried", Case, GeneratorCase)
 
-NEEDED: tuple[Rule, ...] = (
+RULES: tuple[Rule, ...] = (
     rules.is_light_to_list,
     rules.fits_with_what_it_declares,
     rules.edits_soundly,
-)
-"""Rules without which the others say nothing."""
-RULES: tuple[Rule, ...] = (
-    *NEEDED,
     rules.refuses_before_it_is_fitted,
     rules.keeps_its_state_while_editing,
     leaves_environment_and_warnings_alone,
@@ -36,6 +36,32 @@ RULES: tuple[Rule, ...] = (
     rules.ends_at_the_target_if_it_says_so,
     rules.draws_faces_if_it_says_so,
 )
+GENERATOR_RULES: tuple[GeneratorRule, ...] = (
+    rules.is_light_to_list,
+    generator_rules.says_what_it_has,
+    generator_rules.draws_codes_by_seed,
+    generator_rules.converts_to_codes_of_the_other_space,
+    generator_rules.makes_images,
+    generator_rules.makes_one_image_of_a_face_in_every_space,
+    generator_rules.refuses_what_it_does_not_know,
+    generator_rules.changes_nothing_around_it,
+    generator_rules.treats_codes_one_by_one,
+    generator_rules.is_named_by_its_fingerprint,
+    generator_rules.lets_gradients_through,
+    generator_rules.knows_the_truth_if_it_says_so,
+    generator_rules.assigns_styles_to_rows_if_it_has_any,
+)
+NEEDED = frozenset(
+    {
+        rules.fits_with_what_it_declares,
+        rules.edits_soundly,
+        generator_rules.says_what_it_has,
+        generator_rules.draws_codes_by_seed,
+        generator_rules.converts_to_codes_of_the_other_space,
+        generator_rules.makes_images,
+    }
+)
+"""Rules without which those after them say nothing."""
 
 
 class Verdict(NamedTuple):
@@ -50,7 +76,7 @@ class Verdict(NamedTuple):
 
 
 def check_editor(
-    name: str, options: Mapping[str, Any] | None = None, registry: Registry | None = None
+    name: str, options: Options | None = None, registry: Registry | None = None
 ) -> Iterator[Verdict]:
     """Try every rule on the editor `name` in the linear world, one verdict after the other.
 
@@ -60,8 +86,32 @@ def check_editor(
     """
     case = Case(registry or Registry.discover(), name, options or {})
     case.new()
+    yield from _verdicts(RULES, case)
+
+
+def check_generator(
+    name: str,
+    options: Options | None = None,
+    registry: Registry | None = None,
+    other: Options | None = None,
+) -> Iterator[Verdict]:
+    """Try every rule on the generator `name`, one verdict after the other.
+
+    Args:
+        other: options with which it makes other images; its fingerprint must differ.
+
+    Raises:
+        UnknownName: there is no such generator.
+        InputError: its options are refused.
+    """
+    case = GeneratorCase(registry or Registry.discover(), name, options or {}, other)
+    case.new()
+    yield from _verdicts(GENERATOR_RULES, case)
+
+
+def _verdicts(tried: Sequence[Callable[[Tried], None]], case: Tried) -> Iterator[Verdict]:
     stopped = False
-    for rule in RULES:
+    for rule in tried:
         if stopped:
             yield Verdict(_title(rule), None)
             continue
@@ -69,7 +119,7 @@ def check_editor(
             rule(case)
         except Broken as fault:
             yield Verdict(_title(rule), str(fault))
-            stopped = rule in NEEDED[1:]
+            stopped = rule in NEEDED
         except Exception as error:
             yield Verdict(_title(rule), f"raised {type(error).__name__}: {error}")
         else:
@@ -77,7 +127,7 @@ def check_editor(
 
 
 def editor_contract(
-    name: str, options: Mapping[str, Any] | None = None, registry: Registry | None = None
+    name: str, options: Options | None = None, registry: Registry | None = None
 ) -> Callable[[Rule], None]:
     """A pytest test of every rule: ``test_contract = editor_contract("my-editor")``.
 
@@ -85,18 +135,47 @@ def editor_contract(
         options: the editor's own, for instance fewer steps of training.
         registry: where the editor is; the installed plugins by default.
     """
-    import pytest  # noqa: PLC0415  (commands that check editors work without it)
+    return _test_of(RULES, lambda: Case(registry or Registry.discover(), name, options or {}))
 
-    cases: list[Case] = []
 
-    @pytest.mark.parametrize("rule", RULES, ids=_title)
-    def test(rule: Rule) -> None:
+def generator_contract(
+    name: str,
+    options: Options | Callable[[], Options] | None = None,
+    registry: Registry | None = None,
+    other: Options | Callable[[], Options] | None = None,
+) -> Callable[[GeneratorRule], None]:
+    """A pytest test of every rule: ``test_contract = generator_contract("my-generator")``.
+
+    Args:
+        options: the generator's own, or what returns them when the first rule is tried, for
+            instance once a small network was written.
+        registry: where the generator is; the installed plugins by default.
+        other: options with which it makes other images; its fingerprint must differ.
+    """
+
+    def case() -> GeneratorCase:
+        own, others = (value() if callable(value) else value for value in (options, other))
+        return GeneratorCase(registry or Registry.discover(), name, own or {}, others)
+
+    return _test_of(GENERATOR_RULES, case)
+
+
+def _test_of(
+    tried: Sequence[Callable[[Tried], None]], make: Callable[[], Tried]
+) -> Callable[[Callable[[Tried], None]], None]:
+    """A pytest test of each rule; the case is made once, when the first one is tried."""
+    import pytest  # noqa: PLC0415  (commands that check plugins work without it)
+
+    cases: list[Tried] = []
+
+    @pytest.mark.parametrize("rule", tried, ids=_title)
+    def test(rule: Callable[[Tried], None]) -> None:
         if not cases:
-            cases.append(Case(registry or Registry.discover(), name, options or {}))
+            cases.append(make())
         rule(cases[0])
 
     return test
 
 
-def _title(rule: Rule) -> str:
+def _title(rule: Callable[..., None]) -> str:
     return rule.__name__.replace("_", " ")

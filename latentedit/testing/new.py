@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from latentedit.errors import InputError, LatentEditError
-from latentedit.files.artefacts import new_folder
+from latentedit.files.artefacts import new_folder, write_bytes
 from latentedit.interfaces.generator import Companions
 from latentedit.registry import Registry
 
@@ -60,9 +60,8 @@ def write_package(
     written = [Path(path.format(**words)) for path in FILES]
     with new_folder(folder) as temporary:
         for path, template in zip(written, FILES.values(), strict=True):
-            (temporary / path).parent.mkdir(parents=True, exist_ok=True)
             text = templates.get_template(template).render(words)
-            (temporary / path).write_text(text, encoding="utf-8")
+            write_bytes(temporary / path, text.encode())
     return [folder / path for path in written]
 
 

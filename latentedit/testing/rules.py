@@ -6,6 +6,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib.metadata import entry_points
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from latentedit.errors import InputError, LatentEditError, NotFitted, PluginFaul
 from latentedit.files.artefacts import fingerprint
 from latentedit.interfaces.editor import Editor
 from latentedit.plugin import ENTRY_POINTS
+from latentedit.registry import Origin
 from latentedit.testing.case import Case
 from latentedit.testing.world import ROWS, SCHEMA, ToyGenerator
 
@@ -36,7 +38,14 @@ class Broken(AssertionError):
     """A rule is not kept."""
 
 
-def is_light_to_list(case: Case) -> None:
+class Listed(Protocol):
+    """A plugin of any kind."""
+
+    @property
+    def origin(self) -> Origin: ...
+
+
+def is_light_to_list(case: Listed) -> None:
     """Listing the plugin imports no heavy library."""
     module = next(
         (e.module for e in entry_points(group=ENTRY_POINTS) if e.name == case.origin.name), None

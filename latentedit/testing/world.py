@@ -27,13 +27,12 @@ from latentedit import (
     Attribute,
     AttributeEstimator,
     AttributeSchema,
+    CodeSpaces,
     Generator,
     IdentityEncoder,
     Options,
     Split,
     Truth,
-    UnknownName,
-    Unsupported,
     fingerprint,
 )
 
@@ -113,25 +112,23 @@ class ToyGenerator(Generator):
         return self.convert(truncation_psi * z, "z", space)
 
     def convert(self, codes: Tensor, source: str, target: str) -> Tensor:
-        for space in (source, target):
-            if space not in self.spaces:
-                raise UnknownName("space", space, self.spaces, "of toy")
-        order = list(self.spaces)
-        if order.index(target) < order.index(source):
-            raise Unsupported(f"toy maps z → w → w+ → s, not back, received {source} → {target}")
-        if source == "z" and target != "z":
-            codes = self.w_avg.to(codes) + codes @ self._mixing.to(codes).T
-        if target in ("w+", "s") and source in ("z", "w"):
-            codes = codes[:, None].expand(-1, ROWS, -1).contiguous()
-        if target == "s" and source != "s":
-            pairs = zip(codes.unbind(1), self.style_weights(), strict=True)
-            codes = torch.cat([row @ weight.to(codes).T for row, weight in pairs], 1)
-        return codes
+        steps = (self._w_of_z, self._rows_of_w, self._styles_of_rows)
+        return CodeSpaces("toy", self.spaces).walk(codes, source, target, steps)
+
+    def _w_of_z(self, z: Tensor) -> Tensor:
+        return self.w_avg.to(z) + z @ self._mixing.to(z).T
+
+    def _rows_of_w(self, w: Tensor) -> Tensor:
+        return w[:, None].expand(-1, ROWS, -1).contiguous()
+
+    def _styles_of_rows(self, rows: Tensor) -> Tensor:
+        pairs = zip(rows.unbind(1), self.style_weights(), strict=True)
+        return torch.cat([row @ weight.to(row).T for row, weight in pairs], 1)
 
     def scores(self, codes: Tensor, space: str = "w") -> Tensor:
         """(N, A + 8) attributes and identity in standard deviations from the middle."""
         if space == "s":
-            return self._scores_of_styles(codes)
+            return self._scores_of_styles(self.convert(codes, space, "s"))
         read = torch.cat([self.directions, self.basis[A : A + IDENTITY]])
         read = read / self.deviations[: A + IDENTITY, None]
         rows = self.convert(codes, space, "w+")[:, ROW_OF.to(codes.device)] - self.w_avg.to(codes)
@@ -179,12 +176,6 @@ class ToyEstimator(AttributeEstimator):
 
     def estimate(self, images: Tensor) -> Tensor:
         return MIDDLE.to(images) + SCALE.to(images) * _SPAN * images[:, 0].flatten(1)[:, :A]
-
-
-class ToyJudge(ToyEstimator):
-    """Reads the same values and has another fingerprint."""
-
-    fingerprint = fingerprint({"estimator": "toy-judge"})
 
 
 class ToyIdentity(IdentityEncoder):

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from latentedit.weights.machine import Builder, Machine
 from latentedit.weights.nodes import Global, InertArray, InertDtype, Value
-from latentedit.weights.opcodes import Builder, Machine
 from latentedit.weights.source import Span
 from latentedit.weights.tensors import MAX_DIMENSIONS, MAX_ELEMENTS, is_count
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 from latentedit.weights.archive import Archive
+from latentedit.weights.machine import Machine, Vocabulary
 from latentedit.weights.nodes import Storage, Value
 from latentedit.weights.objects import UPDATES, dictionary, empty_object
-from latentedit.weights.opcodes import Machine, Vocabulary
+from latentedit.weights.opcodes import run_pickle
 from latentedit.weights.source import Cursor, Source
 from latentedit.weights.tensors import STORAGES, TENSOR_CALLS, bind, storage_of
 
@@ -44,7 +45,7 @@ def read_checkpoint(source: Source) -> Value:
 
     data = archive.read(pickles[0])
     cursor = Cursor(data)
-    value = Machine(cursor, Vocabulary(NAMES, CALLS, NEWS, UPDATES, persistent)).run()
+    value = run_pickle(cursor, Vocabulary(NAMES, CALLS, NEWS, UPDATES, persistent))
     if not cursor.done:
         source.refuse(cursor.at, "there is more in data.pkl after its end")
     return value

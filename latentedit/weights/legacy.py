@@ -7,9 +7,10 @@ a row), then for each storage its element count (8 bytes) and its numbers.
 from __future__ import annotations
 
 from latentedit.weights.checkpoint import CALLS, NAMES, NEWS
+from latentedit.weights.machine import Machine, Vocabulary
 from latentedit.weights.nodes import Storage, Value
 from latentedit.weights.objects import UPDATES
-from latentedit.weights.opcodes import Machine, Vocabulary
+from latentedit.weights.opcodes import run_pickle
 from latentedit.weights.source import Cursor, Span
 from latentedit.weights.tensors import STORAGES, bind, storage_of
 
@@ -38,7 +39,7 @@ def read_legacy(span: Span, names: frozenset[str] = NAMES) -> Value:
             machine.refuse("a storage is claimed with two types or sizes")
         return storages[key]
 
-    value = Machine(cursor, Vocabulary(names, CALLS, NEWS, UPDATES, persistent)).run()
+    value = run_pickle(cursor, Vocabulary(names, CALLS, NEWS, UPDATES, persistent))
     _read_storages(cursor, storages)
     return value
 
@@ -53,7 +54,7 @@ def read_storage(span: Span) -> Storage:
 
 def _read_header(cursor: Cursor) -> None:
     start = cursor.at
-    header: list[Value] = [Machine(cursor, _PLAIN).run() for _ in range(3)]
+    header: list[Value] = [run_pickle(cursor, _PLAIN) for _ in range(3)]
     magic, protocol, facts = header
     if type(magic) is not int or magic != MAGIC:
         cursor.source.refuse(start, "it does not begin as PyTorch's files do")
@@ -65,7 +66,7 @@ def _read_header(cursor: Cursor) -> None:
 
 def _read_storages(cursor: Cursor, storages: dict[str, Storage]) -> None:
     start = cursor.at
-    keys = Machine(cursor, _PLAIN).run()
+    keys = run_pickle(cursor, _PLAIN)
     if type(keys) is not list or not all(type(key) is str for key in keys):
         cursor.source.refuse(start, "the list of storages is not one of keys")
     if len(keys) != len(storages) or set(keys) != set(storages):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 
+from latentedit.weights.machine import Builder, Machine
 from latentedit.weights.nodes import InertObject, Value
-from latentedit.weights.opcodes import Builder, Machine
 
 
 def dictionary(machine: Machine, arguments: tuple[Value, ...]) -> dict[str | int, Value]:

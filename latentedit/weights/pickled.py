@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from latentedit.weights.arrays import ARRAY_CALLS, ARRAY_UPDATES
 from latentedit.weights.legacy import read_storage
+from latentedit.weights.machine import Machine, Vocabulary
 from latentedit.weights.nodes import Storage, Value
 from latentedit.weights.objects import (
     DICTIONARY_CALLS,
@@ -12,7 +13,7 @@ from latentedit.weights.objects import (
     empty_object,
     network_node,
 )
-from latentedit.weights.opcodes import Machine, Vocabulary
+from latentedit.weights.opcodes import run_pickle
 from latentedit.weights.source import Cursor, Source, Span
 from latentedit.weights.tensors import TENSOR_CALLS
 
@@ -48,7 +49,7 @@ _VOCABULARY = Vocabulary(NAMES, _CALLS, _NEWS, {**UPDATES, **ARRAY_UPDATES})
 def read_pickle(source: Source) -> Value:
     """The value of a file that is a single pickle."""
     cursor = Cursor(source.whole())
-    value = Machine(cursor, _VOCABULARY).run()
+    value = run_pickle(cursor, _VOCABULARY)
     if not cursor.done:
         source.refuse(cursor.at, "there is more after the end of the pickle")
     return value

@@ -7,8 +7,8 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
+from latentedit.weights.machine import Builder, Machine
 from latentedit.weights.nodes import Global, InertTensor, Storage, Value
-from latentedit.weights.opcodes import Builder, Machine
 from latentedit.weights.source import Span
 
 STORAGES: Mapping[str, np.dtype[Any]] = {

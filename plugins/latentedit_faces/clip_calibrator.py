@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -14,6 +13,7 @@ from latentedit import (
     Attribute,
     EstimatorTrainer,
     InputError,
+    Progress,
     TrainedEstimator,
     new_folder,
     write_json,
@@ -60,7 +60,7 @@ class ClipCalibrator(EstimatorTrainer):
         images: Path,
         labels: Path | None,
         out: Path,
-        progress: Callable[[float, str], None] = lambda fraction, message: None,
+        progress: Progress = lambda fraction, message: None,
     ) -> TrainedEstimator:
         options = self.options
         declared = tuple(
@@ -124,7 +124,7 @@ class ClipCalibrator(EstimatorTrainer):
 
 
 def _similarities(
-    found: PromptScores, labelled: LabelledImages, progress: Callable[[float, str], None]
+    found: PromptScores, labelled: LabelledImages, progress: Progress
 ) -> torch.Tensor:
     parts = []
     for i, file in enumerate(labelled.files):

@@ -23,6 +23,7 @@ from latentedit import (
     Options,
     file_digest,
     fingerprint,
+    images_to_bytes,
 )
 from latentedit_faces.optional import library
 from latentedit_faces.pictures import check_images
@@ -110,8 +111,9 @@ class DlibIdentity(IdentityEncoder):
 
 
 def _shades(images: Tensor) -> NDArray[np.uint8]:
-    shades = ((images.detach().cpu().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    array: NDArray[np.uint8] = shades.permute(0, 2, 3, 1).contiguous().numpy()
+    array: NDArray[np.uint8] = (
+        images_to_bytes(images.detach().cpu()).permute(0, 2, 3, 1).contiguous().numpy()
+    )
     return array
 
 

@@ -55,9 +55,6 @@ class OnnxNetwork:
         self._input = self._named(self.contract.input.name, self._session.get_inputs(), "input")
         self._check_input(path)
 
-    def output_names(self) -> list[str]:
-        return [output.name for output in self._session.get_outputs()]
-
     def __call__(self, images: Tensor, names: list[str]) -> list[Tensor]:
         """(N, 3, H, W) in [-1, 1] → for each named output (N, F), float32 on the CPU."""
         wanted = [self._named(name, self._session.get_outputs(), "output") for name in names]

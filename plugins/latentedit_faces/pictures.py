@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from latentedit import InputError
+from latentedit import InputError, bytes_to_images
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 MAX_PIXELS = 50_000_000
@@ -47,7 +47,7 @@ def read_picture(path: Path, side: int | None = None) -> Tensor:
                 picture = ImageOps.exif_transpose(opened).convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"cannot read the picture {path}: {error}") from None
-    shades = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 127.5 - 1
+    shades = bytes_to_images(torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None])
     edge = min(picture.size)
     top, left = (picture.height - edge) // 2, (picture.width - edge) // 2
     square = shades[:, :, top : top + edge, left : left + edge]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
+
+from latentedit import Progress
 
 SIDE = 64
 CHANNELS = (24, 48, 64, 96)
@@ -34,7 +34,7 @@ def fit_small_net(
     *,
     epochs: int,
     seed: int,
-    progress: Callable[[float, str], None],
+    progress: Progress,
 ) -> nn.Sequential:
     """Least squares on (N, A) standardised targets; NaN entries take no part.
 

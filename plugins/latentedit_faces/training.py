@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
@@ -14,6 +13,7 @@ from torch import Tensor
 from latentedit import (
     EstimatorTrainer,
     Options,
+    Progress,
     TrainedEstimator,
     new_folder,
     write_json,
@@ -28,7 +28,6 @@ from latentedit_faces.pictures import read_picture
 from latentedit_faces.small_net import SIDE, fit_small_net
 
 CONFIG, WEIGHTS = "estimator.json", "model.safetensors"
-ProgressCallback = Callable[[float, str], None]
 
 
 class TrainingOptions(Options):
@@ -76,7 +75,7 @@ class FacesTrainer(EstimatorTrainer):
         images: Path,
         labels: Path | None,
         out: Path,
-        progress: ProgressCallback = lambda fraction, message: None,
+        progress: Progress = lambda fraction, message: None,
     ) -> TrainedEstimator:
         labelled = labelled_images(images, labels, self.options.attributes)
         for attribute, column in zip(labelled.schema, labelled.values.T, strict=True):
@@ -105,7 +104,7 @@ class FacesTrainer(EstimatorTrainer):
         return TrainedEstimator("faces-trained", {"folder": str(out)}, learnt.held_out)
 
     def _fit_ridge(
-        self, features: Features, labelled: LabelledImages, progress: ProgressCallback
+        self, features: Features, labelled: LabelledImages, progress: Progress
     ) -> Learnt:
         rows = []
         for i, file in enumerate(labelled.files):
@@ -132,7 +131,7 @@ class FacesTrainer(EstimatorTrainer):
         recipe = {"fit": "ridge", "folds": self.options.folds, "penalty": penalties}
         return Learnt(tensors, held_out, recipe)
 
-    def _train_net(self, labelled: LabelledImages, progress: ProgressCallback) -> Learnt:
+    def _train_net(self, labelled: LabelledImages, progress: Progress) -> Learnt:
         options = self.options
         images, values = labelled.load(SIDE), labelled.values
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(options.seed))

@@ -8,9 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentedit import InputError, Runtime, Split
+from latentedit import InputError, Moments, Runtime, Split, moments
 from latentedit_linear.directions import DirectionEditor, Figures, by_column
-from latentedit_linear.moments import Moments, moments
 
 
 def label_axes(found: Moments, axes: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -46,17 +45,6 @@ def read_boundary(path: str | Path) -> Tensor:
             "the norm if this is a direction"
         )
     return boundary
-
-
-def write_boundary(path: str | Path, boundary: Tensor) -> None:
-    """Write a (D,) unit normal as the published files are: ``.npy``, (1, D), float64."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.partial")
-    with temporary.open("wb") as file:
-        np.save(file, boundary.detach().cpu().double().numpy()[None], allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def project(boundary: Tensor, others: Tensor) -> Tensor:

@@ -8,8 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentedit import Edited, Editor, FitStats, Runtime, Split
-from latentedit_linear.moments import Moments, moments
+from latentedit import Edited, Editor, FitStats, Moments, Runtime, Split, moments
 
 Figures = dict[str, float]
 
@@ -66,10 +65,6 @@ def fitted_tensors(editor: Editor, like: Tensor) -> list[Tensor]:
 def calibrate(found: Moments, directions: Tensor) -> tuple[Tensor, Tensor]:
     """Slopes of the attributes along their own directions; 0 if a slope is not significant.
 
-        slope_k = cov(w·d_k, a_k) / var(w·d_k)
-
-    To first order, a move by (target − source) / slope_k along d_k reaches the target.
-
     Args:
         found: of the fit split.
         directions: (A, D), unit norm or zero.
@@ -79,8 +74,7 @@ def calibrate(found: Moments, directions: Tensor) -> tuple[Tensor, Tensor]:
     """
     predicted = found.correlations(directions).diagonal()
     certain = predicted.abs() > CERTAINTY / found.n**0.5
-    shared = (directions.double() * found.shared.T).sum(1)
-    slopes = torch.where(certain, shared / found.variance_along(directions), 0.0)
+    slopes = torch.where(certain, found.slopes(directions), 0.0)
     return slopes.float(), predicted.float()
 
 

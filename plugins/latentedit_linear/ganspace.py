@@ -13,9 +13,17 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from latentedit import CorruptArtefact, InputError, Options, Runtime, Split, parsed_array
+from latentedit import (
+    CorruptArtefact,
+    InputError,
+    Moments,
+    Options,
+    Runtime,
+    Split,
+    moments,
+    parsed_array,
+)
 from latentedit_linear.axes import AxisEditor
-from latentedit_linear.moments import Moments, moments
 
 MAX_ARRAY_BYTES = 1 << 28
 _BROKEN = (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError)

@@ -8,9 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from latentedit import Options, Runtime, Split
+from latentedit import Options, Runtime, Split, moments
 from latentedit_linear.directions import DirectionEditor, Figures, unit
-from latentedit_linear.moments import moments
 
 
 class RegressionOptions(Options):

@@ -13,7 +13,17 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from latentedit import Edited, Editor, FitStats, InputError, NotFitted, Options, Runtime, Split
+from latentedit import (
+    Edited,
+    Editor,
+    FitStats,
+    InputError,
+    NotFitted,
+    Options,
+    Runtime,
+    Split,
+    moments,
+)
 from latentedit_styleflow.checkpoint import RELEASED_CONDITION, flow_of
 from latentedit_styleflow.coupling import CouplingFlow
 from latentedit_styleflow.flow import ContinuousFlow, Mapped
@@ -30,8 +40,6 @@ from latentedit_styleflow.presets import RELEASED_GAINS
 from latentedit_styleflow.solver import Method, Solver
 from latentedit_styleflow.training import VALIDATION_ROWS, Condition, Plan, Trainer
 
-SLICE = 4096
-"""Number of rows read at the same time."""
 CONSTANT = 1e-6
 """Deviation as a share of the mean, below which an attribute counts as constant."""
 PLANNED = tuple(field.name for field in fields(Plan) if field.name != "warmup")
@@ -102,9 +110,10 @@ class FlowEditor(Editor):
 
     def fit(self, data: Split, runtime: Runtime) -> FitStats:
         self._take_columns(data)
-        mean, covariance = moments(data)
-        a_mean, a_covariance = moments(data, attributes=True)
-        a_mean, a_std = a_mean[self.columns], a_covariance.diagonal()[self.columns].sqrt()
+        found = moments(data)
+        mean, covariance = found.mean.float(), found.covariance.float()
+        a_mean = found.attribute_mean.float()[self.columns]
+        a_std = found.variance.float()[self.columns].sqrt()
         a_std = torch.where(a_std > CONSTANT * a_mean.abs(), a_std, 0.0)
         self.condition = Condition(a_mean, a_std).to(runtime.device)
         # Initial weights come from torch's global generator; fork_rng restores its state after.
@@ -335,16 +344,3 @@ class _Chosen(Condition):
 
     def forward(self, a: Tensor) -> Tensor:
         return super().forward(a[:, self.columns])
-
-
-def moments(data: Split, attributes: bool = False) -> tuple[Tensor, Tensor]:
-    """Mean (D,) and covariance (D, D) of the codes or of the attributes, computed in batches."""
-    total, products, n = torch.zeros(()), torch.zeros(()), len(data)
-    origin = data.rows(torch.arange(min(n, SLICE)))[int(attributes)].double().mean(0)
-    for start in range(0, n, SLICE):
-        index = torch.arange(start, min(start + SLICE, n))
-        part = data.rows(index)[int(attributes)].double() - origin
-        total, products = total + part.sum(0), products + part.T @ part
-    mean = total / n
-    covariance = products / n - torch.outer(mean, mean)
-    return (mean + origin).float(), covariance.float()

@@ -9,10 +9,11 @@ import torch
 
 from latentedit import (
     InputError,
+    StrictRecord,
     WeightImporter,
     file_digest,
     new_folder,
-    read_json,
+    read_record,
     read_state_dict,
     read_tensors,
     write_json,
@@ -27,6 +28,24 @@ LICENCE = (
     "Importing changes no licence: the published weights are CC BY-NC-SA 4.0, for non-commercial "
     "use."
 )
+
+
+class FlowManifest(StrictRecord):
+    """What stands beside imported weights.
+
+    Args:
+        source: name of the imported file.
+        source_sha256: of the imported file.
+        found: a plain statement about what the file held.
+        licence: a reminder.
+        weights_sha256: of the weights that were written.
+    """
+
+    source: str
+    source_sha256: str
+    found: str
+    licence: str
+    weights_sha256: str
 
 
 @dataclass(frozen=True)
@@ -66,14 +85,14 @@ def import_checkpoint(file: str | Path, out: str | Path) -> ImportedFlow:
     flow = from_released({name: torch.tensor(array) for name, array in arrays.items()})
     statement = _statement(flow)
     with new_folder(Path(out)) as temporary:
-        manifest = {
-            "source": Path(file).name,
-            "source_sha256": file_digest(Path(file)),
-            "found": statement,
-            "licence": LICENCE,
-            "weights_sha256": write_tensors(temporary / WEIGHTS, to_released(flow)),
-        }
-        write_json(temporary / MANIFEST, manifest)
+        manifest = FlowManifest(
+            source=Path(file).name,
+            source_sha256=file_digest(Path(file)),
+            found=statement,
+            licence=LICENCE,
+            weights_sha256=write_tensors(temporary / WEIGHTS, to_released(flow)),
+        )
+        write_json(temporary / MANIFEST, manifest.model_dump())
     return ImportedFlow(Path(out), statement)
 
 
@@ -82,13 +101,14 @@ def read_imported(folder: Path, solver: Solver) -> ContinuousFlow:
 
     Raises:
         InputError: the folder holds no import, or another file than was written.
+        CorruptArtefact: a field of its manifest is missing or invalid.
     """
     if not (folder / MANIFEST).is_file():
         raise InputError(
             f"{folder} is not an imported flow: it has no {MANIFEST}. "
             f"Make one with: latentedit import FILE --as styleflow --out {folder}"
         )
-    wanted = read_json(folder / MANIFEST)["weights_sha256"]
+    wanted = read_record(folder / MANIFEST, FlowManifest).weights_sha256
     if (found := file_digest(folder / WEIGHTS)) != wanted:
         raise InputError(
             f"{folder / WEIGHTS} has sha256 {found[:12]}, its manifest says {wanted[:12]}; "

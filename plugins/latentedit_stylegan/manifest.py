@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import ValidationError
+from pydantic import Field
 
-from latentedit import CorruptArtefact, InputError, Options, read_json
+from latentedit import InputError, StrictRecord, read_json, read_record
 from latentedit_stylegan.alias_free_architecture import AliasFreeArchitecture
 from latentedit_stylegan.architecture import Architecture
 
 MANIFEST, WEIGHTS = "manifest.json", "model.safetensors"
 
 
-class Parity(Options):
+class Parity(StrictRecord):
     """The self-check of an import: the written weights, read again, against those in memory.
 
     Args:
@@ -28,7 +28,7 @@ class Parity(Options):
     largest_difference: float
 
 
-class Origin(Options):
+class Origin(StrictRecord):
     """Where an imported network comes from.
 
     Args:
@@ -47,7 +47,7 @@ class Origin(Options):
     source_sha256: str
     source_format: str
     licence: str
-    found: tuple[str, ...]
+    found: tuple[str, ...] = Field(strict=False)
     weights_sha256: str
     parity: Parity
 
@@ -77,11 +77,4 @@ def read_manifest(path: Path, kind: type[M]) -> M:
     written = content.get("generator") if isinstance(content, dict) else None
     if isinstance(written, str) and written in ("stylegan2", "stylegan3") and written != wanted:
         raise InputError(f"{path.parent} holds a {written} network: build {written}, not {wanted}")
-    try:
-        return kind.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "it"
-        raise CorruptArtefact(
-            f"{path}: {place}: {first['msg']}. Import the network again."
-        ) from None
+    return read_record(path, kind)

@@ -125,18 +125,6 @@ def score_correlations() -> Tensor:
     return _nearest_correlation(matrix)
 
 
-def correlation_report(n: int = 20_000, seed: int = 0) -> list[tuple[str, str, float, float]]:
-    """Rows (attribute, attribute, correlation of sampled values, the data's), largest gap first."""
-    values = factors_from_scores(sample_scores(n, seed))[:, :17].double()
-    measured = torch.corrcoef(values.T)
-    target = torch.tensor(_copula()["pearson"], dtype=torch.float64)
-    pairs = [(i, j) for i in range(17) for j in range(i)]
-    pairs.sort(key=lambda pair: -float((measured - target)[pair].abs()))
-    return [
-        (ATTRIBUTES[j], ATTRIBUTES[i], float(measured[i, j]), float(target[i, j])) for i, j in pairs
-    ]
-
-
 def _nearest_correlation(matrix: Tensor, floor: float = 0.02) -> Tensor:
     """Eigenvalues raised to `floor`, the diagonal scaled back to one."""
     values, vectors = torch.linalg.eigh(matrix)

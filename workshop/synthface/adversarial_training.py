@@ -19,13 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, softplus
 
-from latentedit import InputError, read_json, read_tensors, write_tensors
+from latentedit import InputError, bytes_to_images, read_json, read_tensors, write_tensors
 from workshop.synthface.coded_renders import MIXED_SHARE, CodedRenders, coded_renders
 from workshop.synthface.distillation_loss import drawn_and_loss
 from workshop.synthface.generator_figures import frechet_figures, psnr
 from workshop.synthface.image_features import ImageFeatures
 from workshop.synthface.optimizer import Muon
-from workshop.synthface.renders import unpacked
 from workshop.synthface.train_generator import (
     HELD_OUT_IMAGES,
     HELD_OUT_SEED,
@@ -201,7 +200,7 @@ def _step(
     both.generator_optimizer.zero_grad()
     loss.backward()
     both.generator_optimizer.step()
-    real = unpacked(renders.images[other].to(both.device))
+    real = bytes_to_images(renders.images[other].to(both.device))
     with torch.autocast(both.device, torch.bfloat16):
         fake, true = both.discriminator(images.detach()), both.discriminator(real)
     doubt = softplus(fake.float()).mean() + softplus(-true.float()).mean()
@@ -229,7 +228,7 @@ def _report(
     images = pictures(both.average, held_out, both.device)
     row = {
         "step": both.step,
-        "psnr": round(psnr(images, unpacked(held_out.images)), 3),
+        "psnr": round(psnr(images, bytes_to_images(held_out.images)), 3),
         **frechet_figures(images, held_out),
     }
     log(folder / LOG, row)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from latentedit import fingerprint
+from latentedit import fingerprint, images_to_bytes, read_tensors, write_tensors
 from latentedit_synthface.code_factors import GROUPS, CodeFactors
 from latentedit_synthface.factors import AGE, BALDNESS, BEARD, GLASSES, YAW, factors_from_scores
 from latentedit_synthface.generator import WORLD
 from latentedit_synthface.renderer import render, wave_phases
 from latentedit_synthface.style_network import NUM_WS, W_DIM, MappingNetwork
-from workshop.synthface.renders import packed
 
 SHARD = 4_000
 MIXED_SHARE = 0.15
@@ -97,23 +94,16 @@ def coded_renders(
     digest = fingerprint(shown, {**mapping.state_dict(), **reader.state_dict()})[:8]
     images, phases = [], []
     for i, part in enumerate(factors.split(SHARD)):
-        stem = f"{digest}-{seed}-{n}-{i:03d}.npy"
+        stem = f"{digest}-{seed}-{n}-{i:03d}.safetensors"
         done = f"of {i * SHARD + len(part)} of {n} codes into {folder}"
         if not (path := folder / f"codes-{stem}").exists():
-            _write(path, packed(render(part)).numpy())
+            write_tensors(path, {"images": images_to_bytes(render(part))})
             report(f"wrote renders {done}")
-        images.append(torch.from_numpy(np.load(path, allow_pickle=False)))
+        images.append(read_tensors(path)["images"])
         if not (path := folder / f"waves-{stem}").exists():
-            _write(path, wave_phases(part).half().numpy())
+            write_tensors(path, {"phases": wave_phases(part).half()})
             report(f"wrote waves {done}")
-        phases.append(torch.from_numpy(np.load(path, allow_pickle=False)))
+        phases.append(read_tensors(path)["phases"])
     coordinates = torch.cat([reader.bent(part[:, None])[:, 0] for part in codes.split(SHARD)])
     joined = torch.cat(images), torch.cat(phases)
     return CodedRenders(*joined, codes, coordinates, sources, factors)
-
-
-def _write(path: Path, array: np.ndarray) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        np.save(file, array)
-    os.replace(temporary, path)

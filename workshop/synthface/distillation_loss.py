@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, huber_loss
 
+from latentedit import bytes_to_images
 from latentedit_synthface.factors import AGE
 from latentedit_synthface.style_network import SynthesisNetwork
 from workshop.synthface.coded_renders import CodedRenders
 from workshop.synthface.image_features import ImageFeatures
-from workshop.synthface.renders import unpacked
 
 _GRADIENTS, _POOLED, _TEXTURE, _MEANING, _WAVES, _DETAIL = 1.0, 0.5, 0.25, 0.3, 0.05, 1.0
 _SQUARES, _CHROMA = 4.0, 80.0
@@ -90,7 +90,7 @@ def drawn_and_loss(
     in pixels, in what networks see of texture and of the whole face, and in strands and folds, by
     their phases and by what is seen of them."""
     bent = renders.bent(index).to(device)
-    wanted = unpacked(renders.images[index].to(device))
+    wanted = bytes_to_images(renders.images[index].to(device))
     wanted = wanted.contiguous(memory_format=torch.channels_last)
     with torch.autocast(device, torch.bfloat16, enabled=precision == torch.bfloat16):
         images, phases = synthesis.drawn(synthesis.styles(bent))

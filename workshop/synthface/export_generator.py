@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from latentedit import read_json, read_tensors, write_json, write_tensors
+from latentedit import images_to_bytes, read_json, read_tensors, write_json, write_tensors
 from latentedit_synthface.style_network import architecture
 from latentedit_synthface.trained_generator import NETWORK, SynthFaceNet
 from workshop import LICENCE
@@ -26,7 +26,6 @@ from workshop.synthface.adversarial_training import ADVERSARIAL, BATCH, CHECKPOI
 from workshop.synthface.coded_renders import MIXED_SHARE, coded_renders
 from workshop.synthface.generator_figures import generated, held_out_figures
 from workshop.synthface.pairs_grid import pairs_grid
-from workshop.synthface.renders import packed
 from workshop.synthface.train_generator import (
     HELD_OUT_IMAGES,
     HELD_OUT_SEED,
@@ -142,7 +141,7 @@ def export(
     held_out = coded_renders(data, held_out_images, HELD_OUT_SEED, mapping, reader)
     card["held_out"] = held_out_figures(generator, held_out)
     write_json(out / "generator.json", card)
-    images = packed(generated(generator, held_out.codes[:_GRID_FACES]))
+    images = images_to_bytes(generated(generator, held_out.codes[:_GRID_FACES]))
     pairs_grid(held_out.images[:_GRID_FACES], images, Image.Resampling.NEAREST).save(
         out / "samples.png"
     )

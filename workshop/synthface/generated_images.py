@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from latentedit import images_to_bytes
 from latentedit_synthface.factors import IDENTITY, factors_from_scores
 from latentedit_synthface.trained_generator import SynthFaceNet
-from workshop.synthface.renders import Renders, packed
+from workshop.synthface.renders import Renders
 
 _BROADENED = 1.4
 """How much wider than people the scores of broadened codes are."""
@@ -28,6 +29,6 @@ def generated_images(generator: SynthFaceNet, n: int, seed: int, broadened: bool
             [generator.codes_with(_BROADENED * generator.scores(wide), wide), codes[n // 2 :]]
         )
     scores = generator.scores(codes)
-    images = [packed(generator.synthesize(part)) for part in codes.split(_BATCH)]
+    images = [images_to_bytes(generator.synthesize(part)) for part in codes.split(_BATCH)]
     factors = factors_from_scores(scores)
     return Renders(torch.cat(images), factors, scores[:, IDENTITY], torch.arange(n))

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from latentedit import bytes_to_images, images_to_bytes
 from latentedit_synthface.factors import AGE, IDENTITY, factors_from_scores, sample_scores
 from latentedit_synthface.pretrained import Pretrained
 from latentedit_synthface.renderer import render
 from latentedit_synthface.trained_generator import SynthFaceNet
 from workshop.synthface.coded_renders import OLD, CodedRenders
-from workshop.synthface.renders import VIEWS, Renders, packed, unpacked
+from workshop.synthface.renders import VIEWS, Renders
 from workshop.synthface.scorecard import attribute_figures, identity_figures
 
 PEOPLE = 500
@@ -29,7 +30,7 @@ def held_out_figures(generator: SynthFaceNet, held_out: CodedRenders) -> dict[st
         held_out: codes that no training saw, with renders of what they stand for.
     """
     images = generated(generator, held_out.codes)
-    natural = unpacked(held_out.images)
+    natural = bytes_to_images(held_out.images)
     shown = Renders(images, held_out.factors, torch.empty(0), torch.empty(0))
     people = people_of(generator)
     figures: dict[str, Any] = {
@@ -48,7 +49,10 @@ def held_out_figures(generator: SynthFaceNet, held_out: CodedRenders) -> dict[st
         figures[f"{name}_on_renders"] = attribute_figures(network(natural), shown)["columns"]
     for name in ("identity-contrastive", "identity-regression"):
         network = Pretrained(name)
-        embedded, shipped = network(unpacked(people.images)), network.card["held_out"]["threshold"]
+        embedded, shipped = (
+            network(bytes_to_images(people.images)),
+            network.card["held_out"]["threshold"],
+        )
         figures[name] = identity_figures(embedded, people)
         figures[name]["at_shipped_threshold"] = identity_figures(embedded, people, shipped)
     return figures
@@ -116,7 +120,7 @@ def frechet_figures(images: Tensor, held_out: CodedRenders) -> dict[str, float]:
     """
     judge = Pretrained("judge")
     others = render_features(judge, len(images), _SEED)
-    own = judge.features(unpacked(held_out.images))
+    own = judge.features(bytes_to_images(held_out.images))
     distance = frechet_distance(judge.features(images), others)
     reference = frechet_distance(own, others)
     return {
@@ -129,7 +133,7 @@ def frechet_figures(images: Tensor, held_out: CodedRenders) -> dict[str, float]:
 def render_features(judge: Pretrained, n: int, seed: int) -> Tensor:
     """Features of n faces drawn from the natural joint distribution, as bytes."""
     factors = factors_from_scores(sample_scores(n, seed))
-    parts = [unpacked(packed(render(part))) for part in factors.split(_BATCH)]
+    parts = [bytes_to_images(images_to_bytes(render(part))) for part in factors.split(_BATCH)]
     return judge.features(torch.cat(parts))
 
 
@@ -151,5 +155,5 @@ def people_of(generator: SynthFaceNet, n: int | None = None) -> Renders:
     scores[:, IDENTITY] = sample_scores(n, _SEED + 1)[:, IDENTITY].repeat_interleave(VIEWS, dim=0)
     codes = generator.codes_with(scores, generator.sample(len(scores), _SEED))
     person = torch.arange(len(scores)) // VIEWS
-    images = packed(generated(generator, codes))
+    images = images_to_bytes(generated(generator, codes))
     return Renders(images, factors_from_scores(scores), scores[:, IDENTITY], person)

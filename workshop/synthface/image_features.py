@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 
+from latentedit import bytes_to_images
 from latentedit_synthface.factors import NAMES
 from latentedit_synthface.networks import ConvNet
 from latentedit_synthface.pretrained import Pretrained
 from workshop.synthface.coded_renders import CodedRenders
 from workshop.synthface.optimizer import Muon
-from workshop.synthface.renders import unpacked
 
 PLANS: tuple[Sequence[Sequence[int]], ...] = (
     ((32, 3, 2, 0), (48, 3, 2, 0), (96, 3, 2, 0)),
@@ -95,7 +95,7 @@ def trained_features(
         _learn(net, renders, seed + i, precision, steps, device)
     features.eval().requires_grad_(False)
     with torch.no_grad():
-        sample = unpacked(renders.images[:_SCALED_ON].to(device))
+        sample = bytes_to_images(renders.images[:_SCALED_ON].to(device))
         found = features.textures(sample) + features.meanings(sample)
         features.sizes.copy_(torch.stack([part.abs().mean() for part in found]))
     return features.cpu()
@@ -117,7 +117,7 @@ def _learn(
         optimizer.param_groups[0]["lr"] = RATE * min(1.0, (step + 1) / WARM) * falling
         index = torch.randint(len(renders), (BATCH,), generator=rng)
         with torch.autocast(device, precision, enabled=precision != torch.float32):
-            output = net(unpacked(renders.images[index].to(device)))
+            output = net(bytes_to_images(renders.images[index].to(device)))
         wanted = (renders.factors[index] - centre) / spread
         loss = smooth_l1_loss(output.float(), wanted.to(device))
         optimizer.zero_grad()

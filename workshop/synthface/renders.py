@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latentedit import read_tensors, write_tensors
+from latentedit import images_to_bytes, read_tensors, write_tensors
 from latentedit_synthface.factors import IDENTITY, NAMES, factors_from_scores
 from latentedit_synthface.networks import RESOLUTION
 from latentedit_synthface.renderer import render
@@ -66,16 +66,6 @@ class Renders:
         return self.images, self.factors, self.identity, self.person
 
 
-def packed(images: Tensor) -> Tensor:
-    """[-1, 1] → uint8."""
-    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-
-
-def unpacked(images: Tensor) -> Tensor:
-    """uint8 → [-1, 1]."""
-    return images.float() / 127.5 - 1
-
-
 def rendered_set(
     folder: Path,
     n: int,
@@ -113,7 +103,7 @@ def _shard(rows: int, start: int, seed: int, broadened: bool) -> dict[str, Tenso
     if broadened:
         wide = torch.rand(rows, generator=rng) < 0.5
         factors[wide] = _broadened(factors, rng)[wide]
-    images = packed(render(factors, RESOLUTION))
+    images = images_to_bytes(render(factors, RESOLUTION))
     person = (start + torch.arange(rows)) // VIEWS
     return {
         "images": images,

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, huber_loss, normalize
 
-from latentedit import InputError, read_tensors, write_json, write_tensors
+from latentedit import InputError, bytes_to_images, read_tensors, write_json, write_tensors
 from latentedit_synthface.factors import factors_from_scores, sample_scores
 from latentedit_synthface.networks import ConvNet
 from latentedit_synthface.pretrained import WEIGHTS, Pretrained
@@ -34,7 +34,7 @@ from workshop import LICENCE
 from workshop.synthface.generated_images import generated_images
 from workshop.synthface.optimizer import Muon
 from workshop.synthface.recipes import RECIPES, Recipe, Schedule, learned
-from workshop.synthface.renders import VIEWS, Renders, rendered_set, unpacked
+from workshop.synthface.renders import VIEWS, Renders, rendered_set
 from workshop.synthface.scorecard import attribute_figures, coefficient, identity_figures
 from workshop.synthface.training_files import load, load_optimizer, log, optimizer_state, prefixed
 
@@ -72,7 +72,7 @@ def train(
             group["lr"] = schedule.rate(step)
         labels = _batch(recipe, schedule, renders, step)
         with torch.autocast(device, torch.bfloat16, enabled=schedule.precision == "bf16"):
-            output = net(unpacked(labels.images).to(device))
+            output = net(bytes_to_images(labels.images).to(device))
         loss = _loss(recipe, output.float(), labels, centre, spread)
         optimizer.zero_grad()
         loss.backward()
@@ -229,7 +229,7 @@ def _progress_score(
 ) -> float:
     """Mean R² of what is regressed, or verification AUC."""
     net.eval()
-    parts = [net(unpacked(part).to(device)).cpu() for part in held_out.images.split(256)]
+    parts = [net(bytes_to_images(part).to(device)).cpu() for part in held_out.images.split(256)]
     net.train()
     output = torch.cat(parts)
     if recipe.target == "person":
@@ -240,7 +240,7 @@ def _progress_score(
 
 @torch.no_grad()
 def _outputs(network: Pretrained, renders: Renders) -> Tensor:
-    return torch.cat([network(unpacked(part)) for part in renders.images.split(256)])
+    return torch.cat([network(bytes_to_images(part)) for part in renders.images.split(256)])
 
 
 def _save(path: Path, net: ConvNet, optimizer: torch.optim.Optimizer, step: int) -> None:

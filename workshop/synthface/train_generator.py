@@ -23,7 +23,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentedit import InputError, read_json, read_tensors, write_json, write_tensors
+from latentedit import (
+    InputError,
+    bytes_to_images,
+    read_json,
+    read_tensors,
+    write_json,
+    write_tensors,
+)
 from latentedit_synthface.code_factors import CodeFactors
 from latentedit_synthface.style_network import MappingNetwork, SynthesisNetwork, architecture
 from latentedit_synthface.trained_generator import NETWORK
@@ -33,7 +40,6 @@ from workshop.synthface.generator_figures import psnr
 from workshop.synthface.image_features import ImageFeatures, trained_features
 from workshop.synthface.mapping_training import trained_mapping
 from workshop.synthface.optimizer import Muon
-from workshop.synthface.renders import unpacked
 from workshop.synthface.training_files import load, load_optimizer, log, optimizer_state, prefixed
 
 SEED = 5
@@ -120,7 +126,7 @@ def distil(
             row = {
                 "step": state.step,
                 "loss": round(torch.stack(losses).mean().item(), 5),
-                "psnr": round(psnr(shown, unpacked(held_out.images)), 3),
+                "psnr": round(psnr(shown, bytes_to_images(held_out.images)), 3),
                 "images_per_second": round(rate),
             }
             losses.clear()

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from latentedit import images_to_bytes
 from latentedit_synthface.factors import factors_from_scores
 from latentedit_synthface.generator import SynthFace, SynthFaceOptions
 from latentedit_synthface.pretrained import Pretrained
@@ -25,7 +26,6 @@ from latentedit_synthface.schema import SCHEMA
 from latentedit_synthface.trained_generator import SynthFaceNet, SynthFaceNetOptions
 from workshop.synthface.export_generator import verification_table
 from workshop.synthface.pairs_grid import pairs_grid
-from workshop.synthface.renders import packed
 from workshop.synthface.world_figures import (
     COLUMNS,
     COMPONENTS,
@@ -255,8 +255,8 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 @torch.no_grad()
 def pairs_picture(generator: SynthFaceNet, codes: Tensor) -> Image.Image:
     """Rows of eight renders, each above the generated images of the same codes."""
-    renders = packed(render(factors_from_scores(generator.scores(codes))))
-    images = packed(generator.synthesize(codes))
+    renders = images_to_bytes(render(factors_from_scores(generator.scores(codes))))
+    images = images_to_bytes(generator.synthesize(codes))
     return pairs_grid(renders, images, Image.Resampling.BICUBIC)
 
 

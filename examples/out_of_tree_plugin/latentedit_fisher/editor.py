@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latentedit import Edited, Editor, FitStats, Options, Runtime, Split, slopes
+from latentedit import Edited, Editor, FitStats, Options, Runtime, Split, moments
 
 
 class FisherOptions(Options):
@@ -47,7 +47,7 @@ class Fisher(Editor):
             covariance + ridge * torch.eye(len(covariance)), (means[0] - means[1]).T
         )
         self.directions = normalize(whitened.T, dim=1)
-        self.slopes = slopes(codes, attributes, self.directions)
+        self.slopes = moments(data).slopes(self.directions)
         return FitStats()
 
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:

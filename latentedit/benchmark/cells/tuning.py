@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentedit.benchmark.cells.bench import BATCH, Bench, Progress
+from latentedit.benchmark.cells.bench import BATCH, Bench
 from latentedit.benchmark.cells.edits import requested
 from latentedit.benchmark.suite import PluginUse, Suite, Task
 from latentedit.data.bank import Split
@@ -19,6 +19,7 @@ from latentedit.editing.fitted import FittedEditor, codes_for, fit_editor
 from latentedit.errors import PluginFault
 from latentedit.files.artefacts import canonical_json
 from latentedit.interfaces.estimators import AttributeEstimator
+from latentedit.interfaces.runtime import Progress
 from latentedit.measures.metrics import (
     achieved_change,
     attribute_leakage,

@@ -126,6 +126,9 @@ class AliasFreeSynthesis:
 
     def __call__(self, styles: Tensor) -> Tensor:
         """(N, ΣD) → (N, 3, R, R), not clipped."""
+        if not len(styles):  # a convolution in groups refuses none
+            side = self.layers[-1].after.size
+            return styles.new_zeros(0, 3, side, side)
         widest = max(layer.after.channels * layer.after.size**2 for layer in self.layers)
         at_once = max(1, _room(styles) // (4 * widest))
         with exact_convolutions(styles.device):

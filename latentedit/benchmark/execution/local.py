@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import time
 
-from latentedit import Event, Executor, ExecutorOptions, Job, WarmProcess
+from latentedit.benchmark.execution.events import Event
+from latentedit.benchmark.execution.executor import Executor, ExecutorOptions
+from latentedit.benchmark.execution.warm_process import WarmProcess
+from latentedit.benchmark.execution.worker import Job
 
 
 class LocalExecutor(Executor):

@@ -1,0 +1,107 @@
+"""Checks of what is asked of an editor, before it is asked."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import torch
+from torch import Tensor
+
+from latentedit.data.attributes import AttributeSchema
+from latentedit.data.bank import LatentBank, ModelReference
+from latentedit.errors import (
+    EnvironmentFault,
+    FingerprintMismatch,
+    InputError,
+    LatentEditError,
+    Unsupported,
+)
+from latentedit.registry import Registry
+
+
+def check_device(device: str) -> None:
+    """Raise `EnvironmentFault` where `device` is not there."""
+    if device.split(":", maxsplit=1)[0] not in ("cpu", "cuda"):
+        raise InputError(f"device is cpu or cuda, received {device!r}")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise EnvironmentFault(
+            "no CUDA device was found; leave out --device cuda, or install a CUDA build of torch "
+            "on a machine with a GPU that CUDA supports"
+        )
+
+
+def check_space(registry: Registry, editor: str, space: str, reference: ModelReference) -> None:
+    """Raise `Unsupported` where `editor` edits styles and the generator has none."""
+    if space == "s" and not registry.load("generator", reference.name).has_styles:
+        raise Unsupported(
+            f"{editor} edits S, the space of styles, and {reference.name} has no styles; "
+            f"generators with S: {plugins_able(registry, 'generator', 'has_styles')}"
+        )
+
+
+def plugins_able(registry: Registry, kind: str, ability: str) -> str:
+    """The plugins of `kind` whose class attribute `ability` is true, for a message."""
+    found = []
+    for name in registry.names(kind):
+        with suppress(LatentEditError):  # one that cannot be imported is no help here
+            if getattr(registry.load(kind, name), ability):
+                found.append(name)
+    return ", ".join(found) or "(none is installed)"
+
+
+def check_request(
+    schema: AttributeSchema, n: int, source: Tensor, target: Tensor, extrapolate: bool
+) -> None:
+    """Refuse source and target (N, A) that have another shape, or targets outside their range.
+
+    Args:
+        n: how many codes are edited.
+        extrapolate: allow any finite target.
+
+    Raises:
+        InputError: another shape; or a target that is not finite.
+        OutOfRange: a target outside an attribute's range.
+    """
+    for what, values in (("source", source), ("target", target)):
+        if values.shape != (n, schema.width):
+            raise InputError(
+                f"{what} has shape {tuple(values.shape)}, expected "
+                f"({n}, {schema.width}): {', '.join(schema.column_names)}"
+            )
+    if extrapolate:
+        if not bool(target.isfinite().all()):
+            raise InputError("target holds NaN or infinity")
+        return
+    changed = torch.where(target == source, target.new_tensor(0.0), target)
+    for attribute in schema:
+        columns = schema.columns(attribute.name)
+        moved = (target != source)[:, columns]
+        if bool(moved.any()):
+            attribute.check(changed[:, columns][moved])
+
+
+def check_bank(
+    bank: LatentBank, editor: str, generator: ModelReference, schema: AttributeSchema
+) -> None:
+    """Raise `FingerprintMismatch` where `bank` has another generator or other attributes.
+
+    Args:
+        editor: its name, for the message.
+        generator, schema: what the editor was fitted for.
+    """
+    if bank.generator.fingerprint != generator.fingerprint:
+        raise FingerprintMismatch(
+            "generator",
+            f"editor {editor}",
+            str(generator),
+            f"bank {bank.folder}",
+            str(bank.generator),
+        )
+    if bank.schema != schema:
+        raise FingerprintMismatch(
+            "attribute schema",
+            f"editor {editor}",
+            ", ".join(schema.names),
+            f"bank {bank.folder}",
+            ", ".join(bank.schema.names),
+        )

@@ -1,0 +1,75 @@
+"""Fitted editors on disk.
+
+EDITOR/config.json         the editor, its options, and what it was fitted on
+EDITOR/model.safetensors   what fitting left
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from torch import Tensor
+
+from latentedit.data.records import AttributeRecord, ModelRecord
+from latentedit.errors import InputError
+from latentedit.files.artefacts import (
+    Digest,
+    new_folder,
+    read_tensors,
+    write_json,
+    write_tensors,
+)
+from latentedit.files.records import StrictRecord, read_record
+
+CONFIG, MODEL = "config.json", "model.safetensors"
+
+
+class EditorRecord(StrictRecord):
+    """What `config.json` says; see `FittedEditor`.
+
+    Args:
+        editor: the plugin's name.
+        attributes: the columns of source and target, written as ``"schema"``.
+        sha256: of `model.safetensors`.
+    """
+
+    editor: str
+    options: dict[str, Any]
+    space: str
+    attributes: list[AttributeRecord] = Field(alias="schema")
+    generator: ModelRecord
+    labeller: ModelRecord
+    bank_hash: Digest
+    seed: int
+    figures: dict[str, float]
+    sha256: Digest
+
+
+def write_editor(folder: Path, config: Mapping[str, Any], fitted: Mapping[str, Tensor]) -> None:
+    """Write a new folder.
+
+    Args:
+        config: the fields of `EditorRecord`, without the digest.
+        fitted: tensors by name.
+    """
+    with new_folder(folder) as temporary:
+        digest = write_tensors(temporary / MODEL, fitted)
+        write_json(temporary / CONFIG, {**config, "sha256": digest})
+
+
+def read_editor(folder: Path) -> tuple[EditorRecord, dict[str, Tensor]]:
+    """The record of a saved editor, and what fitting left.
+
+    Raises:
+        InputError: there is none.
+        CorruptArtefact: a field of the record is missing or invalid; names it.
+    """
+    if not (folder / CONFIG).is_file():
+        raise InputError(
+            f"{folder} is not a fitted editor: it has no {CONFIG}. "
+            f"Make one with: latentedit fit EDITOR --bank BANK --out {folder}"
+        )
+    return read_record(folder / CONFIG, EditorRecord), read_tensors(folder / MODEL)

@@ -1,0 +1,19 @@
+"""Randomness and progress, as runtimes of every kind hand them to plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+Progress = Callable[[float, str], None]
+"""Takes the share that is done, in [0, 1], and a short message."""
+
+
+def silent(fraction: float, message: str) -> None:
+    """A `Progress` that says nothing."""
+
+
+def seeded_rng(seed: int, stream: int) -> torch.Generator:
+    """A CPU random generator; equal seeds and streams give equal numbers."""
+    return torch.Generator().manual_seed(seed * 1_000_003 + stream)
