@@ -25,6 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from latentedit.benchmark.results.comparison import Comparison
+from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.paired import ALL_TASKS, by_task, comparisons
 from latentedit.benchmark.suite import StatisticsPlan
 from latentedit.measures.statistics import interval
@@ -94,11 +96,11 @@ def coverage(n: int, runs: int, worse: float, seed: int) -> dict[tuple[str, str]
                 held.setdefault((metric, row), []).append(
                     found.low <= truth[metric, task] <= found.high
                 )
-        for row in _rows(first, second, plan):
-            if row["task"] == ALL_TASKS and row["low"] is not None:
-                metric = row["metric"]
+        for gap in _rows(first, second, plan):
+            if gap.task == ALL_TASKS and gap.low is not None and gap.high is not None:
+                metric = gap.metric.name
                 held.setdefault((metric, "difference"), []).append(
-                    row["low"] <= truth[metric, "difference"] <= row["high"]
+                    gap.low <= truth[metric, "difference"] <= gap.high
                 )
     return {key: float(np.mean(hits)) for key, hits in held.items()}
 
@@ -111,15 +113,15 @@ def false_better(n: int, runs: int, seed: int) -> dict[tuple[str, str], float]:
         faces = Faces.drawn(n, rng)
         rows = _rows(measured(faces, 0.0, rng), measured(faces, 0.0, rng), plan)
         for metric in METRICS:
-            own = [row for row in rows if row["metric"] == metric]
-            over_all = [row for row in own if row["task"] == ALL_TASKS]
+            own = [row for row in rows if row.metric.name == metric]
+            over_all = [row for row in own if row.task == ALL_TASKS]
             for kind, found in {
-                "all tasks, interval alone": [_apart(row) for row in over_all],
-                "all tasks": [row["better"] is not None for row in over_all],
-                "any row": [row["better"] is not None for row in own],
+                "all tasks, interval alone": [row.apart for row in over_all],
+                "all tasks": [row.better is not None for row in over_all],
+                "any row": [row.better is not None for row in own],
             }.items():
                 said.setdefault((metric, kind), []).append(any(found))
-        everywhere = [row["better"] is not None for row in rows]
+        everywhere = [row.better is not None for row in rows]
         said.setdefault(("any metric", "any row"), []).append(any(everywhere))
     return {key: float(np.mean(hits)) for key, hits in said.items()}
 
@@ -131,18 +133,13 @@ def _runs(runs: int, seed: int) -> Iterator[tuple[np.random.Generator, Statistic
 
 def _rows(
     first: dict[str, Array], second: dict[str, Array], plan: StatisticsPlan
-) -> list[dict[str, object]]:
+) -> list[Comparison]:
     scores = {
-        (name, metric, EFFECT): table
+        (name, MetricKey(metric), EFFECT): table
         for name, tables in (("first", first), ("second", second))
         for metric, table in tables.items()
     }
-    rows: list[dict[str, object]] = comparisons(scores, [("first", "second")], TASKS, plan)
-    return rows
-
-
-def _apart(row: dict[str, object]) -> bool:
-    return row["low"] is not None and not row["low"] <= 0 <= row["high"]  # type: ignore[operator]
+    return comparisons(scores, [("first", "second")], TASKS, plan)
 
 
 def _truth(worse: float) -> dict[tuple[str, str], float]:

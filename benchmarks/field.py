@@ -16,11 +16,12 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from latentedit import read_json
-from latentedit.benchmark.results.paired import ALL_TASKS, in_words, turned
-from latentedit.benchmark.results.summary import Run
+from latentedit.benchmark.results.audit import cell_states
+from latentedit.benchmark.results.keys import MetricKey, in_order
+from latentedit.benchmark.results.paired import ALL_TASKS
+from latentedit.benchmark.results.reading import Run
+from latentedit.benchmark.results.records import Measure, Tuning, read_costs
 from latentedit.files.artefacts import write_bytes
 from latentedit.report.findings import best_editor
 from latentedit.report.grid import save_grid
@@ -45,40 +46,40 @@ class Field:
 
     def __init__(self, folder: Path, ours: str = "styleflow") -> None:
         self.run, self.ours = Run(folder), ours
-        self.results = read_json(folder / "results.json")
-        self.costs = {row["editor"]: row for row in read_json(folder / "costs.json")}
-        self.effect = self.results["suite"]["effects"][0]
-        self.editors = list(self.results["suite"]["editors"])
-        self.controls = list(self.results["controls"])
-        self.tasks = [task["name"] for task in self.results["suite"]["tasks"]]
+        self.results = self.run.results
+        self.costs = {row.editor: row for row in read_costs(folder)}
+        self.editors = list(self.results.suite.editors)
+        self.controls = list(self.results.controls)
+        self.tasks = [task.name for task in self.results.suite.tasks]
 
-    def measure(self, editor: str, metric: str, task: str = ALL_TASKS) -> dict[str, Any] | None:
-        rows = self.results["measures"]
+    def measure(self, editor: str, metric: MetricKey, task: str = ALL_TASKS) -> Measure | None:
         wanted = (editor, metric, task)
-        return next((m for m in rows if (m["editor"], m["metric"], m["task"]) == wanted), None)
+        rows = self.results.measures
+        return next((m for m in rows if (m.editor, m.metric, m.task) == wanted), None)
 
-    def metrics(self) -> list[str]:
+    def metrics(self) -> list[MetricKey]:
         """Those of `SHOWN`, recognisers apart, in its order."""
-        found = {m["metric"] for m in self.results["measures"]}
-        wanted = [m for m in found if m.split(" · ")[0] in SHOWN]
-        return sorted(wanted, key=lambda m: (SHOWN.index(m.split(" · ")[0]), m))
+        return in_order((m.metric for m in self.results.measures), SHOWN)
+
+    def similarity(self) -> MetricKey:
+        """Identity similarity to the first recogniser."""
+        return next(key for key in self.metrics() if key.name == "identity similarity")
 
     def ranked(self) -> list[str]:
         """Editors with the highest identity similarity to the first recogniser first."""
-        metric = next(m for m in self.metrics() if m.startswith("identity similarity"))
+        metric = self.similarity()
         return sorted(self.editors, key=lambda name: -_mean(self.measure(name, metric)))
 
     def facts(self) -> str:
-        suite, seconds = self.results["suite"], sum(r["seconds"] for r in self.run.cell_records())
-        judge = self.results["estimators"]["judge"]["attributes"]
+        suite, seconds = self.results.suite, sum(s.seconds for s in cell_states(self.run))
+        judge = self.results.estimators["judge"].attributes
         noise = ", ".join(
-            f"{task['attribute']} {judge[task['attribute']]['mae_sigma']:.2f}"
-            for task in suite["tasks"]
+            f"{task.attribute} {judge[task.attribute].mae_sigma:.2f}" for task in suite.tasks
         )
         return (
             f"{len(self.editors)} editors and {len(self.controls)} controls, {len(self.tasks)} "
-            f"tasks, {self.results['faces']} faces to edit, {suite['bank']['n_fit']} to fit on, "
-            f"{len(suite['seeds'])} fit of each; bank `{self.results['bank_hash'][:12]}`; "
+            f"tasks, {self.results.faces} faces to edit, {suite.bank.n_fit} to fit on, "
+            f"{len(suite.seeds)} fit of each; bank `{self.results.bank_hash[:12]}`; "
             f"{seconds / 60:.0f} minutes of computing. The judge's own mean error, in σ: {noise}."
         )
 
@@ -96,71 +97,67 @@ class Field:
     def paired(self) -> str:
         """Our editor less each other editor, and on how many tasks it is better and worse."""
         metrics, others = self.metrics(), [name for name in self.ranked() if name != self.ours]
-        rows = [[name, *(self._duel(name, metric) for metric in metrics)] for name in others]
+        rows = [[name, *(self._comparison(name, metric) for metric in metrics)] for name in others]
         return _table([f"{self.ours} −", *map(self._heading, metrics)], rows)
 
-    def _duel(self, other: str, metric: str) -> str:
+    def _comparison(self, other: str, metric: MetricKey) -> str:
         rows = {
-            row["task"]: row
-            for row in self.results["comparisons"]
-            if {row["first"], row["second"]} == {self.ours, other}
-            and row["metric"] == metric
-            and row["effect"] in (0.0, self.effect)
+            row.task: row
+            for row in self.results.comparisons
+            if set(row.pair) == {self.ours, other}
+            and row.metric == metric
+            and self.results.at_effect(row)
         }
         total = rows.pop(ALL_TASKS, None)
         if total is None:
             return "–"
-        total = total if total["first"] == self.ours else turned(total)
-        wins, losses = (
-            sum(r["better"] == name for r in rows.values()) for name in (self.ours, other)
-        )
-        shown = f"**{in_words(total)}**" if total["better"] == self.ours else in_words(total)
-        shown = f"{shown}, undecided" if total["better"] is None else shown
+        total = total if total.first == self.ours else total.turned()
+        wins, losses = (sum(r.better == name for r in rows.values()) for name in (self.ours, other))
+        words = total.in_words()
+        shown = f"**{words}**" if total.better == self.ours else words
+        shown = f"{shown}, undecided" if total.better is None else shown
         return f"{shown}, {wins} : {losses}"
 
     def reach(self) -> str:
-        return self._by_task("reach", "{:.0%}")
+        return self._by_task(MetricKey("reach"), "{:.0%}")
 
     def leakage(self) -> str:
-        return self._by_task("true leakage", "{:.2f}")
+        return self._by_task(MetricKey("true leakage"), "{:.2f}")
 
     def identity(self) -> str:
-        return self._by_task(
-            next(m for m in self.metrics() if m.startswith("identity similarity")), "{:.3f}"
-        )
+        return self._by_task(self.similarity(), "{:.3f}")
 
     def asked(self) -> str:
         """Median effect, as a share of the requested change, where it is asked for once."""
-        once = self.results["suite"]["strengths"].index(1.0)
-        cases = [[self.run.cases(name, t) for t in self.tasks] for name in self.ranked()]
+        once = self.results.suite.strengths.index(1.0)
+        fits = [[self.run.finished(name, t) for t in self.tasks] for name in self.ranked()]
         rows = [
             [name, *(f"{float(c[0].arrays['effect'][once].median()):.2f}" for c in found)]
-            for name, found in zip(self.ranked(), cases, strict=True)
+            for name, found in zip(self.ranked(), fits, strict=True)
         ]
         return _table(["effect", *self.tasks], rows)
 
-    def _by_task(self, metric: str, form: str) -> str:
+    def _by_task(self, metric: MetricKey, form: str) -> str:
         rows = []
         for name in [*self.ranked(), *self.controls]:
             found = [self.measure(name, metric, task) for task in self.tasks]
             if any(found):
-                rows.append([name, *(form.format(m["mean"]) if m else "–" for m in found)])
-        faces = [self.measure(self.editors[0], "reach", task) for task in self.tasks]
+                rows.append([name, *(form.format(m.mean) if m else "–" for m in found)])
+        faces = [self.measure(self.editors[0], MetricKey("reach"), task) for task in self.tasks]
         heads = [
-            f"{task} ({m['faces']})" if m else task
-            for task, m in zip(self.tasks, faces, strict=True)
+            f"{task} ({m.faces})" if m else task for task, m in zip(self.tasks, faces, strict=True)
         ]
-        return _table([metric.split(" · ", maxsplit=1)[0], *heads], rows)
+        return _table([metric.name, *heads], rows)
 
     def cost(self) -> str:
         rows = [
             [
                 name,
-                f"{cost['tuning_seconds']:.1f}" if cost["tuning_seconds"] else "–",
-                f"{cost['fit_seconds']:.2f}",
-                f"{cost['edit_ms_batch_1']:.2f}",
-                f"{cost['edit_ms_batch_64']:.3f}",
-                f"{cost['nfe']:.0f}",
+                f"{cost.tuning_seconds:.1f}" if cost.tuning_seconds else "–",
+                f"{cost.fit_seconds:.2f}",
+                f"{cost.edit_ms_batch_1:.2f}",
+                f"{cost.edit_ms_batch_64:.3f}",
+                f"{cost.nfe:.0f}",
             ]
             for name, cost in ((name, self.costs[name]) for name in self.ranked())
         ]
@@ -169,25 +166,24 @@ class Field:
 
     def tuning(self) -> str:
         rows = [
-            [row["editor"], *(_trial(options, row) for options in row["scores"])]
-            for row in self.results["tuning"]
+            [row.editor, *(_trial(options, row) for options in row.scores)]
+            for row in self.results.tuning
         ]
         widest = max(map(len, rows))
         heads = ["editor", "defaults", *(f"trial {i}" for i in range(2, widest))]
         return _table(heads, [row + ["–"] * (widest - len(row)) for row in rows])
 
-    def _heading(self, metric: str) -> str:
-        name, _, recogniser = metric.partition(" · ")
-        plain = self.results["metrics"][name]
-        unit = ", σ" if name in ("true leakage", "target error") else ""
-        arrow = "↑" if plain["higher_is_better"] else "↓"
-        return f"{name}{unit} {arrow}" + (f" ({recogniser.split('-')[-1]})" if recogniser else "")
+    def _heading(self, metric: MetricKey) -> str:
+        unit = ", σ" if metric.name in ("true leakage", "target error") else ""
+        arrow = "↑" if self.results.metrics[metric.name].higher_is_better else "↓"
+        recogniser = metric.recogniser.rpartition("-")[2]
+        return f"{metric.name}{unit} {arrow}" + (f" ({recogniser})" if recogniser else "")
 
     def picture(self, path: Path) -> None:
         """The same face in every task, unedited and under the editors of `PICTURED`."""
         rows, captions = [], []
         for task in self.tasks:
-            cases = [self.run.cases(name, task)[0].arrays for name in PICTURED]
+            cases = [self.run.finished(name, task)[0].arrays for name in PICTURED]
             i = cases[0]["faces"].tolist().index(FACE)
             rows.append([cases[0]["images"][i], *(c["matched_images"][0, i] for c in cases)])
             seen = [float(c["matched_similarity"][0, 0, i]) for c in cases]
@@ -197,26 +193,26 @@ class Field:
         save_grid(path, rows, ["unedited", *PICTURED], self.tasks, captions)
 
 
-def _mean(found: dict[str, Any] | None) -> float:
-    return float("-inf") if found is None else float(found["mean"])
+def _mean(found: Measure | None) -> float:
+    return float("-inf") if found is None else found.mean
 
 
-def _interval(found: dict[str, Any] | None, bold: bool) -> str:
+def _interval(found: Measure | None, bold: bool) -> str:
     if found is None:
         return "–"
     mark = "**" if bold else ""
-    bounds = "" if found["low"] is None else f" ({found['low']:.3f} to {found['high']:.3f})"
-    return f"{mark}{found['mean']:.3f}{mark}{bounds}"
+    bounds = "" if found.low is None else f" ({found.low:.3f} to {found.high:.3f})"
+    return f"{mark}{found.mean:.3f}{mark}{bounds}"
 
 
-def _trial(options: str, row: dict[str, Any]) -> str:
+def _trial(options: str, row: Tuning) -> str:
     """Options but for those that all trials share, and the score they had; bold where chosen."""
-    trials = [json.loads(trial) for trial in row["scores"]]
+    trials = [json.loads(trial) for trial in row.scores]
     shared = [name for name in trials[0] if all(t.get(name) == trials[0][name] for t in trials)]
     own = {name: value for name, value in json.loads(options).items() if name not in shared}
     words = ", ".join(f"{name} {value}" for name, value in own.items())
-    score = f"{row['scores'][options]:.3f}"
-    return " ".join(filter(None, [words, f"**{score}**" if row["chosen"] == options else score]))
+    score = f"{row.scores[options]:.3f}"
+    return " ".join(filter(None, [words, f"**{score}**" if row.chosen == options else score]))
 
 
 def _table(heads: list[str], rows: list[list[str]]) -> str:
@@ -256,7 +252,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+", help="run folders")
     parser.add_argument("--page", type=Path, default=Path("docs/field.md"))
     given = parser.parse_args()
-    fields = {field.results["suite"]["name"]: field for field in map(Field, given.runs)}
+    fields = {field.results.suite.name: field for field in map(Field, given.runs)}
     page = filled(given.page.read_text(encoding="utf-8"), fields)
     write_bytes(given.page, page.encode())
     if "field" in fields:

@@ -38,7 +38,8 @@ from typing import Any
 import torch
 
 from latentedit import LatentBank, ModelReference, Registry, Split, fit_editor
-from latentedit.benchmark.cells.measure import BATCH, Bench, edit_milliseconds, measure_edits
+from latentedit.benchmark.cells.bench import BATCH, Bench
+from latentedit.benchmark.cells.edits import edit_milliseconds, measure_edits
 from latentedit.benchmark.run import run_suite
 from latentedit.benchmark.suite import Suite, load_suite
 
@@ -101,9 +102,9 @@ def in_a_row(suite: Suite, folder: Path) -> None:
     torch.set_num_threads(1)
     bench = Bench(suite, LatentBank.open(folder / "bank"), Registry.discover())
     test = bench.bank.split("test")
-    sight = bench.look(test.codes, test.space, features=True)
-    before = {field.name: getattr(sight, field.name) for field in fields(sight)}
-    for use in suite.contestants.values():
+    observed = bench.look(test.codes, test.space, features=True)
+    before = {field.name: getattr(observed, field.name) for field in fields(observed)}
+    for use in suite.entrants.values():
         editor = fit_editor(
             bench.registry, use.plugin, bench.bank, use.options, generator=bench.generator
         )
@@ -157,7 +158,7 @@ def _wait_for_adopted() -> None:
 def cells(arguments: argparse.Namespace) -> list[Row]:
     """Pairs of the two ways, one after the other."""
     suite, rows = field_like(1000, arguments.faces), []
-    n = 1 + len(suite.contestants) * (1 + len(suite.tasks))
+    n = 1 + len(suite.entrants) * (1 + len(suite.tasks))
     with tempfile.TemporaryDirectory() as name:
         place_bank(suite, Path(name))
         for _ in range(arguments.repeats):

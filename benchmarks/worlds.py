@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-from latentedit import read_json
+from latentedit.benchmark.results.comparison import Comparison
+from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.paired import ALL_TASKS
+from latentedit.benchmark.results.records import RESULTS, Results, read_results
 from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import run_suite
 from latentedit.benchmark.suite import PluginUse, Suite, load_suite
-from latentedit.report.findings import SUBJECTS
+from latentedit.report.findings import finding_subjects
 from latentedit.report.page import write_report
 
 CURVATURES = ("linear", "default", "curved")
@@ -82,9 +83,7 @@ def table(out: Path, brief: bool = False) -> str:
         brief: leave out the rows of single tasks.
     """
     results = {
-        world: read_json(out / world / "results.json")
-        for world in WORLDS
-        if (out / world / "results.json").is_file()
+        world: read_results(out / world) for world in WORLDS if (out / world / RESULTS).is_file()
     }
     if not results:
         raise SystemExit(f"{out} has no finished run; start with: worlds.py run --out {out}")
@@ -99,43 +98,46 @@ def table(out: Path, brief: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _findings(results: dict[str, Any]) -> list[tuple[str, str, str, str, float]]:
-    """Pair, metric, task and effect of what the report says about editors."""
-    first, effect = next(iter(results["suite"]["editors"])), results["suite"]["effects"][0]
-    return [
-        _key(row)
-        for row in results["comparisons"]
-        if row["first"] == first
-        and row["second"] not in results["controls"]
-        and row["effect"] in (0.0, effect)
-        and row["metric"].split(" · ", maxsplit=1)[0] in SUBJECTS
+Finding = tuple[str, str, MetricKey, str, float]
+"""Pair, metric, task and effect."""
+
+
+def _findings(results: Results) -> list[Finding]:
+    """What the report says about editors."""
+    first = next(iter(results.suite.editors))
+    rows = [
+        row
+        for row in results.comparisons
+        if row.first == first and row.second not in results.controls and results.at_effect(row)
     ]
+    subjects = finding_subjects(rows)
+    return [_key(row) for row in rows if row.metric in subjects]
 
 
-def _key(row: dict[str, Any]) -> tuple[str, str, str, str, float]:
-    return row["first"], row["second"], row["metric"], row["task"], row["effect"]
+def _key(row: Comparison) -> Finding:
+    return row.first, row.second, row.metric, row.task, row.effect
 
 
-def _row(results: dict[str, Any], finding: tuple[Any, ...]) -> dict[str, Any] | None:
-    return next((row for row in results["comparisons"] if _key(row) == finding), None)
+def _row(results: Results, finding: Finding) -> Comparison | None:
+    return next((row for row in results.comparisons if _key(row) == finding), None)
 
 
-def _title(finding: tuple[str, str, str, str, float]) -> str:
+def _title(finding: Finding) -> str:
     first, second, metric, task, _ = finding
     mark = "**" if task == ALL_TASKS else ""
     return f"{mark}{first} − {second}, {metric}, {task}{mark}"
 
 
-def _cell(row: dict[str, Any] | None) -> str:
+def _cell(row: Comparison | None) -> str:
     if row is None:
         return "–"
-    winner = "undecided" if row["better"] is None else f"{row['better']} better"
-    return f"{winner} {row['difference']:+.3f}"
+    winner = "undecided" if row.better is None else f"{row.better} better"
+    return f"{winner} {row.difference:+.3f}"
 
 
-def _where(rows: list[dict[str, Any] | None]) -> str:
+def _where(rows: list[Comparison | None]) -> str:
     """In how many worlds each editor is better."""
-    winners = [row["better"] for row in rows if row is not None and row["better"]]
+    winners = [row.better for row in rows if row is not None and row.better]
     counts = {name: winners.count(name) for name in dict.fromkeys(winners)}
     if not counts:
         return "nowhere decided"

@@ -30,7 +30,7 @@ from latentedit import (
     fingerprint,
     hookimpl,
 )
-from latentedit.benchmark.cells.measure import Bench
+from latentedit.benchmark.cells.bench import Bench
 from latentedit.benchmark.execution.worker import compute, open_bench
 
 JUDGE_GAIN = torch.tensor([0.9, 2.0, 1.25, 1.0, 1.0, 1.0])

@@ -19,10 +19,10 @@ from torch import Tensor
 
 
 def colour(
-    contestant: str, task: str, place: int, kind: str = "edited", number: int = 0
+    entrant: str, task: str, place: int, kind: str = "edited", number: int = 0
 ) -> tuple[int, int, int]:
     """The colour of the picture of the face at `place` of a task, in run `number`."""
-    row = (*EDITORS, *CONTROLS, "omega").index(contestant) if kind != "unedited" else 7
+    row = (*EDITORS, *CONTROLS, "omega").index(entrant) if kind != "unedited" else 7
     effect = {"unedited": 0, "edited": 0, "second": 20}[kind]
     return (20 + 30 * row, 30 + 70 * TASKS.index(task) + effect, 40 + 60 * place + 25 * number)
 
@@ -31,13 +31,13 @@ def _flat(colours: list[tuple[int, int, int]]) -> Tensor:
     return torch.tensor(colours, dtype=torch.uint8)[:, :, None, None].repeat(1, 1, 4, 4)
 
 
-def edit_arrays(contestant: str, task: str, number: int = 0) -> dict[str, Tensor]:
+def edit_arrays(entrant: str, task: str, number: int = 0) -> dict[str, Tensor]:
     """A finished edit: every face its own numbers. Nobody reaches the second shown face at the
     first effect, nor the third at the second; gamma does not reach the first one with glasses.
 
     In the first run alpha is far more similar by rec-zeta, beta by rec-eta, and gamma leaks least.
     """
-    index = (*EDITORS, *CONTROLS, "omega").index(contestant)
+    index = (*EDITORS, *CONTROLS, "omega").index(entrant)
     rng = torch.Generator().manual_seed(100 * number + 10 * index + TASKS.index(task))
     rows, k, e = torch.tensor(FACES[task]), len(EFFECTS), len(RECOGNISERS)
     m, a = len(rows), SCHEMA.width
@@ -47,13 +47,13 @@ def edit_arrays(contestant: str, task: str, number: int = 0) -> dict[str, Tensor
 
     strength = 0.5 + drawn(k, m)
     strength[0, 1] = strength[1, 2] = float("nan")
-    if (contestant, task) == ("gamma", "glasses"):
+    if (entrant, task) == ("gamma", "glasses"):
         strength[0, 0] = float("nan")
     column = SCHEMA.columns(SUITE["tasks"][TASKS.index(task)]["attribute"]).start
     base = unedited()["judged"][rows]
-    moved = base + 5 * drawn(k, m, a) + (0 if (contestant, number) == ("gamma", 0) else 7)
+    moved = base + 5 * drawn(k, m, a) + (0 if (entrant, number) == ("gamma", 0) else 7)
     similarity = drawn(k, e, m)
-    if number == 0 and contestant in ("alpha", "beta"):
+    if number == 0 and entrant in ("alpha", "beta"):
         similarity[0, index] += 1.5
     return {
         "faces": rows,
@@ -72,10 +72,10 @@ def edit_arrays(contestant: str, task: str, number: int = 0) -> dict[str, Tensor
         "matched_kernel": drawn(k, m),
         "matched_likelihood": drawn(k, m),
         "matched_mahalanobis": drawn(k, m),
-        "images": _flat([colour(contestant, task, i, "unedited", number) for i in range(SHOWN)]),
+        "images": _flat([colour(entrant, task, i, "unedited", number) for i in range(SHOWN)]),
         "matched_images": torch.stack(
             [
-                _flat([colour(contestant, task, i, kind, number) for i in range(SHOWN)])
+                _flat([colour(entrant, task, i, kind, number) for i in range(SHOWN)])
                 for kind in ("edited", "second")
             ]
         ),

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from flat_results import read_flat, write_flat
 from made_runs import write_run
 
 
 def write_richer_run(folder: Path) -> Path:
     """Of tuned editors on photographs, with failed cells and few faces."""
     write_run(folder)
-    path = folder / "results.json"
-    results = json.loads(path.read_text())
+    results = read_flat(folder)
     results["curves"], results["comparisons"], results["estimators"] = [], [], {}
     results["measures"] = [
         m | {"low": None, "high": None, "faces": 3} if m["editor"] == "beta" else m
@@ -31,6 +30,7 @@ def write_richer_run(folder: Path) -> Path:
         ],
         "tuned": True,
     }
+    results["suite"]["bank"]["n_fit"] = 100
     results["suite"]["tune"] = {"trials": 4, "faces": 17}
     results["tuning"] = [
         {
@@ -46,5 +46,5 @@ def write_richer_run(folder: Path) -> Path:
             "scores": {"defaults": -0.34567, "width=2": -1.0},
         },
     ]
-    path.write_text(json.dumps(results))
+    write_flat(folder, results)
     return folder

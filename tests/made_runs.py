@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from flat_results import key_of, write_flat
 from made_cells import edit_arrays, fit_attributes, unedited
 from made_world import (
     CONTROLS,
@@ -131,13 +132,14 @@ def _difference(
     first: str, second: str, metric: str, effect: float, task: str, count: int
 ) -> dict[str, Any]:
     better = _better(first, second, metric, effect, task)
-    higher = METRICS[metric.split(" · ", maxsplit=1)[0]].higher_is_better
+    higher = key_of(metric).metric.higher_is_better
     size = 0.2003 + 0.0013 * count
     sign = 1 if (better in (first, None)) == higher else -1
     low, high = (size - 0.11, size + 0.23) if better else (-0.41, size + 0.23)
     low, high = (low, high) if sign > 0 else (-high, -low)
     numbers = {"difference": sign * size, "low": low, "high": high}
-    return numbers | {"faces": 100 + count, "p": 0.01, "q": 0.02, "seeds": 1}
+    seeds = {"seeds": 1, "seed_low": None, "seed_high": None}
+    return numbers | {"faces": 100 + count, "p": 0.01, "q": 0.02} | seeds
 
 
 def curves(names: Sequence[str] = (*EDITORS, *CONTROLS), number: int = 0) -> list[dict[str, Any]]:
@@ -206,19 +208,19 @@ def estimators() -> dict[str, Any]:
 
 def results(suite: Suite, bank_hash: str, number: int) -> dict[str, Any]:
     """What `summarise` would have written; with comparisons and leakage only of the first run."""
-    names = list(suite.contestants)
+    names = list(suite.entrants)
     return {
         "suite": suite.model_dump(mode="json"),
         "bank_hash": bank_hash,
         "provenance": provenance(),
         "faces": N,
-        "controls": suite.controls,
+        "controls": list(suite.control_names),
         "cells": {"ok": 40, "failed": []},
         "estimators": estimators(),
         "recognisers": [],
-        "noise": {},
-        "realism": {},
-        "photographs": {},
+        "noise": [],
+        "realism": {"features": "", "implementation": {}, "minimum_faces": 0, "distances": []},
+        "photographs": None,
         "tuning": [],
         "measures": measures(names, number),
         "comparisons": [] if number else comparisons(),
@@ -238,13 +240,26 @@ def results(suite: Suite, bank_hash: str, number: int) -> dict[str, Any]:
 
 def provenance() -> dict[str, Any]:
     cards = {"rec-zeta": {"auc": 0.98765, "true_accept_rate": 0.87654}, "rec-eta": {"auc": 0.91234}}
+    identity = [
+        {"name": n, "options": {}, "fingerprint": n * 2}
+        | {"threshold": THRESHOLDS[n], "card": cards[n]}
+        for n in RECOGNISERS
+    ]
     return {
-        "bank": {"generator": "g"},
-        "judge": {"name": "the-judge", "fingerprint": "j" * 12},
-        "identity": [
-            {"name": n, "fingerprint": n * 2, "threshold": THRESHOLDS[n], "card": cards[n]}
-            for n in RECOGNISERS
-        ],
+        "latentedit": "0",
+        "python": "3",
+        "packages": {},
+        "bank": {
+            "hash": "b" * 12,
+            **{"seed": 0, "truncation_psi": 1.0, "fit": N, "test": N},
+            **{"generator": "g", "generator_options": {}, "generator_fingerprint": "f" * 16},
+            **{"labeller": "l", "labeller_options": {}, "labeller_fingerprint": "e" * 16},
+        },
+        "judge": {"name": "the-judge", "options": {}, "fingerprint": "j" * 12, "card": {}},
+        "identity": identity,
+        "plugins": {},
+        "threads": 1,
+        "batch": 64,
     }
 
 
@@ -286,10 +301,10 @@ def write_run(folder: Path, number: int = 0, bank_seed: int = 0, **changes: Any)
     write_json(folder / "provenance.json", provenance())
     store = CellStore(folder)
     store.commit(Cell("faces", {}), Outcome("ok", 1.0, arrays=unedited()))
-    for i, (name, task) in enumerate(itertools.product(suite.contestants, suite.tasks)):
+    for i, (name, task) in enumerate(itertools.product(suite.entrants, suite.tasks)):
         arrays = edit_arrays(name, task.name, number)
         cell = Cell("edit", {}, name, 0, task.name)
         store.commit(cell, Outcome("ok", 2.26 + i, arrays=arrays))
-    write_json(folder / "results.json", results(suite, bank.hash, number))
+    write_flat(folder, results(suite, bank.hash, number))
     write_json(folder / "costs.json", costs())
     return folder

@@ -160,7 +160,7 @@ class Oracle:
         return labels(self.fit).std(0, ddof=1)
 
     @property
-    def contestants(self) -> list[str]:
+    def entrants(self) -> list[str]:
         return [*self.suite["editors"], *self.suite["controls"]]
 
     def task(self, name: str) -> dict[str, Any]:
@@ -224,7 +224,7 @@ class Oracle:
     def tables(self) -> dict[tuple[str, str, str, float], Array]:
         """(editor, task, metric, effect) → (seeds, faces), NaN where there is no number."""
         seeds, found = self.suite["seeds"], {}
-        for name in self.contestants:
+        for name in self.entrants:
             for i, seed in enumerate(seeds):
                 of_task = {t["name"]: Cell(self, name, seed, t) for t in self.suite["tasks"]}
                 of_task |= {s["name"]: Chain(self, name, seed, s) for s in self.suite["sequences"]}

@@ -16,11 +16,16 @@ import numpy as np
 import pytest
 import telling_oracle as oracle
 import telling_world as world
+from flat_results import read_flat
 from telling_oracle import Array, Oracle
 
 from latentedit.benchmark.cells.store import CellStore
-from latentedit.benchmark.results.paired import Scores, SeedScores
-from latentedit.benchmark.results.summary import Run, summarise
+from latentedit.benchmark.results.means import per_face
+from latentedit.benchmark.results.reading import Run
+from latentedit.benchmark.results.summary import summarise
+
+Asked = tuple[str, str, float]
+"""(editor, text of a metric, effect)."""
 
 NEAR = {"rtol": 3e-4, "atol": 3e-4}
 """How near a figure in single precision comes to the closed form."""
@@ -35,11 +40,15 @@ class Told:
 
     @cached_property
     def results(self) -> dict[str, Any]:
-        return dict(json.loads((self.folder / "results.json").read_text()))
+        return read_flat(self.folder)
 
     @cached_property
-    def per_face(self) -> tuple[Scores, SeedScores]:
-        return Run(self.folder).per_face()
+    def per_face(self) -> tuple[dict[Asked, Array], dict[Asked, list[Array]]]:
+        scores, by_seed = per_face(Run(self.folder))
+        return (
+            {(name, str(key), effect): table for (name, key, effect), table in scores.items()},
+            {(name, str(key), effect): fits for (name, key, effect), fits in by_seed.items()},
+        )
 
     def faces_of(self, editor: str, metric: str, effect: float, task: str) -> Array:
         """(faces,) as the run has them."""

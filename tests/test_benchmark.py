@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 import toy_editors
 from click.testing import CliRunner
+from flat_results import read_flat, summarise
 
 from latentedit import EnvironmentFault, FingerprintMismatch, InputError, UnknownName
 from latentedit.benchmark.cells.store import CellStore
 from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.results.compare import compare_runs
 from latentedit.benchmark.results.paired import ALL_TASKS
-from latentedit.benchmark.results.summary import Run, summarise
+from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.run import RunOutcome, explain, run_suite
 from latentedit.benchmark.suite import Suite
 from latentedit.cli.main import cli
@@ -241,14 +242,14 @@ def test_a_folder_that_is_no_run_says_how_to_make_one(tmp_path: Path) -> None:
 
 
 def test_results_hold_the_provenance(run: Path) -> None:
-    results = json.loads((run / "results.json").read_text())
+    results = read_flat(run)
     assert results["bank_hash"] == results["provenance"]["bank"]["hash"]
     assert set(results["provenance"]["packages"]) >= {"torch", "numpy"}
     assert results["estimators"]["judge"]["attributes"]["age"]["r2"] == pytest.approx(1, abs=1e-3)
     costs = json.loads((run / "costs.json").read_text())
     assert {row["editor"] for row in costs} == {"exact", "leaky", "timid", "no-edit"}
     assert all(row["peak_memory_mb"] > 10 for row in costs)
-    assert results["noise"]["true leakage"]["text"] == "exact"
+    assert [row["text"] for row in results["noise"] if row["metric"] == "true leakage"] == ["exact"]
     assert results["recognisers"][0]["agreement"] > 0.5
 
 
@@ -293,14 +294,14 @@ def test_two_runs_of_one_bank_compare_and_equal_editors_do_not_differ(
     other = tmp_path / "other"
     carry_out(other, editors={"exact": {"plugin": "leaky"}, "timid": {"plugin": "timid"}})
     rows = {
-        (row["first"].split(" ")[0], row["metric"].split(" · ")[0]): row
+        (row.first.split(" ")[0], row.metric.name): row
         for row in compare_runs(run, other)
-        if row["task"] == ALL_TASKS
+        if row.task == ALL_TASKS
     }
-    assert rows["exact", "identity similarity"]["better"] == f"exact @ {run}"
-    assert rows["exact", "identity similarity"]["low"] > 0
-    assert all(row["difference"] == 0 for (name, _), row in rows.items() if name == "timid")
-    assert all(row["better"] is None for (name, _), row in rows.items() if name == "timid")
+    assert rows["exact", "identity similarity"].better == f"exact @ {run}"
+    assert rows["exact", "identity similarity"].low > 0
+    assert all(row.difference == 0 for (name, _), row in rows.items() if name == "timid")
+    assert all(row.better is None for (name, _), row in rows.items() if name == "timid")
     shown = CliRunner().invoke(cli, ["bench", "compare", str(run), str(other)])
     assert shown.exit_code == 0, shown.output
     assert f"A is {run}, B is {other}" in shown.output.replace("\n", "")
@@ -309,7 +310,7 @@ def test_two_runs_of_one_bank_compare_and_equal_editors_do_not_differ(
 
 def test_editors_of_one_run_compare(run: Path) -> None:
     rows = compare_runs(run, run, ("leaky", "exact"))
-    assert {row["first"] for row in rows} == {f"leaky @ {run}"}
+    assert {row.first for row in rows} == {f"leaky @ {run}"}
     with pytest.raises(UnknownName, match="did you mean 'leaky'"):
         compare_runs(run, run, ("leak", "exact"))
 

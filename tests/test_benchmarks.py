@@ -11,10 +11,10 @@ from types import ModuleType
 
 import pytest
 import torch
+from flat_results import summarise
 from test_tuning import SUITE, carry_out
 from torch import Tensor
 
-from latentedit.benchmark.results.summary import summarise
 from latentedit_styleflow.flow import ContinuousFlow
 from latentedit_styleflow.objectives import Likelihood
 from latentedit_styleflow.solver import Solver

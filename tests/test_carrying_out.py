@@ -107,7 +107,7 @@ def done(folder: Path, jobs: list[Job], room: int = 1, **bad: Any) -> tuple[Scri
 A, B, C, D = (fit_id(name, 0) for name in "abcd")
 
 
-def test_a_fit_is_called_by_its_contestant_and_seed() -> None:
+def test_a_fit_is_called_by_its_entrant_and_seed() -> None:
     assert fit_id("mine", 7) == "fit--mine--seed7"
 
 

@@ -49,7 +49,7 @@ def rewritten(store: CellStore, **changes: Any) -> None:
         (Cell("sequence", {}, "mine", 12, "both"), "sequence--mine--seed12--both"),
     ],
 )
-def test_a_cell_is_called_by_kind_contestant_seed_and_task(cell: Cell, wanted: str) -> None:
+def test_a_cell_is_called_by_kind_entrant_seed_and_task(cell: Cell, wanted: str) -> None:
     assert cell.id == wanted
 
 
@@ -143,7 +143,7 @@ def test_a_file_that_a_user_added_does_not_undo_a_cell(store: CellStore) -> None
 
 
 def test_results_under_another_key_are_stale_and_are_not_read(store: CellStore) -> None:
-    other = Cell(CELL.kind, {"a": 2}, CELL.contestant, CELL.seed, CELL.task)
+    other = Cell(CELL.kind, {"a": 2}, CELL.entrant, CELL.seed, CELL.task)
     store.plan([other])
     for reader in (store, CellStore(store.folder.parent)):
         record = reader.record(CELL.id)
@@ -163,7 +163,7 @@ def test_a_cell_of_another_key_is_not_done_though_no_plan_is_known(store: CellSt
     assert record is not None
     assert record.status == "ok"
     assert fresh.is_done(CELL)
-    assert not fresh.is_done(Cell(CELL.kind, {"a": 2}, CELL.contestant, CELL.seed, CELL.task))
+    assert not fresh.is_done(Cell(CELL.kind, {"a": 2}, CELL.entrant, CELL.seed, CELL.task))
 
 
 def test_a_plan_holds_its_own_cells_only(store: CellStore) -> None:

@@ -14,6 +14,7 @@ import pytest
 import torch
 import toy_editors
 import yaml
+from flat_results import read_flat
 from in_process import CommandLine
 from PIL import Image
 from test_benchmark import SUITE
@@ -152,7 +153,10 @@ def test_an_editor_that_can_draws_new_faces_with_what_was_asked(made: CommandLin
         (["--transfer", "age=99"], "--transfer ranges from 0 to 9"),
         (["--transfer", "agee=1"], "did you mean 'age'"),
         (["--transfer", "age=1..2"], "--transfer takes one face, as in age=12"),
-        (["--set", "age=20", "--layers", "other"], "is for 18 rows of W+, but this generator has 4"),
+        (
+            ["--set", "age=20", "--layers", "other"],
+            "is for 18 rows of W+, but this generator has 4",
+        ),
         (["--set", "yaw=9", "--layers", "middle"], "unknown attribute of the layer preset 'yaw'"),
         (["--set", "lighting=front"], "lighting takes 3 numbers, received 'front'"),
         (["--set", "age=200"], "'age' takes values from 0 to 70 years, received 200"),
@@ -235,7 +239,7 @@ def test_an_editor_joins_a_suite_from_the_command_line(latentedit: CommandLine) 
     run = ("bench", "run", "mine.yaml", "--out", "run")
     assert "did you mean 'exact'" in latentedit.refused(*run, "--with", "exakt")
     latentedit.ok(*run, "--with", "exact")
-    results = json.loads((latentedit.folder / "run" / "results.json").read_text())
+    results = read_flat(latentedit.folder / "run")
     assert {"leaky", "exact"} <= {row["editor"] for row in results["measures"]}
 
 

@@ -21,7 +21,14 @@ from toy import SCHEMA, ToyGenerator
 
 from latentedit import Attribute, AttributeSchema, InputError
 from latentedit.benchmark.cells.distances import distances
-from latentedit.benchmark.results.reading_errors import identity_agreement, noise, reading_errors
+from latentedit.benchmark.results.accuracy import noise
+from latentedit.benchmark.results.keys import MetricKey
+from latentedit.benchmark.results.reading_errors import (
+    ReadingError,
+    identity_agreement,
+    reading_errors,
+)
+from latentedit.benchmark.results.records import RecogniserFigures
 from latentedit.measures.angles import angle_between, facing, lighting_error, pose_error
 from latentedit.measures.likelihood import SHRINKAGE, CodeDensity
 from latentedit.measures.realism import (
@@ -407,18 +414,17 @@ def test_the_errors_of_a_judge_agree_with_sklearn_and_numpy() -> None:
     for name, columns in places.items():
         entry = found[name]
         pairs = [(truth[:, c], values[:, c]) for c in columns]
-        assert entry["r2"] == pytest.approx(np.mean([r2_score(t, v) for t, v in pairs]))
+        assert entry.r2 == pytest.approx(np.mean([r2_score(t, v) for t, v in pairs]))
         errors = [mean_absolute_error(t, v) for t, v in pairs]
-        assert entry["mae"] == pytest.approx(np.mean(errors))
-        assert entry["mae_sigma"] == pytest.approx(np.mean(errors / sigma[columns]))
+        assert entry.mae == pytest.approx(np.mean(errors))
+        assert entry.mae_sigma == pytest.approx(np.mean(errors / sigma[columns]))
         lines = [np.polyfit(t, v, 1)[0] for t, v in pairs]
-        assert entry["slope"] == pytest.approx(np.mean(lines))
-        assert entry["unit"] == SCHEMA[name].unit
-        assert set(entry) == {"r2", "mae", "mae_sigma", "slope", "auc", "unit"}
+        assert entry.slope == pytest.approx(np.mean(lines))
+        assert entry.unit == SCHEMA[name].unit
     expected = roc_auc_score(truth[:, 1] > 0.5, values[:, 1])
-    assert found["glasses"]["auc"] == pytest.approx(expected)
+    assert found["glasses"].auc == pytest.approx(expected)
     assert 0.6 < expected < 0.99
-    assert [found[name]["auc"] for name in ("age", "yaw", "lighting")] == [None] * 3
+    assert [found[name].auc for name in ("age", "yaw", "lighting")] == [None] * 3
 
 
 def test_a_judge_without_both_kinds_of_faces_has_no_auc() -> None:
@@ -426,11 +432,11 @@ def test_a_judge_without_both_kinds_of_faces_has_no_auc() -> None:
     values = torch.tensor([[0.1], [0.4], [0.3], [0.9]])
     for truth in ([[2.1], [3], [4], [5]], [[2.0], [1], [0], [-1]]):
         found = reading_errors(values, torch.tensor(truth), torch.ones(1), schema)
-        assert found["glasses"]["auc"] is None
+        assert found["glasses"].auc is None
     truth = torch.tensor([[2.0], [3.0], [1.0], [4.0]])
-    assert reading_errors(values, truth, torch.ones(1), schema)["glasses"]["auc"] == 1
+    assert reading_errors(values, truth, torch.ones(1), schema)["glasses"].auc == 1
     truth = torch.tensor([[3.0], [2.0], [1.0], [4.0]])
-    assert reading_errors(values, truth, torch.ones(1), schema)["glasses"]["auc"] == 0.5
+    assert reading_errors(values, truth, torch.ones(1), schema)["glasses"].auc == 0.5
 
 
 def test_a_recogniser_is_compared_with_true_identities_by_ranks_of_distances() -> None:
@@ -469,37 +475,33 @@ def test_nothing_is_known_of_a_recogniser_without_truth_or_without_differences()
 
 
 def test_what_a_metric_is_read_off_is_said_with_its_error() -> None:
-    full = {"name": "r", "card": {"auc": 0.99, "true_accept_rate": 0.87}, "agreement": 0.5}
-    short = {"name": "s", "card": {"auc": 0.9}, "agreement": None}
-    silent = {"name": "t", "card": {}}
+    full = RecogniserFigures("r", 0.5, {"auc": 0.99, "true_accept_rate": 0.87}, 0.5)
+    short = RecogniserFigures("s", 0.5, {"auc": 0.9}, None)
+    silent = RecogniserFigures("t", 0.5, {}, None)
     errors = {
-        name: {"mae_sigma": value} for name, value in zip("abc", (0.1, 0.4, 0.1), strict=True)
+        name: ReadingError(r2=0.0, mae=9.0, mae_sigma=value, slope=1.0, auc=None, unit="")
+        for name, value in zip("abc", (0.1, 0.4, 0.1), strict=True)
     }
-    found = noise(errors, [full, short, silent])
-    judge = {"value": pytest.approx(0.2), "text": "judge errs by 0.20 σ on one face"}
-    first = {
-        "value": None,
-        "text": "knows 87% of people again, AUC 0.990, rank correlation with the truth 0.50",
-    }
-    second = {"value": None, "text": "AUC 0.900"}
-    exact = {"value": 0.0, "text": "exact"}
+    found = {row.metric: (row.value, row.text) for row in noise(errors, [full, short, silent])}
+    judge = (pytest.approx(0.2), "judge errs by 0.20 σ on one face")
+    first = (
+        None,
+        "knows 87% of people again, AUC 0.990, rank correlation with the truth 0.50",
+    )
+    second = (None, "AUC 0.900")
+    exact = (0.0, "exact")
+    of_recognisers = ("identity similarity", "identity accuracy", "edit–identity area")
     assert found == {
-        "attribute leakage": judge,
-        "target error": judge,
-        "edit consistency": judge,
-        "reach": {"value": None, "text": "judge errs by 0.20 σ on one face"},
-        "true leakage": exact,
-        "true identity drift": exact,
-        "identity similarity · r": first,
-        "identity accuracy · r": first,
-        "edit–identity area · r": first,
-        "identity similarity · s": second,
-        "identity accuracy · s": second,
-        "edit–identity area · s": second,
+        MetricKey("attribute leakage"): judge,
+        MetricKey("target error"): judge,
+        MetricKey("edit consistency"): judge,
+        MetricKey("reach"): (None, "judge errs by 0.20 σ on one face"),
+        MetricKey("true leakage"): exact,
+        MetricKey("true identity drift"): exact,
+        **{MetricKey(metric, "r"): first for metric in of_recognisers},
+        **{MetricKey(metric, "s"): second for metric in of_recognisers},
     }
-    assert set(noise({}, [short])) == {
-        "identity similarity · s",
-        "identity accuracy · s",
-        "edit–identity area · s",
+    assert {row.metric for row in noise({}, [short])} == {
+        MetricKey(metric, "s") for metric in of_recognisers
     }
-    assert noise({}, [silent]) == {}
+    assert noise({}, [silent]) == ()

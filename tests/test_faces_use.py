@@ -9,10 +9,10 @@ import faces_world
 import pytest
 import torch
 from faces_world import DECLARED, attribute_model, feature_model, identity_model, judge_file
+from flat_results import summarise
 from toy import ToyGenerator
 
 from latentedit import InputError, LatentBank, Registry
-from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import run_suite
 from latentedit.benchmark.suite import Suite
 from latentedit.cli.main import cli

@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flat_results import key_of, read_flat, typed
 from made_runs import measures, write_run
 from made_world import CONTROLS, EDITORS
 
 from latentedit.report.findings import best_editor, findings
 
-CONTESTANTS = [*EDITORS, *CONTROLS]
+ENTRANTS = [*EDITORS, *CONTROLS]
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder: Path = write_run(tmp_path_factory.mktemp("made") / "run")
-    results: dict[str, Any] = json.loads((folder / "results.json").read_text())
+    results: dict[str, Any] = read_flat(folder)
     return results
 
 
@@ -26,7 +27,7 @@ def test_findings_of_another_first_effect_are_about_that_effect(made: dict[str, 
     """At the second effect beta beats alpha everywhere, and gamma everybody."""
     results = json.loads(json.dumps(made))
     results["suite"]["effects"] = [0.5]
-    told = findings(results)
+    told = findings(typed(results))
     assert told[0].startswith(
         "alpha keeps identity worse on age, glasses and turn than beta (by rec-zeta). Over all "
         "tasks beta is better: alpha − beta is -"
@@ -36,7 +37,7 @@ def test_findings_of_another_first_effect_are_about_that_effect(made: dict[str, 
         for m in measures()
         if (m["metric"], m["task"], m["effect"]) == ("reach", "all tasks", 0.5)
     }
-    shares = ", ".join(f"{name} {round(100 * reach[name])}%" for name in CONTESTANTS)
+    shares = ", ".join(f"{name} {round(100 * reach[name])}%" for name in ENTRANTS)
     assert told[-1] == f"Share of faces that reach 50% of the requested change: {shares}."
 
 
@@ -56,7 +57,7 @@ def test_many_editors_share_a_sentence_with_the_nearest_first(made: dict[str, An
         for changed in ({}, {"task": "age", "better": "alpha"}, {"effect": 0.5, "better": "alpha"})
         for name, gap in wanted.items()
     ] + [base | {"second": "still", "better": "alpha"}, base | {"first": "beta", "second": "one"}]
-    assert findings(results)[:-1] == [
+    assert findings(typed(results))[:-1] == [
         "Over all tasks alpha keeps identity (by rec-eta) better than one (0.300) and four "
         "(0.400); worse than five (0.050) and two (0.200); not told apart from three (0.100)."
     ]
@@ -76,4 +77,4 @@ def test_many_editors_share_a_sentence_with_the_nearest_first(made: dict[str, An
 def test_the_best_editor_beats_every_other_one(
     made: dict[str, Any], metric: str, best: str | None
 ) -> None:
-    assert best_editor(made, metric) == best
+    assert best_editor(typed(made), key_of(metric)) == best

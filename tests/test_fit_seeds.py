@@ -13,16 +13,16 @@ import harness_plugins
 import numpy as np
 import pytest
 import torch
+from flat_results import summarise
 from harness_plugins import Silent, scores
 from scipy import stats
 from torch import Tensor
 from toy import ToyGenerator
 
-from latentedit.benchmark.cells.measure import Bench
+from latentedit.benchmark.cells.bench import Bench
 from latentedit.benchmark.cells.sequences import measure_sequence
 from latentedit.benchmark.cells.store import CellStore
 from latentedit.benchmark.folder import RunFolder
-from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import run_suite
 from latentedit.benchmark.suite import Suite
 from latentedit.data.bank import LatentBank

@@ -12,6 +12,7 @@ import pytest
 import torch
 import toy_photos
 from click.testing import CliRunner, Result
+from flat_results import summarise
 from PIL import Image
 from test_benchmark import SUITE, Silent
 from toy import ToyGenerator, ToyIdentity
@@ -25,7 +26,6 @@ from latentedit import (
     Unsupported,
     WeightedLoss,
 )
-from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import run_suite
 from latentedit.benchmark.suite import Suite
 from latentedit.cli.main import cli

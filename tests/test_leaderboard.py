@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from flat_results import flat
 from test_benchmark import SUITE, carry_out
 from test_report import Tags
 
@@ -42,7 +43,7 @@ def listing(*arguments: str) -> Any:
 
 @pytest.fixture(scope="module")
 def boards(runs: Path) -> list[dict[str, Any]]:
-    return json.loads(listing(str(runs), "--json").stdout)
+    return list(flat(json.loads(listing(str(runs), "--json").stdout)))
 
 
 @pytest.fixture(scope="module")
@@ -61,15 +62,15 @@ def test_banks_are_never_mixed(boards: list[dict[str, Any]]) -> None:
 
 
 def test_editors_of_different_runs_are_paired_by_face(boards: list[dict[str, Any]]) -> None:
-    duels = {
+    met = {
         (row["first"], row["second"]): row
-        for row in boards[0]["duels"]
+        for row in boards[0]["comparisons"]
         if row["task"] == "all tasks" and row["metric"] == "identity similarity · toy-identity"
     }
-    found = duels["exact", "leaky (second)"]
+    found = met["exact", "leaky (second)"]
     assert found["better"] == "exact"
     assert found["low"] > 0
-    assert duels["leaky (first)", "leaky (second)"]["better"] is None
+    assert met["leaky (first)", "leaky (second)"]["better"] is None
 
 
 def test_csv_has_a_row_for_each_measure(runs: Path, boards: list[dict[str, Any]]) -> None:

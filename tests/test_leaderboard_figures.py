@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flat_results import flat
 from made_boards import (
     COLOURS,
     COLUMNS,
@@ -38,7 +39,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def board(runs: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(listing(str(runs), "--json").stdout)[0]
+    found: dict[str, Any] = flat(json.loads(listing(str(runs), "--json").stdout)[0])
     return found
 
 
@@ -159,7 +160,8 @@ def difference(first: str, second: str, metric: str, task: str) -> tuple[float, 
 
 def test_every_difference_is_that_of_its_two_entries(board: dict[str, Any]) -> None:
     found = {
-        (row["first"], row["second"], row["metric"], row["task"]): row for row in board["duels"]
+        (row["first"], row["second"], row["metric"], row["task"]): row
+        for row in board["comparisons"]
     }
     for (first, second), metric, task in itertools.product(
         itertools.combinations(ENTRIES, 2), KNOWN, (*TASKS, "all tasks")
@@ -190,9 +192,9 @@ def test_who_was_made_better_is_better_and_marked_best(
     }
     editors = set(ENTRIES) - set(CONTROLS)
     won = [
-        (duel["better"], duel["metric"])
-        for duel in board["duels"]
-        if duel["task"] == "all tasks" and {duel["first"], duel["second"]} <= editors
+        (row_of["better"], row_of["metric"])
+        for row_of in board["comparisons"]
+        if row_of["task"] == "all tasks" and {row_of["first"], row_of["second"]} <= editors
     ]
     assert best == {one for one in won if one[0] and won.count(one) == len(editors) - 1}
 
@@ -205,11 +207,11 @@ def signed(value: float) -> str:
 def test_row_minus_column_is_shown_from_both_sides_with_who_won(
     part: Element, board: dict[str, Any]
 ) -> None:
-    details = [d for d in part.all("details") if d.all("table", class_="duels")]
+    details = [d for d in part.all("details") if d.all("table", class_="comparisons")]
     assert [d.one("summary").text for d in details] == headings(part.all("table")[0])[1:]
-    duels = {
+    met = {
         (row["first"], row["second"], row["metric"]): row
-        for row in board["duels"]
+        for row in board["comparisons"]
         if row["task"] == "all tasks"
     }
     shown: dict[str, int] = {"won": 0, "lost": 0, "undecided": 0}
@@ -219,17 +221,17 @@ def test_row_minus_column_is_shown_from_both_sides_with_who_won(
         for row, name in zip(rows(table), ENTRIES, strict=True):
             assert row[0].text == name
             for cell, other in zip(row[1:], ENTRIES, strict=True):
-                if (name, other, metric) in duels:
-                    duel, sign = duels[name, other, metric], 1
-                elif (other, name, metric) in duels:
-                    duel, sign = duels[other, name, metric], -1
+                if (name, other, metric) in met:
+                    row_of, sign = met[name, other, metric], 1
+                elif (other, name, metric) in met:
+                    row_of, sign = met[other, name, metric], -1
                 else:
                     assert cell.text == "·"
                     continue
-                bounds = sorted((sign * duel["low"], sign * duel["high"]))
-                assert cell.own == signed(sign * duel["difference"])
+                bounds = sorted((sign * row_of["low"], sign * row_of["high"]))
+                assert cell.own == signed(sign * row_of["difference"])
                 assert cell.small == f"{signed(bounds[0])} to {signed(bounds[1])}"
-                won = {None: "undecided", name: "won", other: "lost"}[duel["better"]]
+                won = {None: "undecided", name: "won", other: "lost"}[row_of["better"]]
                 assert cell.classes == [won]
                 shown[won] += 1
     assert shown["won"] == shown["lost"] > 20
@@ -239,17 +241,20 @@ def test_row_minus_column_is_shown_from_both_sides_with_who_won(
 def test_the_data_for_the_script_are_the_differences_rounded(
     part: Element, board: dict[str, Any]
 ) -> None:
-    data = json.loads(part.one("script", id="board0-duels").text)
+    data = json.loads(part.one("script", id="board0-comparisons").text)
     assert data["tasks"] == [*TASKS, "all tasks"]
-    assert data["metrics"] == [[metric, metric not in LOWER] for metric in COLUMNS]
+    assert data["metrics"] == [
+        [*metric.partition(" · ")[::2], metric not in LOWER] for metric in COLUMNS
+    ]
     keys = ("first", "second", "task", "metric", "difference", "low", "high", "faces", "better")
-    assert len(data["rows"]) == len(board["duels"])
-    for row, duel in zip(data["rows"], board["duels"], strict=True):
-        expected = [duel[key] for key in keys]
+    assert len(data["rows"]) == len(board["comparisons"])
+    for row, row_of in zip(data["rows"], board["comparisons"], strict=True):
+        expected = [row_of[key] for key in keys]
+        expected[3] = COLUMNS.index(row_of["metric"])
         assert row[:4] + row[7:] == expected[:4] + expected[7:]
         assert row[4:7] == pytest.approx(expected[4:7], abs=5.1e-5)
     form = part.one("form")
-    assert form.attributes["data-duels"] == "board0-duels"
+    assert form.attributes["data-comparisons"] == "board0-comparisons"
     for select in form.all("select"):
         assert [option.text for option in select.all("option")] == list(ENTRIES)
 

@@ -32,7 +32,8 @@ def test_the_csv_has_every_measure_of_every_entry(runs: Path) -> None:
     mine = [row for row in found if row["bank"] == digest]
     assert len(mine) == len(ENTRIES) * len(COLUMNS) * 4
     for row in mine:
-        m = entry_of(row["editor"])[row["metric"], row["task"]]
+        metric = " · ".join(part for part in (row["metric"], row["recogniser"]) if part)
+        m = entry_of(row["editor"])[metric, row["task"]]
         number = ENTRIES[row["editor"]][1]
         assert row["run"] == str(runs / ("first", "second")[number])
         numbers = [float(row[key]) for key in ("effect", "mean", "low", "high", "faces")]

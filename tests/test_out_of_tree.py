@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from flat_results import read_flat
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "out_of_tree_plugin"
@@ -99,7 +100,7 @@ def test_the_example_is_listed_and_runs_in_a_suite(environment: Path, tmp_path: 
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(suite))
     out = run(environment, tmp_path, "bench", "run", "mine.yaml", "--out", "run")
     assert "third-party" in out
-    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    results = read_flat(tmp_path / "run")
     assert "third-party" in {row["editor"] for row in results["measures"]}
     assert results["cells"]["failed"] == []
     code = next(environment.parents[1].rglob("latentedit_fisher/editor.py"))

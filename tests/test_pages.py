@@ -144,5 +144,5 @@ def test_two_chosen_editors_are_compared_task_by_task(browser: Any, pages: dict[
 def test_without_scripts_every_figure_is_still_there(browser: Any, pages: dict[str, Path]) -> None:
     with Visit(browser, pages["leaderboard"], 1200, java_script_enabled=False) as visit:
         assert not visit.page.locator("form.pick").is_visible()
-        assert visit.page.locator("table.duels").first.is_visible()
+        assert visit.page.locator("table.comparisons").first.is_visible()
         assert visit.page.locator("table.sortable").first.inner_text().count("exact") == 1

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flat_results import comparison, key_of
 from scipy import stats
 
+from latentedit.benchmark.results.comparison import Comparison, winner
+from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.paired import (
     ALL_TASKS,
     by_task,
     comparisons,
-    in_words,
     known,
     mean_known,
-    turned,
-    winner,
 )
 from latentedit.benchmark.suite import StatisticsPlan
 
@@ -37,18 +37,18 @@ def compared(
     plan: StatisticsPlan = PLAN,
     seeds: tuple[list[Any], list[Any]] | None = None,
     tasks: list[str] | None = None,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Comparison]:
     """By task the row of editors a and b with these (T, N) scores."""
     tables = {
-        (name, metric, 0.8): np.atleast_2d(np.asarray(values, dtype=float))
+        (name, key_of(metric), 0.8): np.atleast_2d(np.asarray(values, dtype=float))
         for name, values in (("a", first), ("b", second))
     }
     by_seed = seeds and {
-        (name, metric, 0.8): [np.atleast_2d(np.asarray(v, dtype=float)) for v in values]
+        (name, key_of(metric), 0.8): [np.atleast_2d(np.asarray(v, dtype=float)) for v in values]
         for name, values in zip("ab", seeds, strict=True)
     }
     rows = comparisons(tables, [("a", "b")], tasks or ["age"], plan, by_seed)
-    return {row["task"]: row for row in rows}
+    return {row.task: row for row in rows}
 
 
 def test_a_row_has_the_mean_of_first_less_second_over_the_faces_that_both_have() -> None:
@@ -56,9 +56,9 @@ def test_a_row_has_the_mean_of_first_less_second_over_the_faces_that_both_have()
     first[3], second[5] = NAN, NAN
     row = compared(first, second)["age"]
     both = np.delete(first - second, [3, 5])
-    assert row["difference"] == pytest.approx(both.mean())
-    assert row["faces"] == N - 2
-    assert (row["first"], row["second"], row["effect"]) == ("a", "b", 0.8)
+    assert row.difference == pytest.approx(both.mean())
+    assert row.faces == N - 2
+    assert (row.first, row.second, row.effect) == ("a", "b", 0.8)
 
 
 def test_the_interval_has_the_confidence_of_the_plan() -> None:
@@ -68,25 +68,25 @@ def test_the_interval_has_the_confidence_of_the_plan() -> None:
         plan = StatisticsPlan(resamples=2000, confidence=confidence)
         row = compared(gap, np.zeros(N), plan=plan)["age"]
         low, high = stats.t.interval(confidence, N - 1, gap.mean(), stats.sem(gap))
-        assert row["low"] == pytest.approx(low, abs=0.1)
-        assert row["high"] == pytest.approx(high, abs=0.1)
-        assert row["low"] <= low + 1e-9 < high - 1e-9 <= row["high"]
+        assert row.low == pytest.approx(low, abs=0.1)
+        assert row.high == pytest.approx(high, abs=0.1)
+        assert row.low <= low + 1e-9 < high - 1e-9 <= row.high
 
 
 def test_p_cannot_be_below_one_in_the_number_of_resamples() -> None:
     """No sign flip of a constant difference reaches it, but the identity's own: p = 1 / 501."""
     row = compared(np.ones(N), np.zeros(N))["age"]
-    assert row["p"] == pytest.approx(1 / 501)
+    assert row.p == pytest.approx(1 / 501)
 
 
 def test_all_tasks_average_the_cases_of_a_face_first() -> None:
     """Face 0 has one case, the others two: the mean over faces is not the mean over cases."""
     table = np.array([[9.0, 1, 2, 3, 4, 5], [NAN, 3, 4, 5, 6, 7]])
     rows = compared(table, np.zeros((2, 6)), tasks=["age", "yaw"])
-    assert rows["age"]["difference"] == pytest.approx(24 / 6)
-    assert rows["yaw"]["difference"] == pytest.approx(25 / 5)
-    assert rows[ALL_TASKS]["difference"] == pytest.approx((9 + 2 + 3 + 4 + 5 + 6) / 6)
-    assert [rows[task]["faces"] for task in ("age", "yaw", ALL_TASKS)] == [6, 5, 6]
+    assert rows["age"].difference == pytest.approx(24 / 6)
+    assert rows["yaw"].difference == pytest.approx(25 / 5)
+    assert rows[ALL_TASKS].difference == pytest.approx((9 + 2 + 3 + 4 + 5 + 6) / 6)
+    assert [rows[task].faces for task in ("age", "yaw", ALL_TASKS)] == [6, 5, 6]
     assert list(dict(by_task(table, ["age", "yaw"]))) == ["age", "yaw", ALL_TASKS]
 
 
@@ -94,7 +94,7 @@ def test_only_cases_that_both_editors_have_count_in_all_tasks() -> None:
     first = np.array([[1.0] * 6, [NAN] * 3 + [5.0] * 3])
     second = np.array([[0.0] * 6, [3.0] * 6])
     row = compared(first, second, tasks=["age", "yaw"])[ALL_TASKS]
-    assert row["difference"] == pytest.approx((3 * 1 + 3 * (1 + 2) / 2) / 6)
+    assert row.difference == pytest.approx((3 * 1 + 3 * (1 + 2) / 2) / 6)
 
 
 def test_means_of_what_is_known_are_over_the_first_axis() -> None:
@@ -119,9 +119,9 @@ def test_below_five_faces_there_are_no_bounds_and_nobody_is_better(
         np.zeros(faces),
         plan=StatisticsPlan(resamples=500, false_discovery_rate=0.5),
     )["age"]
-    assert (row["low"] is not None, row["high"] is not None) == (bounded, bounded)
-    assert row["better"] == ("a" if bounded else None)
-    assert (row["q"] == 1.0) == (not bounded)
+    assert (row.low is not None, row.high is not None) == (bounded, bounded)
+    assert row.better == ("a" if bounded else None)
+    assert (row.q == 1.0) == (not bounded)
 
 
 @pytest.mark.parametrize(
@@ -140,18 +140,18 @@ def test_below_five_faces_there_are_no_bounds_and_nobody_is_better(
 )
 def test_the_metric_says_whether_more_is_better(metric: str, better: str | None) -> None:
     high, low = 1 + 0.1 * noise(4), 0.1 * noise(5)
-    assert compared(high, low, metric)["age"]["better"] == better
+    assert compared(high, low, metric)["age"].better == better
     other = {"a": "b", "b": "a", None: None}[better]
-    assert compared(low, high, metric)["age"]["better"] == other
+    assert compared(low, high, metric)["age"].better == other
 
 
 def test_an_interval_over_faces_that_holds_zero_makes_nobody_better() -> None:
     row = compared(
         noise(6) + 0.05, np.zeros(N), plan=StatisticsPlan(resamples=500, false_discovery_rate=0.99)
     )["age"]
-    assert row["low"] < 0 < row["high"]
-    assert row["q"] < 0.99
-    assert row["better"] is None
+    assert row.low < 0 < row.high
+    assert row.q < 0.99
+    assert row.better is None
 
 
 def test_q_is_controlled_over_all_rows_and_decides_with_the_rate_of_the_plan() -> None:
@@ -160,29 +160,30 @@ def test_q_is_controlled_over_all_rows_and_decides_with_the_rate_of_the_plan() -
     gaps = [gap - gap.mean() + 0.02 for gap in gaps]
     real = noise(50)
     real = (real - real.mean()) / real.std(ddof=1) + 2.5 / N**0.5
-    scores = {("z", "reach", 0.8): np.zeros((1, N)), ("real", "reach", 0.8): real[None]}
-    scores |= {(f"e{i}", "reach", 0.8): gap[None] for i, gap in enumerate(gaps)}
+    reach = MetricKey("reach")
+    scores = {("z", reach, 0.8): np.zeros((1, N)), ("real", reach, 0.8): real[None]}
+    scores |= {(f"e{i}", reach, 0.8): gap[None] for i, gap in enumerate(gaps)}
     pairs = [("real", "z"), *((f"e{i}", "z") for i in range(20))]
 
-    def found(rate: float, pairs: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    def found(rate: float, pairs: list[tuple[str, str]]) -> list[Comparison]:
         plan = StatisticsPlan(resamples=2000, false_discovery_rate=rate)
-        return [row for row in comparisons(scores, pairs, ["t"], plan) if row["task"] == "t"]
+        return [row for row in comparisons(scores, pairs, ["t"], plan) if row.task == "t"]
 
     rows = found(0.05, pairs)
     # one task: its rows and those of all tasks hold the same numbers, so 42 tests
-    p = np.array([row["p"] for row in rows for _ in range(2)])
+    p = np.array([row.p for row in rows for _ in range(2)])
     order = np.argsort(p)
     q = np.minimum.accumulate((p[order] * 42 / np.arange(1, 43))[::-1])[::-1]
     wanted = dict(zip(order.tolist(), np.minimum(q, 1.0), strict=True))
     for i, row in enumerate(rows):
-        assert row["q"] == pytest.approx(wanted[2 * i], rel=1e-9)
-    assert 0.001 < rows[0]["p"] < 0.03
-    assert rows[0]["q"] > 0.1
-    assert rows[0]["low"] > 0
-    assert rows[0]["better"] is None
-    assert found(0.05, pairs[:1])[0]["better"] == "real"
-    assert found(rows[0]["q"] + 0.01, pairs)[0]["better"] == "real"
-    assert found(rows[0]["q"] - 0.01, pairs)[0]["better"] is None
+        assert row.q == pytest.approx(wanted[2 * i], rel=1e-9)
+    assert 0.001 < rows[0].p < 0.03
+    assert rows[0].q > 0.1
+    assert rows[0].low > 0
+    assert rows[0].better is None
+    assert found(0.05, pairs[:1])[0].better == "real"
+    assert found(rows[0].q + 0.01, pairs)[0].better == "real"
+    assert found(rows[0].q - 0.01, pairs)[0].better is None
 
 
 def welch(first: Any, second: Any, confidence: float) -> tuple[float, float]:
@@ -198,8 +199,8 @@ def test_the_interval_over_seeds_is_welchs_of_the_means_of_each_fit(confidence: 
     second = [0.5 + noise(30 + i) * 0.1 + 0.2 * i for i in range(2)]
     row = compared(np.mean(first, 0), np.mean(second, 0), plan=plan, seeds=(first, second))["age"]
     low, high = welch([x.mean() for x in first], [x.mean() for x in second], confidence)
-    assert (row["seed_low"], row["seed_high"]) == pytest.approx((low, high))
-    assert row["seeds"] == 2
+    assert (row.seed_low, row.seed_high) == pytest.approx((low, high))
+    assert row.seeds == 2
 
 
 def test_nobody_is_better_where_another_fit_may_turn_it_round() -> None:
@@ -208,12 +209,12 @@ def test_nobody_is_better_where_another_fit_may_turn_it_round() -> None:
     wide = [np.full(N, 0.0) + 0.01 * noise(3), np.full(N, 1.0) + 0.01 * noise(4)]
     narrow = [np.full(N, 0.49) + 0.01 * noise(3), np.full(N, 0.51) + 0.01 * noise(4)]
     row = compared(np.mean(first, 0), np.mean(wide, 0), seeds=(first, wide))["age"]
-    assert row["low"] > 0.5
-    assert row["seed_low"] < 0 < row["seed_high"]
-    assert row["better"] is None
+    assert row.low > 0.5
+    assert row.seed_low < 0 < row.seed_high
+    assert row.better is None
     sure = compared(np.mean(first, 0), np.mean(narrow, 0), seeds=(first, narrow))["age"]
-    assert sure["seed_low"] > 0
-    assert sure["better"] == "a"
+    assert sure.seed_low > 0
+    assert sure.better == "a"
 
 
 @pytest.mark.parametrize("fits", [(1, 1), (1, 3), (3, 1), (0, 0)])
@@ -223,8 +224,8 @@ def test_one_fit_on_a_side_has_no_interval_over_seeds_and_hinders_nobody(
     values = np.linspace(1, 1.2, N)
     seeds = ([values] * fits[0], [values - 1] * fits[1])
     row = compared(values, values - 1, seeds=seeds)["age"]
-    assert (row["seeds"], row["seed_low"], row["seed_high"]) == (min(fits), None, None)
-    assert row["better"] == "a"
+    assert (row.seeds, row.seed_low, row.seed_high) == (min(fits), None, None)
+    assert row.better == "a"
 
 
 def test_seeds_are_compared_on_the_faces_that_every_fit_has() -> None:
@@ -233,7 +234,7 @@ def test_seeds_are_compared_on_the_faces_that_every_fit_has() -> None:
     second = [np.array([50.0, 0, 0, 0, 0, 0]), np.array([NAN, 1, 1, 1, 1, 2])]
     row = compared(np.mean(first, 0), mean_known(np.array(second)), seeds=(first, second))["age"]
     low, high = welch([3.0, 4.2], [0.0, 1.2], 0.95)
-    assert (row["seed_low"], row["seed_high"]) == pytest.approx((low, high))
+    assert (row.seed_low, row.seed_high) == pytest.approx((low, high))
 
 
 def test_a_fit_without_any_number_is_no_fit() -> None:
@@ -241,8 +242,8 @@ def test_a_fit_without_any_number_is_no_fit() -> None:
     others = [np.linspace(0, 1, N), np.linspace(0.1, 1.2, N)]
     row = compared(mean_known(np.array(fits)), np.mean(others, 0), seeds=(fits, others))["age"]
     low, high = welch([1.5, 1.65], [0.5, 0.65], 0.95)
-    assert row["seeds"] == 2
-    assert (row["seed_low"], row["seed_high"]) == pytest.approx((low, high))
+    assert row.seeds == 2
+    assert (row.seed_low, row.seed_high) == pytest.approx((low, high))
 
 
 def test_each_task_has_its_own_interval_over_seeds_and_all_tasks_that_of_face_means() -> None:
@@ -256,24 +257,24 @@ def test_each_task_has_its_own_interval_over_seeds_and_all_tasks_that_of_face_me
         ("yaw", [3, 3.6], [0, 0]),
         (ALL_TASKS, [2, 2.4], [0, 0.1]),
     ):
-        bounds = (rows[task]["seed_low"], rows[task]["seed_high"])
+        bounds = (rows[task].seed_low, rows[task].seed_high)
         assert bounds == pytest.approx(welch(mine, theirs, 0.95)), task
 
 
 def test_metrics_and_effects_are_compared_with_their_own_kind_only() -> None:
     scores = {
-        ("a", "reach", 0.5): np.full((1, 6), 1.0),
-        ("a", "reach", 0.8): np.full((1, 6), 0.5),
-        ("a", "target error", 0.0): np.full((1, 6), 4.0),
-        ("b", "reach", 0.8): np.full((1, 6), 0.2),
-        ("b", "reach", 0.5): np.full((1, 6), 0.1),
-        ("c", "reach", 0.8): np.full((1, 6), 0.9),
+        ("a", MetricKey("reach"), 0.5): np.full((1, 6), 1.0),
+        ("a", MetricKey("reach"), 0.8): np.full((1, 6), 0.5),
+        ("a", MetricKey("target error"), 0.0): np.full((1, 6), 4.0),
+        ("b", MetricKey("reach"), 0.8): np.full((1, 6), 0.2),
+        ("b", MetricKey("reach"), 0.5): np.full((1, 6), 0.1),
+        ("c", MetricKey("reach"), 0.8): np.full((1, 6), 0.9),
     }
     rows = comparisons(scores, [("a", "b"), ("a", "c")], ["age"], PLAN)
     found = {
-        (row["second"], row["metric"], row["effect"]): row["difference"]
+        (row.second, str(row.metric), row.effect): row.difference
         for row in rows
-        if row["task"] == "age"
+        if row.task == "age"
     }
     assert found == {
         ("b", "reach", 0.5): pytest.approx(0.9),
@@ -282,33 +283,30 @@ def test_metrics_and_effects_are_compared_with_their_own_kind_only() -> None:
     }
 
 
-def row_of(difference: float, low: float | None, high: float | None) -> dict[str, Any]:
-    return {"first": "a", "second": "b", "difference": difference, "low": low, "high": high}
-
-
-def test_a_turned_row_says_the_same_of_the_second_editor() -> None:
-    row = row_of(0.25, 0.125, 0.5) | {"q": 0.01, "better": "a"}
-    assert turned(row) == {
-        "first": "b",
-        "second": "a",
-        "difference": -0.25,
-        "low": -0.5,
-        "high": -0.125,
-        "q": 0.01,
-        "better": "a",
-    }
-    assert turned(turned(row)) == row
-    few = turned(row_of(0.25, None, None))
-    assert (few["low"], few["high"]) == (None, None)
+def test_a_turned_comparison_says_the_same_of_the_second_editor() -> None:
+    row = comparison(
+        difference=0.25, low=0.125, high=0.5, seed_low=-0.1, seed_high=0.6, q=0.01, better="a"
+    )
+    assert row.turned() == comparison(
+        first="b",
+        second="a",
+        difference=-0.25,
+        low=-0.5,
+        high=-0.125,
+        seed_low=-0.6,
+        seed_high=0.1,
+        q=0.01,
+        better="a",
+    )
+    assert row.turned().turned() == row
+    few = comparison(difference=0.25).turned()
+    assert (few.low, few.high, few.seed_low, few.seed_high) == (None, None, None, None)
 
 
 def test_words_give_the_difference_and_its_bounds_or_the_faces() -> None:
-    assert in_words(row_of(-0.2, -0.3, 0.1) | {"faces": 9}) == "-0.200 (-0.300 to +0.100)"
-    assert in_words(row_of(-0.2, None, None) | {"faces": 3}) == "-0.200 (of 3 faces)"
-
-
-def duel(first: str, second: str, better: str | None) -> dict[str, Any]:
-    return {"first": first, "second": second, "better": better}
+    row = comparison(difference=-0.2, low=-0.3, high=0.1)
+    assert row.in_words() == "-0.200 (-0.300 to +0.100)"
+    assert comparison(difference=-0.2, faces=3).in_words() == "-0.200 (of 3 faces)"
 
 
 @pytest.mark.parametrize(
@@ -328,18 +326,21 @@ def duel(first: str, second: str, better: str | None) -> dict[str, Any]:
 def test_the_winner_is_better_than_every_other_of_those_asked_for(
     better: tuple[str | None, ...], names: str, wins: str | None
 ) -> None:
-    rows = [duel(*pair, b) for pair, b in zip(("ab", "ac", "bc"), better, strict=True)]
+    rows = [
+        comparison(first=first, second=second, better=b)
+        for (first, second), b in zip(("ab", "ac", "bc"), better, strict=True)
+    ]
     assert winner(rows, names) == wins
 
 
 def test_who_has_not_met_every_other_has_not_won() -> None:
-    assert winner([duel("a", "b", "a")], "abc") is None
+    assert winner([comparison(first="a", second="b", better="a")], "abc") is None
 
 
 def test_rows_keep_the_order_of_pairs_and_tasks() -> None:
-    scores = {(name, "reach", 0.8): noise(i)[None] for i, name in enumerate("abc")}
+    scores = {(name, MetricKey("reach"), 0.8): noise(i)[None] for i, name in enumerate("abc")}
     rows = comparisons(scores, pairwise("abc"), ["age"], PLAN)
-    found = [(row["first"], row["second"], row["task"]) for row in rows]
+    found = [(row.first, row.second, row.task) for row in rows]
     assert found == [
         ("a", "b", "age"),
         ("a", "b", ALL_TASKS),

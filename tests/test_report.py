@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import made_runs
 import pytest
 import torch
 from click.testing import CliRunner
+from flat_results import read_flat, summarise, typed, write_flat
 from page_reading import read_page, rows, section
 from PIL import Image
 from test_benchmark import SUITE, carry_out
 
-from latentedit.benchmark.results.summary import summarise
+from latentedit.benchmark.suite import Suite
 from latentedit.cli.bench import print_results
 from latentedit.cli.main import cli
 from latentedit.report.findings import findings
 from latentedit.report.grid import save_grid
 from latentedit.report.page import write_report
-from latentedit.report.picture import write_overview
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_the_page_is_well_formed_and_needs_nothing_else(page: str) -> None:
 
 
 def test_every_editor_task_and_metric_is_on_the_page(page: str, run: Path) -> None:
-    results = json.loads((run / "results.json").read_text())
+    results = read_flat(run)
     read = read_page(page)
     names = [*results["suite"]["editors"], *results["controls"]]
     assert [row[0].text for row in rows(section(read, "At a glance").all("table")[0])] == names
@@ -86,7 +86,7 @@ def test_every_editor_task_and_metric_is_on_the_page(page: str, run: Path) -> No
 def test_failed_cells_and_unreached_faces_are_shown(page: str) -> None:
     """Every cell of the editor that raises; no face of the control, and all of the exact one."""
     read = read_page(page)
-    items = section(read, "How far to trust the eyes").one("ul").all("li")
+    items = section(read, "Accuracy of judge and recognisers").one("ul").all("li")
     assert [item.one("code").text for item in items] == [
         "fit--raises--seed0",
         "edit--raises--seed0--age",
@@ -104,12 +104,12 @@ def test_a_mean_of_few_faces_has_no_interval_and_says_so(
 ) -> None:
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
-    results = json.loads((folder / "results.json").read_text())
+    results = read_flat(folder)
     for measure in results["measures"]:
         measure |= {"low": None, "high": None, "faces": 3}
-    (folder / "results.json").write_text(json.dumps(results))
+    write_flat(folder, results)
     assert "of 3 faces" in write_report(folder).read_text()
-    print_results(results)
+    print_results(typed(results))
     assert "of 3" in capsys.readouterr().out
 
 
@@ -124,27 +124,20 @@ def test_equal_runs_have_equal_pages(run: Path, page: str, tmp_path: Path) -> No
     assert write_report(copy).read_text() == page
 
 
-def duel(better: str | None, difference: float = 0.1) -> dict[str, Any]:
-    rows = [
-        {
-            "first": "a",
-            "second": "b",
-            "task": task,
-            "metric": "identity similarity · judge",
-            "effect": 0.8,
-            "difference": difference,
-            "low": 0.05,
-            "high": 0.2,
-            "better": better,
-        }
-        for task in ("age", "yaw", "all tasks")
+def told_apart(better: str | None) -> dict[str, Any]:
+    """Results in which editors a and b differ by 0.1 in identity on every task."""
+    suite = made_runs.SUITE | {"editors": {name: {"plugin": name} for name in "ab"}, "controls": []}
+    (row,) = [
+        row
+        for row in made_runs.comparisons()
+        if (row["first"], row["second"], row["task"]) == ("alpha", "beta", "age")
+        and (row["metric"], row["effect"]) == ("identity similarity · rec-eta", 0.8)
     ]
-    return {
-        "controls": [],
-        "suite": {"effects": [0.8], "editors": {"a": {}, "b": {}}},
-        "comparisons": rows,
-        "measures": [],
-    }
+    row |= {"first": "a", "second": "b", "metric": "identity similarity · judge"}
+    row |= {"difference": 0.1, "low": 0.05, "high": 0.2, "better": better}
+    rows = [row | {"task": task} for task in ("age", "yaw", "all tasks")]
+    made = made_runs.results(Suite.model_validate(suite), "b" * 12, 1)
+    return made | {"comparisons": rows, "measures": []}
 
 
 @pytest.mark.parametrize(
@@ -162,11 +155,11 @@ def duel(better: str | None, difference: float = 0.1) -> dict[str, Any]:
     ],
 )
 def test_findings_say_what_the_comparisons_say(better: str | None, told: str) -> None:
-    assert re.match(told, findings(duel(better))[0])
+    assert re.match(told, findings(typed(told_apart(better)))[0])
 
 
 def test_findings_about_many_editors_are_a_sentence_a_metric() -> None:
-    results = duel("a")
+    results = told_apart("a")
     (row,) = [row for row in results["comparisons"] if row["task"] == "all tasks"]
     results["comparisons"] = [
         row | {"second": name, "difference": gap, "better": better}
@@ -177,7 +170,7 @@ def test_findings_about_many_editors_are_a_sentence_a_metric() -> None:
             ("twin", 0.01, None),
         )
     ]
-    told, _ = findings(results)
+    told, _ = findings(typed(results))
     assert told == (
         "Over all tasks a keeps identity (by judge) better than near (0.100) and far (0.500); "
         "worse than winner (0.200); not told apart from twin (0.010)."
@@ -185,16 +178,10 @@ def test_findings_about_many_editors_are_a_sentence_a_metric() -> None:
 
 
 def test_the_findings_of_a_known_world_are_right(run: Path) -> None:
-    results = json.loads((run / "results.json").read_text())
-    text = "\n".join(findings(results))
+    results = read_flat(run)
+    text = "\n".join(findings(typed(results)))
     assert "exact keeps identity better on age and glasses than leaky" in text
     assert "no-edit 0%" in text
-
-
-def test_the_overview_is_a_picture(run: Path, tmp_path: Path) -> None:
-    write_overview(run, tmp_path / "o.png")
-    with Image.open(tmp_path / "o.png") as picture:
-        assert picture.height == 960
 
 
 def test_a_grid_has_a_place_for_everything(tmp_path: Path) -> None:
@@ -212,7 +199,7 @@ def test_too_few_faces_for_an_interval_are_said_and_stop_nothing(tmp_path: Path)
     few = {"bank": SUITE["bank"] | {"n_test": 4}, "editors": editors, "sequences": []}
     carry_out(folder, **few)
     results = summarise(folder)
-    assert any("(of 4 faces)" in line for line in findings(results))
+    assert any("(of 4 faces)" in line for line in findings(typed(results)))
     assert "of 4 faces" in write_report(folder).read_text()
     compared = CliRunner().invoke(cli, ["bench", "compare", str(folder), str(folder), "--by-task"])
     assert compared.exit_code == 0, compared.output

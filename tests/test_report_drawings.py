@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from flat_results import comparison, read_flat, write_flat
 from made_cells import colour, edit_arrays, fit_attributes, unedited
 from made_runs import comparisons, curves, write_run
 from made_world import CONTROLS, CURVED, EDITORS, FACES, SHOWN, TASKS
@@ -19,7 +19,7 @@ from latentedit.measures.metrics import METRICS
 from latentedit.report.figures import forest
 from latentedit.report.page import write_report
 
-CONTESTANTS = [*EDITORS, *CONTROLS]
+ENTRANTS = [*EDITORS, *CONTROLS]
 COLOURS = {
     "alpha": "#0072b2",
     "beta": "#d55e00",
@@ -113,7 +113,7 @@ def test_the_panels_of_a_metric_share_a_scale_that_holds_every_full_line(
             assert corners[:, 0].max() == pytest.approx(1, abs=0.004)
 
 
-def test_the_legend_gives_every_contestant_the_colour_of_its_curve(page: Element) -> None:
+def test_the_legend_gives_every_entrant_the_colour_of_its_curve(page: Element) -> None:
     legend = page.one("div", class_="legend")
     found = {
         name.text: name.one("span").attributes["style"].removeprefix("background:").lower()
@@ -185,9 +185,9 @@ def test_every_difference_stands_at_its_number_with_its_interval(page: Element) 
 
 
 def test_a_difference_without_an_interval_is_an_empty_dot() -> None:
-    row: dict[str, Any] = {"task": "age", "difference": 0.25, "low": None, "high": None}
-    other = row | {"task": "turn", "difference": 1.5, "low": 1.0, "high": 2.0, "better": "a"}
-    drawing = Drawing(read_page(forest([row | {"better": None}, other], "σ", False)).one("svg"))
+    row = comparison(task="age", difference=0.25)
+    other = comparison(task="turn", difference=1.5, low=1.0, high=2.0, better="a")
+    drawing = Drawing(read_page(forest([row, other], "σ", False)).one("svg"))
     dots = sorted(drawing.dots(), key=lambda dot: dot[1])
     assert [dot[2] for dot in dots] == ["#ffffff", "#30343a"]
     assert dots[0][:2] == pytest.approx((0.25, 0), abs=0.01)
@@ -213,14 +213,14 @@ def test_the_pictures_are_of_the_right_face_editor_task_and_effect(page: Element
     for task, grid in found.items():
         faces = [d for d in grid.all("div") if "face" in d.classes]
         expected = [("unedited", i, colour("alpha", task, i, "unedited")) for i in range(SHOWN)] + [
-            (name, i, colour(name, task, i)) for name in CONTESTANTS for i in range(SHOWN)
+            (name, i, colour(name, task, i)) for name in ENTRANTS for i in range(SHOWN)
         ]
         assert [
             (face.attributes["data-editor"], int(face.attributes["data-face"]), shown_colour(face))
             for face in faces
         ] == expected
         names = [d.text for d in grid.all("div", class_="name")]
-        assert names == ["unedited", *CONTESTANTS]
+        assert names == ["unedited", *ENTRANTS]
 
 
 def test_the_pictures_stand_under_the_heading_of_their_task(page: Element) -> None:
@@ -256,7 +256,7 @@ def leak(task: str, arrays: dict[str, Any], i: int) -> float:
 
 def test_every_edited_face_has_its_own_numbers(page: Element) -> None:
     for task, grid in grids(page).items():
-        for name in CONTESTANTS:
+        for name in ENTRANTS:
             arrays = edit_arrays(name, task)
             for i, face in enumerate(grid.all("div", data_editor=name)):
                 similar = [float(value) for value in arrays["matched_similarity"][0, :, i]]
@@ -285,7 +285,7 @@ def test_faces_that_did_not_reach_the_first_effect_are_marked_and_no_others(
         for face in grid.all("div")
         if "failed" in face.classes
     }
-    expected = {(task, name, 1) for task in TASKS for name in CONTESTANTS}
+    expected = {(task, name, 1) for task in TASKS for name in ENTRANTS}
     assert marked == expected | {("glasses", "gamma", 0)}
     for task, grid in grids(page).items():
         for face in grid.all("div"):
@@ -301,13 +301,13 @@ def test_an_editor_without_a_result_has_no_row_of_faces(tmp_path: Path) -> None:
     for cell in ("edit--alpha--seed0--turn", "edit--beta--seed0--turn"):
         for file in (folder / "cells" / cell).iterdir():
             file.unlink()
-    results = json.loads((folder / "results.json").read_text())
-    (folder / "results.json").write_text(json.dumps(results | {"curves": [], "comparisons": []}))
+    results = read_flat(folder)
+    write_flat(folder, results | {"curves": [], "comparisons": []})
     found = grids(read_page(write_report(folder).read_text()))
     names = {task: [d.text for d in g.all("div", class_="name")] for task, g in found.items()}
     assert names == {
-        "age": ["unedited", *CONTESTANTS],
-        "glasses": ["unedited", *CONTESTANTS],
+        "age": ["unedited", *ENTRANTS],
+        "glasses": ["unedited", *ENTRANTS],
         "turn": ["unedited", "gamma", "still", "stray"],
     }
 
@@ -315,11 +315,11 @@ def test_an_editor_without_a_result_has_no_row_of_faces(tmp_path: Path) -> None:
 def test_the_faces_of_a_report_are_those_of_the_first_fit_seed(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", seeds=[0, 1])
     store = CellStore(folder)
-    for name, task in itertools.product(CONTESTANTS, TASKS):
+    for name, task in itertools.product(ENTRANTS, TASKS):
         arrays = edit_arrays(name, task, number=1)
         store.commit(Cell("edit", {}, name, 1, task), Outcome("ok", 1.0, arrays=arrays))
     found = grids(read_page(write_report(folder).read_text()))
     for task, grid in found.items():
-        for name in CONTESTANTS:
+        for name in ENTRANTS:
             shown = [shown_colour(face) for face in grid.all("div", data_editor=name)]
             assert shown == [colour(name, task, i) for i in range(SHOWN)]

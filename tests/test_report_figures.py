@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flat_results import read_flat, write_flat
 from made_extras import write_richer_run
 from made_runs import MAE_SIGMA, leakage, measures, write_run
 from made_world import CONTROLS, EDITORS, RECOGNISERS, SCHEMA, TASKS, by_recogniser
@@ -14,7 +14,7 @@ from page_reading import Element, headings, read_page, rows, section
 
 from latentedit.report.page import write_report
 
-CONTESTANTS = [*EDITORS, *CONTROLS]
+ENTRANTS = [*EDITORS, *CONTROLS]
 SORTED = sorted(RECOGNISERS)
 HEADLINE = [
     ("reach", "", 0.8),
@@ -34,8 +34,8 @@ LOWER = {"attribute leakage", "true leakage", "true identity drift", "target err
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The made run without its curves, which another file looks at."""
     folder = write_run(tmp_path_factory.mktemp("made") / "run")
-    results = json.loads((folder / "results.json").read_text())
-    (folder / "results.json").write_text(json.dumps(results | {"curves": []}))
+    results = read_flat(folder)
+    write_flat(folder, results | {"curves": []})
     return folder
 
 
@@ -56,7 +56,7 @@ def table_of(page: Element, heading: str) -> Element:
 
 
 def figures(metric: str, recogniser: str, effect: float) -> dict[str, dict[str, Any]]:
-    """Of every contestant, over all tasks."""
+    """Of every entrant, over all tasks."""
     key = f"{metric} · {recogniser}" if recogniser else metric
     return {
         m["editor"]: m
@@ -101,7 +101,7 @@ def test_the_headings_name_metric_direction_and_recogniser_in_order(page: Elemen
 
 def test_every_cell_of_the_first_table_has_its_own_mean_and_interval(page: Element) -> None:
     found = rows(table_of(page, "At a glance"))
-    assert [row[0].text for row in found] == CONTESTANTS
+    assert [row[0].text for row in found] == ENTRANTS
     for row in found:
         assert len(row) == 1 + len(HEADLINE) + 2
         for cell, column in zip(row[1:-2], HEADLINE, strict=True):
@@ -213,9 +213,7 @@ def matrices(page: Element) -> dict[str, Element]:
 
 def test_every_cell_of_the_leakage_matrices_has_its_own_value(page: Element) -> None:
     found = matrices(page)
-    assert list(found) == [
-        f"{name}, {by}" for name in CONTESTANTS for by in ("by the judge", "true")
-    ]
+    assert list(found) == [f"{name}, {by}" for name in ENTRANTS for by in ("by the judge", "true")]
     for row in leakage():
         by = {"judged": "by the judge", "truth": "true"}[row["by"]]
         table = found[f"{row['editor']}, {by}"]
@@ -255,7 +253,7 @@ def test_a_leak_is_the_redder_the_larger_up_to_one_and_a_half(page: Element) -> 
 
 
 def test_a_world_without_truth_says_that_the_judges_errors_are_unknown(richer: Element) -> None:
-    part = section(richer, "How far to trust the eyes")
+    part = section(richer, "Accuracy of judge and recognisers")
     assert part.all("p")[0].text.startswith("This generator does not know the truth")
     assert headings(part.all("table")[0])[0] == "recogniser"
     assert not [c for m in matrices(richer).values() for c in m.all("td") if "noise" in c.classes]
@@ -274,5 +272,5 @@ def test_where_there_is_no_interval_the_count_of_faces_stands(richer: Element) -
 def test_recognisers_are_told_apart_in_the_made_run() -> None:
     """What these tests rest on: no two figures of one table are equal to three digits."""
     shown = [f"{m['mean']:.3f}" for column in HEADLINE for m in figures(*column).values()]
-    assert len(set(shown)) == len(shown) == len(HEADLINE) * len(CONTESTANTS)
+    assert len(set(shown)) == len(shown) == len(HEADLINE) * len(ENTRANTS)
     assert by_recogniser("x") == ["x · rec-zeta", "x · rec-eta"]

@@ -1,12 +1,12 @@
-"""What a report says of the eyes, the metrics, the bank, the photographs and failed cells."""
+"""What a report says of judge, recognisers, metrics, bank, photographs and failed cells."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flat_results import read_flat, write_flat
 from made_extras import write_richer_run
 from made_runs import estimators, write_run
 from page_reading import Element, headings, read_page, rows, section
@@ -18,8 +18,7 @@ from latentedit.report.page import write_report
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The made run without its curves, which another file looks at."""
     folder = write_run(tmp_path_factory.mktemp("made") / "run")
-    results = json.loads((folder / "results.json").read_text())
-    (folder / "results.json").write_text(json.dumps(results | {"curves": []}))
+    write_flat(folder, read_flat(folder) | {"curves": []})
     return folder
 
 
@@ -37,12 +36,12 @@ def richer(tmp_path_factory: pytest.TempPathFactory) -> Element:
 
 @pytest.fixture(scope="module")
 def made(folder: Path) -> dict[str, Any]:
-    results: dict[str, Any] = json.loads((folder / "results.json").read_text())
+    results: dict[str, Any] = read_flat(folder)
     return results
 
 
 def test_errors_of_judge_and_labeller_have_their_columns_and_units(page: Element) -> None:
-    table = section(page, "How far to trust the eyes").all("table")[0]
+    table = section(page, "Accuracy of judge and recognisers").all("table")[0]
     assert headings(table) == [
         "attribute",
         "judge R² the-judge",
@@ -56,12 +55,12 @@ def test_errors_of_judge_and_labeller_have_their_columns_and_units(page: Element
         ["yaw", "0.922", "3.7 degrees", "0.978", "9.25 degrees"],
     ]
     assert estimators()["labeller"]["attributes"]["age"]["mae"] == pytest.approx(6.7845)
-    told = section(page, "How far to trust the eyes").all("p")[0].text
+    told = section(page, "Accuracy of judge and recognisers").all("p")[0].text
     assert told.endswith("exact truth, on the 12 unedited faces.")
 
 
 def test_each_recogniser_has_its_own_threshold_and_card(page: Element) -> None:
-    table = section(page, "How far to trust the eyes").all("table")[1]
+    table = section(page, "Accuracy of judge and recognisers").all("table")[1]
     assert [[cell.text for cell in row] for row in rows(table)] == [
         ["rec-zeta", "0.312", "0.9877", "87.7 %"],
         ["rec-eta", "0.438", "0.9123", "–"],
@@ -92,7 +91,7 @@ def test_a_whole_run_lists_no_failed_cells_and_no_photographs(page: Element) -> 
 
 
 def test_failed_cells_are_listed_with_status_and_error(richer: Element) -> None:
-    part = section(richer, "How far to trust the eyes")
+    part = section(richer, "Accuracy of judge and recognisers")
     assert part.one("h3").text == "Cells without a result"
     found = [
         (item.one("code").text, item.own, item.one("pre").text) for item in part.one("ul").all("li")

@@ -16,13 +16,15 @@ from typing import Any
 
 import pytest
 import toy_editors
+from flat_results import summarise
 from test_benchmark import SUITE, Silent
 from toy import ToyEstimator, ToyGenerator, ToyIdentity, ToyJudge, toy_plugins
 
 import latentedit
 from latentedit import CellStore, EnvironmentFault, PluginSpec, Registry, fingerprint, hookimpl
 from latentedit.benchmark.folder import RunFolder
-from latentedit.benchmark.results.summary import Run, summarise
+from latentedit.benchmark.results.audit import cell_states
+from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.run import explain, run_suite
 from latentedit.benchmark.suite import Suite
 
@@ -203,7 +205,7 @@ def test_results_of_two_plans_are_never_mixed(run: Path, tmp_path: Path) -> None
     old = run / "cells" / "edit--exact--seed0--age"
     shutil.rmtree(folder / "cells" / old.name)
     shutil.copytree(old, folder / "cells" / old.name)  # as if the second run had not come to it
-    status = {row["id"]: row["status"] for row in Run(folder).cell_records()}
+    status = {state.id: state.status for state in cell_states(Run(folder))}
     assert status.pop(old.name) == "stale"
     assert set(status.values()) == {"ok"}
     results = summarise(folder)

@@ -212,10 +212,10 @@ def test_cells_wait_for_the_faces_and_for_the_fit_of_their_own_editor_and_seed(
         elif cell.kind == "fit":
             assert job.after == ("faces",)
         else:
-            assert job.after == ("faces", f"fit--{cell.contestant}--seed{cell.seed}")
+            assert job.after == ("faces", f"fit--{cell.entrant}--seed{cell.seed}")
     kinds = [job.cell.kind for job in jobs]
     assert kinds[:7] == ["faces"] + ["fit"] * 6
-    assert {cell.key["seed"] for cell in (job.cell for job in jobs) if cell.contestant} == {2, 5}
+    assert {cell.key["seed"] for cell in (job.cell for job in jobs) if cell.entrant} == {2, 5}
     assert all(job.cell.key["seed"] == job.cell.seed for job in jobs if job.cell.kind != "faces")
 
 

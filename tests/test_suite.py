@@ -152,7 +152,7 @@ def test_models_are_named_alone_or_with_options() -> None:
 def test_a_suite_without_controls_takes_those_that_are_installed_in_their_order() -> None:
     suite = parsed()
     assert suite.controls is None
-    assert list(suite.with_controls(["zero", "far"]).contestants) == ["mine", "zero", "far"]
+    assert list(suite.with_controls(["zero", "far"]).entrants) == ["mine", "zero", "far"]
     assert parsed(controls=["one"]).with_controls(["zero"]).controls == ["one"]
     assert parsed(controls=[]).with_controls(["zero"]).controls == []
     with pytest.raises(SuiteError, match="mine is both an editor of the suite and an installed"):

@@ -163,13 +163,13 @@ def test_what_is_not_given_has_the_protocols_value() -> None:
     assert (tuned.trials, tuned.faces) == (3, 40)
 
 
-def test_contestants_are_the_editors_and_then_the_controls() -> None:
+def test_entrants_are_the_editors_and_then_the_controls() -> None:
     suite = Suite.model_validate(MINIMAL | {"controls": ["no-edit"]})
-    assert suite.contestants == {
+    assert suite.entrants == {
         "mine": PluginUse(plugin="exact"),
         "no-edit": PluginUse(plugin="no-edit"),
     }
-    assert list(suite.contestants) == ["mine", "no-edit"]
+    assert list(suite.entrants) == ["mine", "no-edit"]
 
 
 def test_editors_join_with_their_defaults_and_leave_the_suite_as_it_was() -> None:
@@ -253,3 +253,12 @@ def test_a_suite_is_found_by_its_name_or_its_path(tmp_path: Any) -> None:
         assert find_suite(str(tmp_path / name)) == tmp_path / name
     with pytest.raises(InputError, match="there is no suite file"):
         find_suite(str(tmp_path / "quickstart"))
+
+
+def test_a_run_has_a_cell_for_the_faces_and_each_fit_edit_and_sequence() -> None:
+    more = {
+        "controls": ["no-edit"],
+        "seeds": [1, 2, 3],
+        "sequences": [{"name": "both", "edits": ["age", "yaw"]}],
+    }
+    assert Suite.model_validate(MINIMAL | more).cell_count == 1 + 2 * 3 * (1 + 2 + 1)

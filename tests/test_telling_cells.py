@@ -14,10 +14,12 @@ from telling_runs import Told, assert_near
 from torch import Tensor
 
 from latentedit import InputError, Unsupported
-from latentedit.benchmark.cells import measure
-from latentedit.benchmark.cells.measure import Bench, edit_milliseconds, measure_edits, requested
+from latentedit.benchmark.cells import edits
+from latentedit.benchmark.cells.bench import Bench
+from latentedit.benchmark.cells.edits import edit_milliseconds, measure_edits, requested
 from latentedit.benchmark.cells.store import CellStore
-from latentedit.benchmark.results.summary import Run
+from latentedit.benchmark.results.audit import cell_states
+from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.suite import Suite, Task
 from latentedit.data.bank import LatentBank
 from latentedit.editing.fitted import fit_editor, load_editor
@@ -237,7 +239,7 @@ def test_an_edit_s_time_is_the_median_call_shared_among_its_faces(
         ticks = [t for s in seconds for t in (10.0, 10.0 + s)]
         with monkeypatch.context() as patch:
             patch.setattr(fitted.editor, "edit", spy)
-            patch.setattr(measure.time, "perf_counter", iter(ticks).__next__)
+            patch.setattr(edits.time, "perf_counter", iter(ticks).__next__)
             assert edit_milliseconds(fitted, bank, batch, repeats) == pytest.approx(expected)
         assert [n for n, _ in asked] == [batch] * repeats
         assert all(np.allclose(change, [[17.5, 0, 0, 0, 0, 0]]) for _, change in asked)
@@ -333,5 +335,5 @@ def test_features_are_measured_in_their_spread_over_all_faces_not_the_edited_one
 
 def test_a_run_without_truth_reports_no_errors_of_its_own(telling: Told) -> None:
     run = Run(telling.folder)
-    assert run.knows_truth
-    assert [row["id"] for row in run.cell_records()][:2] == ["faces", "fit--straight--seed0"]
+    assert run.reference.knows_truth
+    assert [state.id for state in cell_states(run)][:2] == ["faces", "fit--straight--seed0"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import copy
 import shutil
 from pathlib import Path
 
@@ -10,13 +10,17 @@ import numpy as np
 import pytest
 import telling_oracle as oracle
 import telling_world as world
+from flat_results import key_of, read_flat
 from scipy.spatial.distance import pdist
 from scipy.stats import linregress, spearmanr
 from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score
 from telling_oracle import ATTRIBUTES, RECOGNISERS
 from telling_runs import Told, assert_near
 
-from latentedit.benchmark.results.summary import summarise
+from latentedit.benchmark.results.audit import costs
+from latentedit.benchmark.results.reading import Run
+from latentedit.benchmark.results.records import read_costs, read_results
+from latentedit.benchmark.results.summary import results_of, summarise
 
 FIGURES = [
     "reach",
@@ -125,7 +129,11 @@ def test_the_table_holds_the_same_rows(telling: Told) -> None:
         {key: "" if value is None else str(value) for key, value in row.items()}
         for row in telling.results["measures"]
     ]
+    for row in plain:
+        key = key_of(row["metric"])
+        row |= {"metric": key.name, "recogniser": key.recogniser, "edits": str(key.edits)}
     assert telling.csv == plain
+    assert list(telling.csv[0])[:6] == ["editor", "task", "metric", "recogniser", "edits", "effect"]
 
 
 @pytest.mark.parametrize("kind", ["judged", "truth"])
@@ -134,7 +142,7 @@ def test_the_leakage_matrix_is_the_mean_change_of_every_attribute_at_the_first_e
 ) -> None:
     read = {"judged": oracle.judged, "truth": oracle.truth}[kind]
     found = {(r["editor"], r["task"]): r for r in telling.results["leakage"] if r["by"] == kind}
-    for name in telling.oracle.contestants:
+    for name in telling.oracle.entrants:
         for task in ("older", "specs", "turned"):
             rows = []
             for seed in world.SEEDS:
@@ -189,7 +197,7 @@ def test_an_editor_without_its_first_task_keeps_the_curves_of_the_others(
     for seed in world.SEEDS:
         shutil.rmtree(folder / "cells" / f"edit--leaky--seed{seed}--older")
     summarise(folder)
-    found = json.loads((folder / "results.json").read_text())["curves"]
+    found = read_flat(folder)["curves"]
     wanted = [
         c for c in telling.results["curves"] if (c["editor"], c["task"]) != ("leaky", "older")
     ]
@@ -242,7 +250,7 @@ def test_the_noise_of_a_figure_is_the_error_of_what_it_is_read_off(telling: Told
     known = telling.oracle
     errors = np.abs(oracle.judged(known.test) - oracle.truth(known.test)) / known.sigma
     mean = np.mean([errors[:, columns].mean() for columns in ATTRIBUTES.values()])
-    noise = telling.results["noise"]
+    noise = {row.pop("metric"): row for row in copy.deepcopy(telling.results["noise"])}
     for metric in ("attribute leakage", "target error", "edit consistency"):
         assert_near(noise[metric]["value"], mean)
         assert noise[metric]["text"] == f"judge errs by {mean:.2f} σ on one face"
@@ -282,3 +290,10 @@ def test_distances_of_sets_are_of_the_faces_that_reach_and_none_under_fifty(
             assert_near(row["kernel"], np.mean(kernels), (name, task))
     known = [row["frechet"] is not None for row in rows.values()]
     assert 0 < sum(known) < len(known)
+
+
+def test_results_that_are_read_back_are_those_that_were_computed(telling: Told) -> None:
+    """Every number to the last bit, in the types that hold them."""
+    run = Run(telling.folder)
+    assert read_results(telling.folder) == results_of(run)
+    assert read_costs(telling.folder) == tuple(costs(run))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from flat_results import flat, read_flat, typed
 from made_cells import edit_arrays, fit_attributes
 from made_runs import measures, write_run
 from made_world import CONTROLS, EDITORS, FACES, SCHEMA, TASKS, N
@@ -50,7 +51,7 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def made(folder: Path) -> dict[str, Any]:
-    results: dict[str, Any] = json.loads((folder / "results.json").read_text())
+    results: dict[str, Any] = read_flat(folder)
     return results
 
 
@@ -76,7 +77,7 @@ def over_all_tasks(metric: str, effect: float) -> dict[str, dict[str, Any]]:
 def test_the_table_of_a_run_has_every_mean_and_interval_in_its_column(
     made: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    print_results(made)
+    print_results(typed(made))
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == "at 80% of the requested change, 12 faces, 90% intervals"
     assert cells_of(lines[1]) == [
@@ -101,7 +102,7 @@ def test_the_table_of_a_run_has_every_mean_and_interval_in_its_column(
 def test_some_cells_of_the_table_of_a_run_to_the_letter(
     made: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    print_results(made)
+    print_results(typed(made))
     gamma = capsys.readouterr().out.splitlines()[5]
     assert gamma.startswith("gamma   0.06 -0.25…0.63  ")
 
@@ -114,7 +115,7 @@ def test_few_faces_and_missing_figures_are_said_in_the_table(
         for m in made["measures"]
         if (m["editor"], m["metric"]) != ("stray", "true leakage")
     ]
-    print_results(made | {"measures": changed})
+    print_results(typed(made | {"measures": changed}))
     lines = {line.split()[0]: cells_of(line) for line in capsys.readouterr().out.splitlines()[3:]}
     assert all(cell.endswith(" of 4 faces") for cell in lines["beta"][1:])
     assert not [cell for cell in lines["alpha"] if "of 4" in cell]
@@ -124,12 +125,13 @@ def test_few_faces_and_missing_figures_are_said_in_the_table(
 def test_tuning_is_printed_with_the_chosen_score_and_the_others(
     made: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    made["suite"]["bank"]["n_fit"] = 100
     made["suite"]["tune"] = {"trials": 2, "faces": 17}
     made["tuning"] = [
         {"editor": "alpha", "seed": 5, "chosen": "b=1", "scores": {"a": 0.12345, "b=1": 0.23456}},
         {"editor": "beta", "seed": 5, "chosen": "a", "scores": {"a": -0.5, "b": -0.6, "c": -1}},
     ]
-    print_results(made)
+    print_results(typed(made))
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert lines[-3:] == [
         "tuned on 17 validation faces, 2 trials each unless said otherwise; score: identity "
@@ -138,7 +140,7 @@ def test_tuning_is_printed_with_the_chosen_score_and_the_others(
         "  beta: a at -0.500 over b -0.600, c -1.000, 3 trials",
     ]
     made["suite"]["seeds"] = [5, 6]
-    print_results(made)
+    print_results(typed(made))
     assert "  alpha seed 5: b=1 at 0.235 over a 0.123" in capsys.readouterr().out
 
 
@@ -192,7 +194,7 @@ def test_two_editors_of_a_run_are_compared_first_minus_second(second: Path) -> N
     asked = ("bench", "compare", *both, "--editors", "beta,alpha")
     table = [cells_of(line) for line in printed(*asked, "--by-task")]
     assert table.pop(0) == HEADINGS
-    rows = json.loads("\n".join(printed(*asked, "--json")))
+    rows = flat(json.loads("\n".join(printed(*asked, "--json"))))
     assert len(table) == len(rows) > 40
     for line, row in zip(table, rows, strict=True):
         bounds = f"({row['low']:+.3f} to {row['high']:+.3f})"

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import tunable_editors
 from click.testing import CliRunner
+from flat_results import summarise
 
 from latentedit import LatentBank, Registry, SuiteError
 from latentedit.benchmark.cells.tuning import trial_options
-from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import RunOutcome, explain, run_suite
 from latentedit.benchmark.suite import Suite, parse_suite
 from latentedit.cli.main import cli

@@ -13,16 +13,17 @@ from harness_plugins import scores
 from torch import Tensor
 
 from latentedit import PluginSpec, hookimpl
-from latentedit.benchmark.cells.measure import Bench
+from latentedit.benchmark.cells.bench import Bench
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.benchmark.cells.tuning import (
     Trials,
     Validation,
-    fit_contestant,
+    fit_entrant,
     trial_options,
     tuning_key,
-    tuning_results,
 )
+from latentedit.benchmark.results.audit import tuning
+from latentedit.benchmark.results.records import Tuning
 from latentedit.benchmark.suite import Suite
 from latentedit.data.bank import LatentBank
 from latentedit.editing.fitted import FittedEditor
@@ -64,14 +65,12 @@ def bench(bank: LatentBank, **changes: Any) -> Bench:
 
 
 def fit(
-    bank: LatentBank, seed: int = 0, contestant: str = "push", **changes: Any
+    bank: LatentBank, seed: int = 0, entrant: str = "push", **changes: Any
 ) -> tuple[FittedEditor, dict[str, float], Told]:
     """The editor that tuning leaves, its figures, and what it told of its progress."""
     told: Told = []
     found = bench(bank, **changes)
-    editor, figures = fit_contestant(
-        found, contestant, seed, lambda *told_now: told.append(told_now)
-    )
+    editor, figures = fit_entrant(found, entrant, seed, lambda *told_now: told.append(told_now))
     return editor, figures, told
 
 
@@ -237,7 +236,7 @@ def test_trials_are_fitted_without_the_faces_that_judge_them(bank: LatentBank) -
 def test_what_is_not_tuned_is_fitted_on_every_face(bank: LatentBank) -> None:
     codes = bank.split("fit").codes
     editor, figures, _ = fit(bank, tune=None)
-    control, control_figures, _ = fit(bank, contestant="no-edit")
+    control, control_figures, _ = fit(bank, entrant="no-edit")
     assert torch.equal(editor.editor.seen, codes)
     assert torch.equal(control.editor.seen, codes)
     assert figures == control_figures == {}
@@ -349,14 +348,9 @@ def test_results_list_what_was_tried_by_editor_and_seed(tmp_path: Path) -> None:
         store.commit(Cell("fit", {}, name, seed), Outcome("ok", 1.0, timings=timings))
     failed = Outcome("failed", 1.0, "no", timings=figures["a", 4])
     store.commit(Cell("fit", {}, "c", 4), failed)
-    assert tuning_results(suite, store) == [
-        {
-            "editor": "a",
-            "seed": 4,
-            "chosen": '{"leak":0.5}',
-            "scores": {"{}": 0.25, '{"leak":0.5}': 0.5},
-        },
-        {"editor": "a", "seed": 7, "chosen": "{}", "scores": {"{}": 0.75, '{"leak":0.5}': 0.5}},
-    ]
+    assert tuning(suite, store) == (
+        Tuning("a", 4, '{"leak":0.5}', {"{}": 0.25, '{"leak":0.5}': 0.5}),
+        Tuning("a", 7, "{}", {"{}": 0.75, '{"leak":0.5}': 0.5}),
+    )
     written = json.loads((tmp_path / "cells" / "fit--a--seed4" / "cell.json").read_text())
     assert written["timings"]["tuning_seconds"] == 2.0

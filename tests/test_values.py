@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from latentedit import Attribute, AttributeSchema
-from latentedit.benchmark.results.values import Case, Setting, case_values
+from latentedit.benchmark.results.values import FinishedEdits, Reference, face_values
 from latentedit.benchmark.suite import Suite, parse_suite
 
 Array = NDArray[np.float64]
@@ -83,14 +83,14 @@ def tensors(held: dict[str, Array]) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(copy.deepcopy(array)) for name, array in held.items()}
 
 
-def setting(of: dict[str, Array]) -> Setting:
-    return Setting(suite(), SCHEMA, tensors(of), torch.from_numpy(SIGMA), THRESHOLDS)
+def reference(of: dict[str, Array]) -> Reference:
+    return Reference(suite(), SCHEMA, tensors(of), torch.from_numpy(SIGMA), THRESHOLDS)
 
 
 def found_for(held: dict[str, Array], attribute: str = "age", **of: int) -> dict[str, Array]:
-    """By 'metric @ effect', what the case has."""
-    case = Case(tensors(held), "a task", attribute)
-    found = case_values(case, setting(faces(**of)))
+    """By 'metric @ effect', what the edits have."""
+    edits = FinishedEdits(tensors(held), "a task", attribute)
+    found = face_values(edits, reference(faces(**of)))
     return {f"{metric} @ {effect:g}": v.double().numpy() for (metric, effect), v in found.items()}
 
 
@@ -199,13 +199,13 @@ def test_without_truth_or_photographs_their_metrics_are_left_out() -> None:
 
 
 def test_the_truth_is_known_where_a_face_has_any_identity_score() -> None:
-    assert setting(faces(identity=1)).knows_truth
-    assert not setting(faces(identity=0)).knows_truth
+    assert reference(faces(identity=1)).knows_truth
+    assert not reference(faces(identity=0)).knows_truth
 
 
 def test_an_edit_leaves_the_arrays_of_unedited_faces_as_they_are() -> None:
-    where = setting(faces())
-    case_values(Case(tensors(arrays()), "a task", "age"), where)
+    where = reference(faces())
+    face_values(FinishedEdits(tensors(arrays()), "a task", "age"), where)
     assert where.faces["judged"].numpy() == pytest.approx(faces()["judged"])
 
 

@@ -11,14 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import latentedit
-from latentedit.benchmark.cells.measure import BATCH, Bench
+from latentedit.benchmark.cells.bench import BATCH, Bench
 from latentedit.benchmark.cells.store import OUTPUT, Cell, CellRecord, CellStore
 from latentedit.benchmark.cells.tuning import tuning_key
 from latentedit.benchmark.execution.executor import Observer, run_jobs
 from latentedit.benchmark.execution.processes import in_process
 from latentedit.benchmark.execution.worker import THREADS, Job, fit_id, make_run_bank
 from latentedit.benchmark.folder import RunFolder
-from latentedit.benchmark.suite import PluginUse, Suite, Task
+from latentedit.benchmark.provenance import (
+    PROVENANCE,
+    BankProvenance,
+    JudgeProvenance,
+    Provenance,
+    RecogniserProvenance,
+)
+from latentedit.benchmark.suite import SUITE_FILE, PluginUse, Suite, Task
 from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import LatentBank
 from latentedit.editing.layers import LayerPreset
@@ -26,10 +33,11 @@ from latentedit.errors import (
     PluginFault,
     UnknownName,
 )
-from latentedit.files.artefacts import read_json, write_json
+from latentedit.files.artefacts import write_json
+from latentedit.files.records import read_record
 from latentedit.registry import Registry, parse_options
 
-PROTOCOL = 3
+CELL_PROTOCOL = 3
 """Part of every cell's key; raised when cells measure something else or something more."""
 
 
@@ -81,13 +89,13 @@ def run_suite(
     run = RunFolder.claim(folder)
     folder, store = run.path, CellStore(run.path)
     with run.locked(), closing(plugins.build("executor", executor, options)) as place:
-        write_json(folder / "suite.json", suite.model_dump(mode="json"))
+        write_json(folder / SUITE_FILE, suite.model_dump(mode="json"))
         bank = _bank(suite, run, photographs, registry, observer)
         check_attributes(suite, bank.schema)
         jobs = plan(suite, folder, bank, plugins, registry)
         store.plan(job.cell for job in jobs)
         store.remove_abandoned()
-        write_json(folder / "provenance.json", provenance(suite, bank, plugins))
+        write_json(folder / PROVENANCE, provenance(suite, bank, plugins).model_dump(mode="json"))
         todo = [job for job in jobs if not store.is_done(job.cell)]
         run_jobs(place, todo, store, observer)
         store.remove_abandoned()  # of cells whose node was lost
@@ -105,7 +113,7 @@ def explain(
     Raises:
         UnknownName: the run has no such cell.
     """
-    suite = Suite.model_validate(read_json(folder / "suite.json"))
+    suite = read_record(folder / SUITE_FILE, Suite)
     bank = LatentBank.open(folder / "bank")
     jobs = {job.cell.id: job for job in plan(suite, folder, bank, registry(), registry)}
     if cell_id not in jobs:
@@ -163,14 +171,14 @@ def check_options(registry: Registry, kind: str, name: str, options: Mapping[str
 
 def _uses(suite: Suite, registry: Registry) -> dict[str, list[PluginUse]]:
     """Every plugin that a suite names, by kind."""
-    contestants: dict[str, list[PluginUse]] = {"editor": [], "control": []}
-    for use in suite.contestants.values():
-        contestants[registry.editor_kind(use.plugin)].append(use)
+    entrants: dict[str, list[PluginUse]] = {"editor": [], "control": []}
+    for use in suite.entrants.values():
+        entrants[registry.editor_kind(use.plugin)].append(use)
     return {
         "generator": [suite.bank.generator],
         "estimator": [suite.bank.labeller, suite.judge],
         "identity": list(suite.identity),
-        **contestants,
+        **entrants,
         "layers": [PluginUse(plugin=t.layers) for t in suite.tasks if isinstance(t.layers, str)],
     }
 
@@ -233,20 +241,20 @@ def plan(
     """Every cell of a suite with its key, in an order that never waits for long."""
     bench = Bench(suite, bank, plugins)
     base = {
-        "protocol": PROTOCOL,
+        "protocol": CELL_PROTOCOL,
         "bank": bank.hash,
         "threads": THREADS,
         "versions": {"latentedit": latentedit.__version__, "torch": version("torch")},
     }
-    sight = {
+    observers = {
         "judge": bench.judge.fingerprint,
         "identity": [encoder.fingerprint for encoder in bench.recognisers],
         "batch": BATCH,
         "show_faces": suite.show_faces,
     }
-    jobs = [Job(folder, suite, Cell("faces", base | sight), registry)]
+    jobs = [Job(folder, suite, Cell("faces", base | observers), registry)]
     edits = []
-    for name, use in suite.contestants.items():
+    for name, use in suite.entrants.items():
         kind = plugins.editor_kind(use.plugin)
         origin = {"plugin": plugins.version(kind, use.plugin)}
         if source := plugins.source(kind, use.plugin):
@@ -258,7 +266,7 @@ def plan(
             for task in suite.tasks:
                 edit_key = (
                     key
-                    | sight
+                    | observers
                     | {
                         "task": task.model_dump(mode="json"),
                         "strengths": suite.strengths,
@@ -273,7 +281,7 @@ def plan(
                 tasks = [task.model_dump(mode="json") for task in edited]
                 asked = {"sequence": sequence.model_dump(mode="json"), "tasks": tasks}
                 asked |= _presets(edited, plugins)
-                cell = Cell("sequence", key | sight | asked, name, seed, sequence.name)
+                cell = Cell("sequence", key | observers | asked, name, seed, sequence.name)
                 edits.append(Job(folder, suite, cell, registry, ("faces", fit_id(name, seed))))
     return jobs + edits
 
@@ -285,47 +293,45 @@ def _presets(tasks: Iterable[Task], plugins: Registry) -> dict[str, Any]:
     return {"layers": {name: preset.to_json() for name, preset in held.items()}} if held else {}
 
 
-def provenance(suite: Suite, bank: LatentBank, plugins: Registry) -> dict[str, Any]:
+def provenance(suite: Suite, bank: LatentBank, plugins: Registry) -> Provenance:
     """Everything that a reader needs to make the same run again."""
     bench = Bench(suite, bank, plugins)
-    return {
-        "latentedit": latentedit.__version__,
-        "python": platform.python_version(),
-        "packages": {
-            name: version(name)
-            for name in ("torch", "torchdiffeq", "numpy", "scipy", "scikit-learn", "safetensors")
-        },
-        "bank": {
-            "hash": bank.hash,
+    packages = ("torch", "torchdiffeq", "numpy", "scipy", "scikit-learn", "safetensors")
+    return Provenance(
+        latentedit=latentedit.__version__,
+        python=platform.python_version(),
+        packages={name: version(name) for name in packages},
+        bank=BankProvenance(
+            hash=bank.hash,
             **bank.sampling,
-            "generator": bank.generator.name,
-            "generator_options": dict(bank.generator.options),
-            "generator_fingerprint": bank.generator.fingerprint,
-            "labeller": bank.labeller.name,
-            "labeller_options": dict(bank.labeller.options),
-            "labeller_fingerprint": bank.labeller.fingerprint,
-        },
-        "judge": {
-            "name": str(suite.judge),
-            "options": suite.judge.options,
-            "fingerprint": bench.judge.fingerprint,
-            "card": bench.judge.card().get("held_out", {}),
-        },
-        "identity": [
-            {
-                "name": str(use),
-                "options": use.options,
-                "fingerprint": encoder.fingerprint,
-                "threshold": encoder.same_person_threshold,
-                "card": encoder.card().get("held_out", {}),
-            }
+            generator=bank.generator.name,
+            generator_options=dict(bank.generator.options),
+            generator_fingerprint=bank.generator.fingerprint,
+            labeller=bank.labeller.name,
+            labeller_options=dict(bank.labeller.options),
+            labeller_fingerprint=bank.labeller.fingerprint,
+        ),
+        judge=JudgeProvenance(
+            name=str(suite.judge),
+            options=suite.judge.options,
+            fingerprint=bench.judge.fingerprint,
+            card=bench.judge.card().get("held_out", {}),
+        ),
+        identity=[
+            RecogniserProvenance(
+                name=str(use),
+                options=use.options,
+                fingerprint=encoder.fingerprint,
+                threshold=encoder.same_person_threshold,
+                card=encoder.card().get("held_out", {}),
+            )
             for use, encoder in zip(suite.identity, bench.recognisers, strict=True)
         ],
-        "plugins": {
+        plugins={
             f"{kind} {use.plugin}": plugins.version(kind, use.plugin)
             for kind, listed in _uses(suite, plugins).items()
             for use in listed
         },
-        "threads": THREADS,
-        "batch": BATCH,
-    }
+        threads=THREADS,
+        batch=BATCH,
+    )

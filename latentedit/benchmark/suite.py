@@ -25,6 +25,8 @@ from latentedit.errors import InputError, SuiteError, UnknownName, nearest
 from latentedit.files.strict_yaml import StrictLoader
 
 SUITE_BYTES = 1 << 20
+SUITE_FILE = "suite.json"
+"""Of a run: the suite that it computes."""
 
 
 class _Strict(BaseModel):
@@ -227,9 +229,16 @@ class Suite(_Strict):
         return self.controls or []
 
     @property
-    def contestants(self) -> dict[str, PluginUse]:
+    def entrants(self) -> dict[str, PluginUse]:
         """Editors and controls by name."""
         return self.editors | {name: PluginUse(plugin=name) for name in self.control_names}
+
+    @property
+    def cell_count(self) -> int:
+        """Cells of a run: one for the faces; and for each entrant and fit seed one to fit, and one
+        a task and sequence."""
+        per_fit = 1 + len(self.tasks) + len(self.sequences)
+        return 1 + len(self.entrants) * len(self.seeds) * per_fit
 
     def with_controls(self, installed: Iterable[str]) -> Suite:
         """This suite with its own controls; with those `installed` where it names none.

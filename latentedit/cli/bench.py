@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import click
 from rich.markup import escape
 from rich.table import Table
 
+from latentedit.benchmark.results.audit import cell_states
 from latentedit.benchmark.results.compare import compare_runs
-from latentedit.benchmark.results.paired import ALL_TASKS, in_words
-from latentedit.benchmark.results.summary import Run, summarise
+from latentedit.benchmark.results.keys import in_order
+from latentedit.benchmark.results.paired import ALL_TASKS
+from latentedit.benchmark.results.reading import Run
+from latentedit.benchmark.results.records import Measure, Results, ResultsRecord, Tuning
+from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import explain, run_suite
 from latentedit.benchmark.suite import Suite, load_suite, suite_folder
-from latentedit.cli.boards import print_boards
+from latentedit.cli.boards import print_boards, short_recogniser
 from latentedit.cli.console import CellProgress, err, out, print_json, say
 from latentedit.cli.fit import parse_pairs
 from latentedit.errors import InputError
+from latentedit.measures.headline import BRIEF, HEADLINES
 from latentedit.registry import Registry
 
 FOLDER = click.Path(path_type=Path)
@@ -91,10 +97,8 @@ def run(
     loaded = _limited(load_suite(suite), seconds=limit_seconds, memory_gib=limit_memory)
     controls = Registry.discover().specs("control")
     loaded = loaded.joined(joining).with_controls(controls)
-    per_fit = 1 + len(loaded.tasks) + len(loaded.sequences)
-    cells = 1 + len(loaded.contestants) * len(loaded.seeds) * per_fit
     try:
-        with CellProgress(cells) as progress:
+        with CellProgress(loaded.cell_count) as progress:
             outcome = run_suite(
                 loaded,
                 folder,
@@ -106,22 +110,29 @@ def run(
                 executor_options=parse_pairs(settings),
             )
     except KeyboardInterrupt:
-        again = f"latentedit bench run {shlex.quote(suite)} --out {shlex.quote(str(folder))}"
-        again += "".join(f" --with {shlex.quote(name)}" for name in joining)
-        again += f" --photos {shlex.quote(str(photos))}" if photos else ""
-        err.print(f"interrupted; finished cells are kept. Go on with: {again}", soft_wrap=True)
-        sys.exit(130)
+        _stop_interrupted(suite, folder, joining, photos)
     with err.status("computing intervals and drawing the report"):
         results = summarise(folder)
         page = write_report(folder)
     if as_json:
-        print_json(results)
+        print_json(ResultsRecord(results).model_dump(mode="json"))
     else:
         print_results(results)
         say(f"{outcome.computed} cells computed, {outcome.kept} kept, {len(outcome.failed)} failed")
         say(f"report: {page}", next_step=f"open {page}")
     if outcome.failed:
         sys.exit(1)
+
+
+def _stop_interrupted(
+    suite: str, folder: Path, joining: tuple[str, ...], photos: Path | None
+) -> NoReturn:
+    """Say how to go on, and exit as a shell does after Ctrl-C."""
+    again = f"latentedit bench run {shlex.quote(suite)} --out {shlex.quote(str(folder))}"
+    again += "".join(f" --with {shlex.quote(name)}" for name in joining)
+    again += f" --photos {shlex.quote(str(photos))}" if photos else ""
+    err.print(f"interrupted; finished cells are kept. Go on with: {again}", soft_wrap=True)
+    sys.exit(130)
 
 
 def _limited(suite: Suite, **limits: float | None) -> Suite:
@@ -156,19 +167,17 @@ def status(folder: Path, as_json: bool) -> None:
     Example:
       latentedit bench status runs/quickstart
     """
-    opened = Run(folder)
-    rows = opened.cell_records()
+    states = cell_states(Run(folder))
     if as_json:
-        print_json(rows)
+        print_json([asdict(state) for state in states])
         return
     table = Table(box=None, pad_edge=False)
     for column in ("cell", "status", "seconds", "error"):
         table.add_column(column)
-    for row in rows:
-        error = row["error"].strip().splitlines()
-        table.add_row(
-            row["id"], row["status"], f"{row['seconds']:.1f}", escape(error[-1] if error else "")
-        )
+    for state in states:
+        error = state.error.strip().splitlines()
+        last = escape(error[-1] if error else "")
+        table.add_row(state.id, state.status, f"{state.seconds:.1f}", last)
     out.print(table)
 
 
@@ -191,7 +200,7 @@ def compare(run_a: Path, run_b: Path, editors: str | None, by_task: bool, as_jso
         raise InputError(f"--editors takes two names, as in A,B; received {editors!r}")
     rows = compare_runs(run_a, run_b, pair)
     if as_json:
-        print_json(rows)
+        print_json([asdict(row) for row in rows])
         return
     if run_a.resolve() != run_b.resolve():
         say(f"A is {run_a}, B is {run_b}")
@@ -199,9 +208,9 @@ def compare(run_a: Path, run_b: Path, editors: str | None, by_task: bool, as_jso
     for column in ("first", "second", "task", "metric", "first − second", "q", "better"):
         table.add_column(column, no_wrap=column in ("first", "second", "first − second", "q"))
     for row in rows:
-        if by_task or row["task"] == ALL_TASKS:
-            names = [_short(row[which], run_a, run_b) for which in ("first", "second", "better")]
-            cells = (*names[:2], row["task"], row["metric"], in_words(row), f"{row['q']:.3f}")
+        if by_task or row.task == ALL_TASKS:
+            names = [_short(name, run_a, run_b) for name in (*row.pair, row.better)]
+            cells = (*names[:2], row.task, str(row.metric), row.in_words(), f"{row.q:.3f}")
             table.add_row(*map(escape, (*cells, names[2])))
     out.print(table)
 
@@ -234,7 +243,9 @@ def explain_cell(folder: Path, cell: str) -> None:
 @click.argument("folders", type=FOLDER, nargs=-1, required=True)
 @click.option("--html", "page", type=FOLDER, help="Write a leaderboard page.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print every measured mean as CSV.")
-@click.option("--json", "as_json", is_flag=True, help="Print entries, measures and duels as JSON.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print entries, measures and comparisons as JSON."
+)
 def list_runs(folders: tuple[Path, ...], page: Path | None, as_csv: bool, as_json: bool) -> None:
     """Show the runs in FOLDERS, or directly under them, side by side: one table a bank.
 
@@ -271,59 +282,51 @@ def list_suites() -> None:
         say(f"{file.stem:14} {load_suite(file.stem).summary}")
 
 
-HEADLINE = ("reach", "identity similarity", "attribute leakage", "true leakage", "target error")
-
-
-def print_results(results: dict[str, Any]) -> None:
+def print_results(results: Results) -> None:
     """The headline table: one row an editor, all tasks together, with intervals."""
-    effect = results["suite"]["effects"][0]
-    measures = [m for m in results["measures"] if m["task"] == ALL_TASKS]
-    columns = sorted(
-        {m["metric"] for m in measures if m["metric"].split(" · ")[0] in HEADLINE},
-        key=lambda metric: (HEADLINE.index(metric.split(" · ")[0]), metric),
-    )
+    measures = [m for m in results.measures if m.task == ALL_TASKS]
+    keys = in_order((m.metric for m in measures), BRIEF)
     table = Table(
-        title=f"at {effect:.0%} of the requested change, {results['faces']} faces, "
-        f"{results['suite']['statistics']['confidence']:.0%} intervals",
+        title=f"at {results.effect:.0%} of the requested change, {results.faces} faces, "
+        f"{results.suite.statistics.confidence:.0%} intervals",
         title_justify="left",
         box=None,
         pad_edge=False,
         padding=(0, 2, 0, 0),
     )
     table.add_column("editor", no_wrap=True)
-    for metric in columns:
-        name, _, encoder = metric.partition(" · ")
-        arrow = "↑" if results["metrics"][name]["higher_is_better"] else "↓"
-        heading = f"{name.split(' ')[-1] if name != 'true leakage' else name} {arrow}"
-        table.add_column(f"{heading}\n[dim]{encoder.split('-')[-1]}[/dim]", no_wrap=True)
-    found = {(m["editor"], m["metric"]): m for m in measures if m["effect"] in (0.0, effect)}
-    for name in [*results["suite"]["editors"], *results["controls"]]:
-        style = "dim" if name in results["controls"] else "bold"
-        cells = [_with_interval(found.get((name, metric))) for metric in columns]
+    for key in keys:
+        arrow = "↑" if results.metrics[key.name].higher_is_better else "↓"
+        heading = f"{HEADLINES[key.name].short} {arrow}"
+        table.add_column(f"{heading}\n[dim]{short_recogniser(key)}[/dim]", no_wrap=True)
+    found = {(m.editor, m.metric): m for m in measures if results.at_effect(m)}
+    for name in results.entrants:
+        style = "dim" if name in results.controls else "bold"
+        cells = [_with_interval(found.get((name, key))) for key in keys]
         table.add_row(f"[{style}]{escape(name)}[/]", *cells)
     out.print(table)
-    if results["tuning"]:
-        _print_tuning(results)
+    if results.tuning and results.suite.tune is not None:
+        plan = results.suite.tune
+        say(
+            f"\ntuned on {plan.faces} validation faces, {plan.trials} trials each unless said "
+            "otherwise; score: identity similarity − attribute leakage, −1 where not reached"
+        )
+        for row in results.tuning:
+            _print_tuning(row, plan.trials, several_seeds=len(results.suite.seeds) > 1)
 
 
-def _print_tuning(results: dict[str, Any]) -> None:
-    """The budget of every editor and what it chose, one line a fit."""
-    plan = results["suite"]["tune"]
-    say(
-        f"\ntuned on {plan['faces']} validation faces, {plan['trials']} trials each unless said "
-        "otherwise; score: identity similarity − attribute leakage, −1 where not reached"
-    )
-    for row in results["tuning"]:
-        scores = row["scores"]
-        trials = "" if len(scores) == plan["trials"] else f", {len(scores)} trials"
-        seed = f" seed {row['seed']}" if len(results["suite"]["seeds"]) > 1 else ""
-        line = f"  {row['editor']}{seed}: {row['chosen']} at {scores[row['chosen']]:.3f}"
-        others = ", ".join(f"{k} {v:.3f}" for k, v in scores.items() if k != row["chosen"])
-        out.print(f"{escape(line)} [dim]over {escape(others)}{trials}[/dim]", soft_wrap=True)
+def _print_tuning(row: Tuning, trials: int, several_seeds: bool) -> None:
+    """What was chosen for one fit, and over what."""
+    fewer = "" if len(row.scores) == trials else f", {len(row.scores)} trials"
+    seed = f" seed {row.seed}" if several_seeds else ""
+    line = f"  {row.editor}{seed}: {row.chosen} at {row.scores[row.chosen]:.3f}"
+    others = ", ".join(f"{k} {v:.3f}" for k, v in row.scores.items() if k != row.chosen)
+    out.print(f"{escape(line)} [dim]over {escape(others)}{fewer}[/dim]", soft_wrap=True)
 
 
-def _with_interval(m: dict[str, Any] | None) -> str:
+def _with_interval(m: Measure | None) -> str:
     if m is None:
         return "–"
-    few = f"of {m['faces']} faces" if m["low"] is None else f"{m['low']:.2f}…{m['high']:.2f}"
-    return f"{m['mean']:.2f} [dim]{few}[/dim]"
+    few = m.low is None or m.high is None
+    bounds = f"of {m.faces} faces" if few else f"{m.low:.2f}…{m.high:.2f}"
+    return f"{m.mean:.2f} [dim]{bounds}[/dim]"

@@ -8,10 +8,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from latentedit.benchmark.results.board import Board, headline
+from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.paired import ALL_TASKS
 from latentedit.cli.console import out
+from latentedit.measures.headline import BRIEF
 
-COLUMNS = ("reach", "identity similarity", "attribute leakage", "true leakage", "target error")
+
+def short_recogniser(key: MetricKey) -> str:
+    """The last part of a recogniser's name, which is what tells it from others in a narrow head."""
+    return key.recogniser.rpartition("-")[2]
 
 
 def print_boards(shown: Sequence[Board]) -> None:
@@ -30,17 +35,16 @@ def _table(board: Board) -> Table:
         pad_edge=False,
         padding=(0, 2, 0, 0),
     )
-    columns = [metric for metric in headline(board) if metric.split(" · ")[0] in COLUMNS]
+    keys = [key for key in headline(board) if key.name in BRIEF]
     table.add_column("editor", no_wrap=True)
     table.add_column("run")
-    for metric in columns:
-        name, _, recogniser = metric.partition(" · ")
-        arrow = "↑" if board.metrics[name]["higher_is_better"] else "↓"
-        table.add_column(f"{name} {arrow}\n[dim]{recogniser.split('-')[-1]}[/dim]")
-    found = {(m["editor"], m["metric"]): m for m in board.measures() if m["task"] == ALL_TASKS}
+    for key in keys:
+        arrow = "↑" if board.metrics[key.name].higher_is_better else "↓"
+        table.add_column(f"{key.name} {arrow}\n[dim]{short_recogniser(key)}[/dim]")
+    found = {(m.editor, m.metric): m for m in board.measures() if m.task == ALL_TASKS}
     for entry in board.entries:
         style = "dim" if entry.control else "bold"
-        means = [found.get((entry.name, metric)) for metric in columns]
-        cells = ["–" if m is None else f"{m['mean']:.3f}" for m in means]
+        means = [found.get((entry.name, metric)) for metric in keys]
+        cells = ["–" if m is None else f"{m.mean:.3f}" for m in means]
         table.add_row(f"[{style}]{escape(entry.name)}[/]", escape(entry.run.folder.name), *cells)
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,9 +31,13 @@ def read_record(path: Path, model: type[Record]) -> Record:
 
 
 def parsed_record(value: object, model: type[Record], where: Path) -> Record:
-    """`value` as an instance of `model`; `where` is its file, for the message of the error."""
+    """`value`, read from `where`, as an instance of `model`; raises as `read_record` does.
+
+    Strict models are checked by the rules of JSON: an array may become a tuple, an object a
+    dataclass, but no text a number.
+    """
     try:
-        return model.model_validate(value)
+        return model.model_validate_json(json.dumps(value))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the whole file"

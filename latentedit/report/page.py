@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 from markupsafe import Markup
 
 from latentedit.benchmark.folder import RunFolder
-from latentedit.benchmark.results.board import RANKED
+from latentedit.benchmark.results.comparison import Comparison
+from latentedit.benchmark.results.keys import MetricKey, in_order
 from latentedit.benchmark.results.paired import ALL_TASKS
-from latentedit.benchmark.results.summary import Run
-from latentedit.files.artefacts import read_json, write_bytes
-from latentedit.report.faces import face_blocks
+from latentedit.benchmark.results.reading import Run
+from latentedit.benchmark.results.reading_errors import ReadingError
+from latentedit.benchmark.results.records import Leakage, Results, Source, read_costs
+from latentedit.files.artefacts import write_bytes
+from latentedit.measures.headline import BRIEF, HEADLINES, ROUND_TRIP
+from latentedit.report.faces import Shown, face_blocks
 from latentedit.report.figures import colours, curve_figures, forest
 from latentedit.report.findings import best_editor, findings
+from latentedit.report.tables import MeanTable, columns, mean_table
 from latentedit.report.template import render
-
-THERE_AND_BACK = (
-    "inversion error",
-    "inversion error in pixels",
-    "inversion error in identity",
-    "edit consistency",
-    "drift",
-)
-COMPARED = ("identity similarity", "attribute leakage", "true leakage", "reach", "target error")
 
 
 def write_report(folder: Path) -> Path:
@@ -35,115 +32,134 @@ def write_report(folder: Path) -> Path:
         The path of the page, which needs no other file and no network.
     """
     RunFolder.open(folder)
-    run, results = Run(folder), read_json(folder / "results.json")
+    run = Run(folder)
+    results = run.results
+    palette = colours(results.suite.editors, results.controls)
+    suite, provenance = (m.model_dump(mode="json") for m in (results.suite, results.provenance))
     page = render(
         "page.html.jinja",
         results=results,
-        costs={row["editor"]: row for row in read_json(folder / "costs.json")},
+        costs={row.editor: row for row in read_costs(folder)},
         findings=findings(results),
-        effect=results["suite"]["effects"][0],
-        contestants=[*results["suite"]["editors"], *results["controls"]],
-        colours=colours(results),
-        headline=_headline(results, RANKED),
-        there_and_back=_headline(results, THERE_AND_BACK),
-        curves=curve_figures(results),
+        colours=palette,
+        headline=_table(results, tuple(HEADLINES)),
+        round_trip=_table(results, ROUND_TRIP),
+        curves=curve_figures(results.curves, palette, results.controls),
         forests=_forests(results),
         leakage=_leakage(results),
-        faces=face_blocks([(name, run) for name in run.suite.contestants]),
-        suite_yaml=yaml.safe_dump(results["suite"], sort_keys=False, allow_unicode=True),
-        provenance_yaml=yaml.safe_dump(results["provenance"], sort_keys=False),
+        faces=face_blocks([Shown(name, name, run) for name in run.suite.entrants]),
+        suite_yaml=yaml.safe_dump(suite, sort_keys=False, allow_unicode=True),
+        provenance_yaml=yaml.safe_dump(provenance, sort_keys=False),
     )
     path = folder / "report" / "index.html"
     write_bytes(path, page.encode())
     return path
 
 
-def _headline(results: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """Columns (metric, recogniser, arrow) of the metrics `names`, and per editor a cell each, over
-    all tasks."""
-    effect = results["suite"]["effects"][0]
-    measures = [
-        m for m in results["measures"] if m["task"] == ALL_TASKS and m["effect"] in (0.0, effect)
-    ]
-    metrics = sorted(
-        {m["metric"] for m in measures if m["metric"].split(" · ")[0] in names},
-        key=lambda metric: (names.index(metric.split(" · ")[0]), metric),
+def _table(results: Results, names: tuple[str, ...]) -> MeanTable:
+    """The metrics `names` over all tasks."""
+    measures = [m for m in results.measures if m.task == ALL_TASKS and results.at_effect(m)]
+    keys = in_order((m.metric for m in measures), names)
+    return mean_table(
+        columns(keys, results.metrics),
+        results.entrants,
+        measures,
+        lambda metric: best_editor(results, metric),
     )
-    found = {(m["editor"], m["metric"]): m for m in measures}
-    best = {metric: best_editor(results, metric) for metric in metrics}
-    return {
-        "columns": [
-            {
-                "metric": metric.split(" · ")[0],
-                "recogniser": metric.partition(" · ")[2],
-                "higher": results["metrics"][metric.split(" · ")[0]]["higher_is_better"],
-                "formula": results["metrics"][metric.split(" · ")[0]]["formula"],
-            }
-            for metric in metrics
-        ],
-        "cells": {
-            name: [
-                {"m": found.get((name, metric)), "best": best[metric] == name} for metric in metrics
-            ]
-            for name in [*results["suite"]["editors"], *results["controls"]]
-        },
-    }
 
 
-def _forests(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Per pair of editors the paired differences of every compared metric."""
-    effect, controls = results["suite"]["effects"][0], set(results["controls"])
+@dataclass(frozen=True)
+class Forest:
+    """The paired differences of one metric, drawn."""
+
+    metric: MetricKey
+    svg: Markup
+
+
+@dataclass(frozen=True)
+class PairForests:
+    """The paired differences `first` − `second`, a panel a metric."""
+
+    first: str
+    second: str
+    panels: list[Forest]
+
+
+def _forests(results: Results) -> list[PairForests]:
+    """Per pair of editors the paired differences of the brief metrics."""
     rows = [
         row
-        for row in results["comparisons"]
-        if row["effect"] in (0.0, effect)
-        and row["metric"].split(" · ")[0] in COMPARED
-        and not {row["first"], row["second"]} & controls
+        for row in results.comparisons
+        if results.at_effect(row)
+        and row.metric.name in BRIEF
+        and not set(row.pair) & set(results.controls)
     ]
-    found = []
-    for pair in dict.fromkeys((row["first"], row["second"]) for row in rows):
-        mine = [row for row in rows if (row["first"], row["second"]) == pair]
-        panels = []
-        for metric in dict.fromkeys(row["metric"] for row in mine):
-            plain = results["metrics"][metric.split(" · ")[0]]
-            chosen = [row for row in mine if row["metric"] == metric]
-            svg = forest(chosen, plain["unit"], plain["higher_is_better"])
-            panels.append({"metric": metric, "svg": Markup(svg), "rows": chosen})  # noqa: S704
-        found.append({"first": pair[0], "second": pair[1], "panels": panels})
-    return found
+    return [
+        PairForests(*pair, _panels(results, [row for row in rows if row.pair == pair]))
+        for pair in dict.fromkeys(row.pair for row in rows)
+    ]
 
 
-def _leakage(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Per editor its matrices; a cell says whether it lies below the judge's own error."""
-    judge = results["estimators"].get("judge", {}).get("attributes", {})
-    found = []
-    for name in [*results["suite"]["editors"], *results["controls"]]:
-        for kind in ("judged", "truth"):
-            rows = [r for r in results["leakage"] if r["editor"] == name and r["by"] == kind]
+def _panels(results: Results, rows: Sequence[Comparison]) -> list[Forest]:
+    """One a metric of `rows`, which are of one pair."""
+    panels = []
+    for metric in dict.fromkeys(row.metric for row in rows):
+        plain = results.metrics[metric.name]
+        own = [row for row in rows if row.metric == metric]
+        svg = forest(own, plain.unit, bool(plain.higher_is_better))
+        panels.append(Forest(metric, Markup(svg)))  # noqa: S704
+    return panels
+
+
+@dataclass(frozen=True)
+class LeakageCell:
+    """How much one attribute changed.
+
+    Args:
+        shade: in [0, 1].
+        own: it is the attribute that was edited.
+        noise: it lies below the judge's own mean error.
+    """
+
+    value: float
+    own: bool
+    noise: bool
+
+    @property
+    def shade(self) -> float:
+        return min(1.0, self.value / 1.5)
+
+
+@dataclass(frozen=True)
+class LeakageMatrix:
+    """How much every attribute changed (columns) when one was edited (rows), of one editor."""
+
+    editor: str
+    by: Source
+    attributes: tuple[str, ...]
+    rows: dict[str, list[LeakageCell]]
+
+
+def _leakage(results: Results) -> list[LeakageMatrix]:
+    """Per editor its matrices: by the judge, and the truth where it is known."""
+    judge = results.estimators["judge"].attributes if results.estimators else {}
+    sources: tuple[Source, ...] = ("judged", "truth")
+    matrices = []
+    for name in results.entrants:
+        for by in sources:
+            rows = [row for row in results.leakage if (row.editor, row.by) == (name, by)]
             if rows:
-                found.append(
-                    {
-                        "editor": name,
-                        "by": kind,
-                        "attributes": rows[0]["attributes"],
-                        "rows": [
-                            {
-                                "task": row["task"],
-                                "cells": [
-                                    {
-                                        "value": value,
-                                        "shade": min(1.0, value / 1.5),
-                                        "own": attribute == row["edited"],
-                                        "noise": kind == "judged"
-                                        and value < judge.get(attribute, {}).get("mae_sigma", 0.0),
-                                    }
-                                    for attribute, value in zip(
-                                        row["attributes"], row["change"], strict=True
-                                    )
-                                ],
-                            }
-                            for row in rows
-                        ],
-                    }
-                )
-    return found
+                cells = {row.task: _leakage_cells(row, judge) for row in rows}
+                matrices.append(LeakageMatrix(name, by, rows[0].attributes, cells))
+    return matrices
+
+
+def _leakage_cells(row: Leakage, judge: dict[str, ReadingError]) -> list[LeakageCell]:
+    return [
+        LeakageCell(
+            value,
+            own=attribute == row.edited,
+            noise=row.by == "judged" and attribute in judge and value < judge[attribute].mae_sigma,
+        )
+        for attribute, value in zip(row.attributes, row.change, strict=True)
+    ]

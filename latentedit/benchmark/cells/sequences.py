@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from latentedit.benchmark.cells.measure import Bench, Progress, requested
+from latentedit.benchmark.cells.bench import Bench, Progress
+from latentedit.benchmark.cells.edits import TimedEditor, requested
 from latentedit.benchmark.suite import Sequence, Task
 from latentedit.editing.fitted import FittedEditor, codes_for
 from latentedit.measures.metrics import edit_consistency, identity_similarity, inversion_error
@@ -52,45 +52,39 @@ def measure_sequence(
     codes, space = codes_for(editor.space, codes, test.space, bench.generator)
     if space == "w" and any(request.layers is not None for request in requests):
         codes, space = bench.generator.convert(codes, "w", "w+"), "w+"
-    cost = {"edit_seconds": 0.0, "edits": 0.0, "nfe": 0.0, "edit_calls": 0.0}
-
-    def edit(codes: Tensor, now: Tensor, request: Request) -> tuple[Tensor, Tensor]:
-        target = now.clone()
-        target[:, request.column] += request.change
-        started = time.perf_counter()
-        edited = editor.edit(codes, now, target, layers=request.layers, extrapolate=True)
-        cost["edit_seconds"] += time.perf_counter() - started
-        cost["edits"] += len(codes)
-        cost["edit_calls"] += 1
-        cost["nfe"] += edited.nfe
-        return edited.codes, target
-
-    def edit_all(path: Iterable[Request]) -> Tensor:
-        final, now = codes, source
-        for request in path:
-            final, now = edit(final, now, request)
-        return final
-
+    timed = TimedEditor(editor)
     orders = list(itertools.permutations(requests))
-    judged = []
+    steps = len(orders) + len(requests)
+    judged, drift, identity = [], [], []
     for i, order in enumerate(orders):
-        judged.append(bench.look(edit_all(order), space).judged)
-        progress((i + 1) / (len(orders) + len(requests)), f"order {i + 1}")
-    drift, identity = [], []
+        judged.append(bench.look(_edit_all(timed, codes, source, order), space).judged)
+        progress((i + 1) / steps, f"order {i + 1}")
     for n in range(1, len(requests) + 1):
         undone = [request.undone for request in reversed(requests[:n])]
-        back = edit_all([*requests[:n], *undone])
+        back = _edit_all(timed, codes, source, [*requests[:n], *undone])
         embeddings = bench.look(back, space).embeddings
         drift.append(inversion_error(codes, back))
         identity.append(1 - identity_similarity(before["embeddings"][:, faces], embeddings))
-        progress((len(orders) + n) / (len(orders) + len(requests)), f"{n} edits undone")
+        progress((len(orders) + n) / steps, f"{n} edits undone")
     arrays = {
         "faces": faces,
         "consistency": edit_consistency(torch.stack(judged), bench.sigma, test.schema),
         "drift": torch.stack(drift),
         "drift_identity": torch.stack(identity),
     }
-    return arrays, cost
+    return arrays, timed.cost
+
+
+def _edit_all(
+    editor: TimedEditor, codes: Tensor, attributes: Tensor, requests: Iterable[Request]
+) -> Tensor:
+    """Codes (N, \\*shape) after one request after the other; attributes (N, A) follow along."""
+    for request in requests:
+        target = attributes.clone()
+        target[:, request.column] += request.change
+        codes = editor.edit(codes, attributes, target, request.layers)
+        attributes = target
+    return codes
 
 
 def _requests(bench: Bench, sequence: Sequence) -> tuple[Tensor, list[Request]]:

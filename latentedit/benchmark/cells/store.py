@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 from torch import Tensor
 
 from latentedit.errors import CorruptArtefact, InputError
@@ -25,8 +26,9 @@ from latentedit.files.artefacts import (
     write_json,
     write_tensors,
 )
+from latentedit.files.records import parsed_record, read_record
 
-Status = Literal["ok", "failed", "crashed", "timeout", "oom", "stale"]
+CellStatus = Literal["ok", "failed", "crashed", "timeout", "oom", "stale"]
 """What became of a cell: it raised, its process ended, it took too long, or too much memory; or it
 answers another key than the run's plan has for it."""
 
@@ -46,7 +48,7 @@ class Cell:
     Args:
         kind: ``"faces"`` (look at the unedited test faces), ``"fit"``, ``"edit"`` or
             ``"sequence"``.
-        contestant: the editor or control, by its name in the suite.
+        entrant: the editor or control, by its name in the suite.
         seed: the fit seed.
         task: the suite's name of it, or of the sequence.
         key: everything that decides the outcome; equal keys, equal results.
@@ -54,7 +56,7 @@ class Cell:
 
     kind: Literal["faces", "fit", "edit", "sequence"]
     key: Mapping[str, Any]
-    contestant: str = ""
+    entrant: str = ""
     seed: int = 0
     task: str = ""
 
@@ -62,8 +64,8 @@ class Cell:
     def id(self) -> str:
         parts = [
             self.kind,
-            self.contestant,
-            f"seed{self.seed}" if self.contestant else "",
+            self.entrant,
+            f"seed{self.seed}" if self.entrant else "",
             self.task,
         ]
         return "--".join(part for part in parts if part)
@@ -79,7 +81,7 @@ class CellRecord:
 
     id: str
     key_hash: Digest
-    status: Status
+    status: CellStatus
     seconds: float
     error: str = ""
 
@@ -95,12 +97,36 @@ class Outcome:
         output: the end of what it printed, where it did not finish.
     """
 
-    status: Status
+    status: CellStatus
     seconds: float
     error: str = ""
     timings: Mapping[str, float] = field(default_factory=dict)
     arrays: Mapping[str, Tensor] = field(default_factory=dict)
     output: str = ""
+
+
+class CellPlan(RootModel[dict[str, Digest]]):
+    """``plan.json``: by cell the hash of the key that it is to answer."""
+
+
+class CellFile(BaseModel):
+    """``cell.json``: a cell as it was written.
+
+    Args:
+        files: digest of every other file of the cell, by path.
+        self_digest: of all other fields; called ``self`` in the file.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    key: dict[str, Any]
+    key_hash: Digest
+    status: CellStatus
+    seconds: float
+    error: str
+    files: dict[str, Digest]
+    timings: dict[str, float]
+    self_digest: Digest = Field(alias="self")
 
 
 class CellStore:
@@ -109,7 +135,7 @@ class CellStore:
     def __init__(self, run_folder: Path) -> None:
         self.folder = run_folder / "cells"
         plan = run_folder / PLAN
-        self.planned: dict[str, Digest] = read_json(plan) if plan.is_file() else {}
+        self.planned = read_record(plan, CellPlan).root if plan.is_file() else {}
 
     def plan(self, cells: Iterable[Cell]) -> None:
         """Set which cells the run has; results under other keys are no longer its own."""
@@ -123,25 +149,30 @@ class CellStore:
         except InputError:
             return None
 
-    def _record(self, cell_id: str, found: Mapping[str, Any]) -> CellRecord:
-        status, error = found["status"], found["error"]
-        if self.planned.get(cell_id, found["key_hash"]) != found["key_hash"]:
-            status, error = "stale", "it was computed for another key; run the suite again"
-        return CellRecord(cell_id, found["key_hash"], status, found["seconds"], error)
+    def finished(self, cell_id: str) -> bool:
+        """Whether there is a record of the cell, under the key of the plan, that has a result."""
+        record = self.record(cell_id)
+        return record is not None and record.status == "ok"
 
-    def _read(self, cell_id: str) -> dict[str, Any]:
+    def _record(self, cell_id: str, found: CellFile) -> CellRecord:
+        status, error = found.status, found.error
+        if self.planned.get(cell_id, found.key_hash) != found.key_hash:
+            status, error = "stale", "it was computed for another key; run the suite again"
+        return CellRecord(cell_id, found.key_hash, status, found.seconds, error)
+
+    def _read(self, cell_id: str) -> CellFile:
         """Its ``cell.json``, refused where it is not as it was written."""
         path = self.folder / cell_id / RECORD
         found = read_json(path)
-        if not isinstance(found, dict) or found.pop("self", "") != _digest(found):
+        if not isinstance(found, dict) or found.get("self") != _digest(_unsigned(found)):
             raise CorruptArtefact(f"{path} was changed or cut; run the suite again")
-        return found
+        return parsed_record(found, CellFile, path)
 
     def is_done(self, cell: Cell) -> bool:
         """Whether the cell was finished under the same key and its files are what it recorded."""
         try:
             found = self._read(cell.id)
-            record, files = self._record(cell.id, found), found["files"]
+            record, files = self._record(cell.id, found), found.files
             kept = record.status == "ok" and record.key_hash == cell.key_hash
             here = self.path(cell.id)
             return kept and all(file_digest(within(here, name)) == files[name] for name in files)
@@ -161,17 +192,15 @@ class CellStore:
         record = self._record(cell_id, found)
         if record.status != "ok":
             raise InputError(f"{cell_id} has no results: {record.status}, {record.error}")
-        if file_digest(data) != found["files"][ARRAYS]:
+        if file_digest(data) != found.files.get(ARRAYS):
             raise CorruptArtefact(f"{data} is not what {RECORD} records; run the suite again")
         return read_tensors(data)
 
     def key(self, cell_id: str) -> dict[str, Any]:
-        key: dict[str, Any] = self._read(cell_id)["key"]
-        return key
+        return self._read(cell_id).key
 
     def timings(self, cell_id: str) -> dict[str, float]:
-        timings: dict[str, float] = self._read(cell_id)["timings"]
-        return timings
+        return self._read(cell_id).timings
 
     def stage(self, cell: Cell, outcome: Outcome, editor: Any = None) -> Path:
         """Write a cell beside its place, for `publish` to move there; returns where."""
@@ -205,7 +234,7 @@ class CellStore:
     def _recorded(self, cell_id: str) -> list[str]:
         """The files of a cell that its record says were written; none where it cannot be read."""
         try:
-            return [RECORD, *self._read(cell_id)["files"]]
+            return [RECORD, *self._read(cell_id).files]
         except (InputError, OSError):
             return []
 
@@ -221,6 +250,11 @@ class CellStore:
 
 def _digest(value: Mapping[str, Any]) -> Digest:
     return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def _unsigned(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of ``cell.json`` that its own digest is of."""
+    return {name: value for name, value in record.items() if name != "self"}
 
 
 def _digests(folder: Path) -> dict[str, Digest]:

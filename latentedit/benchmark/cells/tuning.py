@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentedit.benchmark.cells.measure import BATCH, Bench, Progress, requested
-from latentedit.benchmark.cells.store import Cell, CellStore
+from latentedit.benchmark.cells.bench import BATCH, Bench, Progress
+from latentedit.benchmark.cells.edits import requested
 from latentedit.benchmark.suite import PluginUse, Suite, Task
 from latentedit.data.bank import Split
 from latentedit.editing.fitted import FittedEditor, codes_for, fit_editor
@@ -65,13 +65,13 @@ class Trials:
         return cls(scores, figures["tuning_seconds"])
 
 
-def trial_options(suite: Suite, contestant: str, registry: Registry) -> list[dict[str, Any]]:
+def trial_options(suite: Suite, entrant: str, registry: Registry) -> list[dict[str, Any]]:
     """The options to try, the suite's own first; empty where nothing is to be tuned.
 
     Two candidates that the suite's own options make equal count as one.
     """
-    use = suite.contestants[contestant]
-    if suite.tune is None or contestant in suite.control_names:
+    use = suite.entrants[entrant]
+    if suite.tune is None or entrant in suite.control_names:
         return []
     try:
         loaded = registry.load(registry.editor_kind(use.plugin), use.plugin)
@@ -85,26 +85,10 @@ def trial_options(suite: Suite, contestant: str, registry: Registry) -> list[dic
     return list(tried.values())[: suite.tune.trials]
 
 
-def tuning_results(suite: Suite, store: CellStore) -> list[dict[str, Any]]:
-    """What was tried for each editor and fit seed of a run, and chosen."""
-    rows = []
-    for name in suite.editors:
-        for seed in suite.seeds:
-            cell_id = Cell("fit", {}, name, seed).id
-            record = store.record(cell_id)
-            if record is None or record.status != "ok":
-                continue
-            trials = Trials.read(store.timings(cell_id))
-            if trials is not None:
-                found = {"chosen": trials.chosen, "scores": dict(trials.scores)}
-                rows.append({"editor": name, "seed": seed, **found})
-    return rows
-
-
-def tuning_key(bench: Bench, contestant: str) -> dict[str, Any]:
+def tuning_key(bench: Bench, entrant: str) -> dict[str, Any]:
     """What decides the outcome of tuning, for a cell's key; empty where nothing is tuned."""
     suite = bench.suite
-    options = trial_options(suite, contestant, bench.registry)
+    options = trial_options(suite, entrant, bench.registry)
     if not options or suite.tune is None:
         return {}
     return {
@@ -119,13 +103,13 @@ def tuning_key(bench: Bench, contestant: str) -> dict[str, Any]:
     }
 
 
-def fit_contestant(
-    bench: Bench, contestant: str, seed: int, progress: Progress
+def fit_entrant(
+    bench: Bench, entrant: str, seed: int, progress: Progress
 ) -> tuple[FittedEditor, dict[str, float]]:
     """The editor, fitted with the suite's options or the best of its trials; and what tuning it
     came to, as figures."""
-    use = bench.suite.contestants[contestant]
-    tried = trial_options(bench.suite, contestant, bench.registry)
+    use = bench.suite.entrants[entrant]
+    tried = trial_options(bench.suite, entrant, bench.registry)
     if not tried or bench.suite.tune is None:
         return _fit(bench, use, use.options, seed, 0, progress), {}
     faces = bench.suite.tune.faces

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from latentedit.benchmark.cells.store import Status
+from latentedit.benchmark.cells.store import CellStatus
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Ended:
     """
 
     cell_id: str
-    status: Status
+    status: CellStatus
     seconds: float
     error: str = ""
     staged: str = ""

@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol
 
 from pydantic import Field
 
-from latentedit.benchmark.cells.store import CellStore, Outcome, Status
+from latentedit.benchmark.cells.store import CellStatus, CellStore, Outcome
 from latentedit.benchmark.execution.events import Ended, Event
 from latentedit.benchmark.execution.worker import Job
 from latentedit.interfaces.editor import Options
@@ -23,7 +23,7 @@ class Observer(Protocol):
 
     def progressed(self, cell_id: str, fraction: float, message: str) -> None: ...
 
-    def finished(self, cell_id: str, status: Status, error: str) -> None: ...
+    def finished(self, cell_id: str, status: CellStatus, error: str) -> None: ...
 
 
 class ExecutorOptions(Options):

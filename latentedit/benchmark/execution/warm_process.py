@@ -25,8 +25,8 @@ from typing import IO, Any
 import numpy as np
 import torch
 
-from latentedit.benchmark.cells.measure import Bench
-from latentedit.benchmark.cells.store import Status
+from latentedit.benchmark.cells.bench import Bench
+from latentedit.benchmark.cells.store import CellStatus
 from latentedit.benchmark.execution.events import Ended, Event, Progressed
 from latentedit.benchmark.execution.processes import (
     context,
@@ -105,7 +105,7 @@ class WarmProcess:
             )
         return found
 
-    def _give_up(self, status: Status, reason: str) -> list[Event]:
+    def _give_up(self, status: CellStatus, reason: str) -> list[Event]:
         self.close()
         error = f"{reason}, while it held the models of the suite"
         now, lost = time.monotonic(), dict(self.running)
@@ -207,7 +207,7 @@ def _cell(
     _seed(job.cell.seed)
     cell, started = job.cell.id, time.monotonic()
 
-    def ended(status: Status, error: str = "", staged: str = "") -> None:
+    def ended(status: CellStatus, error: str = "", staged: str = "") -> None:
         pipe.send(Ended(cell, status, time.monotonic() - started, _short(error), staged))
 
     try:
@@ -275,7 +275,7 @@ def _unexpected(child: _Child) -> Ended:
     return _verdict(child, "crashed", exit_reason(child.process.exitcode or 0))
 
 
-def _verdict(child: _Child, status: Status, reason: str) -> Ended:
+def _verdict(child: _Child, status: CellStatus, reason: str) -> Ended:
     seconds = time.monotonic() - child.started
     return _with_output(child, Ended(child.job.cell.id, status, seconds, reason))
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latentedit.benchmark.cells.measure import Bench, edit_milliseconds, measure_edits
+from latentedit.benchmark.cells.bench import Bench
+from latentedit.benchmark.cells.edits import edit_milliseconds, measure_edits
 from latentedit.benchmark.cells.sequences import measure_sequence
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
-from latentedit.benchmark.cells.tuning import fit_contestant
+from latentedit.benchmark.cells.tuning import fit_entrant
 from latentedit.benchmark.execution.processes import end_with_pipe
 from latentedit.benchmark.suite import Suite
 from latentedit.data.bank import LatentBank
@@ -52,8 +53,8 @@ class Job:
     after: tuple[str, ...] = ()
 
 
-def fit_id(contestant: str, seed: int) -> str:
-    return Cell("fit", {}, contestant, seed).id
+def fit_id(entrant: str, seed: int) -> str:
+    return Cell("fit", {}, entrant, seed).id
 
 
 def open_bench(job: Job) -> Bench:
@@ -73,8 +74,8 @@ def compute(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> P
     cell, store, started = job.cell, CellStore(job.run_folder), time.perf_counter()
     if cell.kind == "faces":
         test = bench.bank.split("test")
-        sight = bench.look(test.codes, test.space, progress=progress, features=True)
-        arrays = {field.name: getattr(sight, field.name) for field in fields(sight)}
+        observed = bench.look(test.codes, test.space, progress=progress, features=True)
+        arrays = {field.name: getattr(observed, field.name) for field in fields(observed)}
         if bench.bank.inversion is not None:
             arrays["photo_embeddings"] = bench.photo_embeddings()
         timings: dict[str, float] = {}
@@ -88,7 +89,7 @@ def compute(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> P
 
 def _fit(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> Path:
     cell, bank, started = job.cell, bench.bank, time.perf_counter()
-    editor, tuned = fit_contestant(bench, cell.contestant, cell.seed, progress)
+    editor, tuned = fit_entrant(bench, cell.entrant, cell.seed, progress)
     timings = (
         dict(editor.figures)
         | tuned
@@ -108,7 +109,7 @@ def _edits(
     cell, suite, store = job.cell, job.suite, CellStore(job.run_folder)
     fitted = load_editor(
         bench.registry,
-        store.path(fit_id(cell.contestant, cell.seed)) / "editor",
+        store.path(fit_id(cell.entrant, cell.seed)) / "editor",
         generator=bench.generator,
     )
     before = store.arrays("faces")

@@ -1,4 +1,4 @@
-"""Runs of one bank side by side: which editors there are, their measures, and every duel."""
+"""Runs of one bank side by side: which editors there are, their measures, and every comparison."""
 
 from __future__ import annotations
 
@@ -6,30 +6,27 @@ import csv
 import io
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from latentedit.benchmark.results.paired import ALL_TASKS, Scores, SeedScores, comparisons
-from latentedit.benchmark.results.summary import Run
+from latentedit.benchmark.results.comparison import Comparison
+from latentedit.benchmark.results.keys import MetricKey, in_order
+from latentedit.benchmark.results.means import per_face
+from latentedit.benchmark.results.paired import ALL_TASKS, Faces, Scores, SeedScores, comparisons
+from latentedit.benchmark.results.reading import Run
+from latentedit.benchmark.results.records import RESULTS, Curve, Measure
+from latentedit.benchmark.suite import SUITE_FILE
 from latentedit.errors import InputError, LatentEditError
-from latentedit.files.artefacts import read_json
+from latentedit.measures.headline import HEADLINES
+from latentedit.measures.metrics import Metric
 
-RANKED = (
-    "reach",
-    "identity similarity",
-    "identity similarity to the photo",
-    "identity accuracy",
-    "attribute leakage",
-    "true leakage",
-    "true identity drift",
-    "target error",
-    "edit–identity area",
+CSV_COLUMNS = (
+    *("bank", "editor", "run", "task", "metric", "recogniser", "effect"),
+    *("mean", "low", "high", "faces", "seeds"),
 )
-"""The metrics of a board, in its order."""
-SHOWN = ("editor", "run", "task", "metric", "effect", "mean", "low", "high", "faces", "seeds")
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Entry:
 
 
 class Board:
-    """Runs that edited the same faces by the same tasks under the same eyes.
+    """Runs that edited the same faces by the same tasks, with one judge and the same recognisers.
 
     Every control stands once, from the first run that has it.
     """
@@ -51,72 +48,75 @@ class Board:
     def __init__(self, runs: Sequence[Run]) -> None:
         self.runs = list(runs)
         self.first = self.runs[0]
-        self.results = [read_json(run.folder / "results.json") for run in self.runs]
         self.effect = self.first.suite.effects[0]
         self.bank_hash = self.first.bank.hash
         self.tasks = [task.name for task in self.first.suite.tasks]
         self.entries = _entries(self.runs)
-        self.metrics: dict[str, Any] = {}
-        for results in self.results:
-            self.metrics |= results["metrics"]
+        self.metrics: dict[str, Metric] = {}
+        for run in self.runs:
+            self.metrics |= run.results.metrics
 
-    def measures(self) -> list[dict[str, Any]]:
-        """Every measured mean with its interval: one row an entry, task and metric."""
-        rows = []
-        for entry in self.entries:
-            results = self.results[self.runs.index(entry.run)]
-            for m in results["measures"]:
-                wanted = m["metric"].split(" · ")[0] in RANKED
-                if m["editor"] == entry.editor and wanted and m["effect"] in (0.0, self.effect):
-                    rows.append(m | {"editor": entry.name, "run": str(entry.run.folder)})
-        return rows
-
-    def curves(self) -> list[dict[str, Any]]:
-        """The curves of all runs, under the names of the board."""
+    def measures(self) -> list[Measure]:
+        """Every measured mean with its interval: one an entry, task and metric, under the names of
+        the board."""
         return [
-            row | {"editor": entry.name}
+            replace(row, editor=entry.name)
             for entry in self.entries
-            for row in self.results[self.runs.index(entry.run)]["curves"]
-            if row["editor"] == entry.editor
+            for row in entry.run.results.measures
+            if row.editor == entry.editor and self._shown(row.metric, row.effect)
         ]
 
-    def duels(self) -> list[dict[str, Any]]:
-        """Paired differences of every two entries, as `comparisons` makes them; false discoveries
-        are controlled over the whole board."""
+    def curves(self) -> list[Curve]:
+        """The curves of all runs, under the names of the board."""
+        return [
+            replace(row, editor=entry.name)
+            for entry in self.entries
+            for row in entry.run.results.curves
+            if row.editor == entry.editor
+        ]
+
+    def comparisons(self) -> list[Comparison]:
+        """Of every two entries; false discoveries are controlled over the whole board."""
         scores: Scores = {}
         by_seed: SeedScores = {}
         for run in self.runs:
             at = [run.tasks.index(name) for name in self.tasks]
-            found, seeds = run.per_face()
+            found, fits = per_face(run)
             for entry in (entry for entry in self.entries if entry.run is run):
                 for (name, metric, effect), table in found.items():
                     if name == entry.editor and self._compared(metric, effect, table[at]):
                         key = (entry.name, metric, effect)
                         scores[key] = table[at]
-                        by_seed[key] = [t[at] for t in seeds[name, metric, effect]]
+                        by_seed[key] = [t[at] for t in fits[name, metric, effect]]
         pairs = itertools.combinations([entry.name for entry in self.entries], 2)
         return comparisons(scores, pairs, self.tasks, self.first.suite.statistics, by_seed)
 
-    def _compared(self, metric: str, effect: float, table: np.ndarray[Any, Any]) -> bool:
-        wanted = metric.split(" · ", maxsplit=1)[0] in RANKED and effect in (0.0, self.effect)
-        return wanted and not bool(np.isnan(table).all())
+    def _compared(self, metric: MetricKey, effect: float, table: Faces) -> bool:
+        return self._shown(metric, effect) and not bool(np.isnan(table).all())
+
+    def _shown(self, metric: MetricKey, effect: float) -> bool:
+        return metric.name in HEADLINES and effect in (0.0, self.effect)
+
+    def folder_of(self, name: str) -> str:
+        """The run folder of the entry `name`."""
+        return next(str(entry.run.folder) for entry in self.entries if entry.name == name)
 
     def as_json(self) -> dict[str, Any]:
-        """The board as plain data: what it compares, entries, measures and duels."""
+        """The board as plain data: what it compares, entries, measures and comparisons."""
         return {
             "bank_hash": self.bank_hash,
             "faces": self.first.n,
             "tasks": self.tasks,
             "effect": self.effect,
             "judge": str(self.first.suite.judge),
-            "recognisers": list(self.first.setting.thresholds),
+            "recognisers": list(self.first.reference.thresholds),
             "runs": [str(run.folder) for run in self.runs],
             "entries": [
                 {"name": e.name, "editor": e.editor, "run": str(e.run.folder), "control": e.control}
                 for e in self.entries
             ],
-            "measures": self.measures(),
-            "duels": self.duels(),
+            "measures": [asdict(m) | {"run": self.folder_of(m.editor)} for m in self.measures()],
+            "comparisons": [asdict(row) for row in self.comparisons()],
         }
 
 
@@ -134,8 +134,9 @@ def boards(folders: Sequence[Path]) -> tuple[list[Board], dict[str, str]]:
     for folder in _runs_at(folders):
         try:
             run = Run(folder)
-            if not (folder / "results.json").is_file():
+            if not (folder / RESULTS).is_file():
                 raise InputError("it has no results yet; finish it with the same bench run again")
+            _ = run.results  # a run whose results cannot be read is not shown
             groups.setdefault(_sameness(run), []).append(run)
         except (LatentEditError, OSError, KeyError) as error:
             refused[str(folder)] = str(error)
@@ -154,18 +155,20 @@ def boards_csv(shown: Sequence[Board]) -> str:
     """The measures of all boards as CSV: bank first, a row an entry, task and metric."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["bank", *SHOWN])
+    writer.writerow(CSV_COLUMNS)
     for board in shown:
-        for row in board.measures():
-            writer.writerow([board.bank_hash, *(row[column] for column in SHOWN)])
+        for m in board.measures():
+            of = (m.editor, board.folder_of(m.editor), m.task, m.metric.name, m.metric.recogniser)
+            numbers = (m.effect, m.mean, m.low, m.high, m.faces, m.seeds)
+            writer.writerow((board.bank_hash, *of, *numbers))
     return text.getvalue()
 
 
 def _runs_at(folders: Sequence[Path]) -> list[Path]:
     found: dict[Path, Path] = {}
     for folder in folders:
-        here = (folder / "suite.json").is_file()
-        for path in [folder] if here else sorted(p.parent for p in folder.glob("*/suite.json")):
+        here = (folder / SUITE_FILE).is_file()
+        for path in [folder] if here else sorted(p.parent for p in folder.glob(f"*/{SUITE_FILE}")):
             found.setdefault(path.resolve(), path)
     return list(found.values())
 
@@ -173,11 +176,11 @@ def _runs_at(folders: Sequence[Path]) -> list[Path]:
 def _sameness(run: Run) -> str:
     """What runs must share to stand in one table."""
     suite, seen = run.suite, run.provenance
-    eyes = [seen["judge"], *seen["identity"]]
+    observers = [seen.judge.fingerprint, *(entry.fingerprint for entry in seen.identity)]
     return repr(
         [
             run.bank.hash,
-            [eye["fingerprint"] for eye in eyes],
+            observers,
             suite.effects[0],
             [task.model_dump() for task in suite.tasks],
             run.n,
@@ -209,7 +212,6 @@ def _labels(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def headline(board: Board) -> list[str]:
-    """The board's metrics over all tasks, recognisers apart, in the order of `RANKED`."""
-    found = {m["metric"] for m in board.measures() if m["task"] == ALL_TASKS}
-    return sorted(found, key=lambda m: (RANKED.index(m.split(" · ")[0]), m))
+def headline(board: Board) -> list[MetricKey]:
+    """The board's metrics over all tasks, recognisers apart, in the order of `HEADLINES`."""
+    return in_order((m.metric for m in board.measures() if m.task == ALL_TASKS), tuple(HEADLINES))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any
 
+from latentedit.benchmark.results.comparison import Comparison
+from latentedit.benchmark.results.means import per_face
 from latentedit.benchmark.results.paired import Scores, SeedScores, comparisons
-from latentedit.benchmark.results.summary import Run
+from latentedit.benchmark.results.reading import Run
 from latentedit.errors import FingerprintMismatch, InputError, UnknownName
 
 
 def compare_runs(
     first: Path, second: Path, editors: tuple[str, str] | None = None
-) -> list[dict[str, Any]]:
+) -> list[Comparison]:
     """Paired differences first − second with intervals, for the tasks that the runs share.
 
     Args:
@@ -22,7 +23,7 @@ def compare_runs(
             two runs both have against itself.
 
     Returns:
-        Rows as `comparisons` makes them.
+        As `comparisons` makes them; each editor has its run in its name.
 
     Raises:
         FingerprintMismatch: the runs edited other faces, or had another judge or recognisers.
@@ -35,8 +36,8 @@ def compare_runs(
     if not tasks or not pairs:
         raise InputError(f"{first} and {second} share no {'editor' if tasks else 'task'}")
     for run, name in ((a, pairs[0][0]), (b, pairs[0][1])):
-        if name not in run.suite.contestants:
-            raise UnknownName("editor", name, run.suite.contestants, f"in {run.folder}")
+        if name not in run.suite.entrants:
+            raise UnknownName("editor", name, run.suite.entrants, f"in {run.folder}")
     (scores, by_seed), (others, others_by_seed) = _labelled(a, tasks), _labelled(b, tasks)
     labelled = [(_label(left, a), _label(right, b)) for left, right in pairs]
     seeds = by_seed | others_by_seed
@@ -45,16 +46,16 @@ def compare_runs(
 
 def _pairs(a: Run, b: Run) -> list[tuple[str, str]]:
     if a.folder.resolve() == b.folder.resolve():
-        return list(itertools.combinations(a.suite.contestants, 2))
-    return [(name, name) for name in a.suite.contestants if name in b.suite.contestants]
+        return list(itertools.combinations(a.suite.entrants, 2))
+    return [(name, name) for name in a.suite.entrants if name in b.suite.entrants]
 
 
 def _check_comparable(a: Run, b: Run) -> None:
-    """Refuse runs of different faces or different eyes."""
+    """Refuse runs of different faces, judges or recognisers."""
     for what, of in (
         ("bank", lambda run: run.bank.hash),
-        ("judge", lambda run: run.provenance["judge"]["fingerprint"]),
-        ("recogniser", lambda run: [e["fingerprint"][:12] for e in run.provenance["identity"]]),
+        ("judge", lambda run: run.provenance.judge.fingerprint),
+        ("recogniser", lambda run: [e.fingerprint[:12] for e in run.provenance.identity]),
     ):
         if of(a) != of(b):
             raise FingerprintMismatch(
@@ -65,7 +66,7 @@ def _check_comparable(a: Run, b: Run) -> None:
 def _labelled(run: Run, tasks: list[str]) -> tuple[Scores, SeedScores]:
     """The run's scores of `tasks`, and seed by seed, under labels that also name the run."""
     at = [[task.name for task in run.suite.tasks].index(name) for name in tasks]
-    scores, by_seed = run.per_face()
+    scores, by_seed = per_face(run)
     return (
         {(_label(n, run), metric, e): t[at] for (n, metric, e), t in scores.items()},
         {

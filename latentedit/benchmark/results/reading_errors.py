@@ -1,9 +1,8 @@
-"""How wrong judges and recognisers are, where the world knows better."""
+"""Errors of judges and recognisers against ground truth."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
@@ -13,15 +12,30 @@ from torch import Tensor
 from latentedit.data.attributes import Attribute, AttributeSchema
 
 
+@dataclass(frozen=True)
+class ReadingError:
+    """How far readings of one attribute are from the truth; of a vector, means over its columns.
+
+    Args:
+        r2: share of the variance that is explained.
+        mae, mae_sigma: mean absolute error in natural units and in σ.
+        slope: of the readings on the truth; with 0.8, four fifths of a change are seen.
+        auc: of a binary attribute; None for others, and where all faces are alike.
+        unit: the natural one.
+    """
+
+    r2: float
+    mae: float
+    mae_sigma: float
+    slope: float
+    auc: float | None
+    unit: str
+
+
 def reading_errors(
     values: Tensor, truth: Tensor, sigma: Tensor, schema: AttributeSchema
-) -> dict[str, dict[str, Any]]:
-    """By attribute, how far readings (N, A) are from the truth (N, A).
-
-    ``r2``; ``mae`` in natural units and ``mae_sigma`` in σ; ``slope`` of the readings on the truth
-    (a judge with slope 0.8 sees four fifths of a change); ``auc`` of binary attributes. Vectors
-    hold means over their columns.
-    """
+) -> dict[str, ReadingError]:
+    """By attribute, how far readings (N, A) are from the truth (N, A)."""
     residual, spread = values - truth, truth - truth.mean(0)
     squares = spread.square().sum(0).clamp_min(1e-12)
     r2 = 1 - residual.square().sum(0) / squares
@@ -29,14 +43,14 @@ def reading_errors(
     found = {}
     for attribute in schema:
         columns = schema.columns(attribute.name)
-        found[attribute.name] = {
-            "r2": float(r2[columns].mean()),
-            "mae": float(residual[:, columns].abs().mean()),
-            "mae_sigma": float((residual.abs() / sigma)[:, columns].mean()),
-            "slope": float(slope[columns].mean()),
-            "auc": _auc(attribute, values[:, columns.start], truth[:, columns.start]),
-            "unit": attribute.unit,
-        }
+        found[attribute.name] = ReadingError(
+            r2=float(r2[columns].mean()),
+            mae=float(residual[:, columns].abs().mean()),
+            mae_sigma=float((residual.abs() / sigma)[:, columns].mean()),
+            slope=float(slope[columns].mean()),
+            auc=_auc(attribute, values[:, columns.start], truth[:, columns.start]),
+            unit=attribute.unit,
+        )
     return found
 
 
@@ -51,7 +65,7 @@ def identity_agreement(embeddings: Tensor, identity: Tensor) -> float | None:
     """Spearman's rank correlation over all pairs of faces of a recogniser's cosine distance with
     the distance of true identities: embeddings (N, D), identity (N, F).
 
-    None where the world does not tell, or nothing differs.
+    None where true identities are not known, or nothing differs.
     """
     if identity.shape[1] == 0 or len(identity) < 3:
         return None
@@ -62,42 +76,3 @@ def identity_agreement(embeddings: Tensor, identity: Tensor) -> float | None:
     apart = np.linalg.norm(true[:, None] - true[None], axis=2)[pairs]
     found = float(stats.spearmanr(1 - (unit @ unit.T)[pairs], apart).statistic)
     return None if np.isnan(found) else found
-
-
-def noise(
-    errors: Mapping[str, Any], recognisers: Sequence[Mapping[str, Any]]
-) -> dict[str, dict[str, Any]]:
-    """By metric, the error of what it is read off: a ``value`` in the metric's unit where there is
-    one, and a ``text``.
-
-    Args:
-        errors: as `reading_errors` gives for the judge; empty where the truth is not known.
-        recognisers: name and ``card`` with the figures of each.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    if errors:
-        mean = float(np.mean([entry["mae_sigma"] for entry in errors.values()]))
-        text = f"judge errs by {mean:.2f} σ on one face"
-        for metric in ("attribute leakage", "target error", "edit consistency"):
-            found[metric] = {"value": mean, "text": text}
-        found["reach"] = {"value": None, "text": text}
-        for metric in ("true leakage", "true identity drift"):
-            found[metric] = {"value": 0.0, "text": "exact"}
-    for one in recognisers:
-        text = _verification(one)
-        for metric in ("identity similarity", "identity accuracy", "edit–identity area"):
-            if text:
-                found[f"{metric} · {one['name']}"] = {"value": None, "text": text}
-    return found
-
-
-def _verification(recogniser: Mapping[str, Any]) -> str:
-    """What one knows of a recogniser, in a few words."""
-    card, parts = recogniser["card"], []
-    if "true_accept_rate" in card:
-        parts.append(f"knows {card['true_accept_rate']:.0%} of people again")
-    if "auc" in card:
-        parts.append(f"AUC {card['auc']:.3f}")
-    if recogniser.get("agreement") is not None:
-        parts.append(f"rank correlation with the truth {recogniser['agreement']:.2f}")
-    return ", ".join(parts)

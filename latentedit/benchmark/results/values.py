@@ -8,18 +8,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.suite import Suite
 from latentedit.data.attributes import AttributeSchema
 from latentedit.measures.angles import lighting_error, pose_error
 from latentedit.measures.metrics import attribute_leakage, edit_identity_area, target_error
 
-Values = dict[tuple[str, float], Tensor]
+FaceValues = dict[tuple[MetricKey, float], Tensor]
 """(metric, effect) → (N,); effect 0 is 'not matched', NaN is 'no number for this face'."""
 
 
 @dataclass(frozen=True)
-class Case:
-    """One editor, seed and task: the arrays of its cell. A sequence has no `attribute`."""
+class FinishedEdits:
+    """The arrays of the cell of one entrant, seed and task. A sequence has no `attribute`."""
 
     arrays: dict[str, Tensor]
     task: str
@@ -27,8 +28,8 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What a case is measured against.
+class Reference:
+    """What edits are measured against.
 
     Args:
         faces: arrays of the unedited test faces.
@@ -47,74 +48,99 @@ class Setting:
         return self.faces["identity"].shape[1] > 0
 
 
-def case_values(case: Case, setting: Setting) -> Values:
-    """Every metric of `case`."""
-    if not case.attribute:
-        return _sequence_values(case, setting)
-    found = _at_strength_one(case, setting)
-    for i, effect in enumerate(setting.suite.effects):
-        found |= {(name, effect): v for name, v in _matched(case, setting, i).items()}
+def face_values(edits: FinishedEdits, reference: Reference) -> FaceValues:
+    """Every metric of `edits`."""
+    if not edits.attribute:
+        return _sequence_values(edits, reference)
+    found = _at_strength_one(edits, reference)
+    for i, effect in enumerate(reference.suite.effects):
+        found |= {(key, effect): v for key, v in _matched(edits, reference, i).items()}
     return found
 
 
-def _sequence_values(case: Case, setting: Setting) -> Values:
-    found = {("edit consistency", 0.0): case.arrays["consistency"]}
-    for n, drift in enumerate(case.arrays["drift"], 1):
-        edits = f"{n} edit{'s' * (n > 1)}"
-        found[f"drift · {edits}", 0.0] = drift
-        for e, encoder in enumerate(setting.thresholds):
-            lost = case.arrays["drift_identity"][n - 1, e]
-            found[f"drift in identity · {edits} · {encoder}", 0.0] = lost
-    return found
+def _sequence_values(edits: FinishedEdits, reference: Reference) -> FaceValues:
+    found = {MetricKey("edit consistency"): edits.arrays["consistency"]}
+    for n, drift in enumerate(edits.arrays["drift"], 1):
+        found[MetricKey("drift", edits=n)] = drift
+        for e, recogniser in enumerate(reference.thresholds):
+            lost = edits.arrays["drift_identity"][n - 1, e]
+            found[MetricKey("drift in identity", recogniser, n)] = lost
+    return {(key, 0.0): values for key, values in found.items()}
 
 
-def _at_strength_one(case: Case, setting: Setting) -> Values:
-    arrays, suite = case.arrays, setting.suite
-    column = setting.schema.columns(case.attribute).start
+def _at_strength_one(edits: FinishedEdits, reference: Reference) -> FaceValues:
+    arrays, suite = edits.arrays, reference.suite
+    column = reference.schema.columns(edits.attribute).start
     judged = arrays["judged"][suite.strengths.index(1.0), :, column]
     target = arrays["source"] + arrays["change"]
     found = {
-        ("target error", 0.0): target_error(judged, target, setting.sigma[column]),
-        ("inversion error", 0.0): arrays["inversion"],
-        ("inversion error in pixels", 0.0): arrays["inversion_pixels"],
+        MetricKey("target error"): target_error(judged, target, reference.sigma[column]),
+        MetricKey("inversion error"): arrays["inversion"],
+        MetricKey("inversion error in pixels"): arrays["inversion_pixels"],
     }
-    for e, encoder in enumerate(setting.thresholds):
-        found[f"inversion error in identity · {encoder}", 0.0] = arrays["inversion_identity"][e]
-    for e, encoder in enumerate(setting.thresholds):
-        found[f"edit–identity area · {encoder}", 0.0] = edit_identity_area(
+    for e, recogniser in enumerate(reference.thresholds):
+        lost = arrays["inversion_identity"][e]
+        found[MetricKey("inversion error in identity", recogniser)] = lost
+    for e, recogniser in enumerate(reference.thresholds):
+        found[MetricKey("edit–identity area", recogniser)] = edit_identity_area(
             torch.tensor(suite.strengths), arrays["effect"], arrays["similarity"][:, e]
         )
-    return found
+    return {(key, 0.0): values for key, values in found.items()}
 
 
-def _matched(case: Case, setting: Setting, i: int) -> dict[str, Tensor]:
+def _matched(edits: FinishedEdits, reference: Reference, i: int) -> dict[MetricKey, Tensor]:
     """Metrics at the i-th effect; NaN for faces that do not reach it, but for reach itself."""
-    arrays, schema, sigma = case.arrays, setting.schema, setting.sigma
-    rows, column = arrays["faces"], schema.columns(case.attribute).start
+    arrays = edits.arrays
     reached = ~arrays["matched_strength"][i].isnan()
-    judged, before = arrays["matched_judged"][i], setting.faces["judged"][rows]
-    wanted = before.clone()
-    wanted[:, column] += setting.suite.effects[i] * arrays["change"]
     found = {
-        "attribute leakage": attribute_leakage(before, judged, sigma, schema, case.attribute),
-        "kernel distance": arrays["matched_kernel"][i],
-        "log-likelihood": arrays["matched_likelihood"][i],
-        "Mahalanobis distance": arrays["matched_mahalanobis"][i],
+        **_of_attributes(edits, reference, i),
+        **_of_identity(edits, reference, i),
+        **_of_truth(edits, reference, i),
+    }
+    nothing = torch.where(reached, 0.0, float("nan"))
+    reach = {MetricKey("reach"): reached.float()}
+    return reach | {key: values + nothing for key, values in found.items()}
+
+
+def _of_attributes(edits: FinishedEdits, reference: Reference, i: int) -> dict[MetricKey, Tensor]:
+    arrays, schema, sigma = edits.arrays, reference.schema, reference.sigma
+    judged, before = arrays["matched_judged"][i], reference.faces["judged"][arrays["faces"]]
+    wanted = before.clone()
+    column = schema.columns(edits.attribute).start
+    wanted[:, column] += reference.suite.effects[i] * arrays["change"]
+    leakage = attribute_leakage(before, judged, sigma, schema, edits.attribute)
+    found = {
+        MetricKey("attribute leakage"): leakage,
+        MetricKey("kernel distance"): arrays["matched_kernel"][i],
+        MetricKey("log-likelihood"): arrays["matched_likelihood"][i],
+        MetricKey("Mahalanobis distance"): arrays["matched_mahalanobis"][i],
     }
     for name, error in (("pose error", pose_error), ("lighting error", lighting_error)):
         angle = error(wanted, judged, schema)
         if angle is not None:
-            found[name] = angle
-    for e, (encoder, threshold) in enumerate(setting.thresholds.items()):
+            found[MetricKey(name)] = angle
+    return found
+
+
+def _of_identity(edits: FinishedEdits, reference: Reference, i: int) -> dict[MetricKey, Tensor]:
+    arrays, found = edits.arrays, dict[MetricKey, Tensor]()
+    for e, (recogniser, threshold) in enumerate(reference.thresholds.items()):
         similarity = arrays["matched_similarity"][i, e]
-        found[f"identity similarity · {encoder}"] = similarity
+        found[MetricKey("identity similarity", recogniser)] = similarity
         if "matched_photo_similarity" in arrays:
             to_photo = arrays["matched_photo_similarity"][i, e]
-            found[f"identity similarity to the photo · {encoder}"] = to_photo
-        found[f"identity accuracy · {encoder}"] = (similarity > threshold).float()
-    if setting.knows_truth:
-        truth, true_before = arrays["matched_truth"][i], setting.faces["truth"][rows]
-        found["true leakage"] = attribute_leakage(true_before, truth, sigma, schema, case.attribute)
-        found["true identity drift"] = arrays["matched_drift"][i]
-    nothing = torch.where(reached, 0.0, float("nan"))
-    return {"reach": reached.float(), **{name: v + nothing for name, v in found.items()}}
+            found[MetricKey("identity similarity to the photo", recogniser)] = to_photo
+        found[MetricKey("identity accuracy", recogniser)] = (similarity > threshold).float()
+    return found
+
+
+def _of_truth(edits: FinishedEdits, reference: Reference, i: int) -> dict[MetricKey, Tensor]:
+    if not reference.knows_truth:
+        return {}
+    arrays, truth = edits.arrays, edits.arrays["matched_truth"][i]
+    before = reference.faces["truth"][arrays["faces"]]
+    leakage = attribute_leakage(before, truth, reference.sigma, reference.schema, edits.attribute)
+    return {
+        MetricKey("true leakage"): leakage,
+        MetricKey("true identity drift"): arrays["matched_drift"][i],
+    }

@@ -1,5 +1,5 @@
 document.querySelectorAll("form.pick").forEach(form => {
-  const { tasks, metrics, rows } = JSON.parse(document.getElementById(form.dataset.duels).textContent);
+  const { tasks, metrics, rows } = JSON.parse(document.getElementById(form.dataset.comparisons).textContent);
   const { first, second } = form.elements, [head] = form.getElementsByTagName("thead");
   const [body] = form.getElementsByTagName("tbody"), [said] = form.getElementsByTagName("p");
   const cell = (tag, text, small, kind) => {
@@ -31,9 +31,9 @@ document.querySelectorAll("form.pick").forEach(form => {
     const top = document.createElement("tr");
     top.append(cell("th", "metric"), ...tasks.map(task => cell("th", task)));
     head.replaceChildren(...(same ? [] : [top]));
-    body.replaceChildren(...(same ? [] : metrics.map(([metric, higher]) => {
-      const row = document.createElement("tr"), [name, eyes] = metric.split(" · ");
-      row.append(cell("th", `${name}\u00a0${higher ? "↑" : "↓"}`, eyes), ...tasks.map(task => shown(find(metric, task))));
+    body.replaceChildren(...(same ? [] : metrics.map(([name, detail, higher], metric) => {
+      const row = document.createElement("tr");
+      row.append(cell("th", `${name}\u00a0${higher ? "↑" : "↓"}`, detail), ...tasks.map(task => shown(find(metric, task))));
       return row;
     })));
   };

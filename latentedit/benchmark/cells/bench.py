@@ -1,0 +1,208 @@
+"""The models of a suite, and what judge and recognisers observe on faces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from latentedit.benchmark.suite import Suite
+from latentedit.data.bank import LatentBank
+from latentedit.editing.fitted import build_generator, build_renderer
+from latentedit.errors import InputError, Unsupported
+from latentedit.interfaces.estimators import AttributeEstimator, IdentityEncoder
+from latentedit.interfaces.generator import Generator
+from latentedit.measures.likelihood import CodeDensity
+from latentedit.measures.metrics import pixel_error
+from latentedit.registry import Registry
+
+BATCH = 64
+"""Faces synthesized and judged together; part of every cell's key."""
+
+Progress = Callable[[float, str], None]
+"""Is called with the finished fraction of a cell, in [0, 1], and a message."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What judge, recognisers and the generator itself say of N faces.
+
+    Args:
+        judged: (N, A) by the judge.
+        embeddings: (E, N, D) by each recogniser, zero-padded to one width.
+        truth: (N, A) exact values, or the judge's where the generator does not know them.
+        identity: (N, F) exact identity scores; F is 0 where the generator does not know them.
+        features: (N, F) by the judge, for distances between sets; F is 0 where not asked for.
+        images: the first `show` images, (M, 3, H, W) as bytes.
+    """
+
+    judged: Tensor
+    embeddings: Tensor
+    truth: Tensor
+    identity: Tensor
+    features: Tensor
+    images: Tensor
+
+
+class Bench:
+    """The models of a suite and the faces it edits."""
+
+    def __init__(self, suite: Suite, bank: LatentBank, registry: Registry) -> None:
+        self.suite, self.bank, self.registry = suite, bank, registry
+
+    @cached_property
+    def generator(self) -> Generator:
+        return build_generator(self.registry, self.bank.generator)
+
+    @cached_property
+    def renderer(self) -> Generator:
+        """What makes the images of the test faces: the generator, or what it was tuned to."""
+        return build_renderer(self.registry, self.bank, self.generator)
+
+    @cached_property
+    def judge(self) -> AttributeEstimator:
+        judge = self.registry.estimator(self.suite.judge.plugin, self.suite.judge.options)
+        if judge.fingerprint == self.bank.labeller.fingerprint:
+            raise InputError(
+                f"judge {self.suite.judge} has the labeller's fingerprint: it is the same model"
+            )
+        if judge.schema != self.bank.schema:
+            raise InputError(
+                f"judge {self.suite.judge} reads {', '.join(judge.schema.names)}; the bank is "
+                f"labelled with {', '.join(self.bank.schema.names)}"
+            )
+        return judge
+
+    @cached_property
+    def recognisers(self) -> list[IdentityEncoder]:
+        return [self.registry.identity(use.plugin, use.options) for use in self.suite.identity]
+
+    @cached_property
+    def sigma(self) -> Tensor:
+        """(A,) standard deviation of the labels over the fit split."""
+        return self.bank.split("fit").attributes.std(0).clamp_min(1e-6)
+
+    @cached_property
+    def density(self) -> CodeDensity | None:
+        """Of the codes of the fit split; None where one code is more than a vector."""
+        split = self.bank.split("fit")
+        return CodeDensity.fit(split.batches()) if len(split.code_shape) == 1 else None
+
+    @torch.no_grad()
+    def look(
+        self,
+        codes: Tensor,
+        space: str,
+        show: int = 0,
+        progress: Progress | None = None,
+        features: bool = False,
+    ) -> Observation:
+        """Synthesize and judge (N, \\*shape) codes in batches of fixed size.
+
+        Args:
+            show: how many images to keep.
+            features: whether to take the judge's features too.
+        """
+        parts = []
+        for start in range(0, len(codes), BATCH):
+            batch = codes[start : start + BATCH]
+            images = self.renderer.synthesize(batch, space)
+            judged = self.judge.estimate(images)
+            embeddings = self._embeddings(images)
+            shown = to_bytes(images[: max(0, show - start)])
+            truth, identity = self._truth(batch, space, judged)
+            described = self.judge.features(images) if features else judged[:, :0]
+            parts.append(Observation(judged, embeddings, truth, identity, described, shown))
+            if progress is not None:
+                progress(min(start + BATCH, len(codes)) / len(codes), "looking")
+        return Observation(
+            torch.cat([part.judged for part in parts]),
+            torch.cat([part.embeddings for part in parts], 1),
+            torch.cat([part.truth for part in parts]),
+            torch.cat([part.identity for part in parts]),
+            torch.cat([part.features for part in parts]),
+            torch.cat([part.images for part in parts]),
+        )
+
+    @torch.no_grad()
+    def judged(self, codes: Tensor, space: str) -> Tensor:
+        """(N, A) what the judge, and nobody else, makes of (N, \\*shape) codes."""
+        images = (self.renderer.synthesize(batch, space) for batch in codes.split(BATCH))
+        return torch.cat([self.judge.estimate(shown) for shown in images])
+
+    def _embeddings(self, images: Tensor) -> Tensor:
+        """(E, N, D) by each recogniser, zero-padded to one width."""
+        return torch.nn.utils.rnn.pad_sequence(
+            [encoder.embed(images).T for encoder in self.recognisers], batch_first=True
+        ).mT
+
+    @torch.no_grad()
+    def photo_embeddings(self) -> Tensor:
+        """(E, N, D) of the photographs themselves; N is 0 where the test faces were sampled."""
+        parts = self.bank.photographs.split(BATCH)
+        found = [self._embeddings(part) for part in parts if len(part)]
+        return torch.cat(found, 1) if found else torch.zeros(len(self.recognisers), 0, 1)
+
+    @torch.no_grad()
+    def images_compared(
+        self, codes: Tensor, space: str, others: Tensor, other_space: str
+    ) -> tuple[Tensor, Tensor]:
+        """(E, N, D) embeddings of the faces of `codes`, and (N,) mean difference of their images
+        to those of `others`, in levels of 0 to 255."""
+        embeddings, errors = [], []
+        for batch, other in zip(codes.split(BATCH), others.split(BATCH), strict=True):
+            images = self.renderer.synthesize(batch, space)
+            embeddings.append(self._embeddings(images))
+            errors.append(pixel_error(self.renderer.synthesize(other, other_space), images))
+        return torch.cat(embeddings, 1), torch.cat(errors)
+
+    @cached_property
+    def _scores(self) -> int:
+        """F, how many identity scores the generator knows of codes of the bank's space; else 0."""
+        codes = self.bank.split("fit").rows(torch.zeros(1, dtype=torch.long))[0]
+        return self._truth(codes, self.bank.space, codes)[1].shape[1]
+
+    def converted(self, codes: Tensor, space: str, target: str) -> Tensor:
+        """Codes of `space` in the space `target`."""
+        return codes if space == target else self.generator.convert(codes, space, target)
+
+    def likelihood(self, codes: Tensor, space: str, attributes: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-likelihood given `attributes` (N, A), and Mahalanobis distance, of codes: 2 × (N,).
+
+        The rows of a W+ code count one by one and are averaged. NaN where the space is another
+        one than the bank's, and does not map to it.
+        """
+        density, home = self.density, self.bank.space
+        unknown = codes.new_full((len(codes),), float("nan"))
+        if density is None:
+            return unknown, unknown
+        if space == "w+" and home == "w":
+            rows = codes.shape[1]
+            flat, asked = codes.flatten(0, 1), attributes.repeat_interleave(rows, 0)
+            likely, far = density.log_likelihood(flat, asked), density.mahalanobis(flat)
+            return likely.view(-1, rows).mean(1), far.view(-1, rows).mean(1)
+        try:
+            codes = self.converted(codes, space, home)
+        except Unsupported:
+            return unknown, unknown
+        return density.log_likelihood(codes, attributes), density.mahalanobis(codes)
+
+    def _truth(self, codes: Tensor, space: str, judged: Tensor) -> tuple[Tensor, Tensor]:
+        try:
+            truth = self.generator.truth(codes, space)
+        except Unsupported:
+            if space == self.bank.space or self._scores == 0:
+                return judged, judged.new_empty(len(codes), 0)
+            unknown = float("nan")
+            return torch.full_like(judged, unknown), judged.new_full(
+                (len(codes), self._scores), unknown
+            )
+        return truth.schema.select(truth.attributes, self.bank.schema.names), truth.identity
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Images (N, 3, H, W) in [-1, 1] → uint8."""
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)

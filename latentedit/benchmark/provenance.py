@@ -1,0 +1,90 @@
+"""What a reader needs to make the same run again, as ``provenance.json`` records it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+
+from latentedit.files.records import read_record
+
+PROVENANCE = "provenance.json"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class BankProvenance(_Strict):
+    """The run's bank: how it was sampled, by which generator, and who labelled it.
+
+    Args:
+        fit, test: numbers of faces.
+        photographs: hash of the bank of photographs that were edited; None for sampled faces.
+    """
+
+    hash: str
+    seed: int
+    truncation_psi: float
+    fit: int
+    test: int
+    photographs: str | None = None
+    generator: str
+    generator_options: dict[str, Any]
+    generator_fingerprint: str
+    labeller: str
+    labeller_options: dict[str, Any]
+    labeller_fingerprint: str
+
+    @model_serializer(mode="wrap")
+    def _without_photographs(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = write(self)
+        return {k: v for k, v in fields.items() if k != "photographs" or v is not None}
+
+
+class JudgeProvenance(_Strict):
+    """The judge, with what its card says of held-out faces."""
+
+    name: str
+    options: dict[str, Any]
+    fingerprint: str
+    card: dict[str, Any]
+
+
+class RecogniserProvenance(_Strict):
+    """A recogniser, with what its card says of held-out faces.
+
+    Args:
+        threshold: similarity above which two faces count as one person.
+    """
+
+    name: str
+    options: dict[str, Any]
+    fingerprint: str
+    threshold: float
+    card: dict[str, Any]
+
+
+class Provenance(_Strict):
+    """Versions, models and data of a run.
+
+    Args:
+        plugins: versions by kind and name.
+        batch: faces that are synthesized and judged together.
+    """
+
+    latentedit: str
+    python: str
+    packages: dict[str, str]
+    bank: BankProvenance
+    judge: JudgeProvenance
+    identity: list[RecogniserProvenance]
+    plugins: dict[str, str]
+    threads: int
+    batch: int
+
+
+def read_provenance(folder: Path) -> Provenance:
+    """Of the run in `folder`; raises as `read_record` does."""
+    return read_record(folder / PROVENANCE, Provenance)

@@ -1,0 +1,45 @@
+"""Names of measured quantities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from latentedit.measures.metrics import METRICS, Metric
+
+
+@dataclass(frozen=True)
+class MetricKey:
+    """A metric, and by whom or over what it was measured.
+
+    Args:
+        name: in `METRICS`.
+        recogniser: whose embeddings it compares; empty for a metric without one.
+        edits: how many edits were done and undone; 0 for a metric that does not count them.
+
+    >>> str(MetricKey("identity similarity", "contrastive")), str(MetricKey("drift", edits=2))
+    ('identity similarity · contrastive', 'drift · 2 edits')
+    """
+
+    name: str
+    recogniser: str = ""
+    edits: int = 0
+
+    @property
+    def metric(self) -> Metric:
+        return METRICS[self.name]
+
+    @property
+    def detail(self) -> str:
+        """What tells it from other keys of its name, for people."""
+        count = f"{self.edits} edit{'s' * (self.edits > 1)}" if self.edits else ""
+        return " · ".join(part for part in (count, self.recogniser) if part)
+
+    def __str__(self) -> str:
+        return " · ".join(part for part in (self.name, self.detail) if part)
+
+
+def in_order(keys: Iterable[MetricKey], names: Sequence[str]) -> list[MetricKey]:
+    """The different `keys` that have one of `names`, in the order of `names`."""
+    wanted = {key for key in keys if key.name in names}
+    return sorted(wanted, key=lambda key: (names.index(key.name), key.recogniser, key.edits))

@@ -1,0 +1,69 @@
+"""Means over faces with their intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from latentedit.benchmark.results.keys import MetricKey
+from latentedit.benchmark.results.paired import (
+    Faces,
+    Scores,
+    SeedScores,
+    by_task,
+    known,
+    mean_known,
+)
+from latentedit.benchmark.results.reading import Run
+from latentedit.benchmark.results.records import Measure
+from latentedit.benchmark.results.values import face_values
+from latentedit.benchmark.suite import StatisticsPlan
+from latentedit.measures.metrics import SHARE
+from latentedit.measures.statistics import interval
+
+
+def per_face(run: Run) -> tuple[Scores, SeedScores]:
+    """Per (editor, metric, effect) a (T, N) array: seeds averaged, NaN where there is none;
+    and the same arrays seed by seed."""
+    by_seed: SeedScores = {}
+    for name in run.suite.entrants:
+        for t, task in enumerate(run.tasks):
+            for i, edits in enumerate(run.finished(name, task)):
+                rows = edits.arrays["faces"].numpy()
+                for (metric, effect), found in face_values(edits, run.reference).items():
+                    tables = by_seed.setdefault((name, metric, effect), [])
+                    while len(tables) <= i:
+                        tables.append(np.full((len(run.tasks), run.n), np.nan))
+                    tables[i][t, rows] = found.double().numpy()
+    return {key: mean_known(np.stack(tables)) for key, tables in by_seed.items()}, by_seed
+
+
+def measures(
+    scores: Scores, by_seed: SeedScores, tasks: list[str], plan: StatisticsPlan
+) -> tuple[Measure, ...]:
+    """One mean an editor, metric, effect and task that has any face."""
+    rows = []
+    for (name, metric, effect), table in scores.items():
+        fits = [dict(by_task(fit, tasks)) for fit in by_seed[name, metric, effect]]
+        for task, faces in by_task(table, tasks):
+            if not np.isnan(faces).all():
+                row = _measure((name, task, metric, effect), faces, [f[task] for f in fits], plan)
+                rows.append(row)
+    return tuple(rows)
+
+
+def _measure(
+    of: tuple[str, str, MetricKey, float], faces: Faces, fits: list[Faces], plan: StatisticsPlan
+) -> Measure:
+    """Of (N,) values, and of those of each fit."""
+    share = of[2].metric.unit == SHARE
+    found = interval(faces, confidence=plan.confidence, resamples=plan.resamples, share=share)
+    means = [float(np.nanmean(fit)) for fit in fits if not np.isnan(fit).all()]
+    return Measure(
+        *of,
+        mean=found.mean,
+        low=known(found.low),
+        high=known(found.high),
+        faces=found.n,
+        seeds=len(means),
+        seed_sd=float(np.std(means, ddof=1)) if len(means) > 1 else None,
+    )

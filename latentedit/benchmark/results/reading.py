@@ -1,0 +1,72 @@
+"""A finished run, read: its suite, bank and cells."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from latentedit.benchmark.cells.store import Cell, CellStore
+from latentedit.benchmark.provenance import read_provenance
+from latentedit.benchmark.results.records import Results, read_results
+from latentedit.benchmark.results.values import FinishedEdits, Reference
+from latentedit.benchmark.suite import SUITE_FILE, Suite
+from latentedit.data.bank import LatentBank
+from latentedit.errors import InputError
+from latentedit.files.records import read_record
+
+
+class Run:
+    """A run folder.
+
+    Raises:
+        InputError: it has no suite.
+        CorruptArtefact: a record in it was changed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not (folder / SUITE_FILE).is_file():
+            raise InputError(
+                f"{folder} is not a run: it has no {SUITE_FILE}. "
+                f"Make one with: latentedit bench run SUITE --out {folder}"
+            )
+        self.folder = folder
+        self.suite = read_record(folder / SUITE_FILE, Suite)
+        self.bank = LatentBank.open(folder / "bank")
+        self.store = CellStore(folder)
+        self.provenance = read_provenance(folder)
+        faces = self.store.arrays("faces")
+        self.n = len(faces["judged"])
+        self.reference = Reference(
+            self.suite,
+            self.bank.schema,
+            faces,
+            self.bank.split("fit").attributes.std(0).clamp_min(1e-6),
+            {entry.name: entry.threshold for entry in self.provenance.identity},
+        )
+
+    @cached_property
+    def sequences(self) -> list[str]:
+        return [sequence.name for sequence in self.suite.sequences]
+
+    @cached_property
+    def tasks(self) -> list[str]:
+        """Tasks, then sequences."""
+        return [*(task.name for task in self.suite.tasks), *self.sequences]
+
+    @cached_property
+    def results(self) -> Results:
+        """As `summarise` wrote them; raises as `read_results` does."""
+        return read_results(self.folder)
+
+    def finished(self, entrant: str, task: str) -> list[FinishedEdits]:
+        """The finished cells of an editor or control and a task or sequence, one a seed."""
+        attribute = next((t.attribute for t in self.suite.tasks if t.name == task), "")
+        cells = [
+            Cell("edit" if attribute else "sequence", {}, entrant, seed, task).id
+            for seed in self.suite.seeds
+        ]
+        return [
+            FinishedEdits(self.store.arrays(cell_id), task, attribute)
+            for cell_id in cells
+            if self.store.finished(cell_id)
+        ]

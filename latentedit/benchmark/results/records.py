@@ -1,0 +1,298 @@
+"""The figures of a run, as ``results.json`` and ``costs.json`` hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import ConfigDict, RootModel
+
+from latentedit.benchmark.provenance import Provenance
+from latentedit.benchmark.results.comparison import Comparison
+from latentedit.benchmark.results.keys import MetricKey
+from latentedit.benchmark.results.reading_errors import ReadingError
+from latentedit.benchmark.suite import Suite
+from latentedit.files.artefacts import write_json
+from latentedit.files.records import read_record
+from latentedit.measures.metrics import Metric
+
+RESULTS, COSTS = "results.json", "costs.json"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A mean over faces, with its interval.
+
+    Args:
+        editor: an editor or control, by its name in the suite.
+        task: a task, a sequence, or `ALL_TASKS`.
+        effect: the matched share of the requested change; 0 where effects are not matched.
+        low, high: None where there are too few faces for an interval.
+        faces, seeds: how many have a number.
+        seed_sd: standard deviation of the means of each fit seed; None below two.
+    """
+
+    editor: str
+    task: str
+    metric: MetricKey
+    effect: float
+    mean: float
+    low: float | None
+    high: float | None
+    faces: int
+    seeds: int
+    seed_sd: float | None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A metric along the achieved effect: the mean over faces ± 1.96 standard errors.
+
+    Args:
+        effect: (R,) achieved shares of the requested change.
+        mean, low, high: (R,) None where no face, or too few, came so far.
+        reach: (R,) share of faces that came so far.
+    """
+
+    editor: str
+    task: str
+    metric: MetricKey
+    effect: tuple[float, ...]
+    mean: tuple[float | None, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
+    reach: tuple[float | None, ...]
+
+
+Source = Literal["judged", "truth"]
+"""Who says what changed: the judge, or the generator itself."""
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """How much every attribute changed when one was edited, at the first matched effect.
+
+    Args:
+        edited: the attribute that the task edits.
+        change: (K,) mean |change| of `attributes`, in σ.
+    """
+
+    editor: str
+    task: str
+    edited: str
+    by: Source
+    attributes: tuple[str, ...]
+    change: tuple[float, ...]
+
+
+Role = Literal["judge", "labeller"]
+"""What an estimator of attributes does in a run."""
+
+
+@dataclass(frozen=True)
+class EstimatorErrors:
+    """A judge or labeller and its errors against the truth, by attribute."""
+
+    name: str
+    attributes: dict[str, ReadingError]
+
+
+@dataclass(frozen=True)
+class RecogniserFigures:
+    """What is known of a recogniser.
+
+    Args:
+        threshold: similarity above which two faces count as one person.
+        card: its own figures on held-out faces.
+        agreement: rank correlation with true identities; None where they are not known.
+    """
+
+    name: str
+    threshold: float
+    card: dict[str, Any]
+    agreement: float | None
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The error of what a metric is read off: in the metric's unit where there is one, in words."""
+
+    metric: MetricKey
+    value: float | None
+    text: str
+
+
+@dataclass(frozen=True)
+class SetDistance:
+    """Distances between the edited and the unedited faces as sets, at one matched effect.
+
+    Args:
+        faces: how many reached the effect, in the fit seed with the fewest.
+        features: how many features of the judge vary.
+        frechet, kernel: None where they were refused, for too few faces.
+    """
+
+    editor: str
+    task: str
+    effect: float
+    faces: int
+    features: int
+    frechet: float | None
+    kernel: float | None
+
+
+@dataclass(frozen=True)
+class Realism:
+    """Distances of edited to unedited faces, and how they were measured."""
+
+    features: str
+    implementation: dict[str, str]
+    minimum_faces: int
+    distances: tuple[SetDistance, ...]
+
+
+@dataclass(frozen=True)
+class PhotoIdentity:
+    """A recogniser on unedited reconstructions: mean similarity to the photographs, and the share
+    that counts as the same person."""
+
+    name: str
+    similarity: float
+    same_person: float
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """How far the unedited reconstructions are from the photographs.
+
+    Args:
+        pixel_error: mean difference in levels of 0 to 255.
+        tuned: whether the generator was tuned to the photographs.
+    """
+
+    pixel_error: float
+    identity: tuple[PhotoIdentity, ...]
+    tuned: bool
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What was tried for one editor and fit seed: scores by options, as JSON, and the choice."""
+
+    editor: str
+    seed: int
+    chosen: str
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class FailedCell:
+    """A cell without a result: its status, ``"missing"`` where it was never finished."""
+
+    id: str
+    status: str
+    error: str
+
+
+@dataclass(frozen=True)
+class CellCounts:
+    """How many cells finished, and which did not."""
+
+    ok: int
+    failed: tuple[FailedCell, ...]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Every figure of a run. Equal suites on equal machines give equal results.
+
+    Args:
+        faces: number of test faces.
+        estimators: errors of judge and labeller by role; empty where the truth is not known.
+        photographs: None where the test faces were sampled.
+        metrics: the definitions, by name.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
+    suite: Suite
+    bank_hash: str
+    provenance: Provenance
+    faces: int
+    controls: tuple[str, ...]
+    cells: CellCounts
+    estimators: dict[Role, EstimatorErrors]
+    recognisers: tuple[RecogniserFigures, ...]
+    noise: tuple[Noise, ...]
+    realism: Realism
+    photographs: Photographs | None
+    tuning: tuple[Tuning, ...]
+    measures: tuple[Measure, ...]
+    comparisons: tuple[Comparison, ...]
+    curves: tuple[Curve, ...]
+    leakage: tuple[Leakage, ...]
+    metrics: dict[str, Metric]
+
+    @property
+    def effect(self) -> float:
+        """The first matched effect, at which editors are compared."""
+        return self.suite.effects[0]
+
+    @property
+    def entrants(self) -> tuple[str, ...]:
+        """Editors, then controls."""
+        return (*self.suite.editors, *self.controls)
+
+    def at_effect(self, row: Measure | Comparison) -> bool:
+        """Whether `row` belongs to the first effect, or to none."""
+        return row.effect in (0.0, self.effect)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What one editor took: the median over fit seeds.
+
+    Args:
+        fit_seconds, tuning_seconds: wall clock; tuning is the sum over fit seeds.
+        edit_ms_batch_1, edit_ms_batch_64: milliseconds a face, alone and in a batch of 64.
+        peak_memory_mb: of the process that fitted, interpreter and models included.
+        nfe: function evaluations of one edit.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
+    editor: str
+    fit_seconds: float
+    edit_ms_batch_1: float
+    edit_ms_batch_64: float
+    tuning_seconds: float
+    peak_memory_mb: float
+    nfe: float
+
+
+class ResultsRecord(RootModel[Results]):
+    """``results.json``."""
+
+
+class CostsRecord(RootModel[tuple[Costs, ...]]):
+    """``costs.json``."""
+
+
+def read_results(folder: Path) -> Results:
+    """Of the run in `folder`; raises as `read_record` does."""
+    return read_record(folder / RESULTS, ResultsRecord).root
+
+
+def read_costs(folder: Path) -> tuple[Costs, ...]:
+    """Of the run in `folder`; raises as `read_record` does."""
+    return read_record(folder / COSTS, CostsRecord).root
+
+
+def write_results(folder: Path, results: Results) -> None:
+    write_json(folder / RESULTS, ResultsRecord(results).model_dump(mode="json"))
+
+
+def write_costs(folder: Path, costs: Sequence[Costs]) -> None:
+    write_json(folder / COSTS, CostsRecord(tuple(costs)).model_dump(mode="json"))

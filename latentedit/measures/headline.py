@@ -1,0 +1,82 @@
+"""The metrics that tables and pages show, in their order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A metric that every page shows.
+
+    Args:
+        metric: its name in `METRICS`.
+        meaning: one plain line.
+        short: its name where space is narrow. Only metrics with one are in the terminal's tables
+            and among the paired differences of a report.
+        subject: what an editor keeps that is better in it; findings name the metrics with one.
+    """
+
+    metric: str
+    meaning: str
+    short: str = ""
+    subject: str = ""
+
+
+HEADLINES = {
+    row.metric: row
+    for row in (
+        Headline(
+            "reach", "How often the editor could make the wanted change at all.", short="reach"
+        ),
+        Headline(
+            "identity similarity",
+            "How much the edited face still looks like the same person.",
+            short="similarity",
+            subject="identity",
+        ),
+        Headline("identity similarity to the photo", "The same, compared with the photo itself."),
+        Headline(
+            "identity accuracy",
+            "How often a face recogniser still takes it for the same person.",
+        ),
+        Headline(
+            "attribute leakage",
+            "How much everything else changed along, as an independent judge sees it.",
+            short="leakage",
+            subject="the other attributes as judged",
+        ),
+        Headline(
+            "true leakage",
+            "The same, as the generator knows it exactly.",
+            short="true leakage",
+            subject="the other attributes in truth",
+        ),
+        Headline(
+            "true identity drift",
+            "How far the face's true identity moved, as the generator knows it.",
+        ),
+        Headline(
+            "target error",
+            "How far the result is from what was asked, when simply asked once.",
+            short="error",
+        ),
+        Headline(
+            "edit–identity area",
+            "Identity kept along the whole way from no change to the full change.",
+        ),
+    )
+}
+"""By name, in the order of tables."""
+
+BRIEF = tuple(name for name, row in HEADLINES.items() if row.short)
+"""The few of them that the terminal and the paired differences of a report show."""
+
+ROUND_TRIP = (
+    "inversion error",
+    "inversion error in pixels",
+    "inversion error in identity",
+    "edit consistency",
+    "drift",
+)
+"""The metrics of edits that are undone or done in another order."""
