@@ -66,9 +66,9 @@ def by_recogniser(name: str) -> list[str]:
 
 UNMATCHED = (
     "target error",
-    "inversion error",
-    "inversion error in pixels",
-    *by_recogniser("inversion error in identity"),
+    "round-trip error",
+    "round-trip error in pixels",
+    *by_recogniser("round-trip error in identity"),
     *by_recogniser("edit–identity area"),
 )
 MATCHED = (
@@ -359,9 +359,9 @@ def edit_arrays(contestant: str, task: str, number: int = 0) -> dict[str, Tensor
         "judged": base + drawn(3, m, a),
         "effect": drawn(3, m),
         "similarity": drawn(3, e, m),
-        "inversion": drawn(m),
-        "inversion_pixels": drawn(m),
-        "inversion_identity": drawn(e, m),
+        "round_trip": drawn(m),
+        "round_trip_pixels": drawn(m),
+        "round_trip_identity": drawn(e, m),
         "matched_strength": strength,
         "matched_effect": drawn(k, m),
         "matched_judged": moved,

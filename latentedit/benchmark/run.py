@@ -29,7 +29,7 @@ from latentedit.errors import (
 from latentedit.files.artefacts import read_json, write_json
 from latentedit.registry import Registry, parse_options
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Part of every cell's key; raised when cells measure something else or something more."""
 
 

@@ -19,9 +19,9 @@ from latentedit.report.findings import best_editor, findings
 from latentedit.report.template import render
 
 THERE_AND_BACK = (
-    "inversion error",
-    "inversion error in pixels",
-    "inversion error in identity",
+    "round-trip error",
+    "round-trip error in pixels",
+    "round-trip error in identity",
     "edit consistency",
     "drift",
 )

@@ -75,11 +75,11 @@ def _at_strength_one(case: Case, setting: Setting) -> Values:
     target = arrays["source"] + arrays["change"]
     found = {
         ("target error", 0.0): target_error(judged, target, setting.sigma[column]),
-        ("inversion error", 0.0): arrays["inversion"],
-        ("inversion error in pixels", 0.0): arrays["inversion_pixels"],
+        ("round-trip error", 0.0): arrays["round_trip"],
+        ("round-trip error in pixels", 0.0): arrays["round_trip_pixels"],
     }
     for e, encoder in enumerate(setting.thresholds):
-        found[f"inversion error in identity · {encoder}", 0.0] = arrays["inversion_identity"][e]
+        found[f"round-trip error in identity · {encoder}", 0.0] = arrays["round_trip_identity"][e]
     for e, encoder in enumerate(setting.thresholds):
         found[f"edit–identity area · {encoder}", 0.0] = edit_identity_area(
             torch.tensor(suite.strengths), arrays["effect"], arrays["similarity"][:, e]
