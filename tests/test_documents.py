@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from latentedit.measures.metrics import METRICS
+from latentedit.plugin import KINDS
+
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("docs", "examples", "plugins", "workshop")
 DOCUMENTS = sorted(
@@ -116,15 +119,31 @@ def test_a_dead_link_and_a_missing_path_are_found(tmp_path: Path) -> None:
     ) == {"latentedit/mistakes.py", "latentedit.nothing", "latentedit.plugin.NOTHING"}
 
 
+TERM = re.compile(r"- \*\*([^*]+)\*\*: .+\.")
+
+
 def test_the_glossary_has_one_line_a_term_in_alphabetical_order() -> None:
     introduction, lines = GLOSSARY.read_text("utf-8").split("\n- ", 1)
     assert introduction.startswith("# Glossary\n")
     rows = ("- " + lines).rstrip("\n").split("\n")
-    found = [re.fullmatch(r"- \*\*([^*]+)\*\*: .+\.", row) for row in rows]
-    assert [row for row, match in zip(rows, found, strict=True) if match is None] == []
-    terms = [match[1] for match in found if match is not None]
+    assert [row for row in rows if not TERM.fullmatch(row)] == []
+    terms = TERM.findall("\n".join(rows))
     assert terms == sorted(terms, key=str.lower)
     assert len(set(terms)) == len(terms)
+
+
+@pytest.mark.parametrize("name", [*METRICS, *(kind.replace("-", " ") for kind in KINDS)])
+def test_the_glossary_has_every_metric_and_every_kind_of_plugin(name: str) -> None:
+    terms = [term.lower() for term in TERM.findall(GLOSSARY.read_text("utf-8"))]
+    wanted = name.lower()
+    assert any(wanted.startswith(term) or term.startswith(f"{wanted} ") for term in terms)
+
+
+def test_the_guide_has_a_row_for_each_folder_of_the_core() -> None:
+    core = ROOT / "latentedit"
+    folders = {f"{path.parent.name}/" for path in core.glob("*/__init__.py")}
+    rows = re.findall(r"^\| `([a-z_]+/)` \|", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.M)
+    assert folders - set(rows) == set()
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
