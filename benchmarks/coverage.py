@@ -1,4 +1,4 @@
-"""How often a report's 95 % intervals hold the truth, and how often "better" is said for nothing.
+"""Simulated coverage of a report's 95 % intervals, and its rate of false "better" verdicts.
 
     python benchmarks/coverage.py                         the table, about 15 minutes on one core
     python benchmarks/coverage.py --runs 200 --faces 30 100

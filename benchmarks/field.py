@@ -1,4 +1,4 @@
-"""Writes the tables and the picture of docs/field.md from finished runs.
+"""Tables and picture of docs/field.md, from finished runs.
 
     latentedit bench run field --out runs/field
     latentedit bench run field-optimization --out runs/field-optimization

@@ -1,4 +1,4 @@
-"""How fast StyleGAN2 makes images, against the network's own arithmetic and memory traffic.
+"""Speed of StyleGAN2 synthesis, against the network's own arithmetic and memory traffic.
 
     python benchmarks/generator.py --resolution 256 --batch 1 4
 

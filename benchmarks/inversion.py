@@ -1,4 +1,4 @@
-"""How near inversion comes to held-out faces of the embedded worlds, by steps of descent.
+"""Accuracy of inversion on held-out faces of the bundled worlds, by steps of descent.
 
     python benchmarks/inversion.py --generator synthface
     python benchmarks/inversion.py --generator synthface-net

@@ -1,4 +1,4 @@
-"""What a run costs beside its work: cells, workers, memory, and where an edit's time goes.
+"""Overhead of a run: cells, workers, memory, and the stages of one edit.
 
     python benchmarks/machinery.py                            everything, about 20 minutes
     python benchmarks/machinery.py --parts cells workers --repeats 5
@@ -48,13 +48,13 @@ STREAMING = {"plugin": "styleflow", "options": {"steps": 20}}
 """An editor that reads the bank a batch at a time."""
 
 _PR_SET_CHILD_SUBREAPER = 36
-"""Of prctl(2)."""
+"""The option of prctl(2) that makes orphaned grandchildren children of this process."""
 
 Row = dict[str, Any]
 
 
 class Silent:
-    """An observer that tells nobody."""
+    """An observer without output."""
 
     def progressed(self, cell_id: str, fraction: float, message: str) -> None:
         """Nothing is shown."""

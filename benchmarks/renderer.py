@@ -1,4 +1,4 @@
-"""Speed of the SynthFace renderer on one thread: images a second, and where the time goes.
+"""Speed of the SynthFace renderer on one thread, in all and by stage.
 
 python benchmarks/renderer.py --resolutions 64 128 --batches 1 16 64 --repeats 7
 """

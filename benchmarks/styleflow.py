@@ -1,4 +1,4 @@
-"""How fast StyleFlow fits and edits, against its own likelihood objective and the release's cost.
+"""Speed of fitting and editing with StyleFlow, against likelihood training and the release.
 
     python benchmarks/styleflow.py                       everything, about 20 minutes
     python benchmarks/styleflow.py --parts step edit     two parts, under two minutes

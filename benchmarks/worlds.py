@@ -1,4 +1,4 @@
-"""Run one comparison in seven worlds and say which findings hold where.
+"""One comparison in seven worlds, and the worlds in which each finding holds.
 
     python benchmarks/worlds.py run --out runs/worlds       # hours; the same command goes on
     python benchmarks/worlds.py table --out runs/worlds     # the table of what is there so far

@@ -1,10 +1,10 @@
-"""The path of somebody with weights of their own, on a small random network, timed.
+"""Demonstration: import StyleGAN2 weights and run a suite, with the time of each step.
 
     python examples/stylegan_demo.py --out runs/stylegan
 
-Writes a .pkl as NVIDIA's code does, imports it, and runs a suite: a bank of its codes, an SVM and a
-flow fitted on them, edits of both, a report. A random network draws no faces: the report shows
-that everything runs, and its scores mean nothing.
+It writes a .pkl like NVIDIA's code, imports it, and runs a suite: a bank of codes, an SVM and a
+flow fitted on them, edits by both, and a report. The network is small and random. The report shows
+that every step works; its scores have no meaning.
 """
 
 from __future__ import annotations

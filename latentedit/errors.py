@@ -1,16 +1,16 @@
-"""Every error that latentedit raises on purpose.
+"""The error classes of latentedit.
 
 LatentEditError                  exit code
-├── InputError                   2   what the caller gave cannot be used
-│   ├── UnknownName              2   a name that nothing has; lists the valid ones
+├── InputError                   2   an invalid input of the caller
+│   ├── UnknownName              2   an unknown name; lists the valid ones
 │   ├── OutOfRange               2   a value outside its attribute's range, or not finite
 │   ├── SuiteError               2   a suite file that does not validate
-│   ├── FingerprintMismatch      2   two artefacts that were not made with each other
-│   ├── CorruptArtefact          2   a file whose content is not what its record says
+│   ├── FingerprintMismatch      2   artefacts of different generators, estimators or banks
+│   ├── CorruptArtefact          2   a file whose content differs from its record or format
 │   ├── NotFitted                2   an editor used before ``fit`` or ``load``
-│   └── Unsupported              2   a request that this plugin does not serve
+│   └── Unsupported              2   a request that this plugin does not support
 ├── PluginFault                  3   a plugin broke its contract; names the plugin
-└── EnvironmentFault             3   the machine lacks something; says what to install or free
+└── EnvironmentFault             3   a missing resource; says what to install or free
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from typing import Any
 
 
 class LatentEditError(Exception):
-    """Root of the hierarchy; `exit_code` is what the command line returns."""
+    """Base of all errors; `exit_code` is the exit status of the command line."""
 
     exit_code = 1
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Between processes, an error is its message: subclasses are made from other things."""
+        """Pickle an error by its message, since constructors of subclasses take other arguments."""
         return _again, (type(self), str(self)), self.__dict__
 
 
@@ -39,7 +39,7 @@ class InputError(LatentEditError):
 
 
 class UnknownName(InputError):
-    """A name that nothing has.
+    """An unknown name.
 
     >>> raise UnknownName("attribute", "agee", ["age", "yaw"])
     Traceback (most recent call last):
@@ -65,7 +65,7 @@ class SuiteError(InputError):
 
 
 class FingerprintMismatch(InputError):
-    """Two artefacts that were made with different generators, estimators or banks."""
+    """Artefacts made with different generators, estimators or banks."""
 
     def __init__(self, what: str, first: str, first_has: str, second: str, second_has: str) -> None:
         super().__init__(
@@ -87,7 +87,7 @@ class Unsupported(InputError):
 
 
 class PluginFault(LatentEditError):
-    """A plugin raised, or returned what its interface does not allow."""
+    """A plugin raised an error, or returned a value that its interface does not allow."""
 
     exit_code = 3
 
@@ -101,6 +101,6 @@ class EnvironmentFault(LatentEditError):
 
 
 def nearest(received: str, valid: Iterable[str]) -> str | None:
-    """The valid name that `received` most looks like, or None."""
+    """The valid name most similar to `received`, or None."""
     found = difflib.get_close_matches(received, list(valid), n=1, cutoff=0.5)
     return found[0] if found else None

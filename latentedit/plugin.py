@@ -1,4 +1,4 @@
-"""What a plugin's entry point needs. Importing this module never imports torch.
+"""The names that a plugin's entry point needs. This module never imports torch.
 
 A plugin is a light module under the entry-point group ``latentedit.plugins``::
 
@@ -20,7 +20,7 @@ import pluggy
 API_VERSION = 1
 ENTRY_POINTS = "latentedit.plugins"
 
-Kind = Literal[
+PluginKind = Literal[
     "generator",
     "estimator",
     "identity",
@@ -37,7 +37,7 @@ Kind = Literal[
     "perceptual",
 ]
 
-INTERFACES: Mapping[Kind, str] = {
+INTERFACES: Mapping[PluginKind, str] = {
     "generator": "latentedit.interfaces.generator:Generator",
     "estimator": "latentedit.interfaces.estimators:AttributeEstimator",
     "identity": "latentedit.interfaces.estimators:IdentityEncoder",
@@ -53,8 +53,7 @@ INTERFACES: Mapping[Kind, str] = {
     "inverter": "latentedit.interfaces.inverter:Inverter",
     "perceptual": "latentedit.interfaces.inverter:PerceptualLoss",
 }
-"""What the target of each kind is: a subclass of this class, or, where this is a dataclass, an
-instance of it."""
+"""The interface of each kind. A target is a subclass of it, or an instance if it is a dataclass."""
 KINDS: tuple[str, ...] = tuple(INTERFACES)
 
 hookspec = pluggy.HookspecMarker("latentedit")
@@ -63,18 +62,18 @@ hookimpl = pluggy.HookimplMarker("latentedit")
 
 @dataclass(frozen=True)
 class PluginSpec:
-    """One named thing that a plugin offers.
+    """One named item that a plugin offers.
 
     Args:
-        kind: which interface it implements.
-        name: how suites and commands call it; lower case, digits and hyphens.
-        target: ``"package.module:Class"`` or ``"package.module:INSTANCE"``, imported on first use;
-            `INTERFACES` says which.
+        kind: the interface that it implements.
+        name: its name in suites and commands: lower case letters, digits and hyphens.
+        target: ``"package.module:Class"`` or ``"package.module:INSTANCE"`` (see `INTERFACES`),
+            imported on first use.
         summary: one line for ``latentedit plugins list``.
         api_version: the version of the interfaces it was written against.
     """
 
-    kind: Kind
+    kind: PluginKind
     name: str
     target: str
     summary: str
@@ -83,5 +82,5 @@ class PluginSpec:
 
 @hookspec
 def latentedit_plugins() -> list[PluginSpec]:
-    """Everything this plugin offers."""
+    """The specs of all items that this plugin offers."""
     raise NotImplementedError

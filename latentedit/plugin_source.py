@@ -1,4 +1,4 @@
-"""The code of a plugin, as a fingerprint: what its author changes without a new version."""
+"""A fingerprint of a plugin's source code, which can change without a new version."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from pathlib import Path
 
 
 def source_digest(target: str) -> str:
-    """sha256 over the Python files of the package that ``"package.module:Class"`` lies in.
+    """SHA-256 over the Python files of the package of ``"package.module:Class"``.
 
-    Nothing but the package's own place is looked up; it is not imported. "" where it cannot be
-    found.
+    The package is found but not imported. The result is "" if it cannot be found.
 
     >>> len(source_digest("latentedit.plugin:PluginSpec"))
     64

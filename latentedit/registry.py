@@ -1,4 +1,4 @@
-"""Finds plugins, keeps each one's failures to itself, and imports a target on first use."""
+"""The registry: discovery of plugins, isolation of their failures, and import on first use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pluggy
 
 from latentedit import plugin as hooks
 from latentedit.errors import EnvironmentFault, InputError, PluginFault, UnknownName
-from latentedit.plugin import API_VERSION, ENTRY_POINTS, INTERFACES, KINDS, Kind, PluginSpec
+from latentedit.plugin import API_VERSION, ENTRY_POINTS, INTERFACES, KINDS, PluginKind, PluginSpec
 from latentedit.plugin_source import source_digest
 
 if TYPE_CHECKING:
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     )
     from latentedit.interfaces.generator import Generator
 
-Status = Literal["ok", "broken", "incompatible", "disabled", "collision"]
+OriginStatus = Literal["ok", "broken", "incompatible", "disabled", "collision"]
 
 
 @dataclass
 class Origin:
-    """One entry point: where plugins come from, and what became of loading it."""
+    """One entry point of plugins, with the result of loading it."""
 
     name: str
     distribution: str
     version: str
-    status: Status = "ok"
+    status: OriginStatus = "ok"
     detail: str = ""
     specs: list[PluginSpec] = field(default_factory=list)
 
@@ -44,8 +44,8 @@ class Origin:
 class Registry:
     """Every known plugin, by kind and name.
 
-    `Registry.discover()` reads the installed entry points; `Registry()` starts empty, and `add`
-    registers a plugin module or object by hand, as tests do.
+    `Registry.discover()` reads the installed entry points. `Registry()` starts empty; `add`
+    registers a plugin module or object, for instance in tests.
     """
 
     def __init__(self) -> None:
@@ -55,9 +55,9 @@ class Registry:
     def discover(cls, environment: Mapping[str, str] | None = None) -> Registry:
         """Load every installed plugin.
 
-        ``LATENTEDIT_LOAD_PLUGINS=a,b`` loads only those entry points (empty: none),
-        ``LATENTEDIT_BLOCK_PLUGINS=a,b`` leaves some out, and ``LATENTEDIT_STRICT_PLUGINS=1``
-        raises on the first one that is not ok.
+        Environment variables: ``LATENTEDIT_LOAD_PLUGINS=a,b`` loads only these entry points (empty:
+        none). ``LATENTEDIT_BLOCK_PLUGINS=a,b`` skips these. ``LATENTEDIT_STRICT_PLUGINS=1`` raises
+        `EnvironmentFault` for the first plugin that fails to load.
         """
         environment = os.environ if environment is None else environment
         registry = cls()
@@ -76,7 +76,7 @@ class Registry:
         return registry
 
     def add(self, plugin: object, name: str, distribution: str = "", version: str = "") -> None:
-        """Register a plugin module or object, as an entry point called `name` would be."""
+        """Register a plugin module or object like an entry point with this `name`."""
         self._register(Origin(name, distribution or name, version), plugin)
 
     def _load(self, origin: Origin, entry: EntryPoint) -> None:
@@ -129,7 +129,7 @@ class Registry:
                 )
 
     def specs(self, kind: str) -> dict[str, list[tuple[Origin, PluginSpec]]]:
-        """Every usable spec of `kind` by name, with its origins (more than one: a collision)."""
+        """Every usable spec of `kind` by name, with its origins. Two are a collision."""
         table: dict[str, list[tuple[Origin, PluginSpec]]] = {}
         for origin in self.origins:
             if origin.status in ("ok", "collision"):
@@ -142,12 +142,12 @@ class Registry:
         return sorted(self.specs(kind))
 
     def find(self, kind: str, name: str) -> tuple[Origin, PluginSpec]:
-        """The spec called `name`, or ``origin/name`` where two origins claim one name.
+        """The spec with this `name`; write ``origin/name`` if two origins offer the same name.
 
         Raises:
-            UnknownName: nothing is called so; lists what is.
-            InputError: two origins claim the name; names both.
-            EnvironmentFault: it belongs to an origin that failed to load.
+            UnknownName: there is no such plugin; lists the known ones.
+            InputError: two origins offer the name; names both.
+            EnvironmentFault: the plugin's origin failed to load.
         """
         prefix, _, bare = name.rpartition("/")
         claims = self._claims(kind, name)
@@ -171,13 +171,13 @@ class Registry:
         return [claim for claim in found if not prefix or claim[0].name == prefix]
 
     def only(self, kind: str, option: str) -> str:
-        """The name of the one plugin of `kind` that is installed.
+        """The name of the only installed plugin of `kind`.
 
         Args:
-            option: of the command line, by which users choose one; for the message.
+            option: the command-line option that chooses one, for the message.
 
         Raises:
-            InputError: there is none, or there are several to choose from.
+            InputError: none or several are installed.
         """
         names = list(self.specs(kind))
         if len(names) == 1:
@@ -186,10 +186,13 @@ class Registry:
         raise InputError(f"choose one with {option}; installed {kind}s: {installed}")
 
     def load(self, kind: str, name: str) -> Any:
-        """Import what a plugin offers, and check that it implements its interface.
+        """Import a plugin's target, and check that it implements its interface.
 
         Returns:
-            A class; or an instance, where the interface is a dataclass (see `INTERFACES`).
+            A class, or an instance if the interface is a dataclass (see `INTERFACES`).
+
+        Raises:
+            PluginFault: the target cannot be imported, or does not implement the interface.
         """
         origin, spec = self.find(kind, name)
         try:
@@ -198,16 +201,17 @@ class Registry:
             raise PluginFault(
                 name, f"could not import {spec.target} of {origin.name}: {error}"
             ) from error
-        expected: type = _imported(INTERFACES[cast(Kind, kind)])
+        expected: type = _imported(INTERFACES[cast(PluginKind, kind)])
         if not _implements(loaded, expected):
             raise PluginFault(name, f"{spec.target} is not a {expected.__name__}")
         return loaded
 
     def build(self, kind: str, name: str, options: Mapping[str, Any] | None = None) -> Any:
-        """An instance of a plugin, its options checked against its own model.
+        """An instance of a plugin, with its options checked.
 
         Raises:
-            InputError: an option that the plugin does not have, or a value it does not take.
+            UnknownName: the plugin has no such option.
+            InputError: the value of an option is invalid.
         """
         loaded = self.load(kind, name)
         return loaded(parse_options(loaded, name, options or {})) if options else loaded()
@@ -230,7 +234,7 @@ class Registry:
         return built
 
     def editor_kind(self, name: str) -> Literal["editor", "control"]:
-        """Whether `name` is an editor or a control; ``"editor"`` where nothing is called so.
+        """Whether `name` is an editor or a control; ``"editor"`` for an unknown name.
 
         Raises:
             InputError: an editor and a control have this name.
@@ -250,14 +254,16 @@ class Registry:
         return f"{origin.distribution} {origin.version}".strip()
 
     def source(self, kind: str, name: str) -> str:
-        """sha256 over the code of a plugin's package, which its author may change under one
-        version; "" for those of latentedit itself, for which the version stands."""
+        """SHA-256 over the code of a plugin's package; "" for latentedit's own plugins.
+
+        Authors change their code without a new version, and results must be computed again then.
+        """
         origin, spec = self.find(kind, name)
         return "" if origin.distribution == "latentedit" else source_digest(spec.target)
 
 
 def parse_options(loaded: type[Any], name: str, options: Mapping[str, Any]) -> Any:
-    """The plugin's own options object from a plain mapping."""
+    """The options object of a plugin, from a plain mapping."""
     from pydantic import ValidationError
 
     model = getattr(loaded, "Options", None)
@@ -276,7 +282,7 @@ def parse_options(loaded: type[Any], name: str, options: Mapping[str, Any]) -> A
 
 
 def _imported(target: str) -> Any:
-    """``"package.module:Name"`` → what has this name there."""
+    """Import ``"package.module:Name"``."""
     module, _, attribute = target.partition(":")
     return getattr(importlib.import_module(module), attribute)
 
@@ -288,7 +294,7 @@ def _implements(loaded: Any, interface: type) -> bool:
 
 
 def _specs(plugin: object) -> list[PluginSpec]:
-    """What `plugin` offers, through pluggy, which refuses hooks that do not exist."""
+    """The specs of `plugin`, read through pluggy, which rejects unknown hooks."""
     manager = pluggy.PluginManager("latentedit")
     manager.add_hookspecs(hooks)
     manager.register(plugin)

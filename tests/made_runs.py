@@ -8,82 +8,30 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from made_cells import edit_arrays, fit_attributes, unedited
+from made_world import (
+    CONTROLS,
+    CURVED,
+    EDITORS,
+    EFFECTS,
+    GRID,
+    MATCHED,
+    OF_SEQUENCES,
+    REACH,
+    RECOGNISERS,
+    SCHEMA,
+    SUITE,
+    TASKS,
+    THRESHOLDS,
+    UNMATCHED,
+    N,
+)
 
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.benchmark.suite import Suite
-from latentedit.data.attributes import Attribute, AttributeSchema
 from latentedit.data.bank import LatentBank, ModelReference, Split
 from latentedit.files.artefacts import write_json
 from latentedit.measures.metrics import METRICS
-
-SCHEMA = AttributeSchema(
-    (
-        Attribute("age", "continuous", 0.0, 70.0, "years"),
-        Attribute("glasses", "binary", 0.0, 1.0),
-        Attribute("yaw", "continuous", -40.0, 40.0, "degrees"),
-    )
-)
-N = 12
-"""Faces. Each task edits those of `FACES`."""
-RECOGNISERS = ("rec-zeta", "rec-eta")
-"""In the order of the suite, which is not that of the alphabet."""
-THRESHOLDS = {"rec-zeta": 0.3125, "rec-eta": 0.4375}
-EDITORS, CONTROLS = ("alpha", "beta", "gamma"), ("still", "stray")
-TASKS = ("age", "glasses", "turn")
-FACES = {
-    "age": [7, 2, 0, 5, 11, 3, 1, 9, 4, 6, 10, 8],
-    "glasses": [1, 0, 3, 9, 2, 6, 11, 7, 4, 8, 10],
-    "turn": [4, 6, 5, 10, 1, 0, 3, 11, 8, 9],
-}
-EFFECTS = (0.8, 0.5)
-SHOWN = 3
-
-SUITE: dict[str, Any] = {
-    "name": "made",
-    "summary": "A run that nobody ran.",
-    "bank": {"generator": {"plugin": "g"}, "labeller": "l", "n_fit": 10, "n_test": N},
-    "judge": "the-judge",
-    "identity": list(RECOGNISERS),
-    "editors": {name: {"plugin": name} for name in EDITORS},
-    "controls": list(CONTROLS),
-    "tasks": [
-        {"attribute": "age", "change": 10},
-        {"attribute": "glasses", "change": "flip"},
-        {"attribute": "yaw", "change": 15, "name": "turn"},
-    ],
-    "sequences": [{"name": "both", "edits": ["age", "glasses"]}],
-    "strengths": [0.5, 1.0, 2.0],
-    "effects": list(EFFECTS),
-    "show_faces": SHOWN,
-    "statistics": {"resamples": 100, "confidence": 0.9, "false_discovery_rate": 0.1},
-}
-
-
-def by_recogniser(name: str) -> list[str]:
-    return [f"{name} · {recogniser}" for recogniser in RECOGNISERS]
-
-
-UNMATCHED = (
-    "target error",
-    "round-trip error",
-    "round-trip error in pixels",
-    *by_recogniser("round-trip error in identity"),
-    *by_recogniser("edit–identity area"),
-)
-MATCHED = (
-    "reach",
-    *by_recogniser("identity similarity"),
-    *by_recogniser("identity accuracy"),
-    "attribute leakage",
-    "true leakage",
-    "true identity drift",
-)
-OF_SEQUENCES = ("edit consistency", "drift · 1 edit", "drift · 2 edits")
-REACH = {"alpha": 0.9149, "beta": 0.4551, "gamma": 0.0649, "still": 0.0, "stray": 0.3349}
-"""Over all tasks, at the first effect."""
-CURVED = (*by_recogniser("identity similarity"), "attribute leakage")
-GRID = [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
 def measures(names: Sequence[str] = (*EDITORS, *CONTROLS), number: int = 0) -> list[dict[str, Any]]:
@@ -315,81 +263,6 @@ def costs() -> list[dict[str, Any]]:
     ]
 
 
-def colour(
-    contestant: str, task: str, place: int, kind: str = "edited", number: int = 0
-) -> tuple[int, int, int]:
-    """The colour of the picture of the face at `place` of a task, in run `number`."""
-    row = (*EDITORS, *CONTROLS, "omega").index(contestant) if kind != "unedited" else 7
-    effect = {"unedited": 0, "edited": 0, "second": 20}[kind]
-    return (20 + 30 * row, 30 + 70 * TASKS.index(task) + effect, 40 + 60 * place + 25 * number)
-
-
-def _flat(colours: list[tuple[int, int, int]]) -> Tensor:
-    return torch.tensor(colours, dtype=torch.uint8)[:, :, None, None].repeat(1, 1, 4, 4)
-
-
-def edit_arrays(contestant: str, task: str, number: int = 0) -> dict[str, Tensor]:
-    """A finished edit: every face its own numbers. Nobody reaches the second shown face at the
-    first effect, nor the third at the second; gamma does not reach the first one with glasses.
-
-    In the first run alpha is far more similar by rec-zeta, beta by rec-eta, and gamma leaks least.
-    """
-    index = (*EDITORS, *CONTROLS, "omega").index(contestant)
-    rng = torch.Generator().manual_seed(100 * number + 10 * index + TASKS.index(task))
-    rows, k, e = torch.tensor(FACES[task]), len(EFFECTS), len(RECOGNISERS)
-    m, a = len(rows), SCHEMA.width
-
-    def drawn(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=rng)
-
-    strength = 0.5 + drawn(k, m)
-    strength[0, 1] = strength[1, 2] = float("nan")
-    if (contestant, task) == ("gamma", "glasses"):
-        strength[0, 0] = float("nan")
-    column = SCHEMA.columns(SUITE["tasks"][TASKS.index(task)]["attribute"]).start
-    base = unedited()["judged"][rows]
-    moved = base + 5 * drawn(k, m, a) + (0 if (contestant, number) == ("gamma", 0) else 7)
-    similarity = drawn(k, e, m)
-    if number == 0 and contestant in ("alpha", "beta"):
-        similarity[0, index] += 1.5
-    return {
-        "faces": rows,
-        "source": base[:, column].clone(),
-        "change": 5.0 + 10 * drawn(m),
-        "judged": base + drawn(3, m, a),
-        "effect": drawn(3, m),
-        "similarity": drawn(3, e, m),
-        "round_trip": drawn(m),
-        "round_trip_pixels": drawn(m),
-        "round_trip_identity": drawn(e, m),
-        "matched_strength": strength,
-        "matched_effect": drawn(k, m),
-        "matched_judged": moved,
-        "matched_similarity": similarity,
-        "matched_kernel": drawn(k, m),
-        "matched_likelihood": drawn(k, m),
-        "matched_mahalanobis": drawn(k, m),
-        "images": _flat([colour(contestant, task, i, "unedited", number) for i in range(SHOWN)]),
-        "matched_images": torch.stack(
-            [
-                _flat([colour(contestant, task, i, kind, number) for i in range(SHOWN)])
-                for kind in ("edited", "second")
-            ]
-        ),
-    }
-
-
-def unedited() -> dict[str, Tensor]:
-    rng = torch.Generator().manual_seed(99)
-    judged = torch.rand(N, SCHEMA.width, generator=rng) * torch.tensor([60.0, 1.0, 30.0])
-    return {"judged": judged, "identity": torch.zeros(N, 0)}
-
-
-def fit_attributes() -> Tensor:
-    rng = torch.Generator().manual_seed(98)
-    return torch.randn(N, SCHEMA.width, generator=rng) * torch.tensor([9.0, 0.3, 7.0])
-
-
 def write_run(folder: Path, number: int = 0, bank_seed: int = 0, **changes: Any) -> Path:
     """A whole run folder.
 
@@ -408,6 +281,7 @@ def write_run(folder: Path, number: int = 0, bank_seed: int = 0, **changes: Any)
         ModelReference("l", {}, "e" * 16),
         {"seed": bank_seed, "truncation_psi": 1.0, "fit": N, "test": N},
     )
+    write_json(folder / "run.json", {"format": "latentedit run 1", "bank": None})
     write_json(folder / "suite.json", suite.model_dump(mode="json"))
     write_json(folder / "provenance.json", provenance())
     store = CellStore(folder)

@@ -167,6 +167,15 @@ class Drawing:
 
     def lines(self, colour: str, dotted: bool = False) -> list[str]:
         """The paths of this colour that are data: the full ones, or the dotted ones."""
+        return [path.attributes["d"] for path in self._drawn(colour, dotted)]
+
+    def widths(self, colour: str) -> list[float]:
+        """How wide the full lines of this colour are."""
+        styles = [path.attributes["style"] for path in self._drawn(colour, False)]
+        found = [re.search(r"stroke-width: ([\d.]+)", style) for style in styles]
+        return [float(width[1]) if width else 1.0 for width in found]
+
+    def _drawn(self, colour: str, dotted: bool) -> list[Element]:
         found = []
         for group in self.svg.all("g"):
             if re.fullmatch(r"line2d_\d+", group.attributes.get("id", "")):
@@ -174,7 +183,7 @@ class Drawing:
                     style = path.attributes.get("style", "").lower()
                     mine = f"stroke: {colour.lower()}" in style and "fill: none" in style
                     if mine and ("stroke-dasharray" in style) == dotted:
-                        found.append(path.attributes["d"])
+                        found.append(path)
         return found
 
     def bands(self, colour: str) -> list[Points]:

@@ -316,6 +316,7 @@ def photo_bank(folder: Path) -> LatentBank:
     plan = InversionPlan(
         ("toy", {"correlation": CORRELATION}),
         ("telling-labeller", {}),
+        losses={"pyramid": 1.0},
         inverter=("reads-scores", {}),
     )
     return invert_photographs(registry(), photographs, folder, plan)

@@ -160,7 +160,7 @@ def test_a_schema_file_needs_a_range_for_each_attribute(
     if taken:
         assert AttributeSchema.from_json(rows)["y"] == Attribute("y", "continuous", 0, 1, "mm", 1)
     else:
-        with pytest.raises(InputError, match="attribute 'y' has no range"):
+        with pytest.raises(InputError, match="attribute 'y' needs finite low < high"):
             AttributeSchema.from_json(rows)
 
 

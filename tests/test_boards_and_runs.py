@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from harness_plugins import Silent
 
+from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.results.board import RANKED, SHOWN, Board, boards, boards_csv, headline
 from latentedit.benchmark.results.compare import compare_runs
 from latentedit.benchmark.results.paired import ALL_TASKS
@@ -72,7 +73,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         suite = Suite.model_validate(SUITE | changes)
         make_bank(
             harness_plugins.registry(),
-            folder / name / "bank",
+            RunFolder.claim(folder / name).bank,
             generator="toy",
             labeller="labeller",
             n_fit=30,

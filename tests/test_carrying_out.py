@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +16,9 @@ import torch
 
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.benchmark.execution.events import Ended, Event, Progressed
-from latentedit.benchmark.execution.executor import Executor, ExecutorOptions, carry_out
+from latentedit.benchmark.execution.executor import Executor, ExecutorOptions, run_jobs
 from latentedit.benchmark.execution.processes import (
+    die_with,
     exit_reason,
     in_process,
     machine_memory,
@@ -95,7 +100,7 @@ def job(name: str, *after: str) -> Job:
 def done(folder: Path, jobs: list[Job], room: int = 1, **bad: Any) -> tuple[Scripted, Told]:
     store = CellStore(folder)
     executor, told = Scripted(store, room, {fit_id(name, 0): s for name, s in bad.items()}), Told()
-    carry_out(executor, jobs, store, told)
+    run_jobs(executor, jobs, store, told)
     return executor, told
 
 
@@ -172,7 +177,7 @@ def test_what_is_told_of_cells_that_do_not_run_counts_for_nothing(tmp_path: Path
     store, told = CellStore(tmp_path), Told()
     executor = Scripted(store, 1)
     executor.further = [Progressed("ghost", 0.1, "boo"), Ended("ghost", "crashed", 1.0, "boo")]
-    carry_out(executor, [job("a"), job("b")], store, told)
+    run_jobs(executor, [job("a"), job("b")], store, told)
     assert {cell for cell, _, _ in told.ends} == {A, B}
     assert {cell for cell, _, _ in told.progress} == {A, B}
     assert store.record("ghost") is None
@@ -185,10 +190,11 @@ def test_workers_of_an_executor_are_at_least_one() -> None:
 
 
 def test_an_exit_code_is_told_in_words() -> None:
+    assert exit_reason(-1) == "the process was ended by SIGHUP"
     assert exit_reason(-9) == "the process was ended by SIGKILL"
     assert exit_reason(-11) == "the process was ended by SIGSEGV"
-    assert exit_reason(3) == "the process left with exit code 3"
-    assert exit_reason(0) == "the process left with exit code 0"
+    assert exit_reason(3) == "the process exited with code 3"
+    assert exit_reason(0) == "the process exited with code 0"
 
 
 def test_memory_is_told_in_bytes() -> None:
@@ -207,6 +213,53 @@ def test_memory_is_told_in_bytes() -> None:
     assert own_memory(2**30) == 0
 
 
+def test_memory_of_another_process_is_what_the_system_says_of_it() -> None:
+    """`cat` has answered, and waits."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(["cat"], text=True, bufsize=1, **pipes) as process:  # type: ignore[call-overload]
+        process.stdin.write("here\n")
+        assert process.stdout.readline() == "here\n"
+        (kibibytes,) = (
+            int(line.split()[1])
+            for line in Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            if line.startswith("RssAnon")
+        )
+        assert kibibytes > 0
+        assert own_memory(process.pid) == kibibytes * 1024
+        process.stdin.close()
+
+
+def test_a_process_ends_when_the_one_that_started_it_is_killed() -> None:
+    """Of a pipe that both hold, the end is read as soon as neither lives."""
+    ours, theirs = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        here = os.getpid()
+        if os.fork() == 0:
+            die_with(here)
+            os.write(theirs, b"%d" % os.getpid())
+        time.sleep(120)
+        os._exit(0)
+    os.close(theirs)
+    child = int(os.read(ours, 20))
+    os.kill(parent, signal.SIGKILL)
+    os.waitpid(parent, 0)
+    ended, _, _ = select.select([ours], [], [], 20)
+    if not ended:
+        os.kill(child, signal.SIGKILL)
+    os.close(ours)
+    assert ended
+
+
+def test_a_process_whose_parent_is_gone_leaves_at_once() -> None:
+    orphan = os.fork()
+    if orphan == 0:
+        die_with(os.getpid())
+        os._exit(0)
+    _, status = os.waitpid(orphan, 0)
+    assert os.waitstatus_to_exitcode(status) == 1
+
+
 def test_threads_of_this_process_are_counted() -> None:
     assert thread_count() == len(os.listdir("/proc/self/task"))
 
@@ -222,5 +275,5 @@ def test_a_process_that_ends_well_is_no_error_and_another_is() -> None:
     told: list[tuple[float, str]] = []
     in_process(harness_plugins.leave_in_process, (0,), lambda *now: told.append(now))
     assert told == [(1.0, "done")]
-    with pytest.raises(EnvironmentFault, match="left with exit code 3 before its work was done"):
+    with pytest.raises(EnvironmentFault, match="exited with code 3 before its work was done"):
         in_process(harness_plugins.leave_in_process, (3,), lambda *now: told.append(now))

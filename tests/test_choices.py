@@ -87,7 +87,7 @@ def test_a_labeller_that_is_named_comes_before_the_companion(command: Any) -> No
 def test_without_companions_a_labeller_is_asked_for(command: Any, words: tuple[str, ...]) -> None:
     refused = command(*words, "--generator", "toy").exception
     assert isinstance(refused, InputError)
-    told = "toy has no labeller of its own; choose an estimator with --labeller. Installed: "
+    told = "toy has no default labeller; choose an estimator with --labeller. Installed: "
     assert str(refused) == f"{told}toy-judge, toy-labeller"
     assert not Path("B").exists()
 
@@ -100,9 +100,7 @@ def test_of_several_inverters_one_has_to_be_chosen(command: Any) -> None:
     assert "undecided" in str(refused)
     without_loss = command(*words, "--inverter", "undecided").exception
     assert isinstance(without_loss, InputError)
-    assert "undecided has no perceptual loss of its own; choose one with --loss" in str(
-        without_loss
-    )
+    assert "undecided has no default perceptual loss; choose one with --loss" in str(without_loss)
 
 
 def test_inversion_takes_the_companions_and_the_losses_of_the_inverter(command: Any) -> None:

@@ -7,11 +7,13 @@ import pytest
 import torch
 from scipy import stats
 
-from latentedit import InputError, UnknownName, Unsupported
+import latentedit_styleflow
+from latentedit import AttributeSchema, InputError, Registry, UnknownName, Unsupported
 from latentedit.data.calibration import slopes
-from latentedit.editing.layers import LAYER_PRESETS, RELEASED_NUM_WS, preset_rows
-from latentedit.editing.lighting import LIGHT_PRESETS, lighting_preset
+from latentedit.editing.layers import LayerPreset
 from latentedit.interfaces.spaces import CodeSpaces
+from latentedit_styleflow.data import SCHEMA as STYLEFLOW
+from latentedit_synthface.schema import SCHEMA as SYNTHFACE
 
 SPACES = CodeSpaces("small", {"z": (2,), "w": (2,), "w+": (3, 2), "s": (7,)})
 STEPS = (
@@ -127,7 +129,7 @@ def test_draws_of_a_negative_number_or_of_a_truncated_z_are_refused() -> None:
     assert SPACES.draw(1, 0).shape == (1, 2)
     with pytest.raises(InputError) as caught:
         SPACES.draw(-1, 0)
-    assert str(caught.value) == "n is how many codes to sample, at least 0; received -1"
+    assert str(caught.value) == "n, the number of codes, must be at least 0, received -1"
     with pytest.raises(InputError) as caught:
         SPACES.draw(1, 0, "z", truncation_psi=0.7)
     assert str(caught.value) == (
@@ -149,26 +151,30 @@ ROWS = {
 }
 
 
+def released() -> LayerPreset:
+    registry = Registry()
+    registry.add(latentedit_styleflow, "styleflow")
+    preset: LayerPreset = registry.load("layers", "released")
+    return preset
+
+
 def test_the_released_rows_are_those_of_the_styleflow_release() -> None:
     for attribute, (first, last) in ROWS.items():
         expected = tuple(row for row in range(18) if first <= row <= last)
-        assert preset_rows("released", attribute, 18) == expected
-    assert set(LAYER_PRESETS["released"]) == set(ROWS)
-    assert list(LAYER_PRESETS) == ["released"]
-    assert RELEASED_NUM_WS == 18
+        assert released().rows(attribute, 18) == expected
+    assert set(released().by_attribute) == set(ROWS)
+    assert released().num_ws == 18
 
 
-def test_rows_of_an_unknown_preset_or_attribute_or_generator_are_refused() -> None:
-    with pytest.raises(UnknownName, match=r"layer preset 'relesed'.*'released'"):
-        preset_rows("relesed", "age", 18)
-    with pytest.raises(UnknownName, match=r"attribute of the layer preset 'released' 'agee'"):
-        preset_rows("released", "agee", 18)
+def test_rows_of_an_unknown_attribute_or_generator_are_refused() -> None:
+    with pytest.raises(UnknownName, match=r"attribute of the layer preset 'agee'.*mean 'age'"):
+        released().rows("agee", 18)
     for num_ws in (14, 17, 19):
         with pytest.raises(InputError) as caught:
-            preset_rows("released", "age", num_ws)
+            released().rows("age", num_ws)
         assert str(caught.value) == (
-            "the layer preset 'released' is for 18 rows of W+, this generator has "
-            f"{num_ws}; name the rows instead, for instance 0..3"
+            "the layer preset is for 18 rows of W+, but this generator has "
+            f"{num_ws}; give rows instead, for instance 0..3"
         )
 
 
@@ -182,20 +188,11 @@ LIGHTS = {
 }
 
 
-@pytest.mark.parametrize("name", list(LIGHTS))
-def test_a_light_has_one_coefficient_beside_the_ambient_one(name: str) -> None:
-    for found, ambient, strength in (
-        (lighting_preset(name), 0.85, 0.5),
-        (lighting_preset(name, ambient=0.2, strength=0.9), 0.2, 0.9),
-        (lighting_preset(name, strength=-1.0), 0.85, -1.0),
-    ):
-        expected = [ambient] + [strength * LIGHTS[name].get(i, 0) for i in range(1, 9)]
-        assert found.tolist() == pytest.approx(expected)
-        assert found.dtype == torch.float32
-        assert not torch.signbit(found[found == 0]).any()
-
-
-def test_lights_are_listed_and_an_unknown_one_is_named() -> None:
-    assert tuple(LIGHTS) == LIGHT_PRESETS
-    with pytest.raises(UnknownName, match="lighting preset 'frnot'; did you mean 'front'"):
-        lighting_preset("frnot")
+@pytest.mark.parametrize("schema", [STYLEFLOW, SYNTHFACE], ids=["styleflow", "synthface"])
+def test_a_light_has_one_coefficient_and_the_ambient_one(schema: AttributeSchema) -> None:
+    named = schema["lighting"].named
+    assert list(named) == list(LIGHTS)
+    for name, direction in LIGHTS.items():
+        expected = [0.85] + [0.5 * direction.get(i, 0) for i in range(1, 9)]
+        assert list(named[name]) == pytest.approx(expected)
+        assert not any(str(value) == "-0.0" for value in named[name])

@@ -132,4 +132,4 @@ def test_a_plugin_that_imports_torch_to_be_listed_is_found_out(
         module.write_text(light)
     assert found.returncode == 1
     assert "import latentedit_my_editor imports torch" in " ".join(found.stdout.split())
-    assert "next: mend the first one" in found.stdout
+    assert "next: fix the first one" in found.stdout

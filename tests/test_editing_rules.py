@@ -16,6 +16,7 @@ import toy_editors
 from torch import Tensor
 from toy import ToyGenerator
 
+import latentedit_styleflow
 from latentedit import (
     Attribute,
     AttributeSchema,
@@ -33,9 +34,9 @@ from latentedit import (
     Options,
     OutOfRange,
     PluginFault,
+    Registry,
     Runtime,
     Split,
-    UnknownName,
     Unsupported,
     fit_editor,
     load_editor,
@@ -50,7 +51,6 @@ from latentedit.editing.fitted import (
     check_space,
     codes_for,
 )
-from latentedit.editing.layers import LAYER_PRESETS, preset_rows
 from latentedit.files.artefacts import read_json, write_json
 
 SCHEMA = AttributeSchema(
@@ -120,10 +120,10 @@ REFERENCE = ModelReference("plain", {}, "f" * 64)
 
 
 def around(editor: Editor, space: str = "w", generator: Generator | None = None) -> FittedEditor:
-    runtime = Runtime(seed=5, generator=generator or Plain())
-    return FittedEditor(
-        "push", editor, space, SCHEMA, REFERENCE, REFERENCE, "0" * 64, 5, runtime, {"r2": 0.5}
-    )
+    runtime, registry = Runtime(seed=5, generator=generator or Plain()), Registry()
+    registry.add(latentedit_styleflow, "styleflow")  # for its rows of W+
+    known = (SCHEMA, REFERENCE, REFERENCE, "0" * 64, 5, runtime, {"r2": 0.5})
+    return FittedEditor("push", editor, space, *known, registry=registry)
 
 
 def request(n: int = 4) -> tuple[Tensor, Tensor, Tensor]:
@@ -252,31 +252,6 @@ def test_a_preset_takes_the_rows_of_every_attribute_that_changes(
     edited = around(Push()).edit(codes, source, target, layers="released")
     assert changed_rows(edited, codes) == wanted
     assert edited.codes.shape == (4, ROWS, D)
-
-
-def test_the_released_rows_are_those_of_the_release() -> None:
-    wanted = {
-        "gender": range(8),
-        "glasses": (2, 3),
-        "yaw": range(4),
-        "pitch": range(4),
-        "baldness": range(6),
-        "beard": (5, 6, 7, 8, 9),
-        "age": (4, 5, 6, 7),
-        "expression": (4, 5),
-        "lighting": (7, 8, 9, 10, 11),
-    }
-    assert set(LAYER_PRESETS) == {"released"}
-    assert set(LAYER_PRESETS["released"]) == set(wanted)
-    for name, expected in wanted.items():
-        assert preset_rows("released", name, 18) == tuple(expected)
-    for count in (17, 19):
-        with pytest.raises(InputError, match=f"for 18 rows of W\\+, this generator has {count}"):
-            preset_rows("released", "age", count)
-    with pytest.raises(UnknownName, match="layer preset 'relesed'"):
-        preset_rows("relesed", "age", 18)
-    with pytest.raises(UnknownName, match="attribute of the layer preset 'released' 'mood'"):
-        preset_rows("released", "mood", 18)
 
 
 def test_a_subset_of_rows_needs_the_generator() -> None:
@@ -449,6 +424,12 @@ def test_a_fit_is_given_what_was_asked_for_and_notes_what_it_was(
     assert fit(editor, bank, generator=given).runtime.generator is given
 
 
+def test_a_fit_has_seed_0_where_none_is_said(bank: LatentBank) -> None:
+    editor = Noted()
+    assert fit(editor, bank).seed == 0
+    assert editor.runtime.seed == 0
+
+
 def test_a_bank_is_converted_to_the_space_that_is_edited(bank: LatentBank) -> None:
     whole, world = bank.split("fit"), ToyGenerator()
     first = Unneeding()
@@ -523,10 +504,10 @@ def test_what_is_saved_says_what_it_was_fitted_on(bank: LatentBank, tmp_path: Pa
     assert (loaded.seed, loaded.runtime.seed, loaded.runtime.device) == (3, 3, "cpu")
     for key in ("space", "schema", "labeller", "figures", "bank_hash"):
         write_json(tmp_path / "E" / "config.json", {k: v for k, v in config.items() if k != key})
-        with pytest.raises(CorruptArtefact, match=f"config.json lacks or garbles '{key}'"):
+        with pytest.raises(CorruptArtefact, match=f"missing or invalid field: '{key}'"):
             load_editor(toy_editors.registry(), tmp_path / "E")
     write_json(tmp_path / "E" / "config.json", config | {"labeller": {"nme": 1}})
-    with pytest.raises(CorruptArtefact, match="lacks or garbles"):
+    with pytest.raises(CorruptArtefact, match="missing or invalid field"):
         load_editor(toy_editors.registry(), tmp_path / "E")
 
 
@@ -816,7 +797,7 @@ def test_the_fitted_state_is_the_named_tensors_and_nothing_else() -> None:
     editor.two = editor.other = torch.zeros(2)
     assert list(editor.state()) == ["one", "two"]
     fresh = Two()
-    with pytest.raises(InputError, match=r"Two misses one, two in \['x'\]"):
+    with pytest.raises(InputError, match=r"Two needs one, two, received \['x'\]"):
         fresh.load_state({"x": torch.ones(1)})
     fresh.load_state({**editor.state(), "x": torch.ones(1)})
     assert torch.equal(fresh.state()["two"], torch.zeros(2))

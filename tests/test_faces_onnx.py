@@ -161,7 +161,7 @@ def test_the_fingerprint_is_of_weights_and_reading_but_not_of_the_place(tmp_path
         ({"model": "none.onnx", "source": "https://example.org"}, InputError, "example.org"),
         ({"sha256": "0" * 64}, CorruptArtefact, "it is another file"),
         ({"input": {"scale": 0}}, InputError, "scale divides"),
-        ({"input": {"size": [8, 8]}}, InputError, r"Mend its size or layout"),
+        ({"input": {"size": [8, 8]}}, InputError, r"Correct its size or layout"),
         ({"input": {"layout": "nhwc"}}, InputError, r"makes \[N, 4, 6, 3\]"),
         ({"input": {"name": "imag"}}, UnknownName, "did you mean 'image'"),
         ({"input": {"crop": [0, 1, 1, 0]}}, InputError, "crop is top, left"),
@@ -181,8 +181,8 @@ def test_a_contract_that_cannot_hold_is_refused(
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("model: &x m.onnx\nlicence: *x\n", "aliases are not used"),
-        ("model: a\nmodel: b\n", "a key stands twice"),
+        ("model: &x m.onnx\nlicence: *x\n", "aliases are not allowed"),
+        ("model: a\nmodel: b\n", "a key occurs twice"),
         ("model: !!python/object/apply:os.getcwd []\n", "is not YAML"),
         ("[" * 3000, "is not YAML"),
         ("- a list", "valid dictionary"),

@@ -31,6 +31,7 @@ from latentedit import (
 )
 from latentedit.benchmark.cells.store import OUTPUT, Cell
 from latentedit.benchmark.execution.worker import compute, open_bench
+from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import RunOutcome, explain, run_suite
 from latentedit.benchmark.suite import Suite
@@ -253,6 +254,7 @@ def test_whichever_write_fails_it_is_named_and_the_same_command_goes_on(
     wanted = {file: (small / file).read_bytes() for file in FINAL}
     for n in range(1, 200):
         folder = tmp_path / str(n)
+        RunFolder.claim(folder)
         shutil.copytree(small / "bank", folder / "bank")
         (folder / "results.json").write_text('"old"')
         with monkeypatch.context() as patch:
@@ -340,10 +342,11 @@ def _told(folder: Path) -> str:
 def test_what_killed_writers_left_is_gone_after_the_next_run(clean: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(clean, folder)
-    (folder / ".results.json.a1b2c3d4").write_text("half")
-    (folder / "cells" / ".faces.zzzzzz_0").mkdir()
+    (folder / ".results.json.unfinished.a1b2c3d4").write_text("half")
+    (folder / "cells" / ".faces.unfinished.zzzzzz_0").mkdir()
     (folder / ".mine").write_text("not ours")
     assert carry_out(folder, toy_editors.registry).computed == 0
+    summarise(folder)
     assert [path.name for path in folder.rglob(".*")] == [".mine"]
     assert json.loads((folder / "results.json").read_text())
 

@@ -58,7 +58,7 @@ def test_a_cut_connection_goes_on_where_it_was_cut(server: Served, tmp_path: Pat
 
 def test_a_later_call_goes_on_too(server: Served, tmp_path: Path) -> None:
     server.cuts = [700_000] + [0] * ATTEMPTS
-    with pytest.raises(EnvironmentFault, match="it goes on from there"):
+    with pytest.raises(EnvironmentFault, match="it continues from there"):
         get(server, tmp_path)
     assert files(tmp_path) == ["network.pkl.part", "network.pkl.part.json"]
     server.cuts, server.asked = [], []
@@ -181,7 +181,7 @@ def test_an_address_without_https_is_refused(tmp_path: Path) -> None:
     [
         (404, {}, "answered 404 Not Found"),
         (503, {}, "answered 503"),
-        (206, {}, "a part without saying which"),
+        (206, {}, "without a valid Content-Range"),
         (206, {"Content-Range": "bytes 5-9/10"}, "answered from byte 5, not 0"),
         (200, {"Content-Encoding": "gzip"}, "compressed"),
     ],

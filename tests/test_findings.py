@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_runs import CONTROLS, EDITORS, measures, write_run
+from made_runs import measures, write_run
+from made_world import CONTROLS, EDITORS
 
 from latentedit.report.findings import best_editor, findings
 

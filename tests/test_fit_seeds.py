@@ -21,6 +21,7 @@ from toy import ToyGenerator
 from latentedit.benchmark.cells.measure import Bench
 from latentedit.benchmark.cells.sequences import measure_sequence
 from latentedit.benchmark.cells.store import CellStore
+from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import run_suite
 from latentedit.benchmark.suite import Suite
@@ -70,7 +71,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "seeds"
     make_bank(
         harness_plugins.registry(),
-        folder / "bank",
+        RunFolder.claim(folder).bank,
         generator="toy",
         labeller="labeller",
         n_fit=50,
@@ -258,13 +259,15 @@ class Recorder:
         return Edited(codes)
 
 
+@pytest.mark.parametrize(("youngest", "leftmost"), [(2, 8), (3, 3)])
 def test_a_sequence_asks_the_faces_that_all_its_tasks_edit_for_the_change_of_each(
-    run: Path,
+    run: Path, youngest: int, leftmost: int
 ) -> None:
     """Both orders; then one edit done and undone, and both, of which the last is undone first."""
     bank = LatentBank.open(run / "bank")
     labels, fit = bank.split("test").attributes, bank.split("fit").attributes
-    low, high = float(labels[:, 0].sort().values[2]), float(labels[:, 2].sort().values[8])
+    low = float(labels[:, 0].sort().values[youngest])
+    high = float(labels[:, 2].sort().values[leftmost])
     tasks = [
         {"attribute": "age", "change": 10, "among": {"age": [low, 70]}},
         {"attribute": "yaw", "change": 12, "among": {"yaw": [-40, high]}},

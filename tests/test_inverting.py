@@ -143,7 +143,7 @@ def test_a_generator_without_weights_is_not_tuned(photos: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("weight", [0.0, -1.0, float("inf"), float("nan")])
 def test_losses_weigh_something(weight: float) -> None:
-    with pytest.raises(InputError, match="weight of a loss is above 0"):
+    with pytest.raises(InputError, match="weight of a loss must be above 0"):
         WeightedLoss(((weight, toy_photos.registry().build("perceptual", "pyramid")),))
 
 
@@ -222,7 +222,7 @@ def test_the_commands_work_on_photos(command: Any, photos: Path) -> None:
     assert inverted.exit_code == 0, inverted.output
     assert "of 255 levels" in inverted.output
     assert "identity similarity · toy-identity" in inverted.output
-    assert "cut: the middle" in inverted.output
+    assert "crop: the middle" in inverted.output
     assert "next: open code/inversion.png, then: latentedit edit" in inverted.output
     assert Image.open("code/inversion.png").width > 3 * 8
     make = ("bank", "make", "--generator", "toy", "--labeller", "toy-labeller", "--out", "B")
@@ -252,7 +252,7 @@ def test_codes_are_compared_with_the_true_ones_of_a_bank(command: Any) -> None:
     Path("faces/test-00001.png").rename("faces/someone.png")
     refused = command("invert", "faces", *options, "--out", "other")
     assert isinstance(refused.exception, InputError)
-    assert "someone.png does not say which face" in str(refused.exception)
+    assert "someone.png does not name a face" in str(refused.exception)
     options = (*options, "--generator-option", "world_seed=1")
     refused = command("invert", "faces/test-00000.png", *options, "--out", "other")
     assert isinstance(refused.exception, FingerprintMismatch)

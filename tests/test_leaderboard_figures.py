@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import json
 from pathlib import Path
@@ -11,84 +9,31 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
-from made_runs import (
-    CURVED,
-    FACES,
-    RECOGNISERS,
-    SCHEMA,
-    SHOWN,
-    TASKS,
-    N,
-    by_recogniser,
-    colour,
-    curves,
-    edit_arrays,
-    fit_attributes,
-    measures,
-    unedited,
-    write_run,
+from made_boards import (
+    COLOURS,
+    COLUMNS,
+    CONTROLS,
+    ENTRIES,
+    FIRST,
+    LOWER,
+    SECOND,
+    SORTED,
+    entry_of,
+    listing,
+    write_runs,
 )
+from made_cells import colour, edit_arrays, fit_attributes, unedited
+from made_runs import curves
+from made_world import CURVED, FACES, RECOGNISERS, SCHEMA, SHOWN, TASKS, N
 from page_reading import Drawing, Element, headings, picture, read_page, rows
-
-from latentedit.cli.main import cli
-
-FIRST = ["alpha", "beta", "gamma", "still", "stray"]
-SECOND = ["alpha", "omega", "still"]
-ENTRIES = {
-    "alpha (first)": ("alpha", 0),
-    "beta": ("beta", 0),
-    "gamma": ("gamma", 0),
-    "alpha (second)": ("alpha", 1),
-    "omega": ("omega", 1),
-    "still": ("still", 0),
-    "stray": ("stray", 0),
-}
-"""On the board: the editor and the number of its run."""
-CONTROLS = ("still", "stray")
-COLOURS = dict(
-    zip(
-        ENTRIES,
-        ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#8a8f98", "#b0a89a"),
-        strict=True,
-    )
-)
-SORTED = sorted(RECOGNISERS)
-COLUMNS = [
-    "reach",
-    *(f"identity similarity · {name}" for name in SORTED),
-    *(f"identity accuracy · {name}" for name in SORTED),
-    "attribute leakage",
-    "true leakage",
-    "true identity drift",
-    "target error",
-    *(f"edit–identity area · {name}" for name in SORTED),
-]
-LOWER = ("attribute leakage", "true leakage", "true identity drift", "target error")
-UNMATCHED = ("target error", *by_recogniser("edit–identity area"))
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs of one bank, one of another, and one without results."""
     folder = tmp_path_factory.mktemp("runs")
-    often: dict[str, Any] = {
-        "statistics": {"resamples": 100, "confidence": 0.9, "false_discovery_rate": 0.5}
-    }
-    write_run(folder / "first", **often)
-    two = {"editors": {n: {"plugin": n} for n in SECOND[:2]}, "controls": SECOND[2:]}
-    write_run(folder / "second", 1, **two, **often)
-    other = {"editors": {"omega": {"plugin": "omega"}}, "controls": []}
-    write_run(folder / "another", 2, bank_seed=5, **other)
-    write_run(folder / "broken", 3, bank_seed=6, **other)
-    (folder / "broken" / "results.json").unlink()
+    write_runs(folder)
     return folder
-
-
-def listing(*arguments: str) -> Any:
-    found = CliRunner().invoke(cli, ["bench", "list", *arguments])
-    assert found.exit_code == 0, found.output
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -107,17 +52,6 @@ def page(runs: Path) -> Element:
 def part(page: Element) -> Element:
     """The board of the first two runs."""
     return page.one("section", id="board0")
-
-
-def entry_of(name: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """By metric and task the measures of an entry at the first effect, or unmatched."""
-    editor, number = ENTRIES[name]
-    names = FIRST if number == 0 else SECOND
-    return {
-        (m["metric"], m["task"]): m
-        for m in measures(names, number)
-        if m["editor"] == editor and m["effect"] in (0.0, 0.8)
-    }
 
 
 def test_boards_stand_with_most_editors_first_and_say_what_they_compare(
@@ -383,43 +317,3 @@ def test_what_a_column_means_is_said_with_direction_unit_and_formula(page: Eleme
     ends = [told.one("span").text for told in meanings.all("dd")]
     assert ends[0] == "Higher is better; share of faces: formula of reach"
     assert ends[3] == "Lower is better; σ: formula of attribute leakage"
-
-
-def test_the_csv_has_every_measure_of_every_entry(runs: Path) -> None:
-    found = list(csv.DictReader(io.StringIO(listing(str(runs), "--csv").stdout)))
-    digest = json.loads((runs / "first" / "results.json").read_text())["bank_hash"]
-    mine = [row for row in found if row["bank"] == digest]
-    assert len(mine) == len(ENTRIES) * len(COLUMNS) * 4
-    for row in mine:
-        m = entry_of(row["editor"])[row["metric"], row["task"]]
-        number = ENTRIES[row["editor"]][1]
-        assert row["run"] == str(runs / ("first", "second")[number])
-        numbers = [float(row[key]) for key in ("effect", "mean", "low", "high", "faces")]
-        assert numbers == [m[key] for key in ("effect", "mean", "low", "high", "faces")]
-
-
-def test_the_terminal_has_a_row_an_entry_with_run_and_means(runs: Path) -> None:
-    digests = [
-        json.loads((runs / name / "results.json").read_text())["bank_hash"][:8]
-        for name in ("first", "another")
-    ]
-    lines = listing(str(runs)).stdout.splitlines()
-    titles = [i for i, line in enumerate(lines) if line.startswith("bank ")]
-    assert [lines[i].rstrip() for i in titles] == [
-        f"bank {digest}, 12 faces, age, glasses, turn, at 80% of the requested change"
-        for digest in digests
-    ]
-    shown = [line.split() for line in lines[titles[0] : titles[1]] if line.strip()]
-    columns = [c for c in COLUMNS if c.split(" ")[0] != "edit–identity"]
-    columns = [c for c in columns if "accuracy" not in c and "drift" not in c]
-    body = [
-        words for words in shown if words[0].split(" (")[0] in ("alpha", "beta", *FIRST, "omega")
-    ]
-    assert len(body) == len(ENTRIES)
-    for words, name in zip(body, ENTRIES, strict=True):
-        number = ENTRIES[name][1]
-        means = [f"{entry_of(name)[metric, 'all tasks']['mean']:.3f}" for metric in columns]
-        assert words == [*name.split(), ("first", "second")[number], *means]
-    heads = " ".join(" ".join(words) for words in shown[1:3])
-    assert heads.index("reach ↑") < heads.index("leakage ↓") < heads.index("error ↓")
-    assert heads.count("eta") == heads.count("zeta") + 1 == 2

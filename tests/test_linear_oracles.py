@@ -242,6 +242,13 @@ def test_a_published_boundary_has_unit_norm_within_a_thousandth(
             read_boundary(tmp_path / "b.npy")
 
 
+def test_a_published_boundary_in_single_precision_is_read_in_double(tmp_path: Path) -> None:
+    np.save(tmp_path / "b.npy", np.full((1, 4), 0.5, dtype=np.float32))
+    found = read_boundary(tmp_path / "b.npy")
+    assert found.dtype == torch.float64
+    assert found.tolist() == [0.5] * 4
+
+
 def test_a_boundary_is_written_as_published_over_what_was_there(tmp_path: Path) -> None:
     for value in (1.0, -1.0):
         write_boundary(tmp_path / "b.npy", torch.tensor([0.0, value], requires_grad=True))
@@ -549,13 +556,15 @@ def test_stylespace_directions_are_those_of_the_exemplars_by_hand() -> None:
             assert figures[f"channel/{name}"] == chosen[0]
 
 
-def test_channels_that_do_not_vary_are_never_chosen() -> None:
+@pytest.mark.parametrize("channels", [1, 5])
+def test_channels_that_do_not_vary_are_never_chosen(channels: int) -> None:
     codes = W.copy()
     codes[:, 2] = 0.5
-    editor = REGISTRY.editor("stylespace", {"channels": 5})
-    rows, _ = editor.find_directions(split(codes), Runtime())
-    assert bool(rows.isfinite().all())
+    editor = REGISTRY.editor("stylespace", {"channels": channels})
+    rows, figures = editor.find_directions(split(codes), Runtime())
+    assert np.allclose(np.linalg.norm(rows, axis=1), 1)
     assert (rows[:, 2] == 0).all()
+    assert all(figures[f"channel/{name}"] != 2 for name in COLUMNS)
 
 
 class Bent(ToyGenerator):

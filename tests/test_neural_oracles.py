@@ -313,6 +313,22 @@ class Reader:
 RUNTIME = Runtime(generator=Direct(), estimator=Reader())  # type: ignore[arg-type]
 
 
+def descended(
+    change: Array, weight: Array, steps: int, rate: float, distance: float, pixels: float
+) -> Array:
+    """How far Adam, by hand, moves the codes."""
+    deviation, sigma, read = W.std(0, ddof=1), Y.std(0, ddof=1), READ.double().numpy()
+    x, m, v = (np.zeros((len(change), D)) for _ in range(3))
+    for step in range(1, steps + 1):
+        move = x * deviation
+        missed = (move @ read - change) / sigma
+        g = (2 * weight * missed / sigma) @ read.T + 2 * pixels * move / 4 / D
+        g = g * deviation + 2 * distance * x
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        x = x - rate * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
+    return deviation * x
+
+
 @pytest.mark.parametrize("weights", [(0.5, 0.002, 1.0), (2.0, 0.5, 0.0), (0.0, 0.0, 6.0)])
 def test_descent_is_adam_by_hand_on_the_stated_sum(weights: tuple[float, float, float]) -> None:
     preserve, distance, pixels = weights
@@ -322,25 +338,26 @@ def test_descent_is_adam_by_hand_on_the_stated_sum(weights: tuple[float, float, 
         )
     )
     editor.fit(DATA, RUNTIME)
-    codes, source = DATA.codes[:4], DATA.attributes[:4]
-    asked = torch.tensor([[3.0, 0, 0], [0, 0.4, 0.2], [-5.0, 0.1, 0], [0, 0, 0]])
+    codes, source = DATA.codes[:4], DATA.attributes[:4].round()
+    asked = torch.tensor([[3.0, 0, 0], [1, 1, 1], [-5.0, 0.1, 0], [0, 0, 0]])
     edited = editor.edit(codes, source, source + asked, RUNTIME)
-    deviation, sigma = W.std(0, ddof=1), Y.std(0, ddof=1)
-    read, change = READ.double().numpy(), asked.double().numpy()
+    change = asked.double().numpy()
     weight = np.where(change != 0, 1.0, preserve)
-    x, m, v = np.zeros((4, D)), np.zeros((4, D)), np.zeros((4, D))
-    for step in range(1, 10):
-        move = x * deviation
-        missed = (move @ read - change) / sigma
-        g = (2 * weight * missed / sigma) @ read.T + 2 * pixels * move / 4 / D
-        g = g * deviation + 2 * distance * x
-        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
-        x = x - 0.1 * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
-    wanted = codes.double().numpy() + deviation * x
+    wanted = codes.double().numpy() + descended(change, weight, 9, 0.1, distance, pixels)
     assert np.allclose(edited.codes[:3], wanted[:3], atol=2e-3)
     assert torch.equal(edited.codes[3], codes[3])
     assert edited.ok is not None
     assert (edited.ok.tolist(), edited.nfe) == ([True] * 4, 9)
+
+
+def test_what_rounding_alone_varies_is_left_out_of_the_descent() -> None:
+    labels = DATA.attributes.clone()
+    labels[:, 0] = 40.0
+    labels[::2, 0] = float(np.nextafter(np.float32(40), np.float32(41)))
+    editor = GeneratorOptimization(GeneratorOptimization.Options(steps=1))
+    editor.fit(Split("w", SCHEMA, ((DATA.codes, labels),)), RUNTIME)
+    assert editor.state()["sigma"][0] == 0
+    assert np.allclose(editor.state()["sigma"][1:], Y.std(0, ddof=1)[1:], rtol=1e-4)
 
 
 def test_what_does_not_vary_is_left_out_of_the_descent_and_not_served() -> None:
@@ -361,6 +378,9 @@ def test_what_does_not_vary_is_left_out_of_the_descent_and_not_served() -> None:
     edited = editor.edit(codes, source, source + asked, runtime)
     assert edited.ok is not None
     assert edited.ok.tolist() == [True, False]
+    weight = np.array([[1.0, 0, 0.5], [1, 0, 0.5]])
+    moved = descended(asked.double().numpy(), weight, 5, 0.05, 0.002, 1.0)
+    assert np.allclose(edited.codes, codes.double().numpy() + moved, atol=2e-3)
     assert told == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     with pytest.raises(Unsupported, match="give a generator and an estimator"):
         editor.edit(codes, source, source + asked, Runtime())

@@ -132,7 +132,7 @@ def test_a_face_outside_the_photo_falls_back_to_the_middle(
 
 
 def test_eyes_in_one_place_are_refused() -> None:
-    with pytest.raises(InputError, match="eyes of a face are apart"):
+    with pytest.raises(InputError, match="both eyes of a face are at the same point"):
         face_square(Landmarks((1, 1), (1, 1), (0, 2), (2, 2)))
 
 

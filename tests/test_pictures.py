@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_runs import EDITORS, GRID, TASKS, colour, write_run
+from made_cells import colour
+from made_runs import write_run
+from made_world import EDITORS, GRID, TASKS
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFont
 from torch import Tensor
 
 from latentedit.report.grid import draw_grid, save_grid
@@ -79,6 +82,16 @@ def drawn(**changes: Any) -> Pixels:
 
 def test_a_grid_has_every_image_in_its_row_and_column() -> None:
     grid_of(drawn(), IMAGES, scale=5)
+
+
+def test_images_that_are_wider_than_high_stand_side_by_side() -> None:
+    rng = torch.Generator().manual_seed(20)
+    wide = [
+        [torch.randint(1, 255, (3, 4, 12), generator=rng, dtype=torch.uint8) for _ in range(3)]
+        for _ in range(2)
+    ]
+    page = pixels(draw_grid(wide, ["a", "b", "c"], ["one", "two"], scale=2))
+    grid_of(page, wide, scale=2)
 
 
 def test_an_image_is_drawn_in_its_colours_and_upright(tmp_path: Path) -> None:
@@ -153,6 +166,19 @@ def test_a_long_title_takes_two_lines_within_its_column() -> None:
     assert lines >= 2
 
 
+def test_a_long_title_is_broken_after_its_hyphen_and_not_later() -> None:
+    wide = [[torch.zeros(3, 8, 16, dtype=torch.uint8)] * 2]
+    blank, long = (
+        pixels(draw_grid(wide, [title, ""], [""], scale=5)) for title in ("", "random-direction")
+    )
+    top, _, _, _ = changed_box(blank, long)
+    font = ImageFont.load_default(size=15)
+    for rows, text in ((slice(top, top + 13), "random-"), (slice(top + 16, None), "direction")):
+        inked = np.flatnonzero((blank != long)[rows].any((0, 2)))
+        left, _, right, _ = font.getbbox(text)
+        assert inked[-1] - inked[0] + 1 == pytest.approx(right - left, abs=2)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with level curves, whose order by the first recogniser is that by no other."""
@@ -219,6 +245,39 @@ def test_the_overview_shows_the_faces_that_most_editors_reach(
     assert rows[:half] == sorted(rows[:half])
     assert rows[half:] == sorted(rows[half:])
     assert max(left for _, left in rows[:half]) < min(left for _, left in rows[half:])
+
+
+def test_the_overview_shows_two_faces_of_each_task_where_nobody_says_how_many(
+    made: Path, tmp_path: Path
+) -> None:
+    write_overview(made, tmp_path / "two.png", faces=2)
+    write_overview(made, tmp_path / "o.png")
+    assert (tmp_path / "o.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+def test_an_editor_that_lacks_a_task_is_not_in_the_overview(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run")
+    for file in (folder / "cells" / "edit--beta--seed0--turn").iterdir():
+        file.unlink()
+    write_overview(folder, tmp_path / "o.png")
+    with Image.open(tmp_path / "o.png") as picture:
+        page = codes_of(pixels(picture))
+    shown = [bool(centres(page, colour(name, "age", 0))) for name in EDITORS]
+    assert shown == [True, False, True]
+
+
+def test_the_overview_of_one_task_draws_its_curves(made: Path, tmp_path: Path) -> None:
+    """Under all the tasks, of which the curves of the others are level ones of the same height."""
+    folder = tmp_path / "run"
+    shutil.copytree(made, folder)
+    results = json.loads((folder / "results.json").read_text())
+    middle = [row for row in results["curves"] if row["task"] == TASKS[1]]
+    (folder / "results.json").write_text(json.dumps(results | {"curves": middle}))
+    write_overview(folder, tmp_path / "one.png")
+    write_overview(made, tmp_path / "all.png")
+    with Image.open(tmp_path / "one.png") as one, Image.open(tmp_path / "all.png") as every:
+        difference = pixels(one) - pixels(every)
+    assert np.abs(difference).max() <= 16
 
 
 def test_the_overview_draws_the_mean_over_tasks_by_the_first_recogniser(

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from made_runs import (
-    CONTROLS,
-    CURVED,
-    EDITORS,
-    FACES,
-    SHOWN,
-    TASKS,
-    colour,
-    comparisons,
-    curves,
-    edit_arrays,
-    fit_attributes,
-    unedited,
-    write_run,
-)
+from made_cells import colour, edit_arrays, fit_attributes, unedited
+from made_runs import comparisons, curves, write_run
+from made_world import CONTROLS, CURVED, EDITORS, FACES, SHOWN, TASKS
 from page_reading import Drawing, Element, picture, read_page, section
 
+from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.measures.metrics import METRICS
 from latentedit.report.figures import forest
 from latentedit.report.page import write_report
@@ -81,6 +71,15 @@ def test_every_curve_is_drawn_through_its_own_numbers(
         assert drawn[[0, -1], 0] == pytest.approx([0, 0.75], abs=0.004)
         (dotted,) = drawing.lines(COLOURS[row["editor"]], dotted=True)
         assert drawing.points(dotted)[:, 0] == pytest.approx([0.75, 1], abs=0.004)
+
+
+def test_curves_of_controls_are_thinner_than_those_of_editors(
+    panels: dict[tuple[str, str], Drawing],
+) -> None:
+    for row in curves():
+        drawing = panels[row["metric"], row["task"]]
+        wide = 1.1 if row["editor"] in CONTROLS else 1.8
+        assert drawing.widths(COLOURS[row["editor"]]) == [wide]
 
 
 def test_a_band_reaches_from_low_to_high(panels: dict[tuple[str, str], Drawing]) -> None:
@@ -311,3 +310,16 @@ def test_an_editor_without_a_result_has_no_row_of_faces(tmp_path: Path) -> None:
         "glasses": ["unedited", *CONTESTANTS],
         "turn": ["unedited", "gamma", "still", "stray"],
     }
+
+
+def test_the_faces_of_a_report_are_those_of_the_first_fit_seed(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", seeds=[0, 1])
+    store = CellStore(folder)
+    for name, task in itertools.product(CONTESTANTS, TASKS):
+        arrays = edit_arrays(name, task, number=1)
+        store.commit(Cell("edit", {}, name, 1, task), Outcome("ok", 1.0, arrays=arrays))
+    found = grids(read_page(write_report(folder).read_text()))
+    for task, grid in found.items():
+        for name in CONTESTANTS:
+            shown = [shown_colour(face) for face in grid.all("div", data_editor=name)]
+            assert shown == [colour(name, task, i) for i in range(SHOWN)]

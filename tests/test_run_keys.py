@@ -11,7 +11,10 @@ import pytest
 import torch
 from harness_plugins import Silent
 
-from latentedit.benchmark.cells.store import CellStore
+from latentedit.benchmark.cells.store import Cell, CellStore
+from latentedit.benchmark.execution import worker
+from latentedit.benchmark.execution.worker import Job, compute, open_bench
+from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.run import check_names, explain, plan, provenance, run_suite
 from latentedit.benchmark.suite import Suite
 from latentedit.data.bank import LatentBank, Split
@@ -262,7 +265,7 @@ def photos(folder: Path, seed: int = 3) -> Path:
 def test_another_plan_of_the_bank_makes_the_bank_anew_as_it_says(
     bank: LatentBank, tmp_path: Path, field: str, value: Any
 ) -> None:
-    made(tmp_path / "run" / "bank")
+    made(RunFolder.claim(tmp_path / "run").bank)
     changed = BANK | {field: value}
     observer = carry_out(tmp_path / "run", bank=changed)
     assert observer.ended["bank"] == "ok"
@@ -296,7 +299,7 @@ def test_another_plan_of_the_bank_makes_the_bank_anew_as_it_says(
 def test_the_bank_is_kept_where_the_same_faces_are_wanted(
     bank: LatentBank, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
-    made(tmp_path / "run" / "bank")
+    made(RunFolder.claim(tmp_path / "run").bank)
     assert "bank" not in carry_out(tmp_path / "run", **changes).ended
     assert LatentBank.open(tmp_path / "run" / "bank").hash == bank.hash
 
@@ -305,7 +308,7 @@ def test_photographs_make_the_bank_anew_and_so_do_others_and_none(
     bank: LatentBank, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    made(run / "bank")
+    made(RunFolder.claim(run).bank)
     first, second = photos(tmp_path / "first"), photos(tmp_path / "second", seed=4)
     for given in (first, second, None, first):
         assert carry_out(run, given).ended["bank"] == "ok"
@@ -326,12 +329,13 @@ def test_photographs_decide_how_many_faces_are_edited_whatever_the_suite_says(
     tmp_path: Path,
 ) -> None:
     given = photos(tmp_path / "given")
-    carry_out(tmp_path / "run", given)
-    assert "bank" not in carry_out(tmp_path / "run", given, bank=BANK | {"n_test": 9}).ended
+    folder = tmp_path / "not" / "there" / "yet"
+    carry_out(folder, given)
+    assert "bank" not in carry_out(folder, given, bank=BANK | {"n_test": 9}).ended
 
 
 def test_a_bank_whose_bytes_were_changed_is_made_anew(bank: LatentBank, tmp_path: Path) -> None:
-    made(tmp_path / "run" / "bank")
+    made(RunFolder.claim(tmp_path / "run").bank)
     path = tmp_path / "run" / "bank" / "test-00000.safetensors"
     data = bytearray(path.read_bytes())
     data[-2] ^= 64
@@ -341,7 +345,7 @@ def test_a_bank_whose_bytes_were_changed_is_made_anew(bank: LatentBank, tmp_path
 
 
 def test_an_outcome_counts_what_was_computed_what_was_kept_and_what_failed(tmp_path: Path) -> None:
-    made(tmp_path / "run" / "bank")
+    made(RunFolder.claim(tmp_path / "run").bank)
 
     def again(executor: str, **changes: Any) -> tuple[int, int, int]:
         one = {"seeds": [0], "sequences": [], "tasks": TASKS[:1], "controls": []}
@@ -364,6 +368,54 @@ def test_an_outcome_counts_what_was_computed_what_was_kept_and_what_failed(tmp_p
     (tmp_path / "run" / "cells" / "edit--set--seed0--age" / "arrays.safetensors").write_bytes(b"")
     told = explain(tmp_path / "run", "edit--set--seed0--age", registry=harness_plugins.registry)
     assert told == ["its files are not what it recorded"]
+
+
+def test_what_differs_from_before_is_told_by_field_in_order(tmp_path: Path) -> None:
+    made(RunFolder.claim(tmp_path / "run").bank)
+    data = SUITE | {"seeds": [0], "controls": [], "tune": None}
+    data |= {"tasks": TASKS[:2], "sequences": SEQUENCES[:1]}
+    suite, registry = Suite.model_validate(data), harness_plugins.registry
+    run_suite(suite, tmp_path / "run", Silent(), registry=registry, executor="here")
+    for cell in CellStore(tmp_path / "run").planned:
+        assert explain(tmp_path / "run", cell, registry=registry) == []
+    changed = Suite.model_validate(
+        data
+        | {"strengths": [0.5, 1.0], "effects": [0.5], "show_faces": 3}
+        | {"identity": EYES[:1], "tasks": [TASKS[0] | {"change": 9, "layers": [1]}, TASKS[1]]}
+    )
+    (tmp_path / "run" / "suite.json").write_text(changed.model_dump_json())
+    found = explain(tmp_path / "run", "edit--set--seed0--age", registry=registry)
+    eyes = [registry().identity("eye", use.get("options")).fingerprint for use in EYES]
+    assert found == [
+        "effects was [0.8, 0.4], is [0.5]",
+        f"identity was {eyes}, is {eyes[:1]}",
+        "show_faces was 2, is 3",
+        "strengths was [0.5, 1.0, 2.0], is [0.5, 1.0]",
+        "task.change was 10.0, is 9.0",
+        "task.layers was None, is [1]",
+    ]
+
+
+def test_the_seconds_of_a_cell_are_those_of_its_own_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock stands still but for the 7 seconds that the fit takes."""
+    made(tmp_path / "run" / "bank")
+    suite = Suite.model_validate(SUITE | {"tune": None})
+    cell, now = Cell("fit", {"k": 1}, "set", 2), [100.0]
+    job = Job(tmp_path / "run", suite, cell, harness_plugins.registry)
+
+    def progress(fraction: float, message: str) -> None:
+        now[0] += 7
+
+    bench = open_bench(job)
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.time, "perf_counter", lambda: now[0])
+        staged = compute(job, bench, progress)
+    CellStore(tmp_path / "run").publish(cell, staged)
+    record = CellStore(tmp_path / "run").record(cell.id)
+    assert record is not None
+    assert record.seconds == 7
 
 
 def test_provenance_says_what_is_needed_to_make_the_run_again(bank: LatentBank) -> None:

@@ -331,6 +331,21 @@ def test_the_tolerance_of_an_adaptive_solver_is_its_error() -> None:
     assert errors[0] > 20 * errors[1]
 
 
+def test_a_state_far_below_the_tolerance_is_solved_in_fewer_evaluations() -> None:
+    """The tolerance is absolute too: of a state of 0.01, a millionth is 1e-4."""
+    solver, ends = Solver("dopri5", tolerance=1e-6), double(2)
+    ends[0], ends[1] = 0, 1
+
+    def turning(t: Tensor, z: Tensor) -> Tensor:
+        return 20 * torch.stack([-z[:, 1], z[:, 0]], 1)
+
+    z = torch.tensor([[1.0, 0.0], [0.6, 0.8]], dtype=torch.float64)
+    large, small = (integrate(turning, s * z, *ends, solver) for s in (1.0, 0.01))
+    turned = torch.tensor([[np.cos(20), np.sin(20)]], dtype=torch.float64)
+    assert torch.allclose(large.state[:1], turned, atol=1e-3)
+    assert small.nfe < large.nfe / 2
+
+
 def test_the_base_is_a_standard_normal() -> None:
     z = double(5, 3)
     wanted = multivariate_normal(np.zeros(3)).logpdf(z.numpy())

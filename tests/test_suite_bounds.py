@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -144,7 +148,7 @@ def test_what_is_not_given_has_the_protocols_value() -> None:
     suite = Suite.model_validate(MINIMAL)
     assert suite.bank.seed == 0
     assert suite.bank.truncation_psi == 1.0
-    assert suite.controls == ["no-edit", "random-direction", "resample", "nearest-neighbour"]
+    assert suite.controls is None  # all that are installed
     assert suite.strengths == [0.25, 0.5, 0.75, 1.0, 1.5, 2.0]
     assert suite.effects == [0.8]
     assert suite.seeds == [0]
@@ -198,6 +202,10 @@ def test_a_model_is_shown_by_its_name_or_else_its_plugin() -> None:
     [
         ({"statistics": {"confidense": 0.9}}, r"statistics\.confidense: no such key; did you mean"),
         ({"bank": BANK | {"nfit": 5}}, r"bank\.nfit: no such key; did you mean 'n_fit'\?"),
+        (
+            {"bank": BANK | {"generator": {"plugin": "toy", "optoins": {}}}},
+            r"bank\.generator\.optoins: no such key; did you mean 'options'\? Valid: plugin, opt",
+        ),
         ({"limits": {"second": 5}}, r"limits\.second: no such key; did you mean 'seconds'\?"),
         ({"tune": {"trial": 5}}, r"tune\.trial: no such key; did you mean 'trials'\?"),
         ({"sequences": [{"nam": "x"}]}, r"did you mean 'name'\? Valid: name, edits"),
@@ -207,6 +215,26 @@ def test_a_model_is_shown_by_its_name_or_else_its_plugin() -> None:
 def test_a_refusal_names_the_place_and_what_was_found(change: dict[str, Any], told: str) -> None:
     with pytest.raises(SuiteError, match=told):
         parse_suite(yaml.safe_dump(MINIMAL | change))
+
+
+def test_a_suite_is_read_as_utf_8_whatever_the_machine_speaks(tmp_path: Path) -> None:
+    path = tmp_path / "suite.yaml"
+    told = yaml.safe_dump(MINIMAL | {"summary": "Gr\N{LATIN SMALL LETTER U WITH DIAERESIS}n"})
+    said = yaml.safe_load(told)
+    path.write_text(yaml.safe_dump(said, allow_unicode=True), encoding="utf-8")
+    program = (
+        "import sys; from latentedit.benchmark.suite import load_suite; "
+        "print(ascii(load_suite(sys.argv[1]).summary))"
+    )
+    spoken = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    found = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        env=os.environ | spoken,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout == "'Gr\\xfcn'\n"
 
 
 def test_a_file_of_exactly_a_mebibyte_is_read_and_a_byte_more_is_not(tmp_path: Any) -> None:

@@ -365,7 +365,7 @@ class TestTraining:
             self._sharpened(folder / "parts", 2)
 
     def test_what_was_trained_can_be_exported(self, folder, monkeypatch):
-        monkeypatch.setattr("latentedit_synthface.generator_figures.PEOPLE", 20)
+        monkeypatch.setattr("workshop.synthface.generator_figures.PEOPLE", 20)
         self._run(folder / "parts")
         self._sharpened(folder / "parts", 4)
         card = export(folder / "parts", folder / "out", "a note", held_out_images=100)

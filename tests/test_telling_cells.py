@@ -14,8 +14,9 @@ from telling_runs import Told, assert_near
 from torch import Tensor
 
 from latentedit import InputError, Unsupported
-from latentedit.benchmark import measure
-from latentedit.benchmark.cells.measure import Bench, edit_milliseconds, requested
+from latentedit.benchmark.cells import measure
+from latentedit.benchmark.cells.measure import Bench, edit_milliseconds, measure_edits, requested
+from latentedit.benchmark.cells.store import CellStore
 from latentedit.benchmark.results.summary import Run
 from latentedit.benchmark.suite import Suite, Task
 from latentedit.data.bank import LatentBank
@@ -205,6 +206,14 @@ def test_among_holds_its_bounds_and_all_of_them() -> None:
         ask(attribute="age", change=5, among={"age": [20, 20]})
 
 
+def test_among_reads_the_first_number_of_a_vector() -> None:
+    labels = torch.zeros(4, 6)
+    labels[:, 3:] = torch.tensor([[0.1, 0.9, 0.9], [0.9, 0.1, 0.1], [0.2, 0.5, 0.9], [1, 1, 0.1]])
+    task = Task.model_validate({"attribute": "age", "change": 5, "among": {"lighting": [0, 0.5]}})
+    faces, _ = requested(task, labels, labels, world.SCHEMA)
+    assert faces.tolist() == [0, 2]
+
+
 def test_changes_wider_than_the_range_are_refused() -> None:
     assert ask(attribute="age", change=70)[1] == [70, -70, -70, -70, -70]
     with pytest.raises(InputError, match="but its range is 0 to 70 years"):
@@ -270,6 +279,56 @@ def test_where_the_truth_is_not_known_it_is_nothing_or_what_the_judge_says(
     assert home.features.shape == (70, 5)
     expected = oracle.truth(telling.oracle.test) if scores else home.judged
     assert_near(home.truth, expected)
+
+
+def test_the_judge_s_features_are_taken_where_they_are_asked_for_alone(telling: Told) -> None:
+    bank = LatentBank.open(telling.folder / "bank")
+    bench = Bench(Suite.model_validate(world.SUITE), bank, world.registry())
+    codes = bank.split("test").codes[:3]
+    assert bench.look(codes, "w").features.shape == (3, 0)
+    assert bench.look(codes, "w", features=True).features.shape == (3, 5)
+
+
+def test_one_fitted_face_is_enough_to_know_how_much_truth_there_is(
+    telling: Told, tmp_path: Path
+) -> None:
+    bank = LatentBank.open(telling.folder / "bank")
+    one = bank.split("fit").take(torch.arange(1))
+    small = LatentBank.write(
+        tmp_path / "one",
+        {"fit": one, "test": bank.split("test")},
+        bank.generator,
+        bank.labeller,
+        dict(bank.sampling),
+    )
+    bench = Bench(Suite.model_validate(world.SUITE), small, world.registry())
+    bench.__dict__["generator"] = Blind()
+    codes = bank.split("test").codes[:2, None].expand(-1, 4, -1).contiguous()
+    assert bench.look(codes, "w+").identity.shape == (2, 8)
+
+
+def test_features_are_measured_in_their_spread_over_all_faces_not_the_edited_ones(
+    telling: Told,
+) -> None:
+    """The youngest ten are left out of 70, so that their spread is another one."""
+    bank = LatentBank.open(telling.folder / "bank")
+    ages = bank.split("test").attributes[:, 0].sort().values
+    between = (float(ages[9] + ages[10]) / 2, float(ages[-1]) + 1)
+    most = {"attribute": "age", "change": 12, "name": "most", "among": {"age": list(between)}}
+    data = world.SUITE | {"tasks": [most], "sequences": []}
+    suite = Suite.model_validate(data)
+    bench = Bench(suite, bank, world.registry())
+    fitted = fit_editor(world.registry(), "leaky", bank)
+    before = CellStore(telling.folder).arrays("faces")
+    found, _ = measure_edits(bench, fitted, suite.tasks[0], before, lambda *told: None)
+    cell = oracle.Oracle(data).cell("leaky", 0, "most")
+    assert found["faces"].tolist() == cell.faces.tolist()
+    assert 50 <= len(cell.faces) < 70
+    for i, effect in enumerate(world.EFFECTS):
+        wanted = cell.distances(effect)
+        assert wanted["faces"] >= 50
+        assert_near(found["matched_frechet"][i], wanted["frechet"])
+        assert_near(found["matched_kernel"][i], wanted["kernel"])
 
 
 def test_a_run_without_truth_reports_no_errors_of_its_own(telling: Told) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import telling_oracle as oracle
@@ -11,6 +15,8 @@ from scipy.stats import linregress, spearmanr
 from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score
 from telling_oracle import ATTRIBUTES, RECOGNISERS
 from telling_runs import Told, assert_near
+
+from latentedit.benchmark.results.summary import summarise
 
 FIGURES = [
     "reach",
@@ -173,6 +179,22 @@ def test_a_curve_follows_its_own_metric_along_the_achieved_effect(
         assert_near(curve["mean"], middle, where)
         assert_near(curve["low"], middle - half, where)
         assert_near(curve["high"], middle + half, where)
+
+
+def test_an_editor_without_its_first_task_keeps_the_curves_of_the_others(
+    telling: Told, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(telling.folder, folder)
+    for seed in world.SEEDS:
+        shutil.rmtree(folder / "cells" / f"edit--leaky--seed{seed}--older")
+    summarise(folder)
+    found = json.loads((folder / "results.json").read_text())["curves"]
+    wanted = [
+        c for c in telling.results["curves"] if (c["editor"], c["task"]) != ("leaky", "older")
+    ]
+    assert len(wanted) == 3 * 14
+    assert found == wanted
 
 
 @pytest.mark.parametrize(

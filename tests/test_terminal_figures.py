@@ -10,18 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from made_runs import (
-    CONTROLS,
-    EDITORS,
-    FACES,
-    SCHEMA,
-    TASKS,
-    N,
-    edit_arrays,
-    fit_attributes,
-    measures,
-    write_run,
-)
+from made_cells import edit_arrays, fit_attributes
+from made_runs import measures, write_run
+from made_world import CONTROLS, EDITORS, FACES, SCHEMA, TASKS, N
 
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.cli.bench import print_results

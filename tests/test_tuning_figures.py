@@ -12,6 +12,7 @@ import torch
 from harness_plugins import scores
 from torch import Tensor
 
+from latentedit import PluginSpec, hookimpl
 from latentedit.benchmark.cells.measure import Bench
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.benchmark.cells.tuning import (
@@ -287,6 +288,34 @@ def test_controls_and_plans_without_tuning_have_no_trials() -> None:
     suite = Suite.model_validate(SUITE)
     assert trial_options(suite, "no-edit", registry) == []
     assert trial_options(suite.model_copy(update={"tune": None}), "push", registry) == []
+
+
+def test_an_editor_that_cannot_be_imported_has_no_trials() -> None:
+    class Plugins:
+        @hookimpl
+        def latentedit_plugins(self) -> list[PluginSpec]:
+            return [PluginSpec("editor", "half", "toy_unimportable:Half", "for tests")]
+
+    registry = harness_plugins.registry()
+    registry.add(Plugins(), "half", version="1")
+    assert options_of(5, registry, editors={"push": {"plugin": "half"}}) == []
+
+
+def test_faces_that_are_not_reached_are_looked_at_at_the_largest_strength(
+    bank: LatentBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor, changes = untuned(bank, deaf=0.3), []
+    edit = editor.editor.edit
+
+    def spy(codes: Tensor, source: Tensor, target: Tensor, runtime: Any) -> Any:
+        changes.append((target - source)[:, 0].abs())
+        return edit(codes, source, target, runtime)
+
+    monkeypatch.setattr(editor.editor, "edit", spy)
+    validation = Validation(bench(bank), HELD_OUT)
+    validation.task_scores(editor, validation.bench.suite.tasks[0])
+    deaf = scores(bank.split("fit").codes[-HELD_OUT:])[:, 1] > 0.3
+    assert torch.allclose(changes[-1], torch.where(deaf, 20.0, 8.0), atol=0.01)
 
 
 def test_the_key_of_tuning_names_all_that_decides_it(bank: LatentBank) -> None:

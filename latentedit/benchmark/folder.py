@@ -3,8 +3,8 @@
     RUN/run.json      the mark: this project made the folder, and which bank it wrote there
     RUN/run.lock      held by the process that computes
 
-Nothing is removed that the run did not write and record. Symbolic links are refused, since what
-is written through them would lie elsewhere.
+The run removes only files that it wrote and recorded. It refuses symbolic links, because writing
+through them would change files outside the folder.
 """
 
 from __future__ import annotations

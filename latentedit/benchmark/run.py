@@ -14,7 +14,7 @@ import latentedit
 from latentedit.benchmark.cells.measure import BATCH, Bench
 from latentedit.benchmark.cells.store import OUTPUT, Cell, CellRecord, CellStore
 from latentedit.benchmark.cells.tuning import tuning_key
-from latentedit.benchmark.execution.executor import Observer, carry_out
+from latentedit.benchmark.execution.executor import Observer, run_jobs
 from latentedit.benchmark.execution.processes import in_process
 from latentedit.benchmark.execution.worker import THREADS, Job, fit_id, make_run_bank
 from latentedit.benchmark.folder import RunFolder
@@ -89,7 +89,7 @@ def run_suite(
         store.remove_abandoned()
         write_json(folder / "provenance.json", provenance(suite, bank, plugins))
         todo = [job for job in jobs if not store.is_done(job.cell)]
-        carry_out(place, todo, store, observer)
+        run_jobs(place, todo, store, observer)
         store.remove_abandoned()  # of cells whose node was lost
     records = [store.record(job.cell.id) for job in jobs]
     failed = [record for record in records if record is not None and record.status != "ok"]

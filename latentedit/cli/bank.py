@@ -64,7 +64,9 @@ def make(
     truncation_psi: float,
     folder: Path,
 ) -> None:
-    """Sample codes, label their images, and write both as a bank.
+    """Sample codes, estimate the attributes of their images, and write both as a bank.
+
+    The fit split is for fitting editors; the test split holds the faces that are edited.
 
     \b
     Example:
@@ -107,7 +109,7 @@ def make(
     "--as",
     "importer",
     metavar="NAME",
-    help="The bank importer that reads it; needed where more than one is installed.",
+    help="Bank importer; required if more than one is installed.",
 )
 @click.option(
     "--test", "n_test", default=200, show_default=True, help="Faces to edit, drawn at random."
@@ -123,11 +125,11 @@ def import_(
     seed: int,
     folder: Path,
 ) -> None:
-    """Turn FOLDER with codes and attributes of other projects into a bank.
+    """Import codes and attributes of another project from FOLDER as a bank.
 
-    `latentedit plugins list` says which layouts of files the installed bank importers read. The
-    attributes are taken as they were measured. The codes must be of the generator that is named,
-    which nothing in the files tells; look at some faces with latentedit bank images.
+    `latentedit plugins list` shows the installed bank importers and their file layouts. Attributes
+    are imported unchanged. The codes must belong to the named generator. The files do not record
+    it, so look at some faces with `latentedit bank images`.
 
     \b
     Example:
@@ -166,7 +168,7 @@ def import_(
 )
 @click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
 def label(source: Path, labeller: str, options: tuple[str, ...], folder: Path) -> None:
-    """Write the faces of BANK to a new bank, with the attributes that another estimator reads.
+    """Copy BANK to a new bank, with attributes from another estimator.
 
     \b
     Example:
@@ -191,10 +193,12 @@ def label(source: Path, labeller: str, options: tuple[str, ...], folder: Path) -
 @bank.command()
 @click.argument("source", metavar="BANK", type=FOLDER)
 @click.option("--split", default="fit", show_default=True, help="fit or test.")
-@click.option("--count", type=int, help="So many faces from the first one on; all if not given.")
+@click.option("--count", type=int, help="Number of faces, from the first one; all by default.")
 @click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
 def images(source: Path, split: str, count: int | None, folder: Path) -> None:
-    """Write faces of BANK as PNG files to look at and label: fit-00000.png, fit-00001.png, …
+    """Write faces of BANK as PNG files: fit-00000.png, fit-00001.png, …
+
+    A CSV file with labels for these pictures can train an estimator: see `latentedit train`.
 
     \b
     Example:
@@ -221,7 +225,7 @@ def images(source: Path, split: str, count: int | None, folder: Path) -> None:
 @bank.command()
 @click.argument("folder", type=FOLDER)
 def verify(folder: Path) -> None:
-    """Check that every file of a bank is what its record says, and print its hash.
+    """Check every file of a bank against its recorded SHA-256, and print the bank's hash.
 
     \b
     Example:
@@ -229,14 +233,14 @@ def verify(folder: Path) -> None:
     """
     found = LatentBank.open(folder)
     found.verify()
-    say(f"{folder}: whole\nhash {found.hash}")
+    say(f"{folder}: every file is as recorded\nhash {found.hash}")
 
 
 @bank.command()
 @click.argument("folder", type=FOLDER)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(folder: Path, as_json: bool) -> None:
-    """Show what a bank holds: origin, sizes, and how each attribute is distributed.
+    """Show a bank's origin, its sizes, and the distribution of each attribute.
 
     \b
     Example:

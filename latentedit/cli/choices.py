@@ -1,4 +1,4 @@
-"""Plugins that a command uses, or proposes, where none was named."""
+"""Default plugins of commands, and example names for messages."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from latentedit.registry import Registry
 
 
 def companions_of(registry: Registry, generator: str) -> Companions | None:
-    """The plugins that read the images of `generator`; None where it names none."""
+    """The default plugins for images of `generator`; None if it declares none."""
     found: Companions | None = registry.load("generator", generator).companions
     return found
 
 
 def labeller_of(registry: Registry, generator: str, named: str | None) -> str:
-    """The labeller that was named, else the one that `generator` names.
+    """The labeller `named`, or the default labeller of `generator`.
 
     Raises:
-        InputError: neither names one; lists the estimators that are installed.
+        InputError: there is neither; lists the installed estimators.
     """
     if named is not None:
         return named
@@ -25,12 +25,12 @@ def labeller_of(registry: Registry, generator: str, named: str | None) -> str:
     if companions is None:
         installed = ", ".join(registry.names("estimator")) or "(none is installed)"
         raise InputError(
-            f"{generator} has no labeller of its own; choose an estimator with --labeller. "
+            f"{generator} has no default labeller; choose an estimator with --labeller. "
             f"Installed: {installed}"
         )
     return companions.labeller
 
 
 def example(registry: Registry, kind: str) -> str:
-    """The first plugin of `kind`, for a command that users may run next; else a placeholder."""
+    """The name of the first plugin of `kind`, or a placeholder, for a suggested command."""
     return next(iter(registry.specs(kind)), kind.upper())

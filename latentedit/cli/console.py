@@ -1,4 +1,4 @@
-"""How commands speak: tables and progress for people, JSON for programs, errors on stderr."""
+"""Output of commands: tables and progress for people, JSON for programs, errors on stderr."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rich.progress import (
 )
 
 WIDTH_OF_FILES = 140
-"""Columns that a table may take where the output is no terminal."""
+"""Width of tables in characters if the output is not a terminal."""
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
 err = Console(stderr=True, highlight=False)
@@ -32,7 +32,7 @@ def print_json(value: Any) -> None:
 
 
 def say(text: str, *, next_step: str = "") -> None:
-    """A line of outcome, and the one clear next step after it."""
+    """Print a result, and below it the command that users may run next."""
     out.print(escape(text), soft_wrap=True)
     if next_step:
         out.print(f"[dim]next:[/dim] {escape(next_step)}", soft_wrap=True)
@@ -40,7 +40,7 @@ def say(text: str, *, next_step: str = "") -> None:
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[float, str], None]]:
-    """Yield a function of (fraction, message); draws only on a terminal."""
+    """Yield a function of (fraction in [0, 1], message) that draws a bar if on a terminal."""
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -59,8 +59,11 @@ def progress_bar(title: str) -> Iterator[Callable[[float, str], None]]:
 
 
 class CellProgress:
-    """An observer of a run: one bar for all cells and one for each that is being computed; where
-    there is no terminal, a line for every cell that ends."""
+    """An observer of a run that shows its progress on stderr.
+
+    On a terminal there is one bar for all cells and one per running cell. Otherwise every cell
+    prints one line when it ends.
+    """
 
     def __init__(self, total: int) -> None:
         self.total, self.done = total, 0

@@ -41,19 +41,20 @@ from latentedit.registry import Registry
     "transfers",
     multiple=True,
     metavar="ATTRIBUTE=FACE",
-    help="Take the value that another test face has; may be repeated.",
+    help="Copy the attribute's value from the test face with this index. May be repeated.",
 )
 @click.option(
     "--amount",
     default=1.0,
     show_default=True,
     type=click.FloatRange(0, 1),
-    help="How far towards each target: 1 is all the way.",
+    help="Share of the way to each target, from 0 to 1.",
 )
 @click.option(
     "--layers",
     default=None,
-    help="W+ rows that take the edit: 0..3 or 4,5; or the name of an installed layer preset.",
+    help="W+ rows to edit, such as 0..3 or 4,5, or the name of an installed layer preset. All rows "
+    "by default.",
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option(
@@ -70,10 +71,10 @@ def edit(
     device: str,
     picture: Path,
 ) -> None:
-    """Edit faces of a bank; draw them before and after.
+    """Edit test faces of a bank, and draw them before and after.
 
-    Settings are made one after the other, and the picture has a column for each: the last target
-    is the next source, as in sequential editing.
+    Edits are applied in sequence: each one starts from the result of the edit before it. The
+    picture has one column per edit.
 
     \b
     Examples:
@@ -84,7 +85,7 @@ def edit(
     from latentedit.report.grid import save_grid
 
     if picture.suffix.lower() != ".png":
-        raise InputError(f"--out is a .png file, received {picture}")
+        raise InputError(f"--out takes the name of a .png file, received {picture}")
     bank = LatentBank.open(bank_folder)
     registry = Registry.discover()
     fitted = load_editor(registry, editor_folder, device=device)
@@ -98,7 +99,10 @@ def edit(
         raise InputError("nothing to edit: add --set age=65, or --transfer age=12")
     generator = fitted.runtime.generator
     if generator is None:
-        raise InputError(f"{editor_folder} was saved without its generator")
+        raise InputError(
+            f"{editor_folder} was saved without its generator, which draws the picture; "
+            "fit the editor again"
+        )
     subset: tuple[int, ...] | str | None = layers
     if layers is not None and layers not in registry.names("layers"):
         subset = tuple(parse_rows(layers, generator.num_ws, "--layers"))

@@ -19,7 +19,7 @@ from latentedit.registry import Registry
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--yes", is_flag=True, help="Accept size and licence without being asked.")
+@click.option("--yes", is_flag=True, help="Accept size and licence without a question.")
 @click.option(
     "--out",
     "folder",
@@ -29,10 +29,10 @@ from latentedit.registry import Registry
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def fetch(name: str | None, yes: bool, folder: Path | None, as_json: bool) -> None:
-    """Download the published network NAME; without NAME, list what there is.
+    """Download the published network NAME; without NAME, list all published networks.
 
-    Size and licence are shown before anything is downloaded. A download that was cut goes on with
-    the same command.
+    Size and licence are shown before the download starts. If a download is interrupted, the same
+    command continues it.
 
     \b
     Examples:
@@ -112,5 +112,5 @@ def _terms(name: str, network: PublishedNetwork, home: Path) -> str:
 
 def _ask() -> None:
     if not sys.stdin.isatty():
-        raise InputError("nobody is there to accept size and licence; add --yes")
+        raise InputError("size and licence need an answer, and this is no terminal; add --yes")
     click.confirm("download it?", abort=True, err=True)

@@ -18,13 +18,13 @@ from latentedit.registry import Registry
     "--as",
     "importer",
     metavar="NAME",
-    help="The weight importer that reads it; needed where more than one is installed.",
+    help="Weight importer; required if more than one is installed.",
 )
 @click.option("--out", "folder", required=True, type=click.Path(path_type=Path), help="New folder.")
 def import_(file: Path, importer: str | None, folder: Path) -> None:
-    """Read FILE without running anything in it, and write safetensors and a manifest.
+    """Convert the weight file FILE to safetensors with a manifest. No code in FILE is executed.
 
-    `latentedit plugins list` says which files the installed weight importers read.
+    `latentedit plugins list` shows the installed weight importers and the files that they read.
 
     \b
     Example:

@@ -32,8 +32,7 @@ _PAIR = "NAME=VALUE"
 @click.option("--generator-option", "generator_options", multiple=True, metavar=_PAIR)
 @click.option(
     "--labeller",
-    help="Attribute estimator that says which attributes the faces have now; the generator's own "
-    "by default.",
+    help="Attribute estimator for the photos; the generator's default one if not given.",
 )
 @click.option("--labeller-option", "labeller_options", multiple=True, metavar=_PAIR)
 @click.option(
@@ -41,17 +40,17 @@ _PAIR = "NAME=VALUE"
     "losses",
     multiple=True,
     metavar="NAME=WEIGHT",
-    help="A perceptual loss and its weight; may be repeated, and the losses add up. The inverter's "
-    "own by default.",
+    help="A perceptual loss and its weight. May be repeated; the losses are added. The inverter's "
+    "default losses if not given.",
 )
-@click.option("--inverter", help="Needed where more than one is installed.")
+@click.option("--inverter", help="Inverter; required if more than one is installed.")
 @click.option("--option", "options", multiple=True, metavar=_PAIR, help="Of the inverter.")
-@click.option("--tune", type=click.IntRange(1), help="Tune the generator to the photos: steps.")
+@click.option("--tune", type=click.IntRange(1), help="Tune the generator to the photos, in steps.")
 @click.option(
     "--landmarks",
     metavar="FILE.json|NAME",
-    help="Align by landmarks: a .json of their positions, or an installed landmark detector. "
-    "Without it, the middle of each photo is taken.",
+    help="Align photos by landmarks: a JSON file with positions, or a landmark detector. Without "
+    "it, the central square of each photo is used.",
 )
 @click.option(
     "--landmarks-option",
@@ -65,14 +64,14 @@ _PAIR = "NAME=VALUE"
     "recognisers",
     multiple=True,
     metavar="NAME",
-    help="An identity encoder to compare photo and reconstruction by; may be repeated. With the "
-    "generator's own labeller, the generator's own encoders by default.",
+    help="Identity encoder that compares photo and reconstruction. May be repeated. With the "
+    "generator's default labeller, the generator's default encoders.",
 )
 @click.option(
     "--truth",
     type=FOLDER,
-    help="The bank whose pictures these are, by latentedit bank images: the codes found are then "
-    "compared with those that the pictures were made from.",
+    help="Bank from which `latentedit bank images` wrote these pictures. The codes found are then "
+    "compared with the bank's codes.",
 )
 @click.option("--seed", default=0, show_default=True)
 @click.option(
@@ -80,7 +79,7 @@ _PAIR = "NAME=VALUE"
     default=1,
     show_default=True,
     type=click.IntRange(1),
-    help="More are faster, and give slightly other numbers.",
+    help="CPU threads. More are faster, but results differ slightly.",
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
@@ -105,10 +104,10 @@ def invert(
     folder: Path,
     as_json: bool,
 ) -> None:
-    """Find codes for photographs, files or whole folders, and write them as a bank.
+    """Find codes for photographs, and write them as a bank. A PHOTO is a file or a folder.
 
-    `latentedit edit` and `latentedit bench run --photos` take the folder that is written. How well
-    each photo was met is printed, and drawn in inversion.png: photo, reconstruction, difference.
+    `latentedit edit` and `latentedit bench run --photos` accept the new folder. The error of each
+    reconstruction is printed. OUT/inversion.png shows photo, reconstruction and difference.
 
     \b
     Examples:
@@ -160,7 +159,7 @@ def _own_losses(registry: Registry, inverter: str) -> Mapping[str, float]:
     own: Mapping[str, float] = registry.load("inverter", inverter).losses
     if not own:
         raise InputError(
-            f"{inverter} has no perceptual loss of its own; choose one with --loss. "
+            f"{inverter} has no default perceptual loss; choose one with --loss. "
             f"Installed: {', '.join(registry.names('perceptual')) or '(none is installed)'}"
         )
     return own
@@ -172,14 +171,14 @@ def _own_recognisers(registry: Registry, generator: str, labeller: str) -> tuple
 
 
 def _report(bank: LatentBank, folder: Path, as_json: bool) -> None:
-    """Say how well each photo was met, and what can be done with the bank."""
+    """Print the reconstruction error of each photo, and a command that uses the bank."""
     rows = (bank.inversion or {})["photographs"]
     if as_json:
         print_json({"hash": bank.hash, "photographs": rows})
         return
     for row in rows:
-        say(f"{row['name']}: {_told(row)}; cut: {row['crop']}")
-    tuned = ", by a generator tuned to them" if (bank.inversion or {})["tuned"] else ""
+        say(f"{row['name']}: {_errors(row)}; crop: {row['crop']}")
+    tuned = ", with a generator tuned to them" if (bank.inversion or {})["tuned"] else ""
     say(
         f"{folder}: {len(rows)} photos in {bank.split('test').space.upper()}{tuned}\n"
         f"hash {bank.hash}",
@@ -188,7 +187,7 @@ def _report(bank: LatentBank, folder: Path, as_json: bool) -> None:
     )
 
 
-def _told(row: Mapping[str, Any]) -> str:
+def _errors(row: Mapping[str, Any]) -> str:
     parts = [f"{row['pixel_error']:.1f} of 255 levels ({row['psnr']:.1f} dB)"]
     parts += [f"{key} {value:.3f}" for key, value in row.items() if "identity" in key]
     if "code_error" in row:
@@ -197,7 +196,7 @@ def _told(row: Mapping[str, Any]) -> str:
 
 
 def _picture(found: Reconstruction, rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Photo, reconstruction and their difference around grey, a row each."""
+    """A picture with one row per photo: photo, reconstruction and their difference around grey."""
     from latentedit.report.grid import draw_grid, png
 
     photos, images = found.photographs, found.images

@@ -1,4 +1,4 @@
-"""The entry point: loads a command group when it is called, so that light commands stay light."""
+"""The entry point. It imports a command group on first use, so that ``--help`` is fast."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _COMMANDS = {
     "bank": ("latentedit.cli.bank", "Make, inspect and verify banks of shared latents."),
     "bench": ("latentedit.cli.bench", "Run benchmark suites and compare editors."),
     "doctor": ("latentedit.cli.doctor", "Check that this installation works."),
-    "edit": ("latentedit.cli.edit", "Edit faces of a bank with a fitted editor."),
+    "edit": ("latentedit.cli.edit", "Edit faces of a bank with a fitted editor; draw a picture."),
     "fetch": ("latentedit.cli.fetch", "Download published networks."),
     "fit": ("latentedit.cli.fit", "Fit an editor on a bank."),
-    "import": ("latentedit.cli.importing", "Turn published weights into files that run nothing."),
-    "sample": ("latentedit.cli.sample", "Draw new faces that have given attributes."),
-    "train": ("latentedit.cli.train", "Make an attribute estimator from labelled pictures."),
+    "import": ("latentedit.cli.importing", "Convert published weights to safetensors."),
+    "sample": ("latentedit.cli.sample", "Sample new faces with given attributes."),
+    "train": ("latentedit.cli.train", "Train an attribute estimator on labelled pictures."),
     "invert": ("latentedit.cli.invert", "Find codes for photographs."),
-    "plugins": ("latentedit.cli.plugins", "List the installed plugins and their state."),
+    "plugins": ("latentedit.cli.plugins", "List plugins, check an editor, or start a new one."),
 }
 
 
 class _Lazy(click.Group):
-    """A group whose commands are imported when they are used."""
+    """A group that imports a command's module when the command is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(_COMMANDS)
@@ -56,16 +56,19 @@ class _Lazy(click.Group):
 
 @click.group(cls=_Lazy, epilog="Start with: latentedit bench run quickstart --out runs/quickstart")
 @click.version_option(__version__, prog_name="latentedit")
-@click.option("--no-plugins", is_flag=True, help="Start without any plugin.")
+@click.option("--no-plugins", is_flag=True, help="Load no plugin, for instance if one is broken.")
 def cli(no_plugins: bool) -> None:
-    """Edit faces in a generator's latent space, and see which method keeps the person."""
+    """Edit images in a generator's latent space, and compare editing methods."""
     if no_plugins:
         os.environ["LATENTEDIT_LOAD_PLUGINS"] = ""
 
 
 def main() -> None:
-    """Run the command line; exit 0 ok, 1 some cells failed, 2 bad input, 3 environment, 130
-    interrupted."""
+    """Run the command line and exit.
+
+    Exit codes: 0 success, 1 failed cells or broken rules, 2 invalid input, 3 environment or plugin,
+    130 interrupted.
+    """
     try:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -76,7 +79,7 @@ def main() -> None:
         click.echo("interrupted", err=True)
         sys.exit(130)
     except KeyboardInterrupt:
-        click.echo("interrupted; run the same command again to go on", err=True)
+        click.echo("interrupted; run the same command again to continue", err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.show()

@@ -15,7 +15,7 @@ from latentedit.registry import Origin, Registry
 
 @click.group()
 def plugins() -> None:
-    """List the installed plugins, check an editor, begin a new one."""
+    """List the installed plugins, check an editor, or start a new one."""
 
 
 @plugins.command("list")
@@ -65,7 +65,7 @@ def list_plugins(as_json: bool) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
-    """Check that the editor or control NAME keeps every rule, in a small linear world.
+    """Test the editor or control NAME against the rules of editors, in a small linear world.
 
     \b
     Examples:
@@ -89,7 +89,7 @@ def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
         print_json([verdict._asdict() for verdict in verdicts])
     elif broken:
         err.print(f"{name} breaks or does not reach {len(broken)} of {len(verdicts)} rules")
-        say("", next_step=f"mend the first one, then: latentedit plugins check {name}")
+        say("", next_step=f"fix the first one, then: latentedit plugins check {name}")
     else:
         joining = "" if registry.editor_kind(name) == "control" else f"--with {name} "
         say(
@@ -105,14 +105,14 @@ def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
     "--out",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where to write; latentedit-NAME by default.",
+    help="New folder; latentedit-NAME by default.",
 )
 @click.option(
     "--generator",
-    help="Of the suite that is written; the first one that names labeller and judge by default.",
+    help="Generator of the suite in the package; by default the first with a labeller and a judge.",
 )
 def new(name: str, folder: Path | None, generator: str | None) -> None:
-    """Write a package with an editor NAME that works, to be changed into your own.
+    """Write a package with a working editor NAME, as a start for your own.
 
     \b
     Examples:
@@ -126,7 +126,7 @@ def new(name: str, folder: Path | None, generator: str | None) -> None:
     for path in written:
         out.print(escape(str(path)))
     say(
-        f"an editor that works, with its tests, is in {folder}",
+        f"{folder}: a working editor with its tests",
         next_step=f"pip install -e {folder} && latentedit plugins check {name}",
     )
 

@@ -54,10 +54,10 @@ def sample(
     device: str,
     picture: Path,
 ) -> None:
-    """Draw new faces that have given attributes.
+    """Sample new faces with given attributes.
 
-    The picture has a row for each face of the bank: that face, then COUNT others with its
-    attributes, changed as --set says.
+    The picture has one row per chosen face of the bank. It shows that face, then COUNT new faces
+    with its attributes, except for those that --set changes.
 
     \b
     Example:
@@ -66,13 +66,16 @@ def sample(
     from latentedit.report.grid import save_grid
 
     if picture.suffix.lower() != ".png":
-        raise InputError(f"--out is a .png file, received {picture}")
+        raise InputError(f"--out takes the name of a .png file, received {picture}")
     bank = LatentBank.open(bank_folder)
     fitted = load_editor(Registry.discover(), editor_folder, device=device)
     fitted.check_bank(bank)
     test, generator = bank.split("test"), fitted.runtime.generator
     if generator is None:
-        raise InputError(f"{editor_folder} was saved without its generator")
+        raise InputError(
+            f"{editor_folder} was saved without its generator, which draws the picture; "
+            "fit the editor again"
+        )
     rows = parse_rows(index, len(test), "--index")
     codes, values = test.rows(torch.tensor(rows))
     for setting in parse_settings(settings, bank.schema):

@@ -20,8 +20,8 @@ FOLDER = click.Path(path_type=Path)
 @click.option(
     "--labels",
     type=click.Path(path_type=Path),
-    help="A CSV with a column `file` and one for each attribute; without it, the names of the "
-    "folder's own folders are the labels.",
+    help="CSV with a column `file` and one column per attribute. Without it, the names of the "
+    "folders inside --images are the labels.",
 )
 @click.option("--out", "folder", required=True, type=FOLDER, help="New folder.")
 @click.option(
@@ -40,7 +40,7 @@ def train(
     options: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Make an attribute estimator from pictures that you labelled, with its error measured.
+    """Train an attribute estimator on labelled pictures, and report its error on held-out ones.
 
     \b
     Example:

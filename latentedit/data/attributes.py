@@ -1,4 +1,4 @@
-"""What an attribute is, and an ordered set of them: the columns of every (N, A) tensor."""
+"""Attributes and attribute schemas: the columns of every (N, A) tensor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latentedit.errors import InputError, OutOfRange, UnknownName
 
-Kind = Literal["binary", "continuous", "vector"]
+AttributeKind = Literal["binary", "continuous", "vector"]
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,15 @@ class Attribute:
         low, high: the range a target may lie in, in `unit`.
         unit: ``"years"``, ``"degrees"``, or empty.
         size: number of columns.
-        named: values with a name, `size` numbers each, such as ``{"female": (0.0,)}``. Names are
-            for people: attributes that differ only in them are equal, so that a judge without
-            names fits a bank with names.
+        named: values with a name, `size` numbers each, such as ``{"female": (0.0,)}``. Equality of
+            attributes ignores the names, so that a judge without them fits a bank with them.
 
     Raises:
         InputError: a named value is not `size` numbers within the range.
     """
 
     name: str
-    kind: Kind
+    kind: AttributeKind
     low: float
     high: float
     unit: str = ""
@@ -45,11 +44,10 @@ class Attribute:
     def __post_init__(self) -> None:
         if not isinstance(self.named, Mapping):
             raise InputError(
-                f"named values of {self.name!r} are a mapping from names to numbers, received "
-                f"{self.named!r}"
+                f"named values of {self.name!r} must map names to numbers, received {self.named!r}"
             )
         checked = {name: self._checked(name, value) for name, value in self.named.items()}
-        object.__setattr__(self, "named", checked)
+        object.__setattr__(self, "named", checked)  # the dataclass is frozen
 
     def _checked(self, name: object, value: Any) -> tuple[float, ...]:
         numbers = tuple(value) if isinstance(value, (list, tuple)) else ()
@@ -62,19 +60,19 @@ class Attribute:
             and all(self.low <= number <= self.high for number in numbers)
         ):
             raise InputError(
-                f"the value {name!r} of {self.name!r} is {self.size} numbers from {self.low} to "
-                f"{self.high} in a list, received {value!r}"
+                f"the value {name!r} of {self.name!r} must be a list of {self.size} numbers from "
+                f"{self.low} to {self.high}, received {value!r}"
             )
         return tuple(float(number) for number in numbers)
 
     def value(self, name: str) -> Tensor:
-        """(size,) the value that is called `name`.
+        """The value named `name`, of shape (size,).
 
         >>> Attribute("gender", "binary", 0, 1, named={"female": (0,), "male": (1,)}).value("male")
         tensor([1.])
 
         Raises:
-            UnknownName: no value is called so.
+            UnknownName: there is no such value.
         """
         if name not in self.named:
             raise UnknownName(f"value of {self.name!r}", name, self.named)
@@ -82,7 +80,7 @@ class Attribute:
 
     def check(self, values: Tensor) -> None:
         """Raise `OutOfRange` unless every value is finite and within [low, high]."""
-        bad = ~((values >= self.low) & (values <= self.high))
+        bad = ~((values >= self.low) & (values <= self.high))  # also true for NaN
         if bool(bad.any()):
             unit = f" {self.unit}" if self.unit else ""
             raise OutOfRange(
@@ -93,7 +91,7 @@ class Attribute:
 
 @dataclass(frozen=True)
 class AttributeSchema:
-    """An ordered set of attributes; says which columns of an (N, A) tensor belong to which.
+    """An ordered set of attributes, which assigns them to the columns of an (N, A) tensor.
 
     >>> schema = AttributeSchema((Attribute("age", "continuous", 0, 70, "years"),
     ...                           Attribute("lighting", "vector", -1, 1, size=9)))
@@ -134,7 +132,7 @@ class AttributeSchema:
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """One name a column; the columns of a vector are ``name_0``, ``name_1``, …"""
+        """One name per column; the columns of a vector are ``name_0``, ``name_1``, …"""
         return tuple(
             a.name if a.size == 1 else f"{a.name}_{i}"
             for a in self.attributes
@@ -142,7 +140,7 @@ class AttributeSchema:
         )
 
     def columns(self, name: str) -> slice:
-        """Which columns of an (N, A) tensor belong to the attribute `name`."""
+        """The columns of the attribute `name` in an (N, A) tensor."""
         start = 0
         for attribute in self.attributes:
             if attribute.name == name:
@@ -163,12 +161,12 @@ class AttributeSchema:
 
         Args:
             source: (N, A), natural units.
-            values: by attribute name a number, a tensor that broadcasts to (N, size), or the name
+            values: for each attribute a number, a tensor that broadcasts to (N, size), or the name
                 of a value.
 
         Raises:
-            UnknownName: for an attribute that the schema does not have, or a value without a name.
-            OutOfRange: for a value outside its range, or not finite.
+            UnknownName: the schema has no such attribute, or the attribute no such named value.
+            OutOfRange: a value is outside its range or not finite.
         """
         target = source.clone()
         for name, value in values.items():
@@ -189,11 +187,11 @@ class AttributeSchema:
             attribute.check(values[:, self.columns(attribute.name)])
 
     def to_json(self, *, named: bool = True) -> list[dict[str, Any]]:
-        """Plain rows, one an attribute.
+        """Plain rows, one per attribute.
 
         Args:
-            named: whether to write named values where there are any. Leave them out of what is
-                hashed: names decide no figure.
+            named: whether to include named values. Hashes exclude them, since they change no
+                result.
         """
         return [_row(attribute, named) for attribute in self.attributes]
 
@@ -205,7 +203,9 @@ class AttributeSchema:
             raise InputError(f"not an attribute schema: {error}") from None
         for attribute in schema:
             if not -math.inf < attribute.low < attribute.high < math.inf:
-                raise InputError(f"attribute {attribute.name!r} has no range: {attribute}")
+                raise InputError(
+                    f"attribute {attribute.name!r} needs finite low < high, received {attribute}"
+                )
         return schema
 
 

@@ -1,10 +1,10 @@
-"""Shared latents: codes and their attributes in a folder, with a hash that two people can compare.
+"""Banks of shared latents: codes and attributes in a folder, with a reproducible hash.
 
-BANK/bank.json                 what was sampled, how it was labelled, and each shard's sha256
+BANK/bank.json                 generator, labeller, sampling, and the SHA-256 of each shard
 BANK/fit-00000.safetensors     codes (n, *shape) and attributes (n, A), float32
-BANK/test-00000.safetensors    drawn from another seed, or found for photographs by inversion
-BANK/photographs.safetensors   of inverted photographs only: as they were given, (N, 3, R, R) bytes
-BANK/tuning.safetensors        and the generator's weights, where they were tuned to them
+BANK/test-00000.safetensors    the same, drawn from another seed or found by inversion
+BANK/photographs.safetensors   only for inverted photographs: the input images (N, 3, R, R), uint8
+BANK/tuning.safetensors        only for a tuned generator: its changed weights
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ SHARD_ROWS = 65_536
 FILES = ("photographs", "tuning")
 BATCH = 4_096
 SMALL_BANK = 20_000
-"""Rows that may stay in memory together."""
+"""Number of rows up to which a whole split may stay in memory."""
 
 
 @dataclass(frozen=True)
 class ModelReference:
-    """A plugin, the options it was built with, and the fingerprint that it had."""
+    """A plugin with its options and the fingerprint of the model built from them."""
 
     name: str
     options: Mapping[str, Any]
@@ -57,14 +57,14 @@ class ModelReference:
 
 @dataclass(frozen=True)
 class Split:
-    """Codes and attributes that belong together, read when they are used.
+    """Codes and their attributes, read from disk on use.
 
     Args:
         space: the space of the codes.
         schema: the columns of `attributes`.
         shards: pairs of codes (n, \\*shape) and attributes (n, A), natural units.
-        mappings: of the files that the shards are read from; `rows` gives their pages back, so
-            that a bank of any size takes no more memory than what is used at once.
+        mappings: memory maps of the shards' files. `rows` releases their pages after each use, so
+            memory does not grow with the size of the bank.
     """
 
     space: str
@@ -81,7 +81,7 @@ class Split:
 
     @property
     def codes(self) -> Tensor:
-        """All codes (N, \\*shape); copies where there is more than one shard."""
+        """All codes (N, \\*shape); a copy if there is more than one shard."""
         return _joined([codes for codes, _ in self.shards])
 
     @property
@@ -90,8 +90,9 @@ class Split:
         return _joined([attributes for _, attributes in self.shards])
 
     def rows(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes and attributes at `index` (M,), read from disk if they are there."""
+        """Codes and attributes at `index` (M,), as copies."""
         starts = torch.tensor([0, *(len(codes) for codes, _ in self.shards)]).cumsum(0)
+        # bucketize: the shard whose range [starts[i], starts[i + 1]) holds each index
         shard_of = torch.bucketize(index, starts[1:], right=True)
         codes, attributes = (part.new_empty(len(index), *part.shape[1:]) for part in self.shards[0])
         for shard in sorted(set(shard_of.tolist())):
@@ -99,18 +100,22 @@ class Split:
                 local = index[at] - starts[shard]
                 codes[at], attributes[at] = (part[local] for part in self.shards[shard])
                 if self.mappings:
+                    # The pages stay resident until released; a run over a large bank would
+                    # otherwise hold the whole file in memory.
                     self.mappings[shard].madvise(mmap.MADV_DONTNEED)
         return codes, attributes
 
     def batches(self, size: int = BATCH) -> Iterator[tuple[Tensor, Tensor]]:
-        """Codes and attributes, at most `size` rows at a time, in order; memory stays that of a
-        batch, whatever the size of the bank."""
+        """Codes and attributes in order, in batches of at most `size` rows.
+
+        Memory is that of one batch, for any size of the bank.
+        """
         for index in torch.arange(len(self)).split(size):
             yield self.rows(index)
 
     @property
     def _rows_at_once(self) -> int:
-        """Rows between which pages are given back: one row may bring two megabytes along."""
+        """Rows read before pages are released: one row can load 2 MiB, by read-ahead."""
         return 16 if self.mappings and len(self) > SMALL_BANK else len(self)
 
     def take(self, index: Tensor) -> Split:
@@ -133,7 +138,7 @@ def _joined(parts: list[Tensor]) -> Tensor:
 
 @dataclass(frozen=True)
 class LatentBank:
-    """A folder of shared latents. Open one with `LatentBank.open`, write one with `write`."""
+    """A folder of codes and attributes. Open it with `LatentBank.open`; create it with `write`."""
 
     folder: Path
     space: str
@@ -143,11 +148,16 @@ class LatentBank:
     sampling: Mapping[str, Any]
     shards: tuple[Mapping[str, Any], ...]
     inversion: Mapping[str, Any] | None = None
-    """Where the test faces are photographs: how their codes were found, and how well."""
+    """Only for photographs as test faces: the inverter, its options, and errors by photo."""
 
     @classmethod
     def open(cls, folder: str | Path) -> LatentBank:
-        """Raises `InputError` where there is none, `CorruptArtefact` where its record is broken."""
+        """The bank in `folder`.
+
+        Raises:
+            InputError: there is no bank, or it has another format version.
+            CorruptArtefact: its record is damaged.
+        """
         folder = Path(folder)
         if not (folder / "bank.json").is_file():
             raise InputError(
@@ -172,10 +182,17 @@ class LatentBank:
                 inversion=record.get("inversion"),
             )
         except (KeyError, TypeError) as error:
-            raise CorruptArtefact(f"{folder}/bank.json lacks or garbles {error}") from None
+            raise CorruptArtefact(
+                f"{folder}/bank.json has a missing or invalid field: {error}; make the bank again"
+            ) from None
 
     def split(self, name: str) -> Split:
-        """The codes and attributes of ``"fit"`` or ``"test"``, memory-mapped."""
+        """The codes and attributes of ``"fit"`` or ``"test"``, memory-mapped.
+
+        Raises:
+            UnknownName: the bank has no such split.
+            CorruptArtefact: a shard is damaged.
+        """
         parts, mappings, space = [], [], self.space
         for shard in self.shards:
             if shard["split"] == name:
@@ -183,7 +200,10 @@ class LatentBank:
                 path = within(self.folder, shard["file"])
                 mapped, mapping = map_tensors(path)
                 if "codes" not in mapped or "attributes" not in mapped:
-                    raise CorruptArtefact(f"{path} has no codes or no attributes")
+                    raise CorruptArtefact(
+                        f"{path} needs the tensors codes and attributes, but holds "
+                        f"{', '.join(mapped) or 'none'}; make the bank again"
+                    )
                 parts.append((mapped["codes"], mapped["attributes"]))
                 mappings.append(mapping)
         if not parts:
@@ -192,22 +212,22 @@ class LatentBank:
 
     @property
     def splits(self) -> list[str]:
-        """The names that `split` takes."""
+        """The names of the bank's splits."""
         return sorted({shard["split"] for shard in self.shards})
 
     def tensors(self, name: str) -> dict[str, Tensor]:
-        """The tensors of ``"photographs"`` or ``"tuning"``; none where there is no such file."""
+        """The tensors of ``"photographs"`` or ``"tuning"``; empty if the bank has no such file."""
         if name not in self._files:
             return {}
         return read_tensors(self.folder / f"{name}.safetensors")
 
     def files(self) -> dict[str, dict[str, Tensor]]:
-        """All tensors beside the splits, by file."""
+        """All tensors apart from the splits, by file."""
         return {name: self.tensors(name) for name in self._files}
 
     @property
     def photographs(self) -> Tensor:
-        """(N, 3, R, R) in [-1, 1], what the test faces were found for; empty where sampled."""
+        """The inverted photographs (N, 3, R, R) in [-1, 1]; N is 0 if test faces are sampled."""
         found = self.tensors("photographs").get("images", torch.zeros(0, 3, 1, 1))
         return found.float() / 127.5 - 1
 
@@ -218,21 +238,21 @@ class LatentBank:
 
     @property
     def recorded_files(self) -> list[str]:
-        """Every file that the record names, and the record itself; paths within the folder."""
+        """Paths within the folder of the record and of every file that it names."""
         shards = [shard["file"] for shard in self.shards]
         return ["bank.json", *shards, *(f"{name}.safetensors" for name in self._files)]
 
     @property
     def hash(self) -> Digest:
-        """sha256 over everything that decides which faces these are and how they are labelled.
+        """SHA-256 over everything that determines the faces and their attributes.
 
-        Names of attribute values are left out: they decide no figure.
+        Names of attribute values are excluded, since they change no result.
         """
         record = self._record() | {"schema": self.schema.to_json(named=False)}
         return hashlib.sha256(canonical_json(record)).hexdigest()
 
     def verify(self) -> None:
-        """Raise `CorruptArtefact` naming the first shard whose bytes are not the recorded ones."""
+        """Raise `CorruptArtefact` for the first file whose SHA-256 is not the recorded one."""
         recorded = {shard["file"]: shard["sha256"] for shard in self.shards}
         recorded |= {f"{name}.safetensors": digest for name, digest in self._files.items()}
         for file, digest in recorded.items():
@@ -267,11 +287,14 @@ class LatentBank:
         files: Mapping[str, Mapping[str, Tensor]] | None = None,
         pictures: Mapping[str, bytes] | None = None,
     ) -> LatentBank:
-        """Write `splits` to a new folder, whole or not at all.
+        """Write `splits` to a new folder, complete or not at all.
 
         Args:
-            inversion, files: of a bank of photographs, its record and its further tensors.
-            pictures: files for people to look at, by name; no part of what the bank records.
+            inversion, files: for a bank of photographs, its inversion record and further tensors.
+            pictures: image files by name; the bank's record and hash do not include them.
+
+        Raises:
+            InputError: `folder` exists already.
         """
         first = next(iter(splits.values()))
         folder = Path(folder)

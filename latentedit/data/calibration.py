@@ -1,4 +1,4 @@
-"""How far an attribute moves along a direction: the bridge from natural units to strength."""
+"""Calibration of directions: natural units per unit of strength."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor
 def slopes(codes: Tensor, attributes: Tensor, directions: Tensor) -> Tensor:
     """Change of each attribute per unit of strength along its own direction.
 
-    Least squares of attribute k on the projection p = w·d_k over the fit split:
-    slope_k = cov(a_k, p_k) / var(p_k). A direction editor that moves by
-    (target − source) / slope_k therefore asks for what the target says, to first order.
+    Least squares of attribute k on the projection p_k = w·d_k over the fit split:
+    slope_k = cov(a_k, p_k) / var(p_k). To first order, a move by (target − source) / slope_k along
+    d_k reaches the target.
 
     Args:
         codes: (N, D).
@@ -19,7 +19,7 @@ def slopes(codes: Tensor, attributes: Tensor, directions: Tensor) -> Tensor:
         directions: (A, D), unit norm.
 
     Returns:
-        (A,) natural units per unit of strength; 0 where the codes do not vary along the direction.
+        (A,) natural units per unit of strength; 0 if the codes do not vary along the direction.
     """
     projected = (codes - codes.mean(0)) @ directions.T
     centred = attributes - attributes.mean(0)

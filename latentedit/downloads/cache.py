@@ -1,7 +1,7 @@
-"""Published networks in a cache folder, each with a record of where its bytes are known from.
+"""A cache of published networks, each with a record of how its bytes were checked.
 
 CACHE/NAME/network.pkl    the file under its own name
-CACHE/NAME/fetched.json   address, size, SHA-256, and what that was compared with
+CACHE/NAME/fetched.json   address, size, SHA-256, and how the SHA-256 was checked
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ RECORD = "fetched.json"
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file that is there.
+    """A complete file in the cache.
 
     Args:
         path: of the file.
         sha256: of its bytes.
-        basis: what vouches for them.
-        downloaded: False where it was there already.
+        basis: how the SHA-256 was checked.
+        downloaded: False if the file was in the cache already.
     """
 
     path: Path
@@ -38,7 +38,7 @@ class Fetched:
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept on this platform, for instance ``~/.cache/latentedit``."""
+    """The folder of downloads on this platform, for instance ``~/.cache/latentedit``."""
     return user_cache_path("latentedit", appauthor=False)
 
 
@@ -48,17 +48,17 @@ def fetch(
     folder: Path | None = None,
     progress: Callable[[float, str], None] = lambda fraction, message: None,
 ) -> Fetched:
-    """Download `network` unless it is there, and check its bytes either way.
+    """Download `network` unless it is in the cache, and check its SHA-256 in both cases.
 
-    Where nobody published a SHA-256, that of the first download is recorded, and later ones must
-    have the same.
+    If no SHA-256 is published, that of the first download is recorded, and later downloads must
+    match it.
 
     Args:
-        folder: instead of the cache folder.
+        folder: used instead of the cache folder.
 
     Raises:
-        CorruptArtefact: other bytes than expected, on disk or from the server.
-        EnvironmentFault: the download failed; the same call goes on with it.
+        CorruptArtefact: the bytes on disk or from the server are not the expected ones.
+        EnvironmentFault: the download failed; the same call continues it.
     """
     home = (cache_folder() if folder is None else folder) / name
     path = home / network.file
@@ -92,7 +92,7 @@ def fetch(
 
 
 def _seen(record: Path, network: PublishedNetwork) -> Digest | None:
-    """The SHA-256 that this address had the first time."""
+    """The SHA-256 of the first download from this address; None if there was none."""
     try:
         found = read_json(record)
         return str(found["sha256"]) if found["url"] == network.url else None

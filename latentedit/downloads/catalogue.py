@@ -1,4 +1,4 @@
-"""Networks that others published: where they are, how large, and under which terms."""
+"""Published networks: address, size and licence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from latentedit.registry import Registry
 
 LARGEST = 1_000_000_000
-"""Bytes that are taken at most of a file whose exact size nobody published."""
+"""Limit in bytes on a file whose exact size is not published."""
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,13 @@ class PublishedNetwork:
 
     Args:
         url: https.
-        megabytes: about how many millions of bytes, for people to read.
+        megabytes: approximate size in millions of bytes, for display.
         licence: of the weights, as their publisher states it.
-        summary: what it makes.
+        summary: the images that it generates.
         importer: the weight importer that reads it.
-        size: bytes, where they are published.
-        sha256: where one is published; None means that the first download is trusted.
-        source: who published the sha256.
+        size: exact size in bytes, if published.
+        sha256: if published; None means that the first download is trusted.
+        source: the publisher of the sha256.
     """
 
     url: str
@@ -42,10 +42,10 @@ class PublishedNetwork:
 
     @property
     def limit(self) -> int:
-        """Bytes that a download may have."""
+        """Limit on the size of a download, in bytes."""
         return self.size or LARGEST
 
 
 def published_networks(registry: Registry) -> dict[str, PublishedNetwork]:
-    """Every network that the installed plugins know, by name."""
+    """The published networks of all installed plugins, by name."""
     return {name: registry.load("network", name) for name in registry.specs("network")}

@@ -1,12 +1,12 @@
-"""Downloads of large files: resumed where they were cut, whole under their own name or not there.
+"""Downloads of large files: resumed after a cut, and complete or absent.
 
-    FOLDER/network.pkl             complete, and of the expected SHA-256
-    FOLDER/network.pkl.part        what has arrived so far
-    FOLDER/network.pkl.part.json   of which version of the file, as the server names it
+    FOLDER/network.pkl             the complete file, with the expected SHA-256
+    FOLDER/network.pkl.part        the bytes received so far
+    FOLDER/network.pkl.part.json   the version of the file, as its entity tag
 
-A download goes on with ``Range`` and ``If-Range`` (RFC 9110, sections 13.1.5 and 14.2), so that the
-server sends the rest only of the very file that was begun. httpx2 speaks HTTP; pooch, which caches
-files by their hash, was considered and begins again after a cut.
+A download is resumed with ``Range`` and ``If-Range`` (RFC 9110, sections 13.1.5 and 14.2). The
+server then sends the rest only if the file has not changed. pooch, which caches files by their
+hash, was considered, but it restarts after a cut.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from latentedit.files.artefacts import Digest, file_digest, read_json, write_jso
 from latentedit.files.staging import remove_abandoned
 
 ATTEMPTS = 5
-"""Connections in a row that bring nothing new before a download gives up."""
+"""Number of consecutive connections without new bytes after which a download fails."""
 HOPS = 5
 TIMEOUT = httpx2.Timeout(60.0, connect=20.0)
 
-Progress = Callable[[float, str], None]
+ProgressCallback = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Request:
     """What to download.
 
     Args:
-        url: https; or http on this machine.
-        limit: bytes that the file may have at most.
-        size: bytes that it must have, where that is known.
-        sha256: that it must have, where that is known.
+        url: https; http only on this machine.
+        limit: largest accepted size in bytes.
+        size: exact size in bytes, if known.
+        sha256: expected SHA-256, if known.
     """
 
     url: str
@@ -57,20 +57,20 @@ class Request:
 def download(
     request: Request,
     path: Path,
-    progress: Progress = lambda fraction, message: None,
+    progress: ProgressCallback = lambda fraction, message: None,
     client: httpx2.Client | None = None,
     pause: float = 1.0,
 ) -> Digest:
-    """Put the file at `request.url` at `path`; return its SHA-256.
+    """Download `request.url` to `path`, and return its SHA-256.
 
     Args:
-        client: one with a configuration of its own.
+        client: an HTTP client to use instead of the default one.
         pause: seconds before the second connection; twice as many before the third, and so on.
 
     Raises:
-        InputError: an address, or a redirect to one, that is not secure.
-        CorruptArtefact: the file is larger than allowed, or not the expected one; nothing is kept.
-        EnvironmentFault: no connection, or it was cut too often; the same call goes on.
+        InputError: the address, or a redirect, is not https.
+        CorruptArtefact: the file is too large or not the expected one; nothing is kept.
+        EnvironmentFault: the connection failed too often; the same call resumes the download.
     """
     with _part_of(path) as (file, part), client or httpx2.Client(timeout=TIMEOUT) as http:
         try:
@@ -88,7 +88,7 @@ def download(
         except OSError as error:
             raise EnvironmentFault(
                 f"could not write {part}: {error.strerror}. Free space or choose another folder, "
-                "and run the same command again: it goes on from there"
+                "and run the same command again: it continues from there"
             ) from error
         os.fsync(file.fileno())
         os.replace(part, path)
@@ -98,7 +98,7 @@ def download(
 
 @contextmanager
 def _part_of(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """The unfinished file beside `path`, open for this process alone."""
+    """The unfinished file of `path`, locked for this process."""
     part = _part(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,8 +108,9 @@ def _part_of(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Between open and flock, another process may have finished and renamed this file.
             ours = os.fstat(file.fileno()).st_ino == part.stat().st_ino
-        except OSError:  # held by another process, or finished by it just now
+        except OSError:  # locked by another process, or just renamed by it
             ours = False
         if not ours:
             raise EnvironmentFault(f"another process is downloading {path}; wait for it")
@@ -121,7 +122,7 @@ def _part_of(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
 
 
 def tidy(path: Path) -> None:
-    """Remove what the download of `path`, which is complete, left if it was killed at the end."""
+    """Remove leftovers of a complete download of `path` that was killed in its last step."""
     record = _record_of(_part(path))
     record.unlink(missing_ok=True)
     remove_abandoned(record)
@@ -145,10 +146,10 @@ def _collect(
     request: Request,
     file: BinaryIO,
     part: Path,
-    progress: Progress,
+    progress: ProgressCallback,
     pause: float,
 ) -> None:
-    """Connect until the file is complete."""
+    """Connect again until the file is complete."""
     failures = 0
     while True:
         before = file.tell()
@@ -156,33 +157,35 @@ def _collect(
             _receive(http, request, file, part, progress)
             return
         except (httpx2.TransportError, httpx2.StreamError) as error:
-            goes_on = _validator_of(part, request.url) is not None
-            failures = 1 if goes_on and file.tell() > before else failures + 1
+            resumable = _validator_of(part, request.url) is not None
+            # Progress resets the count, but only if the next connection can build on it.
+            failures = 1 if resumable and file.tell() > before else failures + 1
             if failures >= ATTEMPTS:
                 raise EnvironmentFault(
                     f"{request.url}: the connection failed {ATTEMPTS} times in a row, with "
                     f"{file.tell():,} bytes received ({type(error).__name__}: {error}). "
-                    "Run the same command again: it goes on from there"
+                    "Run the same command again: it continues from there"
                 ) from error
             time.sleep(pause * failures)
 
 
 def _receive(
-    http: httpx2.Client, request: Request, file: BinaryIO, part: Path, progress: Progress
+    http: httpx2.Client, request: Request, file: BinaryIO, part: Path, progress: ProgressCallback
 ) -> None:
-    """One connection: append the rest of the file, or begin again where there is no going on."""
+    """One connection: append the rest of the file, or restart if it cannot be resumed."""
+    # Offsets count bytes of the file; a compressed transfer would have others.
     headers = {"Accept-Encoding": "identity"}
     validator = _validator_of(part, request.url)
     if validator is None:
-        _begin_again(file)
+        _restart(file)
     elif file.tell():
         headers |= {"Range": f"bytes={file.tell()}-", "If-Range": validator}
     with _answer(http, request.url, headers) as answer:
         if _is_complete(answer, file.tell()):
             return
         offer = _offer(answer, request, file.tell())
-        if offer.start == 0:
-            _begin_again(file)
+        if offer.start == 0:  # the server ignored the range, or its file has changed
+            _restart(file)
             write_json(_record_of(part), {"url": request.url, "validator": offer.validator})
         _check_space(part, (offer.total or 0) - file.tell())
         for chunk in answer.iter_raw():
@@ -194,18 +197,18 @@ def _receive(
         raise httpx2.ReadError(f"received {file.tell():,} of {offer.total:,} bytes")
 
 
-def _begin_again(file: BinaryIO) -> None:
+def _restart(file: BinaryIO) -> None:
     file.seek(0)
     file.truncate()
 
 
 def _is_complete(answer: httpx2.Response, have: int) -> bool:
-    """Whether the server has nothing after what is here, which is all of the same file."""
+    """Whether the server's file has exactly the `have` bytes that were received already."""
     return answer.status_code == 416 and answer.headers.get("content-range") == f"bytes */{have}"
 
 
 def _validator_of(part: Path, url: str) -> str | None:
-    """What the server called the version of the file that `part` begins, if it can be gone on."""
+    """The recorded entity tag of the file in `part`; None if it cannot be resumed from `url`."""
     try:
         record = read_json(_record_of(part))
         return str(record["validator"] or "") or None if record["url"] == url else None
@@ -215,7 +218,8 @@ def _validator_of(part: Path, url: str) -> str | None:
 
 @contextmanager
 def _answer(http: httpx2.Client, url: str, headers: dict[str, str]) -> Iterator[httpx2.Response]:
-    """The answer at the end of a chain of redirects, none of which may leave https."""
+    """The response at the end of a chain of redirects, all of which must be https."""
+    # The client's own redirects would follow a step from https to http.
     at = _secure(httpx2.URL(url), None)
     for _ in range(HOPS):
         request = http.build_request("GET", at, headers=headers)
@@ -237,8 +241,8 @@ def _secure(url: httpx2.URL, before: httpx2.URL | None) -> httpx2.URL:
         return url
     if url.scheme == "http" and _is_here(url.host) and (before is None or before.scheme == "http"):
         return url
-    told = f"{before} redirects to {url}" if before else f"{url}"
-    raise InputError(f"{told}, which is not https; use an address that keeps to https")
+    route = f"{before} redirects to {url}" if before else f"{url}"
+    raise InputError(f"{route}, which is not https; use an address with https throughout")
 
 
 def _is_here(host: str) -> bool:
@@ -250,7 +254,7 @@ def _is_here(host: str) -> bool:
 
 @dataclass(frozen=True)
 class _Offer:
-    """What an answer brings: bytes from `start` on, of `total` where the server says so."""
+    """The content of a response: bytes from `start`, of `total` if the server states it."""
 
     start: int
     total: int | None
@@ -258,10 +262,10 @@ class _Offer:
 
 
 def _offer(answer: httpx2.Response, request: Request, have: int) -> _Offer:
-    if answer.status_code == 416:  # what is here is not a beginning of what is there
+    if answer.status_code == 416:  # range not satisfiable: the file is shorter than `part`
         raise CorruptArtefact(
-            f"{request.url} has no bytes from {have:,} on: another file is there now. "
-            "What had arrived was removed; run the same command again"
+            f"{request.url} has no bytes after {have:,}: the file has changed. "
+            "The received bytes were removed; run the same command again"
         )
     if answer.status_code >= 500:
         raise httpx2.ReadError(f"the server answered {answer.status_code}")
@@ -271,12 +275,16 @@ def _offer(answer: httpx2.Response, request: Request, have: int) -> _Offer:
             "look for the file's new address"
         )
     if answer.headers.get("content-encoding", "identity") != "identity":
-        raise EnvironmentFault(f"{answer.url} was sent compressed though that was not asked for")
+        raise EnvironmentFault(
+            f"{answer.url} was sent compressed, which was not requested; try again without a proxy"
+        )
     offer = _Offer(0, _length(answer), _strong_validator(answer))
     if answer.status_code == 206:
         offer = _partial(answer, offer)
         if offer.start != have:
-            raise EnvironmentFault(f"{answer.url} answered from byte {offer.start}, not {have}")
+            raise EnvironmentFault(
+                f"{answer.url} answered from byte {offer.start}, not {have}; try again later"
+            )
     if offer.total is not None and offer.total > request.limit:
         raise _too_large(request, f"{offer.total:,}")
     if request.size is not None and offer.total not in (None, request.size):
@@ -292,7 +300,9 @@ def _partial(answer: httpx2.Response, offer: _Offer) -> _Offer:
         r"bytes (\d{1,15})-\d{1,15}/(\d{1,15})", answer.headers.get("content-range", "")
     )
     if found is None:
-        raise EnvironmentFault(f"{answer.url} sent a part without saying which")
+        raise EnvironmentFault(
+            f"{answer.url} sent a part of the file without a valid Content-Range; try again later"
+        )
     return replace(offer, start=int(found[1]), total=int(found[2]))
 
 
@@ -302,14 +312,14 @@ def _length(answer: httpx2.Response) -> int | None:
 
 
 def _strong_validator(answer: httpx2.Response) -> str | None:
-    """The entity tag, unless it is weak: only a strong one may stand in If-Range."""
+    """The entity tag, unless it is weak: If-Range needs a strong one (RFC 9110, 13.1.5)."""
     tag = answer.headers.get("etag", "")
     return tag if tag and not tag.startswith("W/") else None
 
 
 def _too_large(request: Request, found: str) -> CorruptArtefact:
     return CorruptArtefact(
-        f"{request.url} may have at most {request.limit:,} bytes, the server sends {found}. "
+        f"{request.url} may have at most {request.limit:,} bytes, but the server sends {found}. "
         "Nothing was kept"
     )
 

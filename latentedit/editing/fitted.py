@@ -1,4 +1,4 @@
-"""Fitted editors: the part around a method that is the same for all of them."""
+"""Fitted editors: checks, layers, saving and loading, the same for every method."""
 
 from __future__ import annotations
 
@@ -286,7 +286,7 @@ def load_editor(
     device: str = "cpu",
     generator: Generator | None = None,
 ) -> FittedEditor:
-    """Take up an editor that `FittedEditor.save` wrote."""
+    """Load an editor that `FittedEditor.save` wrote."""
     check_device(device)
     folder = Path(folder)
     if not (folder / "config.json").is_file():
@@ -315,7 +315,9 @@ def load_editor(
             registry,
         )
     except (KeyError, TypeError) as error:
-        raise CorruptArtefact(f"{folder}/config.json lacks or garbles {error}") from None
+        raise CorruptArtefact(
+            f"{folder}/config.json has a missing or invalid field: {error}; fit the editor again"
+        ) from None
 
 
 def check_device(device: str) -> None:

@@ -1,4 +1,4 @@
-"""The one place where what a plugin returns is checked, and its faults get its name."""
+"""The guard around plugin calls: it checks results and names the plugin in errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from latentedit.interfaces.editor import Edited, Editor, FitStats, Runtime
 
 
 def fit(name: str, editor: Editor, data: Split, runtime: Runtime) -> FitStats:
-    """`editor.fit`, with its faults named."""
+    """Call `editor.fit`; its errors become a `PluginFault` that names the plugin."""
     with _named(name, "fit"), _same_globals(name, "fit", GLOBALS):
         stats = editor.fit(data, runtime)
     if not isinstance(stats, FitStats):
@@ -28,7 +28,7 @@ def fit(name: str, editor: Editor, data: Split, runtime: Runtime) -> FitStats:
 
 
 def state(name: str, editor: Editor) -> dict[str, Tensor]:
-    """`editor.state()`, refused unless it is finite tensors by name."""
+    """Call `editor.state`; raises `PluginFault` unless all values are finite tensors."""
     with _named(name, "state"):
         fitted = editor.state()
     for key, tensor in fitted.items():
@@ -40,7 +40,7 @@ def state(name: str, editor: Editor) -> dict[str, Tensor]:
 
 
 def load_state(name: str, editor: Editor, fitted: Mapping[str, Tensor]) -> None:
-    """`editor.load_state`, with its faults named."""
+    """Call `editor.load_state`; its errors become a `PluginFault` that names the plugin."""
     with _named(name, "load_state"):
         editor.load_state(fitted)
 
@@ -48,9 +48,13 @@ def load_state(name: str, editor: Editor, fitted: Mapping[str, Tensor]) -> None:
 def edit(
     name: str, editor: Editor, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime
 ) -> Edited:
-    """`editor.edit`, refused unless it is pure and returns finite codes of the same kind.
+    """Call `editor.edit`, and check that it is pure and returns finite codes of the same kind.
 
-    Codes of faces that are not `ok` may be anything finite or not: they come back as they were.
+    Faces that are not `ok` get their original codes back, so their edited codes may be invalid.
+
+    Raises:
+        PluginFault: the editor raised, changed its inputs or the process, or returned something
+            else than `Edited` with codes of the same shape, dtype and device.
     """
     before = [tensor.clone() for tensor in (codes, source, target)]
     with _named(name, "edit"), _same_globals(name, "edit", GLOBALS | RANDOM):
@@ -93,17 +97,17 @@ def _kind(tensor: Tensor) -> str:
 
 @contextmanager
 def _named(name: str, method: str) -> Iterator[None]:
-    """Give errors of a plugin its name; the project's own errors pass as they are."""
+    """Turn errors of a plugin into `PluginFault`; the project's own errors pass unchanged."""
     try:
         yield
-    except (LatentEditError, MemoryError):
+    except (LatentEditError, MemoryError):  # a cell reports MemoryError as a status of its own
         raise
     except Exception as error:
         raise PluginFault(name, f"{method} raised {type(error).__name__}: {error}") from error
 
 
 State = dict[str, tuple[Callable[[], Any], Callable[[Any], object]]]
-"""By name how a part of the process's state is read, and how it is put back."""
+"""For each part of the process's state: a function that reads it and one that restores it."""
 
 GLOBALS: State = {
     "the number of threads": (torch.get_num_threads, torch.set_num_threads),
@@ -124,17 +128,17 @@ RANDOM: State = {
     ),
     "Python's global random state (use runtime.rng instead)": (random.getstate, random.setstate),
 }
-"""What a fit may use, as it is seeded and has a process of its own, and an edit may not."""
+"""Random state that `edit` must not use. `fit` may: it is seeded and runs in its own process."""
 
 
 def _packed(algorithm: str, numbers: Any, *rest: Any) -> tuple[Any, ...]:
-    """A state of numpy's generator that can be compared."""
+    """A state of numpy's generator in a form that ``==`` compares."""
     return algorithm, numbers.tobytes(), *rest
 
 
 @contextmanager
 def _same_globals(name: str, method: str, globals_: State) -> Iterator[None]:
-    """Refuse a call that leaves the process's state changed; the state is put back first."""
+    """Restore the process's state after a call, and raise `PluginFault` if the call changed it."""
     before = {what: read() for what, (read, _) in globals_.items()}
     try:
         yield

@@ -1,4 +1,4 @@
-"""Which rows of a W+ code take an edit: subsets with a name."""
+"""Layer presets: named subsets of the rows of a W+ code."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from latentedit.errors import InputError, UnknownName
 
 @dataclass(frozen=True)
 class LayerPreset:
-    """For each attribute, the rows of a W+ code that an edit of it may change.
+    """The rows of a W+ code that an edit may change, by attribute.
 
     Args:
-        num_ws: how many rows a code has, of the generators that the preset is for.
-        by_attribute: rows from 0 on, by the attribute's name.
+        num_ws: number of rows of a code, for the generators of the preset.
+        by_attribute: row indices from 0, by attribute name.
     """
 
     num_ws: int
@@ -28,15 +28,15 @@ class LayerPreset:
         (4, 5, 6, 7)
 
         Raises:
-            UnknownName: the preset says nothing of the attribute.
-            InputError: the codes have another number of rows than the preset is for.
+            UnknownName: the preset has no rows for the attribute.
+            InputError: `num_ws` is not that of the preset.
         """
         if attribute not in self.by_attribute:
             raise UnknownName("attribute of the layer preset", attribute, self.by_attribute)
         if num_ws != self.num_ws:
             raise InputError(
-                f"the layer preset is for {self.num_ws} rows of W+, this generator has {num_ws}; "
-                "name the rows instead, for instance 0..3"
+                f"the layer preset is for {self.num_ws} rows of W+, but this generator has "
+                f"{num_ws}; give rows instead, for instance 0..3"
             )
         return tuple(self.by_attribute[attribute])
 

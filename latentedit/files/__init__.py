@@ -1,1 +1,1 @@
-"""How artefacts are written and read."""
+"""Files of artefacts: written whole, and read strictly."""

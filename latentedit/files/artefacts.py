@@ -1,4 +1,4 @@
-"""Files that are whole or absent: JSON and safetensors, written beside their place and moved in."""
+"""Artefact files that are complete or absent: JSON, safetensors and whole folders."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError
 from latentedit.files.staging import remove_abandoned, unfinished_file, unfinished_folder
 
 Digest = str
-"""A sha256, in hexadecimal."""
+"""A SHA-256 in hexadecimal."""
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Put `data` at `path`: the old content stays until the new one is complete on disk.
+    """Write `data` to `path`; an old file stays until the new one is complete on disk.
 
     Raises:
-        EnvironmentFault: the disk is full or refuses; at `path` is the old file, whole.
+        EnvironmentFault: the disk is full or cannot be written. The old file is unchanged.
     """
     with _refusals_named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,16 +40,17 @@ def write_bytes(path: Path, data: bytes) -> None:
             handle = os.open(temporary, os.O_WRONLY)
             try:
                 _write_all(handle, data)
+                # Before the rename: after a power cut, the new name must not lead to empty data.
                 os.fsync(handle)
             finally:
                 os.close(handle)
-            os.chmod(temporary, 0o644)
+            os.chmod(temporary, 0o644)  # mkstemp makes private files
             os.replace(temporary, path)
     _sync_folder(path.parent)
 
 
 def _write_all(handle: int, data: bytes) -> None:
-    """Write on where the system took less than it was given."""
+    """Write all of `data`; one call of `os.write` may accept only a part of it."""
     left = memoryview(data)
     while left:
         left = left[os.write(handle, left) :]
@@ -57,10 +58,7 @@ def _write_all(handle: int, data: bytes) -> None:
 
 @contextmanager
 def staged_folder(path: Path) -> Iterator[Path]:
-    """Yield an unfinished sibling of `path`, which `publish` moves there when it is complete.
-
-    It is removed where the block raises.
-    """
+    """Yield an unfinished sibling of `path`, for `publish`. It is removed if the block raises."""
     with _refusals_named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with unfinished_folder(path, hand_over=True) as temporary:
@@ -69,21 +67,22 @@ def staged_folder(path: Path) -> Iterator[Path]:
 
 
 def publish(temporary: Path, path: Path, recorded: Iterable[str], aside: Path) -> None:
-    """Move a staged folder to `path`, in place of an older one.
-
-    An older folder that holds more than `recorded` is moved below `aside` first.
+    """Move a staged folder to `path`, and replace an older folder there.
 
     Args:
-        recorded: paths within the older folder of the files that this project wrote there.
+        recorded: paths within the older folder of the files that this project wrote. If the folder
+            holds any other file, it is moved into `aside` instead of being removed.
+        aside: the folder for such folders.
 
     Raises:
-        EnvironmentFault: the disk refuses; the older folder is where it was.
+        EnvironmentFault: the disk cannot be written. The older folder is unchanged.
     """
     with _refusals_named(path), ExitStack() as stack:
         stack.callback(shutil.rmtree, temporary, ignore_errors=True)
         if path.exists() and not holds_only(path, recorded):
             move_aside(path, aside)
         if path.exists():
+            # os.replace cannot replace a folder that is not empty: the older one steps aside.
             older = stack.enter_context(unfinished_folder(_older(path))) / path.name
             os.replace(path, older)
             try:
@@ -97,13 +96,16 @@ def publish(temporary: Path, path: Path, recorded: Iterable[str], aside: Path) -
 
 
 def _older(path: Path) -> Path:
-    """What the folder that `publish` replaces is kept as: not `path`, or it would tidy up what is
-    being published."""
+    """The name for staging the folder that `publish` replaces.
+
+    It differs from `path`: otherwise the search for abandoned folders of `path` would remove the
+    staged folder, which has no lock any more.
+    """
     return path.with_name(f"{path.name}.older")
 
 
 def remove_unpublished(path: Path) -> None:
-    """Remove what killed processes had staged for `path`, or had begun to replace."""
+    """Remove folders that killed processes had staged for `path` or were replacing."""
     remove_abandoned(path)
     remove_abandoned(_older(path))
 
@@ -111,6 +113,7 @@ def remove_unpublished(path: Path) -> None:
 def holds_only(folder: Path, recorded: Iterable[str]) -> bool:
     """Whether every file in `folder`, at any depth, is one of the `recorded` paths within it."""
     files = {folder / name for name in recorded}
+    # A symbolic link counts as a file, also where it leads to a folder.
     found = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     return folder.is_dir() and files.issuperset(found)
 
@@ -146,8 +149,10 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def _move_in(temporary: Path, path: Path) -> None:
-    """Move a folder to `path`, unless somebody else was faster: the system itself puts no folder in
-    place of one that holds anything."""
+    """Move a folder to `path`, unless another process has created it in the meantime.
+
+    The system call decides this: it never replaces a folder that is not empty.
+    """
     try:
         os.replace(temporary, path)
     except OSError:
@@ -162,18 +167,18 @@ def _refuse_existing(path: Path) -> None:
 
 @contextmanager
 def _refusals_named(path: Path) -> Iterator[None]:
-    """The operating system's refusals as an error that names `path`."""
+    """Turn `OSError` into an `EnvironmentFault` that names `path`."""
     try:
         yield
     except OSError as error:
         raise EnvironmentFault(
-            f"could not write {path}: {error.strerror}. What was there before is unchanged; "
+            f"could not write {path}: {error.strerror}. Existing files are unchanged; "
             f"free space or choose another folder, and run the same command again."
         ) from error
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable: without it, a power cut may bring back old ones."""
+    """Flush the names in `folder` to disk; otherwise a power cut may bring back old ones."""
     try:
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -182,23 +187,23 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
     except OSError as error:
         raise EnvironmentFault(
-            f"wrote everything in {folder}, but could not make it durable: {error.strerror}. "
-            f"Look at the disk, and run the same command again."
+            f"wrote {folder}, but could not flush it to disk: {error.strerror}. "
+            f"Check the disk, and run the same command again."
         ) from error
 
 
 def canonical_json(value: Any) -> bytes:
-    """One byte string for equal values: sorted keys, no spaces, no NaN."""
+    """JSON with sorted keys and no spaces, so that equal values give equal bytes; no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON for people to read; keys keep their order."""
+    """Write indented JSON; keys keep their order."""
     write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
 def read_json(path: Path) -> Any:
-    """Raises `InputError` where there is no file, `CorruptArtefact` where it is not JSON."""
+    """Read JSON; raises `InputError` if there is no file, `CorruptArtefact` if it is not JSON."""
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -215,7 +220,12 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> Digest:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Raises `InputError` where there is no file, `CorruptArtefact` where it is not safetensors."""
+    """All tensors of a safetensors file, by name.
+
+    Raises:
+        InputError: there is no file.
+        CorruptArtefact: it is not a safetensors file.
+    """
     try:
         return load_safetensors(path.read_bytes())
     except FileNotFoundError:
@@ -225,16 +235,21 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def map_tensors(path: Path) -> tuple[dict[str, Tensor], mmap.mmap]:
-    """The float32 tensors of a safetensors file, memory-mapped: only rows that are used are read.
+    """The float32 tensors of a safetensors file, memory-mapped, and the mapping.
 
-    Writing to them changes this process's copy alone. The mapping comes along, so that its owner
-    can give pages back that were read.
+    Only rows in use are read. Writes change the copy of this process, never the file. The owner of
+    the mapping can release pages with ``madvise``.
+
+    Raises:
+        InputError: there is no file.
+        CorruptArtefact: it is not a safetensors file, or holds something else than float32.
     """
     try:
         with path.open("rb") as file:
+            # Layout: 8 bytes of header length, the header in JSON, then the numbers.
             length = int.from_bytes(file.read(8), "little")
             if length > min(path.stat().st_size, 100_000_000):
-                raise CorruptArtefact(f"{path} is cut short: its header claims {length} bytes")
+                raise CorruptArtefact(f"{path} is truncated: its header claims {length} bytes")
             header = json.loads(file.read(length))
             mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     except FileNotFoundError:
@@ -259,11 +274,14 @@ def _mapped(path: Path, mapping: mmap.mmap, start: int, name: str, entry: Any) -
 
 
 def within(folder: Path, name: str) -> Path:
-    """The file `name` of `folder`, refused where a record leads out of it: by ``..``, an absolute
-    path or a link."""
+    """The path of the file `name` in `folder`.
+
+    Raises:
+        CorruptArtefact: the path leaves the folder, by ``..``, an absolute path or a link.
+    """
     path = folder / str(name)
     if path.is_dir() or not path.resolve().is_relative_to(folder.resolve()):
-        raise CorruptArtefact(f"{folder} names {name!r}, which is no file in it")
+        raise CorruptArtefact(f"a record in {folder} names {name!r}, which is not a file in it")
     return path
 
 
@@ -276,7 +294,7 @@ def file_digest(path: Path) -> Digest:
 
 
 def fingerprint(configuration: Any, tensors: Mapping[str, Tensor] | None = None) -> Digest:
-    """The identity of a model: sha256 over its configuration and its weights.
+    """The identity of a model: SHA-256 over its configuration and its weights.
 
     >>> fingerprint({"curvature": 0.5}) == fingerprint({"curvature": 0.5})
     True

@@ -1,4 +1,4 @@
-"""Arrays of plain numbers in numpy's ``.npy`` format, read without trusting what they say."""
+"""Numeric arrays in numpy's ``.npy`` format, read from untrusted files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ _MAGIC = b"\x93NUMPY"
 _HEADER = re.compile(
     r"\{'descr': '([<|][fiu][1248])', 'fortran_order': False, 'shape': \(([0-9, ]*)\), \}\s*"
 )
-"""What numpy.save writes for numbers in C order: every other header is refused unparsed."""
+"""The header that numpy.save writes for plain numbers in C order. Every other one is refused.
+
+numpy.load evaluates the header as a Python literal, and unpickles objects on request; a pattern
+does neither.
+"""
 _MAX_HEADER, _MAX_AXES = 1_024, 8
 
 
@@ -25,12 +29,13 @@ def mapped_array(path: Path) -> NDArray[Any]:
 
     Raises:
         OSError: the file cannot be read.
-        CorruptArtefact: it does not hold numbers in C order, or not as many as it says.
+        CorruptArtefact: it does not hold plain numbers in C order, or its size does not fit its
+            header.
     """
     with path.open("rb") as file:
         head = file.read(_MAX_HEADER)
     dtype, shape, start = _layout(str(path), head, path.stat().st_size)
-    if not math.prod(shape):
+    if not math.prod(shape):  # numpy cannot map an empty file region
         return np.empty([min(length, 1) for length in shape], dtype)
     return np.memmap(path, dtype, "r", start, shape)
 
@@ -47,17 +52,18 @@ def parsed_array(data: bytes, name: str) -> NDArray[Any]:
 
 
 def _layout(name: str, head: bytes, size: int) -> tuple[np.dtype[Any], tuple[int, ...], int]:
-    """Element type, shape, and where the numbers start; they fill the file's `size` bytes."""
+    """Element type, shape, and offset of the numbers, which must fill the file's `size` bytes."""
     dtype, shape, start = _header(name, head)
     if start + math.prod(shape) * dtype.itemsize != size:
         raise CorruptArtefact(
-            f"{name} has {size} bytes, but its header says {dtype} of {shape}: it was cut or "
+            f"{name} has {size} bytes, but its header says {dtype} of {shape}: it was truncated or "
             "changed. Save it again with numpy.save"
         )
     return dtype, shape, start
 
 
 def _header(name: str, head: bytes) -> tuple[np.dtype[Any], tuple[int, ...], int]:
+    # Format version 2.0 has a header length of 4 bytes instead of 2 (numpy.lib.format).
     wide = head[6:8] == b"\x02\x00"
     if not head.startswith(_MAGIC) or head[6:8] not in (b"\x01\x00", b"\x02\x00"):
         raise CorruptArtefact(f"{name} is no .npy file; save it with numpy.save")
@@ -72,5 +78,8 @@ def _header(name: str, head: bytes) -> tuple[np.dtype[Any], tuple[int, ...], int
         )
     sizes = [part.strip() for part in found[2].split(",") if part.strip()]
     if len(sizes) > _MAX_AXES or not all(re.fullmatch(r"[0-9]{1,12}", size) for size in sizes):
-        raise CorruptArtefact(f"{name}, byte {start}: ({found[2][:80]}) is no shape of an array")
+        raise CorruptArtefact(
+            f"{name}, byte {start}: ({found[2][:80]}) is not the shape of an array with at most "
+            f"{_MAX_AXES} axes. Save it again with numpy.save"
+        )
     return np.dtype(found[1]), tuple(int(size) for size in sizes), start + length

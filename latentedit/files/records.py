@@ -18,13 +18,13 @@ def read_record(path: Path, model: type[Record]) -> Record:
 
     Raises:
         InputError: there is no file.
-        CorruptArtefact: it is not JSON, or not what `model` says; names the first wrong field.
+        CorruptArtefact: it is not JSON, or does not fit `model`; names the first wrong field.
     """
     return parsed_record(read_json(path), model, path)
 
 
 def parsed_record(value: object, model: type[Record], where: Path) -> Record:
-    """`value`, read from `where`, as an instance of `model`; raises as `read_record` does."""
+    """`value` as an instance of `model`; `where` is its file, for the message of the error."""
     try:
         return model.model_validate(value)
     except ValidationError as error:

@@ -1,9 +1,9 @@
-"""What is being written, under names of its own, beside the name that it will have.
+"""Staging: unfinished files and folders next to the path that they will replace.
 
     FOLDER/.NAME.unfinished.RANDOM      locked by the process that writes it
 
-A process that is killed cannot tidy up. Its lock ends with it, though: the next one that writes
-NAME finds what is no longer locked, and removes it.
+A killed process cannot clean up, but the system releases its lock. The next process that writes
+NAME removes everything of this pattern that is not locked.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from pathlib import Path
 _MARK = "unfinished"
 _TRIES = 100
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
-"""What a file system answers that has no locks."""
+"""Errors of a file system without locks."""
 
 
 @contextmanager
 def unfinished_file(path: Path) -> Iterator[Path]:
-    """The name of a new, empty file that is to become `path`.
+    """Yield a new, empty file next to `path`.
 
-    Whoever moves it there does so within the block; what is left under its name is removed.
+    The caller moves it to `path` within the block. If it is still there at the end of the block, it
+    is removed.
     """
 
     def make() -> Path:
@@ -42,11 +43,11 @@ def unfinished_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def unfinished_folder(path: Path, hand_over: bool = False) -> Iterator[Path]:
-    """The name of a new folder that is to become `path`; otherwise as `unfinished_file`.
+    """Yield a new folder next to `path`; otherwise like `unfinished_file`.
 
     Args:
-        hand_over: the folder stays when the block ends without error, for another process to move.
-            Its lock ends with the block.
+        hand_over: keep the folder, unlocked, if the block ends without error. Another process then
+            moves it.
     """
 
     def make() -> Path:
@@ -57,16 +58,15 @@ def unfinished_folder(path: Path, hand_over: bool = False) -> Iterator[Path]:
 
 
 def remove_abandoned(path: Path) -> None:
-    """Remove what processes that were killed had written of `path`.
+    """Remove the unfinished files and folders of killed processes for `path`.
 
-    What a process is writing just now stays, and so does everything where the file system has no
-    locks.
+    Those of running processes are locked and stay. On a file system without locks everything stays.
     """
     names = re.compile(rf"{re.escape(_prefix(path))}[a-z0-9_]{{8}}")
     with suppress(FileNotFoundError), os.scandir(path.parent) as entries:
         found = [Path(entry.path) for entry in entries if names.fullmatch(entry.name)]
         for left in found:
-            with suppress(OSError):  # somebody writes it, or it is gone already
+            with suppress(OSError):  # another process holds its lock, or has removed it
                 handle = _lock(left)
                 _remove(left)
                 os.close(handle)
@@ -92,7 +92,11 @@ def _claimed(path: Path, make: Callable[[], Path], hand_over: bool = False) -> I
 
 
 def _claim(make: Callable[[], Path]) -> tuple[Path, int | None]:
-    """What `make` makes and its lock; anew where another process took it for abandoned."""
+    """The file or folder that `make` creates, and its lock.
+
+    Between creation and locking, another process may take it for abandoned and remove it. Then a
+    new one is created.
+    """
     for _ in range(_TRIES):
         temporary = make()
         try:
@@ -104,18 +108,19 @@ def _claim(make: Callable[[], Path]) -> tuple[Path, int | None]:
                 return temporary, None
             _remove(temporary)
             raise
+        # The lock may belong to a name that was removed just before; then it protects nothing.
         if temporary.exists():
             return temporary, handle
         os.close(handle)
-    raise BlockingIOError(errno.EAGAIN, "other processes remove what this one begins to write")
+    raise BlockingIOError(errno.EAGAIN, "other processes keep removing the new unfinished files")
 
 
 def _lock(path: Path) -> int:
-    """A handle that holds the lock of `path`.
+    """A handle that holds the lock of `path`; the lock ends when the handle or the process does.
 
     Raises:
-        BlockingIOError: another process has it.
-        OSError: there is no such file, or there are no locks.
+        BlockingIOError: another process holds it.
+        OSError: there is no such file, or the file system has no locks.
     """
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -1,4 +1,4 @@
-"""YAML as plain data, with nothing said twice."""
+"""A strict YAML loader: plain data, no duplicate keys."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import yaml
 class StrictLoader(yaml.SafeLoader):
     """YAML without duplicate keys, aliases or tags."""
 
+    # Nested aliases can expand a short text to gigabytes ("billion laughs").
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             event: Any = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(
-                None, None, "aliases are not used here", event.start_mark
+                None, None, "aliases are not allowed here", event.start_mark
             )
         return super().compose_node(parent, index)
 
@@ -24,11 +25,11 @@ class StrictLoader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is not text", key_node.start_mark
+                    None, None, f"key {key!r} is not a string", key_node.start_mark
                 )
             if key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} stands twice", key_node.start_mark
+                    None, None, f"key {key!r} occurs twice", key_node.start_mark
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)

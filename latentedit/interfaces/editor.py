@@ -1,4 +1,4 @@
-"""The editor interface: the one thing that a new method has to write."""
+"""The editor interface, which a new editing method implements."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Need = Literal["attributes", "generator", "estimator", "identity"]
 
 
 class Options(BaseModel):
-    """Base of every plugin's options: unknown keys are refused, values are checked."""
+    """Base of every plugin's options. Unknown keys are rejected, and values are checked."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,15 +32,15 @@ def _silent(fraction: float, message: str) -> None:
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where and how to compute.
+    """Device, randomness and models for an editor.
 
     Args:
-        device: ``"cpu"`` or ``"cuda"``; codes and attributes arrive on it and leave on it.
-        seed: the only source of randomness; derive generators with `rng`.
-        progress: call with a fraction in [0, 1] and a short message.
-        generator, estimator, identity: present where the editor's `needs` name them.
-        checkpoint: a folder where a long fit may leave its state, to go on from when it is
-            interrupted.
+        device: ``"cpu"`` or ``"cuda"``; codes and attributes are passed and returned on it.
+        seed: the only source of randomness; derive random generators with `rng`.
+        progress: function of a fraction in [0, 1] and a short message.
+        generator, estimator, identity: set if the editor's `needs` name them, otherwise None.
+        checkpoint: a folder in which a long fit may save its state, to resume after an
+            interruption.
     """
 
     device: str = "cpu"
@@ -52,25 +52,25 @@ class Runtime:
     checkpoint: Path | None = None
 
     def rng(self, stream: int = 0) -> torch.Generator:
-        """A CPU random generator; equal seeds and streams give equal numbers."""
+        """A random generator on the CPU; equal seeds and streams give equal numbers."""
         return torch.Generator().manual_seed(self.seed * 1_000_003 + stream)
 
 
 @dataclass(frozen=True)
 class FitStats:
-    """What fitting cost and reached: `figures` by name, for reports."""
+    """Figures of a fit by name, such as costs and errors, for reports."""
 
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Edited:
-    """The outcome of one batch of edits.
+    """The result of one batch of edits.
 
     Args:
         codes: (N, \\*shape), same shape, dtype and device as the input.
-        ok: (N,) False where the editor could not serve the request; None means all served.
-        nfe: function evaluations spent, for methods that integrate or optimise.
+        ok: (N,) False for faces that could not be edited as requested; None if all were.
+        nfe: number of function evaluations, for methods that integrate or optimise.
     """
 
     codes: Tensor
@@ -81,22 +81,22 @@ class Edited:
 class Editor(ABC):
     """A method of editing codes.
 
-    A leaf class sets the class attributes, learns in `fit`, moves codes in `edit`, and names in
-    `fitted` the tensors that `fit` leaves behind. Everything else (saving, layer subsets, W+
-    rows, sequential edits, checks, benchmarks) is the core's work.
+    A subclass sets the class attributes and implements `fit`, which learns, and `edit`, which moves
+    codes. `fitted` names the tensors that `fit` sets. The core does everything else: saving, layer
+    subsets, W+ rows, sequential edits, checks and benchmarks.
 
     Class attributes:
-        Options: the pydantic model of the editor's options; their docstrings are its manual.
-        spaces: the spaces it can be fitted in, preferred first. An editor of ``"w"`` is given W+
+        Options: the pydantic model of the editor's options; its docstring documents them.
+        spaces: the spaces in which it can be fitted, preferred first. An editor of ``"w"`` gets W+
             codes row by row.
-        needs: what `fit` and `edit` find in the runtime, beside codes; ``"attributes"`` means
-            that `fit` reads ``data.attributes``.
-        fitted: names of the instance attributes (tensors) that make up the fitted state.
-        invertible: editing there and back returns the code.
-        absolute: `target` alone decides where an attribute ends, not `target − source`.
-        samplable: has ``sample(attributes, runtime) -> codes``.
-        candidates: options worth trying on a validation split beside the defaults, each as far as
-            it differs from them, the most promising first.
+        needs: the models that `fit` and `edit` use from the runtime; ``"attributes"`` means that
+            `fit` reads ``data.attributes``.
+        fitted: names of the instance attributes (tensors) that form the fitted state.
+        invertible: an edit and its undoing return the original code.
+        absolute: the result depends on `target` alone, not on `target − source`.
+        samplable: it has a method ``sample(attributes, runtime) -> codes``.
+        candidates: options to try on a validation split besides the defaults, the most promising
+            first. Each entry has only the options that differ from the defaults.
     """
 
     Options: ClassVar[type[Options]] = Options
@@ -122,13 +122,17 @@ class Editor(ABC):
         Args:
             codes: (N, \\*shape).
             source: (N, A) current attribute values, natural units.
-            target: (N, A) desired values; columns equal to `source` are to stay as they are. The
-                benchmark asks for more than the attribute's range when it looks for the strength
-                that reaches an effect.
+            target: (N, A) desired values; columns equal to `source` should not change. Values may
+                be outside the attribute's range: the benchmark searches for the strength that
+                reaches an effect.
         """
 
     def state(self) -> dict[str, Tensor]:
-        """The fitted tensors by name; editors with networks return their parameters."""
+        """The fitted tensors by name; editors with networks return their parameters.
+
+        Raises:
+            NotFitted: before `fit` or `load_state`.
+        """
         missing = [name for name in self.fitted if not hasattr(self, name)]
         if missing:
             raise NotFitted(
@@ -137,10 +141,15 @@ class Editor(ABC):
         return {name: getattr(self, name) for name in self.fitted}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what `state` returned."""
+        """Restore the result of `state`.
+
+        Raises:
+            InputError: a tensor that `fitted` names is missing.
+        """
         if missing := set(self.fitted) - set(state):
             raise InputError(
-                f"{type(self).__name__} misses {', '.join(sorted(missing))} in {list(state)}"
+                f"the state of a {type(self).__name__} needs {', '.join(sorted(missing))}, "
+                f"received {list(state)}"
             )
         for name in self.fitted:
             setattr(self, name, state[name])

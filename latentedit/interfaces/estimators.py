@@ -1,4 +1,4 @@
-"""The interfaces that look at images: attribute estimators and identity encoders."""
+"""Interfaces of attribute estimators, identity encoders and trainers of estimators."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from latentedit.data.attributes import AttributeSchema
 
 
 class AttributeEstimator(ABC):
-    """Reads attributes off images. The bank is labelled by one, edits are judged by another.
+    """Estimates attributes from images. One estimator labels a bank; another one judges edits.
 
     Attributes:
         schema: the columns that `estimate` returns.
@@ -29,25 +29,29 @@ class AttributeEstimator(ABC):
         """(N, 3, H, W) images in [-1, 1] → (N, A) values in natural units. Pure."""
 
     def features(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) images in [-1, 1] → (N, F), what distances between sets of images are
-        measured in: a hidden layer where the estimator has one, else what it estimates."""
+        """(N, 3, H, W) images in [-1, 1] → (N, F) features for distances between sets of images.
+
+        A hidden layer if the estimator has one; by default its estimates.
+        """
         return self.estimate(images)
 
     def recorded(self, split: str, n: int) -> Tensor | None:
-        """(n, A) values on record for the first n faces of a bank's split, where the labels are
-        somebody's notes; None where images have to be looked at."""
+        """(n, A) recorded values of the first n faces of a bank's split, for labels by people.
+
+        None if the values are estimated from images.
+        """
         return None
 
     def card(self) -> dict[str, Any]:
-        """What is known of the model: data, recipe, and under ``"held_out"`` its measured error."""
+        """Facts about the model: data, recipe, and under ``"held_out"`` its measured errors."""
         return {}
 
 
 class IdentityEncoder(ABC):
-    """Maps an image to a unit vector, so that one person's images lie close together.
+    """Maps an image to a unit vector, such that images of one person have similar vectors.
 
     Attributes:
-        same_person_threshold: cosine above which two images count as one person, chosen at a false
+        same_person_threshold: cosine above which two images count as one person. It has a false
             accept rate of 1e-3 on faces that the encoder was not trained on.
         fingerprint: sha256 of weights and configuration.
     """
@@ -60,18 +64,18 @@ class IdentityEncoder(ABC):
         """(N, 3, H, W) images in [-1, 1] → (N, E) embeddings of unit norm. Pure."""
 
     def card(self) -> dict[str, Any]:
-        """What is known of the model: data, recipe, and under ``"held_out"`` its measured error."""
+        """Facts about the model: data, recipe, and under ``"held_out"`` its measured errors."""
         return {}
 
 
 @dataclass(frozen=True)
 class TrainedEstimator:
-    """What a trainer wrote.
+    """A trained estimator.
 
     Args:
-        estimator: name of the plugin that reads it.
-        options: what to build that plugin with.
-        held_out: figures by attribute, measured on images that were not trained on.
+        estimator: the plugin that loads it.
+        options: options of that plugin.
+        held_out: error figures by attribute, on images that were not used for training.
     """
 
     estimator: str
@@ -80,7 +84,7 @@ class TrainedEstimator:
 
 
 class EstimatorTrainer(ABC):
-    """Makes an attribute estimator from images that somebody labelled."""
+    """Trains an attribute estimator on labelled images."""
 
     @abstractmethod
     def train(
@@ -90,10 +94,10 @@ class EstimatorTrainer(ABC):
         out: Path,
         progress: Callable[[float, str], None] = lambda fraction, message: None,
     ) -> TrainedEstimator:
-        """Learn from a folder of pictures, and write the result to a new folder.
+        """Train on a folder of pictures, and write the result to a new folder.
 
         Args:
             images: a folder of picture files.
-            labels: a CSV with a row a picture; where there is none, the folder tells.
-            out: a folder that does not exist yet; it appears whole or not at all.
+            labels: a CSV with one row per picture; if None, subfolder names are the labels.
+            out: a folder that does not exist yet; it is written completely or not at all.
         """

@@ -13,12 +13,12 @@ from latentedit.data.attributes import AttributeSchema
 from latentedit.errors import Unsupported
 
 Space = str
-"""``"z"``, ``"w"``, ``"w+"``, ``"s"``, or a name of the generator's own."""
+"""``"z"``, ``"w"``, ``"w+"``, ``"s"``, or another space of the generator."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What a generator with a known world says about its codes.
+    """Exact facts about codes, from a generator whose images have known attributes.
 
     Args:
         attributes: (N, A) exact attribute values in natural units, columns as in `schema`.
@@ -33,11 +33,11 @@ class Truth:
 
 @dataclass(frozen=True)
 class Tunable:
-    """What of a generator may be changed to suit given pictures.
+    """The tensors of a generator that may be tuned to given pictures.
 
     Args:
         weights: tensors of its synthesis network, by name.
-        noise: its fixed noise maps (H, W) of unit variance, by name; none where it adds no noise.
+        noise: its fixed noise maps (H, W) of unit variance, by name; empty if it adds no noise.
     """
 
     weights: Mapping[str, Tensor]
@@ -46,11 +46,11 @@ class Tunable:
 
 @dataclass(frozen=True)
 class Companions:
-    """Plugins that read the images of a generator, by name.
+    """Default plugins for the images of a generator, by name.
 
     Args:
-        labeller: an estimator that labels banks.
-        judge: another estimator, that judges edits.
+        labeller: the estimator that labels banks.
+        judge: another estimator, which judges edits.
         identity: identity encoders.
     """
 
@@ -69,9 +69,10 @@ class Generator(ABC):
         fingerprint: sha256 of weights and configuration; equal fingerprints make equal images.
 
     Class attributes:
-        has_styles: there is a space S, ``"s"``: the styles of all layers side by side, (N, ΣD),
-            which `convert` reaches from W+, `synthesize` renders, and `style_rows` assigns.
-        companions: what commands use with this generator where no other plugins are asked for.
+        has_styles: it has a space S, ``"s"``: the concatenated styles of all layers, (N, ΣD).
+            `convert` maps W+ to S, `synthesize` renders S, and `style_rows` assigns its channels to
+            rows of W+.
+        companions: default plugins of commands that use this generator.
     """
 
     has_styles: ClassVar[bool] = False
@@ -82,14 +83,14 @@ class Generator(ABC):
 
     @abstractmethod
     def sample(self, n: int, seed: int, space: Space = "w", truncation_psi: float = 1.0) -> Tensor:
-        """(n, \\*shape) codes drawn from the generator's own prior; equal seeds, equal codes."""
+        """(n, \\*shape) codes from the generator's prior; equal seeds give equal codes."""
 
     @abstractmethod
     def convert(self, codes: Tensor, source: Space, target: Space) -> Tensor:
         """Codes of `source` as codes of `target` (z → w → w+ → s).
 
         Raises:
-            Unsupported: where no such map exists (w → z, say).
+            Unsupported: there is no such map, for instance w → z.
         """
 
     @abstractmethod
@@ -98,14 +99,13 @@ class Generator(ABC):
 
     @property
     def num_ws(self) -> int:
-        """L, the rows of a W+ code."""
+        """L, the number of rows of a W+ code."""
         if "w+" not in self.spaces:
             raise Unsupported(f"{type(self).__name__} has no W+ space; it has {list(self.spaces)}")
         return self.spaces["w+"][0]
 
     def style_weights(self) -> list[Tensor]:
-        """The affine weights (D_l, w_dim) that turn row l of W+ into styles, for closed-form
-        editors."""
+        """Affine weights (D_l, w_dim) from row l of W+ to its styles, for closed-form editors."""
         raise Unsupported(f"{type(self).__name__} has no style weights")
 
     def tunable(self) -> Tunable:
@@ -115,24 +115,26 @@ class Generator(ABC):
     def synthesize_with(
         self, tensors: Mapping[str, Tensor], codes: Tensor, space: Space = "w"
     ) -> Tensor:
-        """Images as by `synthesize`, with some tensors replaced, and not clipped to [-1, 1], so
-        that the gradient reaches codes and tensors everywhere."""
+        """Images (N, 3, H, W) with some tensors replaced, as from `synthesize` but not clipped.
+
+        Clipping to [-1, 1] would make gradients vanish in saturated pixels.
+        """
         raise Unsupported(f"{type(self).__name__} has no weights that can be tuned")
 
     def tuned(self, tensors: Mapping[str, Tensor]) -> Generator:
-        """This generator with some tensors replaced; it has a fingerprint of its own."""
+        """This generator with some tensors replaced, and a new fingerprint."""
         raise Unsupported(f"{type(self).__name__} has no weights that can be tuned")
 
     def style_rows(self) -> Tensor:
-        """(ΣD,) the row of W+ that each channel of an S code is made from."""
+        """(ΣD,) the row of W+ from which each channel of an S code is computed."""
         raise Unsupported(f"{type(self).__name__} has no styles")
 
     def truth(self, codes: Tensor, space: Space = "w") -> Truth:
-        """Exact attributes and identity of the faces that `codes` stand for."""
+        """Exact attributes and identity of the faces of `codes`."""
         raise Unsupported(f"{type(self).__name__} does not know the truth about its images")
 
     def describe(self) -> dict[str, Any]:
-        """Plain figures for reports and model cards."""
+        """Facts for reports and model cards, as plain data."""
         return {
             "resolution": self.resolution,
             "spaces": {k: list(v) for k, v in self.spaces.items()},

@@ -1,4 +1,4 @@
-"""The interfaces of what turns files of other projects into this project's own."""
+"""Interfaces of importers: files of other projects to files of this one."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from latentedit.data.attributes import AttributeSchema
 
 
 class ImportedWeights(Protocol):
-    """An import of weights that succeeded; as text, what was found and under which licence."""
+    """A successful import of weights. Its text describes the network and its licence."""
 
     @property
     def folder(self) -> Path:
-        """What was written."""
+        """The folder that was written."""
 
     @property
     def next_step(self) -> str:
-        """A command that uses the folder."""
+        """A command that uses the folder, as a suggestion."""
 
 
 class WeightImporter(ABC):
-    """Reads weight files of one kind. Runs nothing that a file names."""
+    """Reads weight files of one kind. It executes no code from a file."""
 
     @abstractmethod
     def read(self, file: Path, out: Path) -> ImportedWeights:
         """Write the weights in `file` as safetensors, with a manifest, to a new folder.
 
         Args:
-            out: a folder that does not exist yet; it appears whole or not at all.
+            out: a folder that does not exist yet; it is written completely or not at all.
 
         Raises:
             RefusedFile: the file is damaged, hostile, or holds something else.
@@ -42,7 +42,7 @@ class WeightImporter(ABC):
 
 @dataclass(frozen=True)
 class ImportedCodes:
-    """Codes that others sampled, and attributes that others measured on their images.
+    """Codes of another project, with the attributes measured there.
 
     Args:
         codes: (N, \\*shape) of W or W+, float32.
@@ -60,10 +60,10 @@ class BankImporter(ABC):
 
     @abstractmethod
     def read(self, folder: Path) -> ImportedCodes:
-        """Codes and attributes of the files in `folder`, every number finite and in its range.
+        """Codes and attributes from the files in `folder`, all finite and within their ranges.
 
         Raises:
-            InputError: a file is missing, or two disagree about N.
-            CorruptArtefact: a file is damaged, or is no array of the expected shape.
-            OutOfRange: an attribute value outside its range.
+            InputError: a file is missing, or two files have different numbers of faces.
+            CorruptArtefact: a file is damaged, or is not an array of the expected shape.
+            OutOfRange: an attribute value is outside its range.
         """

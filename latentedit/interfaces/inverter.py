@@ -1,4 +1,4 @@
-"""The interfaces of inversion: from pictures back to codes."""
+"""Interfaces of inversion: from images back to codes."""
 
 from __future__ import annotations
 
@@ -33,12 +33,14 @@ class PerceptualLoss(ABC):
 
     @abstractmethod
     def features(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in [-1, 1] or a little outside it → (N, F); pure and differentiable."""
+        """(N, 3, H, W) images, about in [-1, 1] → (N, F); pure and differentiable."""
 
 
 @dataclass(frozen=True)
 class WeightedLoss:
-    """A sum of perceptual losses, each times its weight; itself a squared distance of features.
+    """A weighted sum of perceptual losses, which is again a squared distance of features.
+
+        f = (√λ₁ f₁, √λ₂ f₂, …)  ⇒  ‖f(x) − f(y)‖² = Σ λ_i d_i(x, y)
 
     >>> WeightedLoss(())
     Traceback (most recent call last):
@@ -52,7 +54,7 @@ class WeightedLoss:
             raise InputError("a loss needs at least one term, received none")
         for weight, _ in self.terms:
             if not 0 < weight < float("inf"):
-                raise InputError(f"the weight of a loss is above 0, received {weight}")
+                raise InputError(f"the weight of a loss must be above 0, received {weight}")
 
     def features(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) → (N, F)."""
@@ -65,14 +67,14 @@ def _silent(fraction: float, message: str) -> None:
 
 @dataclass(frozen=True)
 class InversionRuntime:
-    """Where and with what to invert.
+    """Models, device and randomness for an inverter.
 
     Args:
-        generator: whose codes are wanted.
-        loss: what is to be small.
-        device: ``"cpu"`` or ``"cuda"``; images arrive on it, codes leave on it.
+        generator: the generator of the codes.
+        loss: the distance to minimise.
+        device: ``"cpu"`` or ``"cuda"``; images are passed and codes returned on it.
         seed: the only source of randomness.
-        progress: call with a fraction in [0, 1] and a short message.
+        progress: function of a fraction in [0, 1] and a short message.
     """
 
     generator: Generator
@@ -82,20 +84,20 @@ class InversionRuntime:
     progress: Callable[[float, str], None] = _silent
 
     def rng(self, stream: int = 0) -> torch.Generator:
-        """A CPU random generator; equal seeds and streams give equal numbers."""
+        """A random generator on the CPU; equal seeds and streams give equal numbers."""
         return torch.Generator().manual_seed(self.seed * 1_000_003 + stream)
 
 
 @dataclass(frozen=True)
 class Inverted:
-    """The outcome of an inversion.
+    """The result of an inversion.
 
     Args:
         codes: (N, \\*shape) of `space`.
-        space: of the generator.
-        weights: tensors of the generator that were tuned to these pictures, by the names that
-            `Generator.tunable` gives them; empty where it was not tuned.
-        figures: what it cost and reached.
+        space: a space of the generator.
+        weights: tensors of the generator that were tuned to these pictures, named as in
+            `Generator.tunable`; empty if it was not tuned.
+        figures: costs and errors by name.
     """
 
     codes: Tensor
@@ -108,7 +110,7 @@ class Inverter(ABC):
     """A method of finding codes whose images look like given pictures.
 
     Class attributes:
-        losses: weight of each perceptual loss that it lowers where none is asked for, by plugin.
+        losses: default perceptual losses: weights by plugin.
     """
 
     Options: ClassVar[type[Options]] = Options
@@ -119,4 +121,4 @@ class Inverter(ABC):
 
     @abstractmethod
     def invert(self, images: Tensor, runtime: InversionRuntime) -> Inverted:
-        """Codes for the pictures (N, 3, R, R) in [-1, 1], R the generator's resolution."""
+        """Find codes for pictures (N, 3, R, R) in [-1, 1], with R the generator's resolution."""

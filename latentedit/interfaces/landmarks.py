@@ -1,4 +1,4 @@
-"""The interface of what finds eyes and mouth in a photograph."""
+"""The interface of landmark detectors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Landmarks:
-    """Four points (x, y) in pixels; left and right as one sees the picture."""
+    """Four points (x, y) in pixels; left and right are those of the picture."""
 
     left_eye: Point
     right_eye: Point
@@ -34,4 +34,4 @@ class LandmarkDetector(ABC):
 
     @abstractmethod
     def find(self, picture: NDArray[np.uint8]) -> Landmarks | None:
-        """Landmarks of the largest face in a (H, W, 3) picture; None where no face is found."""
+        """Landmarks of the largest face in a (H, W, 3) picture; None if there is no face."""

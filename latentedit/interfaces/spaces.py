@@ -1,4 +1,4 @@
-"""Spaces of codes in a row, z → w → w+ → s: each is made from the one before, and none back."""
+"""Spaces of codes in a chain, z → w → w+ → s, with maps in one direction only."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from latentedit.errors import InputError, UnknownName, Unsupported
 
 @dataclass(frozen=True)
 class CodeSpaces:
-    """What a generator with such spaces checks and says of them.
+    """Sampling and conversion for a generator with such spaces, with their checks.
 
     Args:
         name: of the generator, for messages.
-        shapes: of one code in each space, in their order, the first of them ``"z"``.
+        shapes: shape of one code in each space, in order from ``"z"``.
 
     >>> spaces = CodeSpaces("small", {"z": (2,), "w": (2,), "w+": (3, 2)})
     >>> steps = (lambda z: 5 * z, lambda w: w[:, None].repeat(1, 3, 1))
@@ -29,20 +29,20 @@ class CodeSpaces:
     shapes: Mapping[str, tuple[int, ...]]
 
     def shape(self, space: str) -> tuple[int, ...]:
-        """Of one code of `space`; raises `UnknownName`."""
+        """Shape of one code of `space`; raises `UnknownName`."""
         if space not in self.shapes:
             raise UnknownName("space", space, self.shapes, f"of {self.name}")
         return self.shapes[space]
 
     def draw(self, n: int, seed: int, space: str = "z", truncation_psi: float = 1.0) -> Tensor:
-        """(n, \\*shape of z) standard normal codes, for sampling `space` from.
+        """(n, \\*shape of z) standard normal codes, from which codes of `space` are computed.
 
         Raises:
-            InputError: n is below 0, or z itself is to be truncated.
+            InputError: n is below 0, or truncation is requested in z.
         """
         self.shape(space)
         if n < 0:
-            raise InputError(f"n is how many codes to sample, at least 0; received {n}")
+            raise InputError(f"n, the number of codes, must be at least 0, received {n}")
         if space == "z" and truncation_psi != 1:
             raise InputError(
                 f"truncation is defined in w, not z; received truncation_psi={truncation_psi} "
@@ -56,7 +56,7 @@ class CodeSpaces:
         """Codes (N, \\*shape) of `source` as codes of `target`.
 
         Args:
-            steps: from each space to the next, one fewer than there are spaces.
+            steps: the maps from each space to the next.
 
         Raises:
             UnknownName: there is no such space.

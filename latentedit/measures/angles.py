@@ -1,4 +1,4 @@
-"""Angles between what faces look like before and after: pose and light, in degrees."""
+"""Angular errors of pose and lighting, in degrees."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from latentedit.data.attributes import AttributeSchema
 
 
 def angle_between(first: Tensor, second: Tensor) -> Tensor:
-    """Angle between vectors (N, D) in degrees → (N,), exact for small angles too.
+    """Angle between vectors (N, D) in degrees → (N,), accurate for small angles too.
 
-    2 atan2(|u − v|, |u + v|) of unit vectors u and v (Kahan, "How futile are mindless assessments
-    of roundoff", 2006, §12).
+    2 atan2(|u − v|, |u + v|) for unit vectors u and v (Kahan, "How futile are mindless assessments
+    of roundoff", 2006, §12). The arc cosine of u·v loses half of the digits near 0°.
 
     >>> angle_between(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]]))
     tensor([90.])
@@ -22,7 +22,7 @@ def angle_between(first: Tensor, second: Tensor) -> Tensor:
 
 
 def facing(yaw: Tensor, pitch: Tensor) -> Tensor:
-    """Unit vectors (N, 3) in which faces look, from yaw and pitch (N,) in degrees."""
+    """Unit vectors (N, 3) of the viewing direction, from yaw and pitch (N,) in degrees."""
     yaw, pitch = torch.deg2rad(yaw), torch.deg2rad(pitch)
     return torch.stack(
         [yaw.sin() * pitch.cos(), pitch.sin(), yaw.cos() * pitch.cos()],
@@ -31,9 +31,10 @@ def facing(yaw: Tensor, pitch: Tensor) -> Tensor:
 
 
 def pose_error(wanted: Tensor, after: Tensor, schema: AttributeSchema) -> Tensor | None:
-    """Angle in degrees between where faces should look and where they do: (N, A) → (N,).
+    """Angle in degrees between target and actual viewing direction: (N, A) → (N,).
 
-    Yaw and pitch, whichever of them the schema has in degrees; None where it has neither.
+    It uses yaw and pitch if the schema has them in degrees; one of them is enough. None if it has
+    neither.
     """
     known = [
         schema.columns(name).start
@@ -52,9 +53,9 @@ def pose_error(wanted: Tensor, after: Tensor, schema: AttributeSchema) -> Tensor
 
 
 def lighting_error(wanted: Tensor, after: Tensor, schema: AttributeSchema) -> Tensor | None:
-    """Angle in degrees between spherical-harmonic lighting vectors: (N, A) → (N,).
+    """Angle in degrees between vectors of lighting coefficients: (N, A) → (N,).
 
-    All coefficients of the attribute ``lighting``; None where the schema has no such vector.
+    It uses all coefficients of the attribute ``lighting``; None if the schema has no such vector.
     """
     if "lighting" not in schema or schema["lighting"].size < 2:
         return None

@@ -1,4 +1,4 @@
-"""How likely a code is: Gaussians over codes, fitted to the fit split and to nothing else."""
+"""Likelihood of codes under Gaussians that are fitted to the fit split only."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 
 SHRINKAGE = 1e-3
-"""Share of a covariance's mean variance that is added to its diagonal, so that it is invertible."""
+"""Share of the mean variance added to the diagonal of a covariance, to make it invertible."""
 
 
 @dataclass(frozen=True)
 class CodeDensity:
-    """Two Gaussians over codes (N, D): p(w), and p(w given attributes), linear in them.
+    """Two Gaussians over codes (N, D): p(w), and p(w | a) with a mean linear in the attributes a.
 
         p(w) = N(μ, C),    p(w | a) = N(μ + B (a − μ_a), R)
 
-    B is the least-squares regression of codes on attributes and R the covariance of what it leaves
-    over; C and R have `SHRINKAGE` of their mean variance added to the diagonal. No editor
-    is fitted through this density, and none sees it.
+    B is the least-squares regression of codes on attributes, and R the covariance of its residuals.
+    C and R have `SHRINKAGE` of the mean variance of C added to the diagonal. No editor is fitted
+    with this density.
 
     Attributes:
         mean, attribute_mean: (D,) μ and (A,) μ_a.
@@ -37,7 +37,7 @@ class CodeDensity:
 
     @classmethod
     def fit(cls, shards: Iterable[tuple[Tensor, Tensor]]) -> CodeDensity:
-        """From (codes (M, D), attributes (M, A)) part by part: memory does not grow with them."""
+        """Fit to parts of codes (M, D) and attributes (M, A); memory is that of one part."""
         n, sums, products, dim = 0, torch.zeros(0), torch.zeros(0), 0
         for codes, attributes in shards:
             rows = torch.cat([codes, attributes], 1).double()
@@ -49,6 +49,7 @@ class CodeDensity:
         mean = sums / n
         covariance = products / n - mean[:, None] * mean
         of_codes, between = covariance[:dim, :dim], covariance[dim:, :dim]
+        # 1e-9 only keeps the solve defined if an attribute is constant.
         regression = torch.linalg.solve(_regular(covariance[dim:, dim:], 1e-9), between)
         left = of_codes - between.T @ regression
         return cls(
@@ -60,9 +61,10 @@ class CodeDensity:
         )
 
     def log_likelihood(self, codes: Tensor, attributes: Tensor) -> Tensor:
-        """log p(w | a) of codes (N, D) given attributes (N, A), in nats a dimension → (N,)."""
+        """log p(w | a) / D of codes (N, D) given attributes (N, A), in nats per dimension: (N,)."""
         expected = self.mean + (attributes.double() - self.attribute_mean) @ self.regression
         scores = _whitened(codes.double() - expected, self.residual_root)
+        # log det R = 2 Σ log of the Cholesky factor's diagonal; here per dimension
         constant = math.log(2 * math.pi) / 2 + self.residual_root.diagonal().log().mean()
         return (-scores.square().mean(-1) / 2 - constant).to(codes.dtype)
 

@@ -1,4 +1,4 @@
-"""What an edit achieved and what it cost, as pure functions of tensors.
+"""Metrics of an edit's effect and of its cost, as pure functions of tensors.
 
 Notation: A(x) attribute values before the edit, A(x') after it, k the edited attribute, Δ the
 requested change of k, σ the standard deviation of each column over the fit split.
@@ -20,11 +20,10 @@ class Metric:
     """A figure per face at matched effect.
 
     Args:
-        name: as in results and reports.
-        unit: what one means.
-        higher_is_better: the direction in which an editor improves; None for a figure that
-            describes it and is no virtue in itself.
-        formula: for the report's footnotes.
+        name: its name in results and reports.
+        unit: its unit.
+        higher_is_better: the direction of improvement; None for a figure that is only descriptive.
+        formula: text of the report's footnote.
     """
 
     name: str
@@ -34,7 +33,7 @@ class Metric:
 
 
 SHARE = "share of faces"
-"""Unit of metrics that are yes or no for each face."""
+"""Unit of metrics that are yes or no per face."""
 
 METRICS = {
     metric.name: metric
@@ -161,7 +160,7 @@ def target_error(after: Tensor, target: Tensor, sigma: Tensor) -> Tensor:
 
 
 def round_trip_error(codes: Tensor, back: Tensor) -> Tensor:
-    """|w'' − w| / |w| of codes (N, \\*shape) and what came back of them → (N,).
+    """|w'' − w| / |w| of codes w and codes w'' after edit and undo, both (N, \\*shape) → (N,).
 
     >>> round_trip_error(torch.tensor([[3.0, 4.0]]), torch.tensor([[3.0, 4.5]]))
     tensor([0.1000])
@@ -179,9 +178,10 @@ def pixel_error(images: Tensor, back: Tensor) -> Tensor:
 def peak_signal_to_noise(images: Tensor, others: Tensor) -> Tensor:
     """10 log₁₀ (2² / mean (x' − x)²) of images (N, 3, H, W) in [-1, 1], in decibels → (N,).
 
-    Equal images have 100, which stands for infinity.
+    Equal images get 100 instead of infinity.
     """
     noise = (others - images).square().flatten(1).mean(1)
+    # 10 log₁₀ (4 / 4e-10) = 100
     decibels: Tensor = 10 * (4 / noise.clamp_min(4e-10)).log10()
     return decibels
 
@@ -202,9 +202,9 @@ def identity_drift(before: Tensor, after: Tensor) -> Tensor:
 
 
 def strength_reaching(strengths: Tensor, effects: Tensor, wanted: float) -> Tensor:
-    """The least strength at which each face's effect reaches `wanted`; NaN where it never does.
+    """The smallest strength at which each face's effect reaches `wanted`; NaN if it never does.
 
-    Effects are taken to be linear between the strengths measured, and 0 at strength 0.
+    Effects are interpolated linearly between the measured strengths, from 0 at strength 0.
 
     Args:
         strengths: (S,) ascending, without 0.
@@ -226,11 +226,11 @@ def strength_reaching(strengths: Tensor, effects: Tensor, wanted: float) -> Tens
 def along_effect(
     strengths: Tensor, effects: Tensor, values: Tensor, at: Tensor, start: float
 ) -> Tensor:
-    """`values` (S, N) as a function of achieved effect: (R, N), NaN where not reached.
+    """`values` (S, N) interpolated at achieved effects `at`: (R, N), NaN where not reached.
 
     Args:
         at: (R,) effects.
-        start: the value of an unedited face.
+        start: the value of an unedited face, at effect 0.
     """
     s = torch.cat([strengths.new_zeros(1), strengths])
     v = torch.cat([values.new_full((1, values.shape[1]), start), values])
@@ -252,13 +252,16 @@ AREA_EFFECTS = torch.linspace(0, 1, 21)
 
 
 def edit_identity_area(strengths: Tensor, effects: Tensor, similarity: Tensor) -> Tensor:
-    """Area under identity similarity against r on [0, 1], effects not reached counting 0:
-    (S,), (S, N), (S, N) → (N,)."""
+    """Area under the curve of identity similarity over r in [0, 1]: (S,), (S, N), (S, N) → (N,).
+
+    Effects that are not reached count 0.
+    """
     curve = along_effect(strengths, effects, similarity, AREA_EFFECTS, start=1.0)
     return torch.trapezoid(curve.nan_to_num(0.0), AREA_EFFECTS, dim=0)
 
 
 REGULA_FALSI = 2
+"""Number of tries by linear interpolation, before `match_effect` bisects."""
 
 
 def match_effect(
@@ -271,10 +274,10 @@ def match_effect(
 ) -> Tensor:
     """Strength per face at which the *measured* effect is `wanted`, by regula falsi.
 
-    Starts from the crossing on the measured grid, then edits again at the estimate and narrows
-    the bracket of each face that is further than `tolerance` away; after `REGULA_FALSI` tries it
-    halves the bracket, which a steep or curved effect needs. A face whose effect jumps over
-    `wanted` keeps the strength that came nearest.
+    It starts from the crossing on the measured grid. It edits again at the estimate, and narrows
+    the bracket of each face whose effect is further than `tolerance` away. After `REGULA_FALSI`
+    tries it halves the bracket, which steep or curved effects need. If an effect jumps over
+    `wanted`, the face keeps the strength with the nearest effect.
 
     Args:
         effect_at: (strengths (M,), faces (M,)) → measured effects (M,).
@@ -304,6 +307,7 @@ def match_effect(
         high_s[active[above]], high_r[active[above]] = found[active[above]], measured[above]
         low_s[active[~above]], low_r[active[~above]] = found[active[~above]], measured[~above]
         active = active[gap > tolerance]
+        # Clamped: near an end, regula falsi would move only one side of the bracket.
         secant = ((wanted - low_r) / (high_r - low_r)).clamp(0.1, 0.9)
         share = secant if i < REGULA_FALSI else torch.full_like(secant, 0.5)
         found[active] = (low_s + share * (high_s - low_s))[active]

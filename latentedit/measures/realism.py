@@ -1,4 +1,4 @@
-"""How far edited images lie from unedited ones as a whole, in the features of some network."""
+"""Distances between the distributions of edited and unedited images, in a network's features."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from latentedit.errors import InputError
 Features = NDArray[np.float64]
 
 MINIMUM_FACES = 50
-"""Below this many faces no distance between distributions is computed."""
+"""Smallest number of faces for a distance between distributions."""
 IMPLEMENTATION = {
     "Fréchet distance": "closed form of Gaussians, covariances with n − 1, eigenvalues in float64",
     "kernel distance": "unbiased squared MMD, kernel (x·y / F + 1)³, in float64",
 }
-"""What computes each distance, for results and reports."""
+"""The computation of each distance in words, for results and reports."""
 
 
 def frechet_distance(first: Features, second: Features) -> float:
     """|μ₁ − μ₂|² + tr(C₁ + C₂ − 2 (C₁ C₂)^½) between Gaussians fitted to (N, F) and (M, F).
 
-    Heusel et al., "GANs trained by a two time-scale update rule", 2017, eq. 6. Biased upwards
-    for few faces, so that only distances at one number of faces compare.
+    Heusel et al., "GANs trained by a two time-scale update rule", 2017, eq. 6. The distance is
+    biased upwards for few faces: compare only distances at the same number of faces.
 
     Raises:
-        InputError: fewer faces than `MINIMUM_FACES`, or not more than features.
+        InputError: there are fewer faces than `MINIMUM_FACES`, or not more faces than features.
 
     >>> x = np.random.default_rng(0).normal(size=(100, 2))
     >>> round(frechet_distance(x, x + [3, 4]), 6)
@@ -34,13 +34,14 @@ def frechet_distance(first: Features, second: Features) -> float:
     check_faces(min(len(first), len(second)), first.shape[1])
     gap = first.mean(0) - second.mean(0)
     c1, c2 = (np.atleast_2d(np.cov(part, rowvar=False)) for part in (first, second))
+    # tr (C₁ C₂)^½ = tr (C₁^½ C₂ C₁^½)^½, whose argument is symmetric: real roots, no complex ones.
     root = _square_root(c1)
     cross = np.sqrt(np.linalg.eigvalsh(root @ c2 @ root).clip(0)).sum()
     return max(0.0, float(gap @ gap + np.trace(c1) + np.trace(c2) - 2 * cross))
 
 
 def check_faces(n: int, features: int) -> None:
-    """Raise `InputError` where `n` faces are too few for a Fréchet distance."""
+    """Raise `InputError` if `n` faces are too few for a Fréchet distance."""
     needed = max(MINIMUM_FACES, features + 1)
     if n < needed:
         raise InputError(
@@ -65,14 +66,15 @@ def kernel_distance_by_face(unedited: Features, edited: Features) -> Features:
 
         h_ij = k(x_i, x_j) + k(y_i, y_j) − k(x_i, y_j) − k(x_j, y_i),    k(x, y) = (x·y / F + 1)³,
 
-    which leaves out pairs of one face before and after. Without face i it is D₋ᵢ, and the
-    pseudo-value of face i is N D − (N − 1) D₋ᵢ: one number a face, for intervals over faces.
+    so that no pair consists of one face before and after its edit. With D₋ᵢ the distance without
+    face i, its pseudo-value is N D − (N − 1) D₋ᵢ. This is one number per face, for intervals over
+    faces.
 
     Args:
-        unedited, edited: (N, F), the same face at the same place.
+        unedited, edited: (N, F), row i of both for face i.
 
     Raises:
-        InputError: fewer faces than `MINIMUM_FACES`.
+        InputError: there are fewer faces than `MINIMUM_FACES`.
     """
     n = len(unedited)
     if n < MINIMUM_FACES:
@@ -81,13 +83,14 @@ def kernel_distance_by_face(unedited: Features, edited: Features) -> Features:
     rows -= _kernel_sums(unedited, edited) + _kernel_sums(edited, unedited)
     total = rows.sum()
     distance = total / (n * (n - 1))
+    # The sum over pairs without face i, for all i at once: h is symmetric, so row = column i.
     without = (total - 2 * rows) / ((n - 1) * (n - 2))
     pseudo: Features = n * distance - (n - 1) * without
     return pseudo
 
 
 def _kernel_sums(x: Features, y: Features, block: int = 1024) -> Features:
-    """(N,) Σ_{j ≠ i} k(x_i, y_j), in blocks so that memory stays flat."""
+    """(N,) Σ_{j ≠ i} k(x_i, y_j), by blocks of rows: the whole kernel matrix is never in memory."""
     sums = np.empty(len(x))
     for start in range(0, len(x), block):
         part = slice(start, start + block)

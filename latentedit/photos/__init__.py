@@ -1,1 +1,1 @@
-"""From photographs to codes."""
+"""Inversion of photographs to codes."""

@@ -1,4 +1,4 @@
-"""Photographs as pictures of a generator: read with care, aligned, cut to a square."""
+"""Photographs, read safely, aligned, and cut to a square."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 MAX_PIXELS = 16_000_000
 _MARGIN = 0.5
-"""Of the square's side: how far beyond the photograph a square is filled up by its mirror image."""
+"""Largest part of a square outside the photograph that is filled by mirroring, in sides."""
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """A photograph as a generator would make it.
+    """A photograph in the format of a generator's images.
 
     Args:
         name: of its file.
         image: (3, R, R) in [-1, 1].
-        crop: how the square was found, for people to read.
+        crop: how the square was chosen, in words.
     """
 
     name: str
@@ -39,17 +39,17 @@ class Photograph:
 
 
 def find_photographs(paths: Iterable[Path]) -> list[Path]:
-    """Files as given, and the pictures in folders, by name.
+    """The given files, and the pictures in given folders, sorted by name.
 
     Raises:
-        InputError: nothing is there, or two files have one name.
+        InputError: there is no picture, or two files have the same name.
     """
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
             files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
             if not files:
-                raise InputError(f"{path} holds no picture: {', '.join(SUFFIXES)}")
+                raise InputError(f"{path} holds no picture; supported: {', '.join(SUFFIXES)}")
             found += files
         else:
             found.append(path)
@@ -64,10 +64,14 @@ def find_photographs(paths: Iterable[Path]) -> list[Path]:
 def read_photograph(
     path: Path, resolution: int, landmarks: LandmarkFinder | None = None
 ) -> Photograph:
-    """A square of the photograph, `resolution` pixels wide.
+    """A square part of the photograph, `resolution` pixels wide.
 
-    With landmarks, the square around the face (see `face_square`); without, or where no face is
-    found, the largest square in the middle.
+    With landmarks it is the square around the face (see `face_square`). Without landmarks, or if no
+    face is found, it is the largest central square.
+
+    Raises:
+        InputError: there is no such file, or it is too large.
+        CorruptArtefact: it is not a readable picture.
     """
     picture = open_picture(path)
     if landmarks is None:
@@ -81,19 +85,22 @@ def read_photograph(
 
 
 def open_picture(path: Path) -> Image.Image:
-    """An upright RGB picture; its size is checked on its header, before it is decoded.
+    """An upright RGB picture.
 
     Raises:
-        InputError: there is none, or it is larger than 16 million pixels.
-        CorruptArtefact: it is no PNG, JPEG or WebP, or is damaged.
+        InputError: there is no such file, or it has more than 16 million pixels.
+        CorruptArtefact: it is not a PNG, JPEG or WebP file, or is damaged.
     """
     try:
+        # The size is read from the header, before any pixel is decoded: a small file can claim
+        # gigabytes of pixels. A fixed list of formats keeps rarely tested decoders out of reach.
         with Image.open(path, formats=FORMATS) as picture:
             if math.prod(picture.size) > MAX_PIXELS:
                 raise InputError(
                     f"{path} has {picture.width} × {picture.height} pixels, more than "
                     f"{MAX_PIXELS:,}; make it smaller"
                 )
+            # Phones store photos unrotated, with the orientation in an EXIF tag.
             return ImageOps.exif_transpose(picture).convert("RGB")
     except FileNotFoundError:
         raise InputError(f"there is no file {path}") from None
@@ -122,18 +129,20 @@ def _square(picture: Image.Image, found: Landmarks | None) -> tuple[Quad, str]:
 
 
 def _outside(picture: Image.Image, quad: Quad) -> float:
-    """How many pixels the corners lie beyond the picture, at most."""
+    """The largest distance of a corner beyond the picture's border, in pixels."""
     right, bottom = quad.max(0) - picture.size
     return max(0.0, float(-quad.min()), float(right), float(bottom))
 
 
 def _cut(picture: Image.Image, quad: Quad, resolution: int) -> Image.Image:
-    """The square with these corners, its surroundings mirrored where it leaves the picture."""
+    """The square with these corners; the part outside the picture is filled by mirroring."""
     side = float(np.linalg.norm(quad[3] - quad[0]))
     pad = min(math.ceil(_outside(picture, quad)), min(picture.size) - 1)
     if pad > 0:
         padded = np.pad(np.asarray(picture), ((pad, pad), (pad, pad), (0, 0)), mode="reflect")
         picture, quad = Image.fromarray(padded), quad + pad
+    # `transform` samples single points. It therefore works at a multiple of the resolution that is
+    # no coarser than the photo, and `resize` then averages without aliasing.
     fine = resolution * max(1, math.ceil(side / resolution))
     cut = picture.transform(
         (fine, fine),

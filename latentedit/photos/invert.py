@@ -1,4 +1,4 @@
-"""Inverts photographs: a bank of codes that stand for them, with the photographs beside them."""
+"""Inversion of photographs: a bank of their codes, with the photographs in it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ PICTURE = "inversion.png"
 
 @dataclass(frozen=True)
 class InversionPlan:
-    """How to invert.
+    """Plugins and options of an inversion.
 
     Args:
         generator: plugin and options.
-        labeller: plugin and options of what says which attributes the faces have now.
+        labeller: plugin and options of the estimator for the photographs' attributes.
         losses: weight of each perceptual loss, by plugin.
         inverter: plugin and options.
-        recognisers: identity encoders that say how much of a person was met, by plugin.
+        recognisers: plugins of the identity encoders that compare photo and reconstruction.
     """
 
     generator: tuple[str, Mapping[str, Any]]
@@ -54,19 +54,20 @@ def invert_photographs(
     draw: Callable[[Reconstruction, Sequence[Mapping[str, Any]]], bytes] | None = None,
     progress: Callable[[float, str], None] = lambda fraction, message: None,
 ) -> LatentBank:
-    """Find a code for each photograph, and write all as a bank whose test split they are.
+    """Find a code for each photograph, and write the codes as the test split of a bank.
 
-    The codes belong to the generator as it is, so that editors fitted on it take them; where it was
-    tuned to the photographs, the changed weights lie beside the codes and make their images.
+    The codes belong to the unchanged generator, so editors fitted on it accept them. If the
+    generator was tuned to the photographs, the bank also stores the changed weights, which make the
+    images.
 
     Args:
         folder: where to write; must not exist yet.
-        generator: that of `plan`, where it is built already.
-        truth: (N, D) codes of W that the photographs were made from, where that is known.
-        draw: makes ``inversion.png`` of what was found and what the bank records of each photo.
+        generator: the generator of `plan`, if it is built already.
+        truth: (N, D) true codes of W, if the photographs are images of known codes.
+        draw: function from the reconstruction and the records of each photo to ``inversion.png``.
 
     Raises:
-        Unsupported: the generator cannot do what the inverter needs.
+        Unsupported: the generator lacks an ability that the inverter needs.
         PluginFault: the inverter returned something else than finite codes.
     """
     model = generator or registry.generator(*plan.generator)

@@ -1,4 +1,4 @@
-"""Landmarks of faces, and the square that generators of aligned faces are trained on."""
+"""Facial landmarks, and the square crop of generators of aligned faces."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Quad = NDArray[np.float64]
 _POINTS = ("left_eye", "right_eye", "left_mouth", "right_mouth")
 
 LandmarkFinder = Callable[[str, NDArray[np.uint8]], Landmarks | None]
-"""(name of the file, (H, W, 3) picture) → landmarks of its largest face, or None."""
+"""(file name, (H, W, 3) picture) → landmarks of its largest face, or None."""
 
 
 def face_square(found: Landmarks) -> Quad:
@@ -28,17 +28,17 @@ def face_square(found: Landmarks) -> Quad:
         x' = e_r − e_l,  y' = e − m,  c = e − 0.1 y',  s = max(4 |x'|, 3.6 |y'|)
         x = (x' − y'⊥) / |x' − y'⊥|
 
-    with e and m the middles of eyes and mouth.
+    with e and m the midpoints of eyes and mouth.
 
     Raises:
-        InputError: both eyes are in one place.
+        InputError: both eyes are at the same point.
 
     >>> upright = Landmarks((40, 50), (60, 50), (43, 75), (57, 75))
     >>> face_square(upright).round(1).tolist()
     [[5.0, 7.5], [5.0, 97.5], [95.0, 97.5], [95.0, 7.5]]
     """
     if found.left_eye == found.right_eye:
-        raise InputError(f"the eyes of a face are apart; received {found}")
+        raise InputError(f"both eyes of a face are at the same point; received {found}")
     left, right, *mouth = (np.array(getattr(found, name), np.float64) for name in _POINTS)
     eyes = (left + right) / 2
     across, down = right - left, sum(mouth) / 2 - eyes
@@ -52,15 +52,15 @@ def face_square(found: Landmarks) -> Quad:
 def landmark_finder(
     registry: Registry, source: str, options: Mapping[str, Any] | None = None
 ) -> LandmarkFinder:
-    """Landmarks that are on record, or that a detector finds.
+    """Landmarks from a file, or from a detector.
 
     Args:
-        source: a ``.json`` file that says where they are, ``{"photo.jpg": {"left_eye": [x, y],
+        source: a ``.json`` file with positions in pixels, ``{"photo.jpg": {"left_eye": [x, y],
             …}}``, or the name of a landmark detector.
         options: of the detector.
 
     Raises:
-        InputError: it is neither; lists the detectors that are installed.
+        InputError: it is neither; lists the installed detectors.
     """
     if source.endswith(".json"):
         return _recorded(Path(source))
@@ -83,7 +83,8 @@ def _recorded(file: Path) -> LandmarkFinder:
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CorruptArtefact(
-            f"{file} lacks or garbles {error}; each picture has {', '.join(_POINTS)} as [x, y]"
+            f"{file} has a missing or invalid entry: {error}; each picture needs "
+            f"{', '.join(_POINTS)} as [x, y] in pixels"
         ) from None
     return lambda name, picture: known.get(name)
 

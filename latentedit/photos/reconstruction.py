@@ -1,4 +1,4 @@
-"""How far reconstructions are from the photographs that they stand for."""
+"""Reconstruction errors: distances between photographs and the images of their codes."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from latentedit.measures.metrics import (
 _BATCH = 32
 _PAIRS, _PAIRS_SEED = 1_000, 8_191
 _OF_A_BANK = re.compile(r"(fit|test)-(\d{5,9})\.png")
-"""Names that ``latentedit bank images`` gives to its pictures."""
+"""File names of pictures by ``latentedit bank images``."""
 
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """Photographs beside what was found for them.
+    """Photographs and the images of their codes.
 
     Args:
-        photographs, images: (N, 3, R, R) in [-1, 1]; images of the codes, by the tuned generator
-            where it was tuned.
+        photographs: (N, 3, R, R) in [-1, 1].
+        images: (N, 3, R, R) in [-1, 1], of the codes, by the tuned generator if it was tuned.
         codes: (N, \\*shape) of `space`.
-        truth: (N, D) codes of W that the photographs were made from, where that is known.
+        truth: (N, D) true codes of W, if the photographs are images of known codes.
     """
 
     photographs: Tensor
@@ -54,7 +54,7 @@ class Reconstruction:
         photographs: Tensor,
         truth: Tensor | None = None,
     ) -> Reconstruction:
-        """The pictures that `renderer` makes of `codes`, beside the photographs."""
+        """Render `codes` with `renderer`, for comparison with the photographs."""
         parts = [renderer.synthesize(part, space) for part in codes.split(_BATCH)]
         return cls(photographs, torch.cat(parts).clamp(-1, 1), codes, space, truth)
 
@@ -65,12 +65,12 @@ class Reconstruction:
         loss: WeightedLoss,
         recognisers: Mapping[str, IdentityEncoder] | None = None,
     ) -> list[dict[str, float]]:
-        """Of each photograph, how far its reconstruction is from it.
+        """Reconstruction errors of each photograph.
 
         Returns:
             ``pixel_error`` in levels of 0 to 255, ``psnr`` in decibels, the perceptual
-            ``distance``, ``identity similarity · NAME`` by each recogniser, and where the true
-            code is known ``code_error`` and, where the generator knows it, ``true identity drift``.
+            ``distance``, and ``identity similarity · NAME`` by each recogniser. If true codes are
+            known, also ``code_error``, and ``true identity drift`` if the generator knows truths.
         """
         gap = _in_parts(loss.features, self.images) - _in_parts(loss.features, self.photographs)
         columns: dict[str, Tensor] = {
@@ -102,7 +102,7 @@ def _in_parts(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
 
 
 def code_error(codes: Tensor, truth: Tensor, generator: Generator) -> Tensor:
-    """(N,) how far found codes are from true ones, where two sampled faces are 1 apart.
+    """(N,) distances of codes from true codes, in units of the RMS distance of two sampled codes.
 
         ( mean_l ‖w_l − w‖² / E ‖w_a − w_b‖² )^(1/2)
 
@@ -118,10 +118,10 @@ def code_error(codes: Tensor, truth: Tensor, generator: Generator) -> Tensor:
 
 
 def true_codes(bank: LatentBank, names: Sequence[str], generator: Generator) -> Tensor:
-    """(N, D) codes of W that the pictures of these names, by ``latentedit bank images``, show.
+    """(N, D) codes of W of the pictures that ``latentedit bank images`` wrote under these names.
 
     Raises:
-        InputError: a name that no such picture has, or that names no face of `bank`.
+        InputError: a name is not of that form, or names no face of `bank`.
         FingerprintMismatch: `bank` belongs to another generator.
     """
     if bank.generator.fingerprint != generator.fingerprint:
@@ -139,10 +139,13 @@ def _true_code(bank: LatentBank, name: str) -> Tensor:
     found = _OF_A_BANK.fullmatch(name)
     if found is None:
         raise InputError(
-            f"{name} does not say which face of {bank.folder} it is; true codes are known of "
-            "pictures that latentedit bank images wrote, such as test-00003.png"
+            f"{name} does not name a face of {bank.folder}; true codes are known only for pictures "
+            "that latentedit bank images wrote, such as test-00003.png"
         )
     split, row = bank.split(found[1]), int(found[2])
     if split.space != "w" or row >= len(split):
-        raise InputError(f"{bank.folder} has no face {row} in W in its {found[1]} split")
+        raise InputError(
+            f"{name} is not in {bank.folder}: its {found[1]} split has {len(split)} codes of "
+            f"{split.space.upper()}, and face {row} in W is needed"
+        )
     return split.rows(torch.tensor([row]))[0][0]

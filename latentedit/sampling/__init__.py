@@ -1,1 +1,1 @@
-"""How banks of codes come to be."""
+"""Creation of banks: sampling, importing and relabelling."""

@@ -1,4 +1,4 @@
-"""Banks from codes that others sampled and labelled."""
+"""Banks of imported codes and attributes."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def import_bank(
     n_test: int = 200,
     seed: int = 0,
 ) -> LatentBank:
-    """Write codes and attributes that others made as a bank.
+    """Write codes and attributes of another project as a bank.
 
-    The importer's name stands in the bank for whoever measured the attributes. It is no estimator:
-    nothing can be labelled by it. ``latentedit bank label`` puts an estimator in its place.
+    The bank records the importer as its labeller. An importer cannot label other images; use
+    ``latentedit bank label`` to replace the attributes by those of an estimator.
 
     Args:
         importer: the bank importer that reads `source`.
         folder: where to write; must not exist yet.
-        generator, options: the plugin whose codes these are, for instance imported weights.
-        n_test: faces drawn at random to be edited; the others are to fit on.
+        generator, options: the plugin of the codes' generator, for instance imported weights.
+        n_test: number of random faces to edit; editors are fitted on the others.
 
     Raises:
-        CorruptArtefact: a file of `source` is not what it should be.
+        CorruptArtefact: a file of `source` is damaged.
         InputError: the codes have another shape than the generator's, or are too few.
         PluginFault: the importer returned something else than codes with their attributes.
     """
@@ -48,7 +48,8 @@ def import_bank(
     codes, attributes, schema = found.codes, found.attributes, found.schema
     if not 0 < n_test < len(codes):
         raise InputError(
-            f"{source} has {len(codes)} faces; {n_test} to edit leave none to fit on, or are none"
+            f"{source} has {len(codes)} faces; the number to edit must be at least 1 and leave at "
+            f"least 1 to fit on, received {n_test}"
         )
     model = registry.generator(generator, options)
     space = _space(model, generator, tuple(codes.shape[1:]))

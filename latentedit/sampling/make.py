@@ -1,4 +1,4 @@
-"""Makes a bank: sample codes, look at their images, write both down."""
+"""New banks: sampled codes, with attributes estimated from their images."""
 
 from __future__ import annotations
 
@@ -34,23 +34,24 @@ def make_bank(
     photographs: LatentBank | None = None,
     progress: Callable[[float, str], None] = lambda fraction, message: None,
 ) -> LatentBank:
-    """Sample W codes, label their images, and write them as a bank.
+    """Sample W codes, estimate the attributes of their images, and write them as a bank.
 
     Args:
         folder: where to write; must not exist yet.
         generator, labeller: plugin names, with their options.
-        n_fit, n_test: faces to fit on and to edit; the two are drawn from disjoint seeds.
+        n_fit, n_test: number of faces to fit on and to edit, drawn from different seeds.
         truncation_psi: 1 samples the generator's whole distribution.
-        photographs: a bank that ``latentedit invert`` wrote, whose faces are to be the ones to edit
-            instead of `n_test` sampled ones.
+        photographs: a bank by ``latentedit invert``, whose faces replace the `n_test` sampled ones.
 
     Raises:
+        InputError: a number of faces is below 1, or `folder` exists already.
         FingerprintMismatch: the photographs were inverted with another generator, or labelled by
             another estimator.
     """
     if n_fit < 1 or n_test < 1:
         raise InputError(
-            f"a bank needs at least one face in each split, received {n_fit}, {n_test}"
+            f"a bank needs at least one face in each split, received {n_fit} to fit on and "
+            f"{n_test} to edit"
         )
     options = dict(generator_options or {})
     model = registry.generator(generator, options)
@@ -114,7 +115,7 @@ def labelled_split(
     estimator: AttributeEstimator,
     report: Callable[[int], None],
 ) -> Split:
-    """A split whose attributes are on record with the estimator, or are read off its images."""
+    """A split with attributes from the estimator's records, or else estimated from its images."""
     attributes = estimator.recorded(name, len(codes))
     if attributes is None:
         attributes = label(codes, generator, estimator, report, space)
@@ -130,7 +131,10 @@ def label(
     report: Callable[[int], None] = lambda rows: None,
     space: str = "w",
 ) -> Tensor:
-    """(N, \\*shape) codes → (N, A) attribute values of their images, in batches of fixed size."""
+    """(N, \\*shape) codes → (N, A) attribute values of their images, in batches of fixed size.
+
+    A network's results can differ in the last bits by batch size, so it must not vary.
+    """
     parts = []
     for start in range(0, len(codes), BATCH):
         parts.append(estimator.estimate(generator.synthesize(codes[start : start + BATCH], space)))

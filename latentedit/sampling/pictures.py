@@ -1,4 +1,4 @@
-"""The faces of a bank as picture files that people can look at and label."""
+"""Image files of a bank's faces, for people to look at and label."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ def write_images(
     count: int | None = None,
     progress: Callable[[float, str], None] = lambda fraction, message: None,
 ) -> int:
-    """Write the first `count` faces of a split as ``fit-00000.png``, …; return how many there are.
+    """Write the first `count` faces of a split as ``fit-00000.png``, …; return their number.
 
     Raises:
-        FingerprintMismatch: the bank was made with another generator than the installed one.
+        InputError: `count` is below 1, or `folder` exists already.
+        FingerprintMismatch: the installed generator is not the one of the bank.
     """
     part, generator = bank.split(split), build_renderer(registry, bank)
     total = len(part) if count is None else min(count, len(part))

@@ -1,4 +1,4 @@
-"""The same faces under other labels: what a bank's labeller reads is not for ever."""
+"""Relabelling: a bank's faces with attributes from another estimator."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def relabel_bank(
     labeller_options: Mapping[str, Any] | None = None,
     progress: Callable[[float, str], None] = lambda fraction, message: None,
 ) -> LatentBank:
-    """The faces of `bank` with the attributes that another estimator reads, in a new folder.
+    """Copy `bank` to a new folder, with attributes from another estimator.
 
     Raises:
-        FingerprintMismatch: the bank was made with another generator than the installed one.
+        FingerprintMismatch: the installed generator is not the one of the bank.
     """
     labelling = dict(labeller_options or {})
     estimator = registry.estimator(labeller, labelling)

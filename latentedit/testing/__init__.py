@@ -1,4 +1,4 @@
-"""Whether an editor keeps its promises: the rules of every editor, and a world to try them in.
+"""The contract of editors: rules that every editor keeps, and a linear world to test them in.
 
 In a plugin's tests::
 

@@ -1,4 +1,4 @@
-"""All rules for one editor: as verdicts, and as a test for pytest."""
+"""The rules applied to one editor: as verdicts, and as a pytest test."""
 
 from __future__ import annotations
 

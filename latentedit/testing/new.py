@@ -1,4 +1,4 @@
-"""A package with a working editor, for an author to begin from."""
+"""A new package with a working editor, as a start for authors."""
 
 from __future__ import annotations
 

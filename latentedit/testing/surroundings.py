@@ -1,4 +1,4 @@
-"""What an editor shares with everything else that runs in its process."""
+"""The rule on state that an editor shares with its process: environment and warnings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads weight files that other projects pickled, and runs nothing that they name.
+"""A reader of pickled weight files that executes nothing from the file.
 
 A small interpreter of pickle opcodes builds plain values and inert nodes. It resolves no name,
 calls nothing that a file names, and imports neither the standard library's unpickler nor torch.

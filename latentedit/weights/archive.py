@@ -1,6 +1,6 @@
-"""A zip file's members by exact name, sliced out of the file: never extracted, never inflated.
+"""Members of zip files, by exact name and without decompression.
 
-PyTorch stores members uncompressed, so a compressed one is refused before its ratio matters.
+PyTorch stores members uncompressed. Compressed members are refused, so no "zip bomb" can expand.
 Layouts: APPNOTE.TXT 6.3.10, sections 4.3.7, 4.3.12, 4.3.14 to 4.3.16 and 4.5.3.
 """
 
@@ -51,7 +51,7 @@ class Archive:
         """The bytes of the member `name`.
 
         Args:
-            offset: of whatever asks for it, for the message where it is missing.
+            offset: where the file refers to it, for the message if it is missing.
         """
         if name not in self._entries:
             self.source.refuse(offset, f"the archive has no member {name[:80]!r}")
@@ -63,6 +63,7 @@ class Archive:
 
 
 def _directory(source: Source) -> _Directory:
+    # Without a comment, the end record is the last 22 bytes; a search for it would be ambiguous.
     tail = bytes(source.view[-22:])
     end = len(source) - 22
     if len(tail) < 22 or not tail.startswith(_END):
@@ -104,6 +105,7 @@ def _entries(source: Source, directory: _Directory) -> list[_Entry]:
         if entry.name in seen:
             source.refuse(start, f"the archive has two members {entry.name[:80]!r}")
         seen.add(entry.name)
+        # Members that overlap would sum to more than the bytes before the directory.
         taken += entry.size
         source.charge(400 + len(entry.name), start)
         entries.append(entry)
@@ -126,7 +128,7 @@ def _entry(cursor: Cursor) -> _Entry:
     size, packed, header = _wide(cursor, start, extra, (size, packed, header))
     if method or packed != size:
         cursor.source.refuse(start, f"member {name[:80]!r} is compressed; PyTorch's never are")
-    if flags & ~0x0808:
+    if flags & ~0x0808:  # allowed: sizes in a data descriptor (bit 3), names in UTF-8 (bit 11)
         cursor.source.refuse(start, f"member {name[:80]!r} is encrypted or patched")
     return _Entry(name, crc, size, header)
 
@@ -143,7 +145,7 @@ def _name(cursor: Cursor, length: int) -> str:
 
 
 def _wide(cursor: Cursor, start: int, extra: bytes, short: tuple[int, ...]) -> tuple[int, ...]:
-    """The 64-bit values of an extra field 1, for those that do not fit into 32 bits."""
+    """Sizes and offset, with unset ones taken from the Zip64 extra field (id 1)."""
     at, wide = 0, b""
     while at + 4 <= len(extra):
         kind, length = struct.unpack("<HH", extra[at : at + 4])

@@ -1,4 +1,4 @@
-"""What ``torch.save`` writes since version 1.6: a zip file with one pickle and its storages."""
+"""Files of ``torch.save`` since version 1.6: a zip file with one pickle and its storages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES = frozenset([*CALLS, *NEWS, *STORAGES])
 
 
 def read_checkpoint(source: Source) -> Value:
-    """The value that a zip file's ``data.pkl`` stands for."""
+    """The value of a zip file's ``data.pkl``."""
     archive = Archive(source)
     pickles = [name for name in archive.names if re.fullmatch(r"[^/]+/data\.pkl", name)]
     if len(pickles) != 1:

@@ -1,4 +1,4 @@
-"""What ``torch.save`` wrote before version 1.6, and still writes inside other pickles:
+"""Files of ``torch.save`` before version 1.6, also found inside other pickles:
 
 magic number, protocol version, machine facts, the value, the keys of its storages (five pickles in
 a row), then for each storage its element count (8 bytes) and its numbers.
@@ -15,16 +15,16 @@ from latentedit.weights.tensors import STORAGES, bind, storage_of
 
 MAGIC = 0x1950A86A20F9469CFC6C
 HEADER = b"\x80\x02\x8a\x0a" + MAGIC.to_bytes(10, "little") + b"."
-PROTOCOL = 1001
+LEGACY_PROTOCOL = 1001
 
 _PLAIN = Vocabulary(frozenset(), {})
 
 
 def read_legacy(span: Span, names: frozenset[str] = NAMES) -> Value:
-    """The value that `span`, a whole legacy file, stands for.
+    """The value of `span`, a complete legacy file.
 
     Args:
-        names: what it may name: a file all of `NAMES`, a nested one storages only.
+        names: accepted names: all of `NAMES` for a file, only storages for a nested one.
     """
     cursor = Cursor(span)
     _read_header(cursor)
@@ -44,7 +44,7 @@ def read_legacy(span: Span, names: frozenset[str] = NAMES) -> Value:
 
 
 def read_storage(span: Span) -> Storage:
-    """The one storage in the bytes that `torch.storage._load_from_bytes` would be given."""
+    """The single storage in the bytes that a file passes to `torch.storage._load_from_bytes`."""
     value = read_legacy(span, frozenset(STORAGES))
     if not isinstance(value, Storage):
         span.source.refuse(span.start, "nested bytes hold something that is no storage")
@@ -57,7 +57,7 @@ def _read_header(cursor: Cursor) -> None:
     magic, protocol, facts = header
     if type(magic) is not int or magic != MAGIC:
         cursor.source.refuse(start, "it does not begin as PyTorch's files do")
-    if type(protocol) is not int or protocol != PROTOCOL:
+    if type(protocol) is not int or protocol != LEGACY_PROTOCOL:
         cursor.source.refuse(start, "it has a protocol of PyTorch other than 1001")
     if type(facts) is not dict or facts.get("little_endian") is not True:
         cursor.source.refuse(start, "its numbers are not little-endian")

@@ -1,4 +1,4 @@
-"""Finds out what a weight file is, and reads it."""
+"""Entry points of the reader: detection of a file's format, and reading."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class NetworkFile:
     tree: Value
 
     def refuse(self, what: str, remedy: str) -> NoReturn:
-        """Raise `RefusedFile` for a value that was read well and cannot be used."""
+        """Raise `RefusedFile` for a file that was read but cannot be used."""
         Source(self.path, b"").refuse(0, what, remedy)
 
 
 def read_network(path: str | Path) -> NetworkFile:
-    """Read a pickled network or a weight file of PyTorch; run nothing that it names.
+    """Read a pickled network or a weight file of PyTorch, without executing anything from it.
 
     Raises:
         RefusedFile: it is damaged, hostile, or of another kind; names the byte.
@@ -60,7 +60,7 @@ def read_network(path: str | Path) -> NetworkFile:
 
 
 def read_state_dict(path: str | Path) -> dict[str, Array]:
-    """Read a plain state dict that ``torch.save`` wrote: arrays by name, each read-only.
+    """Read a plain state dict by ``torch.save``: read-only arrays by name.
 
     Raises:
         RefusedFile: as `read_network`; also where the file holds something else.

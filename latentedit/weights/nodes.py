@@ -1,4 +1,4 @@
-"""What a file turns into: plain Python values, and these."""
+"""Nodes: plain values in place of a file's tensors, arrays and objects."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ of this module."""
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Global:
-    """A name in the file. Nothing is ever looked up by it."""
+    """A name in the file. It is never resolved to an object."""
 
     name: str
 
 
 @dataclass(slots=True, eq=False)
 class Storage:
-    """Numbers in the file that tensors are views of.
+    """Numbers in the file, of which tensors are views.
 
     Args:
         dtype: little-endian.
-        count: elements.
-        data: their bytes; None until a legacy file's storages, which stand at its end, are read.
+        count: number of elements.
+        data: their bytes; None until they are read, since legacy files store them at the end.
     """
 
     dtype: np.dtype[Any]
@@ -41,12 +41,12 @@ class Storage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InertTensor:
-    """A contiguous view of a storage, its bounds checked.
+    """A contiguous view of a storage, with checked bounds.
 
     Args:
-        storage: where its numbers are.
-        offset: of its first element.
-        shape: sizes, their product at most ``storage.count − offset``.
+        storage: its numbers.
+        offset: index of its first element.
+        shape: its sizes; their product is at most ``storage.count − offset``.
     """
 
     storage: Storage
@@ -58,10 +58,11 @@ class InertTensor:
         return self.storage.dtype
 
     def array(self) -> Array:
-        """(\\*shape), read-only, on the file's own bytes."""
+        """(\\*shape), read-only, without a copy of the file's bytes."""
         data = self.storage.data
         if data is None:  # unreachable: readers bind every storage or refuse the file
             raise RuntimeError("the storage of this tensor was never read")
+        # dtype=object: Python integers cannot overflow
         count = int(np.prod(self.shape, dtype=object)) if self.shape else 1
         start = self.offset * self.dtype.itemsize
         raw = data.view[start : start + count * self.dtype.itemsize]
@@ -70,7 +71,7 @@ class InertTensor:
 
 @dataclass(slots=True, eq=False)
 class InertDtype:
-    """A numpy element type, not yet told its byte order."""
+    """A numpy element type; `complete` once the file has set its byte order."""
 
     code: str
     complete: bool = False
@@ -78,19 +79,19 @@ class InertDtype:
 
 @dataclass(slots=True, eq=False)
 class InertArray:
-    """A numpy array; None until its content is read."""
+    """A numpy array; its content is None until the file sets it."""
 
     content: Array | None = None
 
 
 @dataclass(slots=True, eq=False)
 class InertObject:
-    """What the file says an object was: its class's name and the state of it, and no behaviour.
+    """An object of the file as data: the name of its class, and its state.
 
     Args:
         class_name: as in the file.
         state: its attributes.
-        source_sha256: of the program text that the file held for the class; the text is dropped.
+        source_sha256: of the class's source code in the file. The code itself is dropped.
     """
 
     class_name: str
@@ -99,7 +100,7 @@ class InertObject:
 
 
 def children(value: Value) -> Iterator[Value]:
-    """The values that `value` holds."""
+    """The values directly inside `value`."""
     if isinstance(value, (list, tuple)):
         yield from value
     elif isinstance(value, dict):
@@ -109,7 +110,9 @@ def children(value: Value) -> Iterator[Value]:
 
 
 def check_tree(value: Value, source: Source, offset: int) -> None:
-    """Refuse values that hold themselves, or that are nested more than 1,000 deep."""
+    """Refuse values that contain themselves, or that are nested more than 1,000 deep."""
+    # A depth-first search with its own stack: recursion would exhaust Python's. True marks a value
+    # on the current path, so meeting it again is a cycle; False marks a finished value.
     open_now: dict[int, bool] = {}
     path: list[tuple[int, Iterator[Value]]] = []
 

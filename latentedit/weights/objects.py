@@ -30,7 +30,7 @@ def items(machine: Machine, arguments: tuple[Value, ...]) -> list[Value]:
 
 
 def empty_object(class_name: str) -> Builder:
-    """An instance without a state yet."""
+    """A builder of instances of `class_name`, still without state."""
 
     def build(machine: Machine, arguments: tuple[Value, ...]) -> InertObject:
         machine.expect(not arguments, f"{class_name} is made with arguments")
@@ -40,8 +40,10 @@ def empty_object(class_name: str) -> Builder:
 
 
 def network_node(machine: Machine, arguments: tuple[Value, ...]) -> InertObject:
-    """The one argument of a pickled network, ``{type, version, module_src, class_name, state}``:
-    keeps class name and state; hashes the program text and drops it."""
+    """A pickled network, from its argument ``{type, version, module_src, class_name, state}``.
+
+    It keeps class name and state. The source code `module_src` is hashed and dropped.
+    """
     meta = arguments[0] if len(arguments) == 1 else None
     if type(meta) is not dict:
         machine.refuse("a network is described by something that is no dictionary")
@@ -56,13 +58,13 @@ def network_node(machine: Machine, arguments: tuple[Value, ...]) -> InertObject:
 
 
 def ignore_attributes(machine: Machine, target: Value, state: Value) -> Value:
-    """BUILD of a dictionary: its attributes (`_metadata` of a state dict) are dropped."""
+    """BUILD of a dictionary: drop its attributes, such as `_metadata` of a state dict."""
     machine.expect(type(state) is dict, "the attributes of a dictionary are not one")
     return target
 
 
 def set_attributes(machine: Machine, target: InertObject, state: Value) -> InertObject:
-    """BUILD of an object: its state becomes plain data."""
+    """BUILD of an object: set its state, as plain data."""
     if type(state) is not dict:
         machine.refuse(f"the state of {target.class_name} is no dictionary")
     machine.expect(not target.state, f"the state of {target.class_name} is set twice")

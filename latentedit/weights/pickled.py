@@ -20,8 +20,10 @@ TENSORFLOW = "dnnlib.tflib.network.Network"
 
 
 def nested_storage(machine: Machine, arguments: tuple[Value, ...]) -> Storage:
-    """``_load_from_bytes(bytes)`` → the storage in them, read by the same rules; those bytes
-    cannot hold such a call again."""
+    """``_load_from_bytes(bytes)`` → the storage in the bytes, read by the same rules.
+
+    Nested bytes may name storages only. They cannot contain another such call, so nesting ends.
+    """
     if len(arguments) != 1 or not isinstance(arguments[0], Span):
         machine.refuse("nested bytes are no bytes")
     return read_storage(arguments[0])
@@ -44,7 +46,7 @@ _VOCABULARY = Vocabulary(NAMES, _CALLS, _NEWS, {**UPDATES, **ARRAY_UPDATES})
 
 
 def read_pickle(source: Source) -> Value:
-    """The value that the one pickle of a file stands for."""
+    """The value of a file that is a single pickle."""
     cursor = Cursor(source.whole())
     value = Machine(cursor, _VOCABULARY).run()
     if not cursor.done:

@@ -1,4 +1,4 @@
-"""The one error of this package."""
+"""The error for refused weight files."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from pathlib import Path
 from latentedit.errors import CorruptArtefact
 
 CONVERT = (
-    "Nothing in the file was run. If you trust where it comes from, save its weights as "
-    "safetensors there; if it should be a published network, download it again and compare its "
-    "sha256"
+    "Nothing in the file was executed. If you trust its source, save its weights as safetensors "
+    "there. If it is a published network, download it again and compare its sha256"
 )
 
 
 class RefusedFile(CorruptArtefact):
-    """A weight file that is damaged, hostile, or of a kind that is not read.
+    """A weight file that is damaged, hostile, or of an unsupported kind.
 
     Attributes:
         path: the file.

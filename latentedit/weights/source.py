@@ -1,4 +1,4 @@
-"""The bytes of one file, places in them, and what reading them may cost."""
+"""The bytes of one file, with cursors, and limits on the cost of reading."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ MAX_MEMO = 500_000
 MAX_STACK = 500_000
 MAX_DEPTH = 1_000
 MAX_TEXT = 1 << 20
-"""Bytes of one string."""
+"""Limit on one string, in bytes."""
 MAX_LINE = 4_096
-"""Bytes of one line of a text opcode."""
+"""Limit on one line of a text opcode, in bytes."""
 MAX_BUILT = 16 << 20
-"""Bytes of Python objects that one file may build; a 1024-pixel network with its discriminator
-takes 2 MiB, since tensors stay in the file's own bytes."""
+"""Limit on the Python objects of one file, in bytes. Tensors are views of the file and are free: a
+1024-pixel network with its discriminator takes 2 MiB."""
 
 
 class Source:
-    """A file in memory, with one budget for everything that is read from it.
+    """A file in memory, with one budget for everything read from it.
 
     Args:
         path: for messages.
@@ -38,7 +38,12 @@ class Source:
 
     @classmethod
     def open(cls, path: str | Path) -> Source:
-        """Raises `InputError` where there is no file that can be read."""
+        """Read a file into memory.
+
+        Raises:
+            InputError: there is no readable file, or it is too large.
+            EnvironmentFault: it does not fit into memory.
+        """
         path = Path(path)
         try:
             size = path.stat().st_size
@@ -57,7 +62,7 @@ class Source:
         raise RefusedFile(self.path, offset, what, remedy)
 
     def charge(self, size: int, offset: int) -> None:
-        """Count `size` bytes of Python objects; refuse the file when there are too many."""
+        """Add `size` bytes to the budget of Python objects; refuse the file if it is exceeded."""
         self.built += size
         if self.built > MAX_BUILT:
             self.refuse(offset, f"it builds more than {MAX_BUILT >> 20} MiB of objects")
@@ -73,7 +78,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Span:
-    """The bytes from `start` to `end` of a file, never copied."""
+    """The bytes from `start` to `end` of a file, without a copy."""
 
     source: Source
     start: int
@@ -92,7 +97,7 @@ class Span:
 
 
 class Cursor:
-    """Reads a span from its start; never past its end."""
+    """Reads a span from its start, and refuses to read past its end."""
 
     def __init__(self, span: Span) -> None:
         self.source, self.at, self.end = span.source, span.start, span.end
@@ -137,6 +142,7 @@ class Cursor:
             self.source.refuse(self.at, f"a string claims {length} bytes, more than {MAX_TEXT}")
         start = self.at
         try:
+            # Python 2 pickles contain lone surrogates; strict UTF-8 would refuse them.
             return str(self.take(length).view, "utf-8", "surrogatepass")
         except UnicodeDecodeError:
             self.source.refuse(start, "a string is not UTF-8")

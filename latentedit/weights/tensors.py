@@ -1,4 +1,4 @@
-"""Torch tensors as data: which storages exist, and which views of them are within bounds."""
+"""Torch tensors as data, with storages and bounds checked."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ MAX_ELEMENTS = 1 << 40
 
 
 def storage_of(machine: Machine, identifier: Value) -> tuple[str, np.dtype[Any], int]:
-    """Key, element type and element count out of a persistent identifier
-    ``("storage", torch.FloatStorage, key, location, count[, None])``."""
+    """Key, element type and element count of the persistent identifier of a storage.
+
+    Its form is ``("storage", torch.FloatStorage, key, location, count[, None])``.
+    """
     if not (
         type(identifier) is tuple
         and len(identifier) in (5, 6)
@@ -42,12 +44,12 @@ def storage_of(machine: Machine, identifier: Value) -> tuple[str, np.dtype[Any],
         machine.refuse("a storage is a view of another one")
     kind = identifier[1].name
     if kind not in STORAGES:
-        machine.refuse(f"{kind} is no storage that is read; it reads {', '.join(STORAGES)}")
+        machine.refuse(f"{kind} is not a supported storage; supported: {', '.join(STORAGES)}")
     return identifier[2], STORAGES[kind], identifier[4]
 
 
 def bind(storage: Storage, data: Span) -> Storage:
-    """Give a storage its bytes, which must be exactly as many as it claims."""
+    """Set the bytes of a storage; their number must be exactly as claimed."""
     claimed = storage.count * storage.dtype.itemsize
     if claimed != len(data):
         data.source.refuse(
@@ -71,7 +73,7 @@ def rebuild_tensor(machine: Machine, arguments: tuple[Value, ...]) -> InertTenso
         if size != 1 and stride != expected and 0 not in shape:
             machine.refuse("a tensor is not contiguous")
         reach += (size - 1) * stride
-        elements *= max(size, 1)
+        elements *= max(size, 1)  # a size of 0 must not hide the other sizes from the limit
         expected *= size
     if elements > MAX_ELEMENTS or (0 not in shape and offset + reach >= storage.count):
         machine.refuse(

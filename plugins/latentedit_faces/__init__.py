@@ -1,7 +1,7 @@
 """Estimators and recognisers for photographs of faces, and for attributes of your own.
 
-This module only says what there is; importing it never imports torch, and the libraries that single
-estimators need are imported when those are used.
+This module lists the plugins; importing it never imports torch. Libraries that single estimators
+need are imported on use.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a model's scores to values in the user's own units, by the user's own labels.
+"""Calibration curves from a model's scores to natural units, fitted to the user's labels.
 
 isotonic    a rising step curve through the scores of one attribute (Zadrozny and Elkan 2002)
 logistic    P(1) = σ(a · score + b), for binary attributes (Platt 1999)
@@ -19,11 +19,11 @@ from latentedit_faces.held_out import Numbers, check_enough, figures, folds
 Method = Literal["isotonic", "logistic", "ridge"]
 PENALTIES = np.logspace(-3, 4, 15)
 WEAK = 1e4
-"""Inverse penalty of the logistic curve: two parameters need next to none."""
+"""Inverse penalty of the logistic curve; its two parameters need almost no regularisation."""
 
 
 class Isotonic(Declaration):
-    """Straight lines between knots, flat outside of them."""
+    """Linear interpolation between knots, constant outside of them."""
 
     method: Literal["isotonic"] = "isotonic"
     knots: tuple[float, ...] = Field(min_length=1)
@@ -104,10 +104,10 @@ def calibrate(
     count: int,
     seed: int,
 ) -> tuple[Curve, dict[str, float]]:
-    """A curve through all labels, and the error of curves that had not seen what they predict.
+    """A curve fitted to all labels, and its error by cross-validation.
 
     Raises:
-        InputError: there are too few labels, or they are all equal.
+        InputError: there are too few labels, or all labels are equal.
     """
     check_enough(values, attribute)
     predicted = np.empty_like(values)

@@ -1,4 +1,4 @@
-"""Attributes that users put into words, read by a CLIP network."""
+"""Attributes described by text prompts and read by a CLIP network."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ LICENCE = "of whoever published the network: see its model card; of transformers
 
 
 class PromptOptions(Options):
-    """What is asked of which network.
+    """A CLIP network and its prompts.
 
     Args:
-        model: a folder with a CLIP network as transformers writes it, in safetensors.
-        attributes: what is read, in words: a list, or a YAML file that holds it.
-        temperature: divides what goes into the softmax over an attribute's prompts.
+        model: a folder with a CLIP network in the format of transformers, with safetensors.
+        attributes: attributes with their prompts: a list, or a YAML file with the list.
+        temperature: divisor of the similarities in the softmax over an attribute's prompts.
     """
 
     model: Path
@@ -46,7 +46,7 @@ class ClipOptions(PromptOptions):
 
     Args:
         model, attributes, temperature: as above.
-        calibration: what ``latentedit train faces-clip`` wrote; zero-shot if not given.
+        calibration: a folder by ``latentedit train faces-clip``; zero-shot if not given.
     """
 
     calibration: Path | None = None
@@ -70,7 +70,7 @@ class Calibration(Declaration):
 
 
 class PromptScores:
-    """Scores of images on prompts: how an image lies between the words for an attribute's values.
+    """Scores of images on prompts: the similarity to the texts for an attribute's values.
 
     similarity(v) = logit scale · cos(image, mean of the texts of v) / temperature
     value         = Σ_v v · softmax(similarity)_v
@@ -113,7 +113,7 @@ class PromptScores:
         return torch.stack(parts, 1)
 
     def scores(self, similarities: Tensor) -> Tensor:
-        """(N, K) → (N, A), what a curve of one attribute is fitted through."""
+        """(N, K) → (N, A), the inputs of the attributes' calibration curves."""
         values = self.values(similarities)
         for a, columns in enumerate(self._columns()):
             if columns.stop - columns.start == 2:
@@ -126,7 +126,7 @@ class PromptScores:
 
 
 class ClipAttributes(AttributeEstimator):
-    """Any attribute that can be said: zero-shot, or calibrated on the user's own labels.
+    """Attributes described in words: zero-shot, or calibrated on the user's own labels.
 
     Radford et al., "Learning transferable visual models from natural language supervision", ICML
     2021, for zero-shot prediction.

@@ -1,4 +1,4 @@
-"""Calibrates prompts on labelled pictures: ``latentedit train faces-clip``."""
+"""Calibration of prompts on labelled pictures: ``latentedit train faces-clip``."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class CalibratorOptions(PromptOptions):
 
     Args:
         model, attributes, temperature: as of the estimator.
-        method: one for all attributes; if not given, logistic for binary and isotonic for
+        method: one method for all attributes; by default logistic for binary and isotonic for
             continuous ones.
-        folds: parts of the labels that are held out in turn to measure the error.
-        seed: decides which pictures are in which part.
+        folds: number of folds of the cross-validation that measures the error.
+        seed: of the assignment of pictures to folds.
     """
 
     method: Method | Literal["auto"] = "auto"
@@ -69,7 +69,7 @@ class ClipCalibrator(EstimatorTrainer):
         labelled = labelled_images(images, labels, declared)
         network = ClipNetwork(options.model, "faces-clip")
         found = PromptScores(network, options.attributes, options.temperature)
-        similarities = _look(found, labelled, progress)
+        similarities = _similarities(found, labelled, progress)
         calibration = self._fit(found, similarities, labelled)
         with new_folder(out) as temporary:
             write_json(temporary / CALIBRATION, calibration.model_dump(mode="json"))
@@ -123,7 +123,7 @@ class ClipCalibrator(EstimatorTrainer):
         return "logistic" if attribute.kind == "binary" else "isotonic"
 
 
-def _look(
+def _similarities(
     found: PromptScores, labelled: LabelledImages, progress: Callable[[float, str], None]
 ) -> torch.Tensor:
     parts = []

@@ -23,7 +23,7 @@ GET = (
     "https://huggingface.co/laion/CLIP-ViT-B-32-laion2B-s34B-b79K (MIT), into one folder"
 )
 MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-"""Of the pixels CLIP was trained on, where the folder has no preprocessor_config.json."""
+"""Mean and deviation of CLIP's training pixels, if the folder has no preprocessor_config.json."""
 BATCH = 64
 
 
@@ -31,7 +31,7 @@ class ClipNetwork:
     """Embeds images and texts.
 
     Attributes:
-        logit_scale: what cosines are multiplied by before a softmax; learnt with the network.
+        logit_scale: factor of cosines before a softmax, learned with the network.
         fingerprint: sha256 of configuration and weights.
     """
 
@@ -84,7 +84,7 @@ class ClipNetwork:
         return normalize(model.text_projection(pooled), dim=1)
 
     def _prepared(self, images: Tensor) -> Tensor:
-        """The middle square, at the network's size, normalised as its training images were."""
+        """The central square in the network's resolution, normalised like its training images."""
         edge = min(images.shape[2:])
         top, left = ((length - edge) // 2 for length in images.shape[2:])
         square = images[:, :, top : top + edge, left : left + edge]
@@ -140,7 +140,7 @@ def _normalisation(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 def _plain(config: Any) -> dict[str, Any]:
-    """The settings that decide what is computed, not the names of library versions."""
+    """The settings that affect results, without names of library versions."""
     return {
         key: value
         for key, value in config.to_diff_dict().items()

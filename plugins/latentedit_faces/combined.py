@@ -1,4 +1,4 @@
-"""Several estimators as one: pose from landmarks, age by a network, a smile in words."""
+"""Several estimators combined into one, for instance pose, age and smile."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ NAME = "faces-combined"
 
 
 class Part(Declaration):
-    """One of them.
+    """One of the combined estimators.
 
     Args:
         plugin, options: any installed attribute estimator.
-        attributes: which of its attributes, in that order; all if not given.
+        attributes: its attributes to use, in order; all by default.
     """
 
     plugin: str
@@ -35,7 +35,7 @@ class Part(Declaration):
 
 
 class CombinedOptions(Options):
-    """Options of `faces-combined`: the `parts`, whose attributes follow each other."""
+    """Options of `faces-combined`: the `parts`, whose attributes are concatenated."""
 
     parts: tuple[Part, ...] = Field(min_length=1)
 
@@ -61,7 +61,7 @@ class CombinedAttributes(AttributeEstimator):
         )
 
     def estimate(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in [-1, 1] → (N, A), the parts' columns after each other."""
+        """(N, 3, H, W) in [-1, 1] → (N, A), the concatenated columns of the parts."""
         return torch.cat(
             [
                 estimator.schema.select(estimator.estimate(images), _chosen(part, estimator))

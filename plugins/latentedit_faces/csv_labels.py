@@ -1,4 +1,4 @@
-"""The labels that somebody wrote for a bank's faces, as its labeller."""
+"""A labeller that reads a bank's labels from a CSV file."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class CsvOptions(Options):
     """Options of `faces-csv`.
 
     Args:
-        file: a CSV with columns `split` and `index`, or with a column `file` of the names that
-            ``latentedit bank images`` gives, and a column for each attribute.
-        attributes: which columns, with their kinds, ranges and units; all, as they look, if not
-            given.
+        file: a CSV with one column per attribute, and either the columns `split` and `index`, or a
+            column `file` with names by ``latentedit bank images``.
+        attributes: columns with their kinds, ranges and units. By default all columns, with kinds
+            and ranges inferred from their values.
     """
 
     file: Path
@@ -27,7 +27,7 @@ class CsvOptions(Options):
 
 
 class CsvLabels(AttributeEstimator):
-    """Labels a bank whose faces people, or another program, have labelled."""
+    """Labels a bank with labels by people or by another program."""
 
     Options: ClassVar[type[CsvOptions]] = CsvOptions
 
@@ -46,10 +46,10 @@ class CsvLabels(AttributeEstimator):
 
     def estimate(self, images: Tensor) -> NoReturn:
         raise Unsupported(
-            f"{self._file} knows the faces of a bank and cannot look at other images: use it as a "
+            f"{self._file} has labels of a bank's faces and cannot label other images: use it as a "
             "labeller only, and train a judge: latentedit train faces-trained"
         )
 
     def card(self) -> dict[str, Any]:
-        """How many rows there are."""
+        """The number of rows."""
         return {"rows": len(self._table.keys), "sha256": self._table.digest}

@@ -1,4 +1,4 @@
-"""What users write down about a model: its attributes in YAML, and the licence it is under."""
+"""Declarations in YAML: the attributes and the licence of a user's model."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Declared = TypeVar("Declared", bound=Declaration)
 class DeclaredAttribute(Declaration):
     """An attribute as users write it: ``{name: age, low: 0, high: 70, unit: years}``.
 
-    A binary attribute lies in 0 to 1; the range of a continuous one has to be said, unless labels
-    tell it.
+    A binary attribute ranges from 0 to 1. A continuous one needs a range, unless it is inferred
+    from labels.
     """
 
     name: str
@@ -36,7 +36,7 @@ class DeclaredAttribute(Declaration):
     unit: str = ""
 
     def attribute(self, seen: tuple[float, float] | None = None) -> Attribute:
-        """The core's attribute; `seen` is the range of labels, where there are some."""
+        """The core's attribute; `seen` is the range of the labels, if there are any."""
         low, high = (0.0, 1.0) if self.kind == "binary" else seen or (None, None)
         low = low if self.low is None else self.low
         high = high if self.high is None else self.high
@@ -65,19 +65,19 @@ def read_yaml(path: Path) -> Any:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases, which can make a page into gigabytes, and without duplicate keys."""
+    """YAML without duplicate keys, and without aliases, which can expand a text to gigabytes."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, "aliases are not used here", mark)
+            raise yaml.composer.ComposerError(None, None, "aliases are not allowed here", mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         found = super().construct_mapping(node, deep)
         if len(found) != len(node.value):
             raise yaml.constructor.ConstructorError(
-                None, None, "a key stands twice", node.start_mark
+                None, None, "a key occurs twice", node.start_mark
             )
         return found
 
@@ -86,7 +86,7 @@ def read_declaration(kind: type[Declared], path: Path) -> Declared:
     """A `kind` from a YAML file.
 
     Raises:
-        InputError: naming the key, what was found there, and the keys that are valid.
+        InputError: a key or value is invalid; names it, and lists the valid keys.
     """
     data = read_yaml(path)
     try:
@@ -96,7 +96,7 @@ def read_declaration(kind: type[Declared], path: Path) -> Declared:
 
 
 def explained(error: ValidationError) -> str:
-    """The first complaint, with its place."""
+    """The first error of a validation, with its place."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
@@ -115,7 +115,7 @@ def _from_file(value: Any) -> Any:
 
 
 FromFile = BeforeValidator(_from_file)
-"""Lets an option be written in place, or as the path of a YAML file that holds it."""
+"""A validator for options that are given directly, or as the path of a YAML file."""
 
 DeclaredAttributes = Annotated[tuple[DeclaredAttribute, ...], FromFile]
 

@@ -34,8 +34,8 @@ GET = (
 )
 CHIP, PADDING, WIDTH = 150, 0.25, 128
 PORTRAIT = (0.2, 0.3, 0.8, 0.9)
-"""Left, top, right and bottom of the face in a portrait aligned as FFHQ is, as shares of the sides:
-used where dlib's detector sees no face."""
+"""Left, top, right and bottom of the face in a portrait aligned as in FFHQ, as shares of the sides.
+Used if dlib's detector finds no face."""
 LICENCE = (
     "dlib: Boost Software License; dlib_face_recognition_resnet_model_v1 and "
     "shape_predictor_5_face_landmarks: put into the public domain by their author; "
@@ -51,7 +51,7 @@ class DlibOptions(Options):
         landmarks: shape_predictor_5_face_landmarks.dat or the one of 68.
         same_person_threshold: cosine at a false accept rate of 1e-3, measured on your own faces
             with `latentedit_faces.thresholds.same_person_threshold`; dlib's own 0.6 is a Euclidean
-            distance between embeddings that were not brought to unit norm.
+            distance between embeddings that are not normalised.
     """
 
     recogniser: Path
@@ -96,7 +96,7 @@ class DlibIdentity(IdentityEncoder):
         return normalize(found, dim=1).to(images.device)
 
     def _chip(self, shades: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """(150, 150, 3): the largest face that is found, upright."""
+        """(150, 150, 3): the largest detected face, rotated upright."""
         faces = sorted(self._detector(shades, 1), key=lambda box: box.area(), reverse=True)
         box = faces[0] if faces else _portrait(self._dlib, shades)
         chip: NDArray[np.uint8] = self._dlib.get_face_chip(

@@ -1,4 +1,4 @@
-"""Frozen networks whose numbers something small is trained on."""
+"""Features of frozen networks, as input of small trained models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from latentedit_faces.clip_network import ClipNetwork
 from latentedit_faces.onnx_contract import EmbeddingOutput, FeaturesOutput
 from latentedit_faces.onnx_network import OnnxNetwork
 
-Kind = Literal["clip", "onnx"]
+FeatureKind = Literal["clip", "onnx"]
 
 
 class Features(Protocol):
@@ -46,7 +46,7 @@ class OnnxFeatures:
         return self._network(images, [self._name])[0].to(images.device)
 
 
-def open_features(kind: Kind, model: Path | None) -> Features:
+def open_features(kind: FeatureKind, model: Path | None) -> Features:
     """A frozen network.
 
     Raises:

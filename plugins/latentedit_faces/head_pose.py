@@ -31,10 +31,10 @@ class PoseOptions(Options):
 
     Args:
         landmarks: contract of an ONNX landmark model.
-        angles: which of yaw, pitch and roll are read, in that order.
-        limit: range of each angle in degrees, on both sides of 0.
-        face: where the contract's points are on a face, in any unit; x to the image's right, y up,
-            z towards the viewer. Points that have a usual name need not be given.
+        angles: the angles to estimate, of yaw, pitch and roll.
+        limit: largest angle in degrees, on both sides of 0.
+        face: 3-D positions of the contract's points on a face, in any unit: x to the image's right,
+            y up, z towards the viewer. Points with a standard name have defaults.
     """
 
     landmarks: Path
@@ -46,9 +46,9 @@ class PoseOptions(Options):
 class HeadPose(AttributeEstimator):
     """Fits a face in weak perspective to its landmarks; see `weak_perspective`.
 
-    A camera near the head breaks the assumption: over yaws to 60° and pitches to 40°, exact points
-    of the same face are off by 2.1° of yaw and 4.2° of pitch at most from half a metre, and by 0.9°
-    and 1.8° from 1.2 m. The detector's own error, and a face of other depth, come on top.
+    A camera near the head violates the assumption. Over yaws to 60° and pitches to 40°, with exact
+    points of the same face, the largest errors are 2.1° of yaw and 4.2° of pitch at half a metre,
+    and 0.9° and 1.8° at 1.2 m. Errors of the detector and of the face's depth are added to these.
     """
 
     Options: ClassVar[type[PoseOptions]] = PoseOptions
@@ -87,14 +87,13 @@ class HeadPose(AttributeEstimator):
         return head_angles(rotation)[:, self._angles].float().to(images.device)
 
     def points(self, images: Tensor) -> Tensor:
-        """(N, P, 2) of the contract's points in the shown part of the images, y upwards, in units
-        of that part's height."""
+        """(N, P, 2) the contract's points in the cropped images, y upwards, in units of height."""
         (rows,) = self._network(images, [self._output.name])
         axes, wanted = self._output.axes, list(self._output.points.values())
         if rows.shape[1] % axes or max(wanted) >= rows.shape[1] // axes:
             raise InputError(
                 f"the landmark model gives {rows.shape[1]} numbers an image, which holds no point "
-                f"{max(wanted)} of {axes} numbers each; mend axes or points in its contract"
+                f"{max(wanted)} of {axes} numbers each; correct axes or points in its contract"
             )
         found = rows.view(len(rows), -1, axes)[:, wanted, :2]
         return self._proportioned(found, images) * found.new_tensor([1.0, -1.0])

@@ -1,4 +1,4 @@
-"""How good a prediction is, on pictures that it was not fitted to."""
+"""Error figures of predictions on held-out pictures."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from latentedit import Attribute, InputError
 
 Numbers = NDArray[np.float64]
 LEAST = 10
-"""Labelled pictures of an attribute, below which no error could be told."""
+"""Smallest number of labelled pictures per attribute for measuring an error."""
 
 
 def figures(truth: Numbers, predicted: Numbers, attribute: Attribute) -> dict[str, float]:
-    """n, R² = 1 − Σ(y − ŷ)² / Σ(y − ȳ)², mean absolute error, and for a binary attribute the area
-    under the ROC curve.
+    """Number of pictures, R² and mean absolute error; for binary attributes the area under the ROC.
+
+        R² = 1 − Σ(y − ŷ)² / Σ(y − ȳ)²
 
     >>> y = np.array([0.0, 1.0, 0.0, 1.0])
     >>> figures(y, y, Attribute("smile", "binary", 0, 1))
@@ -35,7 +36,7 @@ def figures(truth: Numbers, predicted: Numbers, attribute: Attribute) -> dict[st
 
 
 def roc_area(classes: NDArray[np.bool_], scores: Numbers) -> float:
-    """The share of pairs of a positive and a negative that the scores order rightly; ties half."""
+    """Share of pairs of a positive and a negative in the right order; ties count half."""
     from scipy.stats import rankdata  # noqa: PLC0415  (light import)
 
     positive, negative = int(classes.sum()), int((~classes).sum())

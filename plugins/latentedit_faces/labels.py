@@ -1,4 +1,4 @@
-"""Labels that people wrote: a CSV with a row a picture or a face, or folders named after them."""
+"""Labels by people: a CSV with one row per picture or face, or folders named after labels."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from latentedit_faces.declarations import DeclaredAttribute
 from latentedit_faces.pictures import picture_files, read_picture
 
 NOT = ("not-", "no-")
-"""A folder so named holds pictures without the attribute that the rest of its name says."""
+"""Prefix of a folder of pictures without the attribute."""
 FACE = re.compile(r"(?:.*/)?(fit|test)-([0-9]{1,12})\.[a-z]+")
-"""Names of the pictures that ``latentedit bank images`` writes."""
+"""File names of pictures by ``latentedit bank images``."""
 DIGITS = re.compile(r"[0-9]{1,12}")
 
 
@@ -27,8 +27,8 @@ class LabelTable:
     """Values by picture file, or by split and index of a bank's face.
 
     Args:
-        keys: N names of files, as the table has them, or ``fit-00012.png`` for face 12 of fit.
-        values: (N, A), natural units; NaN where nothing is written.
+        keys: N file names from the table, or ``fit-00012.png`` for face 12 of the fit split.
+        values: (N, A), natural units; NaN for empty cells.
         digest: sha256 of the file.
     """
 
@@ -40,7 +40,7 @@ class LabelTable:
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Pictures and their labels: N files, values (N, A) with NaN where there is none."""
+    """Pictures and their labels: N files, and values (N, A) with NaN for missing ones."""
 
     files: tuple[Path, ...]
     values: Tensor
@@ -56,11 +56,11 @@ def read_table(path: Path, declared: tuple[DeclaredAttribute, ...] = ()) -> Labe
     """A CSV: a column `file`, or columns `split` and `index`, and one for each attribute.
 
     Args:
-        declared: kinds, ranges and units; a column of 0 and 1 is binary and any other one is
-            continuous over the range it has where nothing is declared.
+        declared: kinds, ranges and units. If not declared, a column of 0 and 1 is binary, and any
+            other column is continuous over the range of its values.
 
     Raises:
-        InputError: naming the line and what was found there.
+        InputError: the table is invalid; names the line and its content.
     """
     header, rows = _rows(path)
     by_file = "file" in header
@@ -91,11 +91,13 @@ def read_table(path: Path, declared: tuple[DeclaredAttribute, ...] = ()) -> Labe
 def labelled_images(
     folder: Path, labels: Path | None, declared: tuple[DeclaredAttribute, ...] = ()
 ) -> LabelledImages:
-    """The pictures of `folder` that `labels` has a row for; without a CSV, the pictures in its
-    folders, each folder X a binary attribute X and each ``not-X`` its absence.
+    """The pictures of `folder` with a row in `labels`.
+
+    Without a CSV, subfolders are the labels: X holds pictures with the binary attribute X, and
+    ``not-X`` pictures without it.
 
     Raises:
-        InputError: the table names a picture that is not there, or the folder has no folders.
+        InputError: a picture of the table is missing, or the folder has no subfolders.
     """
     if labels is None:
         return _by_folder(folder, declared)

@@ -1,4 +1,4 @@
-"""The contract of an ONNX model: a small YAML file beside it that says what goes in and comes out.
+"""The contract of an ONNX model: a YAML file that describes its input and output.
 
 model: recogniser.onnx
 licence: non-commercial research only
@@ -21,17 +21,17 @@ Three = float | tuple[float, float, float]
 
 
 class InputContract(Declaration):
-    """How an image in [-1, 1] becomes what the model reads.
+    """Conversion of an image in [-1, 1] to the model's input.
 
         pixel = (image + 1) · 127.5, from 0 to 255;   input = (pixel − mean) / scale
 
     Args:
         size: height and width in pixels.
-        name: of the model's input; its only one if not given.
+        name: name of the model's input; not needed if there is only one.
         layout: order of the axes.
         colours: order of the channels.
         mean, scale: one number, or one for each channel in the model's order.
-        crop: top, left, bottom and right of the part of the image that is shown, as shares.
+        crop: top, left, bottom and right of the cropped part of the image, as shares of its sides.
     """
 
     size: tuple[Annotated[int, Field(ge=1, le=4096)], Annotated[int, Field(ge=1, le=4096)]]
@@ -53,16 +53,16 @@ class InputContract(Declaration):
 
 
 class Readout(DeclaredAttribute):
-    """An attribute, and how it is read off the model's raw numbers.
+    """An attribute, with its computation from the model's raw output.
 
         value = offset + gain · activation(raw)
 
     Args:
-        output: name of the output; the first one if not given.
-        columns: which numbers of a row take part; all of them if not given.
-        column: the one that is read, counted within `columns`. An expectation reads all.
+        output: name of the output; the first one by default.
+        columns: the used numbers of a row; all by default.
+        column: index within `columns` of the attribute's number; an expectation uses all.
         activation: ``none``; ``sigmoid``; ``softmax`` over `columns`; ``expectation``, the mean of
-            0, 1, 2, … under that softmax, as of an age network with a class a year.
+            0, 1, 2, … under that softmax, as for an age network with one class per year.
         gain, offset: into the attribute's unit.
     """
 
@@ -75,7 +75,7 @@ class Readout(DeclaredAttribute):
 
 
 class EmbeddingOutput(Declaration):
-    """A recogniser's output: rows are embeddings, brought to unit norm here.
+    """A recogniser's output: rows are embeddings, which are normalised here.
 
     Args:
         same_person_threshold: cosine at a false accept rate of 1e-3, of this model with this crop.
@@ -92,7 +92,7 @@ class AttributesOutput(Declaration):
 
 
 class FeaturesOutput(Declaration):
-    """Numbers that something else is trained on."""
+    """Features for another model that is trained on them."""
 
     meaning: Literal["features"]
     name: str = ""
@@ -121,8 +121,8 @@ class OnnxContract(Declaration):
     Args:
         model: the .onnx file, beside this one.
         licence: what its publisher allows; shown wherever the model is used.
-        source: where it came from.
-        sha256: of the .onnx file; another file is refused where this is given.
+        source: the place where the file was published.
+        sha256: of the .onnx file; if given, another file is refused.
     """
 
     model: Path

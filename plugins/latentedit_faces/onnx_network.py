@@ -1,4 +1,4 @@
-"""Runs an ONNX model on images, as its contract says."""
+"""An ONNX model that runs on images as its contract describes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ BATCH = 64
 
 
 class OnnxNetwork:
-    """A model and its contract, on the CPU, on as many threads as torch has.
+    """A model and its contract, on the CPU, with torch's number of threads.
 
     Attributes:
-        contract: what the YAML file says.
-        fingerprint: sha256 of the model's bytes and of what the contract says about them.
+        contract: the content of the YAML file.
+        fingerprint: SHA-256 of the model's bytes and of the contract.
     """
 
     def __init__(self, path: Path, meanings: tuple[str, ...], needed_by: str) -> None:
@@ -77,7 +77,7 @@ class OnnxNetwork:
             outputs = self._session.run(names, {self._input: prepared})
         except (
             Exception
-        ) as error:  # onnxruntime has an exception class a fault, none of them public
+        ) as error:  # onnxruntime has one exception class per fault, none of them public
             raise InputError(
                 f"{self._path} does not run on an input of shape {prepared.shape}: "
                 f"{str(error)[:300]}. Check size and layout in its contract"
@@ -92,7 +92,7 @@ class OnnxNetwork:
 
     @property
     def _batch(self) -> int:
-        """How many images the model takes at once; 0: any number."""
+        """The model's fixed batch size; 0 for any number of images."""
         first = self._shape[0] if self._shape else None
         return first if isinstance(first, int) and first > 0 else 0
 
@@ -118,12 +118,12 @@ class OnnxNetwork:
         ):
             raise InputError(
                 f"{self._path} takes an input of shape {self._shape}; the contract {path} makes "
-                f"[N, {', '.join(map(str, expected))}]. Mend its size or layout"
+                f"[N, {', '.join(map(str, expected))}]. Correct its size or layout"
             )
 
 
 def prepare(images: Tensor, contract: InputContract) -> NDArray[np.float32]:
-    """(N, 3, H, W) in [-1, 1] → what the model reads.
+    """(N, 3, H, W) in [-1, 1] → the model's input.
 
     >>> contract = InputContract(size=(1, 1), colours="bgr", mean=0, scale=255)
     >>> prepare(torch.tensor([1.0, 0.0, -1.0]).view(1, 3, 1, 1), contract).ravel().tolist()

@@ -1,4 +1,4 @@
-"""Libraries that only some estimators need: imported when used, and asked for by name if absent."""
+"""Optional libraries: imported on first use, with an error that says what to install."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures: read from files, and brought to the size that a network wants."""
+"""Pictures: reading, cropping and resizing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def picture_files(folder: Path) -> list[Path]:
 
 
 def read_picture(path: Path, side: int | None = None) -> Tensor:
-    """The middle square of a picture as (3, side, side) in [-1, 1]; in its own size if not given.
+    """The central square of a picture as (3, side, side) in [-1, 1]; `side` None keeps its size.
 
     Raises:
         InputError: it cannot be read, or has more than 50 million pixels.

@@ -1,4 +1,4 @@
-"""Attributes in words: what a picture is like at each of several values of an attribute."""
+"""Prompts: texts for several values of an attribute."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from latentedit_faces.declarations import DeclaredAttribute, FromFile
 
 
 class Prompted(DeclaredAttribute):
-    """An attribute, and what images of it look like, in words.
+    """An attribute, with texts that describe its images.
 
         {name: smile, kind: binary, prompts: {0: a serious face, 1: [a smile, a laughing face]}}
 
     Args:
-        prompts: by value, one text or several whose embeddings are averaged; at least two values.
-            The range is from the lowest to the highest where `low` and `high` are not given.
+        prompts: for at least two values, one text each, or several whose embeddings are averaged.
+            Without `low` and `high`, the range is from the lowest to the highest value.
     """
 
     prompts: dict[float, tuple[str, ...]] = Field(min_length=2)

@@ -34,10 +34,10 @@ class PythonOptions(Options):
 
     Args:
         function: ``package.module:function`` or ``path/to/file.py:function``. It gets images
-            (N, 3, H, W) in [-1, 1] and returns (N, A). It is your own code, and runs.
-        attributes: the A columns, in order: a list, or a YAML file that holds it.
-        version: change it when something changes that the function's file does not show, such as
-            weights that it loads: results made before are then computed again.
+            (N, 3, H, W) in [-1, 1] and returns (N, A). This code is executed.
+        attributes: the A columns, in order: a list, or a YAML file with the list.
+        version: change it when something outside the function's file changes, such as weights that
+            it loads. Earlier results are then computed again.
     """
 
     function: str
@@ -46,7 +46,7 @@ class PythonOptions(Options):
 
 
 class PythonFunction(AttributeEstimator):
-    """Calls a Python function; its fingerprint is of the file that it was loaded from."""
+    """Calls a Python function. The fingerprint covers the file from which it was loaded."""
 
     Options: ClassVar[type[PythonOptions]] = PythonOptions
 

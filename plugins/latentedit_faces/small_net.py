@@ -1,4 +1,4 @@
-"""A small convolutional network that is trained on a user's own pictures."""
+"""A small convolutional network, trained on a user's own pictures."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ BATCH, RATE, DECAY = 32, 2e-3, 0.02
 
 
 def small_net(outputs: int) -> nn.Sequential:
-    """(N, 3, 64, 64) → (N, outputs): four halvings, then one linear layer over the 4 × 4 places, so
-    that where something is can matter."""
+    """A network (N, 3, 64, 64) → (N, outputs) that halves the size four times.
+
+    A linear layer follows over all 4 × 4 places, without pooling: positions can matter.
+    """
     layers: list[nn.Module] = []
     for inputs, channels in zip((3, *CHANNELS), CHANNELS, strict=False):
         layers += [

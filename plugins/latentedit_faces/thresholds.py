@@ -1,4 +1,4 @@
-"""The cosine above which two images count as one person, measured on images of many people."""
+"""Same-person thresholds: the cosine at a given false accept rate."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from latentedit import InputError
 
 FALSE_ACCEPTS = 1e-3
 PAIRS_A_MISTAKE = 10
-"""Pairs of strangers for each that may pass, below which the threshold would be chance."""
+"""Smallest number of pairs of different people per accepted pair, for a reliable threshold."""
 
 
 def same_person_threshold(embeddings: Tensor, false_accepts: float = FALSE_ACCEPTS) -> float:
-    """The cosine that a share `false_accepts` of the pairs of different people exceed.
+    """The cosine exceeded by a share `false_accepts` of the pairs of different people.
 
     Args:
-        embeddings: (N, E), unit norm, each row another person; a bank's faces are.
+        embeddings: (N, E), unit norm, one row per person; faces of a bank are different people.
 
     Raises:
-        InputError: N (N − 1) / 2 pairs are too few to tell; 1e-3 takes 142 people.
+        InputError: N (N − 1) / 2 pairs are too few; a share of 1e-3 needs 142 people.
 
     >>> people = torch.nn.functional.normalize(torch.randn(400, 64, generator=torch.Generator()
     ...     .manual_seed(0)), dim=1)

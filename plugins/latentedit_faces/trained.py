@@ -1,4 +1,4 @@
-"""An estimator that `training` wrote."""
+"""The estimator that ``latentedit train faces-trained`` writes."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class TrainedOptions(Options):
     """Options of the estimator `faces-trained`.
 
     Args:
-        folder: what ``latentedit train faces-trained`` wrote.
-        model: where the frozen network is now, if not where it was then.
+        folder: a folder by ``latentedit train faces-trained``.
+        model: the new place of the frozen network, if it was moved after training.
     """
 
     folder: Path
@@ -42,7 +42,7 @@ class TrainedOptions(Options):
 
 
 class TrainedFaces(AttributeEstimator):
-    """Reads the attributes that a user's own labelled pictures taught."""
+    """Estimates attributes with a model trained on a user's labelled pictures."""
 
     Options: ClassVar[type[TrainedOptions]] = TrainedOptions
 

@@ -1,4 +1,4 @@
-"""Trains an estimator on labelled pictures: ``latentedit train faces-trained``."""
+"""Training of an estimator on labelled pictures: ``latentedit train faces-trained``."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from latentedit_faces.pictures import read_picture
 from latentedit_faces.small_net import SIDE, fit_small_net
 
 CONFIG, WEIGHTS = "estimator.json", "model.safetensors"
-Progress = Callable[[float, str], None]
+ProgressCallback = Callable[[float, str], None]
 
 
 class TrainingOptions(Options):
     """Options of the trainer `faces-trained`.
 
     Args:
-        features: ``cnn`` trains a small network on the pictures alone; ``clip`` and ``onnx`` fit a
-            ridge regression on the numbers of a frozen one, which needs far fewer pictures.
-        model: of the frozen network: a folder with a CLIP model, or the contract of an ONNX model.
-        attributes: which columns, with their kinds, ranges and units; all, as the labels show them,
-            if not given.
-        folds: parts that are held out in turn, for ``clip`` and ``onnx``.
-        held_out: share of pictures that are held out, for ``cnn``.
+        features: ``cnn`` trains a small network on the pictures. ``clip`` and ``onnx`` fit a ridge
+            regression on the features of a frozen network, which needs far fewer pictures.
+        model: the frozen network: a folder with a CLIP model, or the contract of an ONNX model.
+        attributes: columns with their kinds, ranges and units. By default all columns, with kinds
+            and ranges inferred from the labels.
+        folds: number of folds of the cross-validation, for ``clip`` and ``onnx``.
+        held_out: share of held-out pictures, for ``cnn``.
         epochs: passes over the pictures, for ``cnn``.
     """
 
@@ -56,7 +56,7 @@ class TrainingOptions(Options):
 
 @dataclass(frozen=True)
 class Learnt:
-    """Weights, and the error on pictures that they, or their like, were not fitted to."""
+    """Weights, and error figures on held-out pictures."""
 
     tensors: dict[str, Tensor]
     held_out: dict[str, dict[str, float]]
@@ -64,7 +64,7 @@ class Learnt:
 
 
 class FacesTrainer(EstimatorTrainer):
-    """Learns attributes from pictures that somebody labelled, and states R² on held-out ones."""
+    """Trains an estimator on labelled pictures, and measures R² on held-out ones."""
 
     Options: ClassVar[type[TrainingOptions]] = TrainingOptions
 
@@ -76,7 +76,7 @@ class FacesTrainer(EstimatorTrainer):
         images: Path,
         labels: Path | None,
         out: Path,
-        progress: Progress = lambda fraction, message: None,
+        progress: ProgressCallback = lambda fraction, message: None,
     ) -> TrainedEstimator:
         labelled = labelled_images(images, labels, self.options.attributes)
         for attribute, column in zip(labelled.schema, labelled.values.T, strict=True):
@@ -105,7 +105,7 @@ class FacesTrainer(EstimatorTrainer):
         return TrainedEstimator("faces-trained", {"folder": str(out)}, learnt.held_out)
 
     def _fit_ridge(
-        self, features: Features, labelled: LabelledImages, progress: Progress
+        self, features: Features, labelled: LabelledImages, progress: ProgressCallback
     ) -> Learnt:
         rows = []
         for i, file in enumerate(labelled.files):
@@ -132,7 +132,7 @@ class FacesTrainer(EstimatorTrainer):
         recipe = {"fit": "ridge", "folds": self.options.folds, "penalty": penalties}
         return Learnt(tensors, held_out, recipe)
 
-    def _train_net(self, labelled: LabelledImages, progress: Progress) -> Learnt:
+    def _train_net(self, labelled: LabelledImages, progress: ProgressCallback) -> Learnt:
         options = self.options
         images, values = labelled.load(SIDE), labelled.values
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(options.seed))

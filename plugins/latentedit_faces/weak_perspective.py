@@ -1,4 +1,4 @@
-"""The turn of a head from a few points in its image, in closed form."""
+"""Head rotation from a few image points, in closed form."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ corners of the eyes, 52 between those of the mouth); depths are estimates of thi
 has the error of those: measure a few faces of known pitch, or declare your own points."""
 
 LEAST_DEPTH = 0.05
-"""Spread of the points in their thinnest direction, as a share of the widest: flat points tell
-nothing about depth."""
+"""Smallest spread of the points in their thinnest direction, as a share of the widest. Flat points
+do not determine the rotation."""
 
 
 def weak_perspective(points: Tensor, face: Tensor) -> tuple[Tensor, Tensor]:
@@ -43,7 +43,7 @@ def weak_perspective(points: Tensor, face: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         (N, 3, 3) rotations, and (N,) root mean square distance between the points and the fitted
-        face, as a share of the points' spread: large where the landmarks are not those of a face.
+        face, as a share of the points' spread: large if the landmarks are not those of a face.
 
     Raises:
         InputError: fewer than 4 points, or flat ones.

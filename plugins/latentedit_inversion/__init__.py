@@ -1,6 +1,6 @@
 """Inversion of pictures by optimisation, and a perceptual loss that needs no network.
 
-This module only says what there is; importing it never imports torch.
+This module lists the plugins; importing it never imports torch.
 """
 
 from __future__ import annotations

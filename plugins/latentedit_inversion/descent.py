@@ -12,7 +12,7 @@ _RAMP_UP, _RAMP_DOWN = 0.05, 0.25
 
 
 def learning_rate(done: float, peak: float) -> float:
-    """A linear start, then constant, then half a cosine down to 0 (Karras et al. 2020, app. D).
+    """Linear warm-up, constant, then half a cosine down to 0 (Karras et al. 2020, app. D).
 
     >>> [round(learning_rate(t, 1.0), 2) for t in (0.0, 0.05, 0.5, 1.0)]
     [0.0, 1.0, 1.0, 0.0]
@@ -30,15 +30,15 @@ def descend(
     progress: Callable[[float], None],
     after: Callable[[], None] | None = None,
 ) -> tuple[list[Tensor], Tensor]:
-    """Adam on `objective`, photo by photo the best of all steps.
+    """Minimise `objective` with Adam, and keep the best step of each photo.
 
     Args:
-        variables: tensors (N, ...) with a row a photo, changed in place.
-        objective: what to descend (N,), and by what the best is chosen (N,).
-        after: done after every step.
+        variables: tensors (N, ...) with one row per photo, changed in place.
+        objective: the loss to minimise (N,), and the value that decides the best step (N,).
+        after: called after every step.
 
     Returns:
-        The variables at each photo's best step, and (N,) what they had there.
+        The variables at each photo's best step, and (N,) the value there.
     """
     for variable in variables:
         variable.requires_grad_(True)
@@ -56,6 +56,7 @@ def descend(
             kept[better] = variable.detach()[better]
         if step < steps:
             optimiser.zero_grad()
+            # Photos are independent, so the sum's gradient is each photo's own gradient.
             descended.sum().backward()
             optimiser.step()
             if after is not None:

@@ -1,4 +1,4 @@
-"""Noise maps that are free while a code is looked for, and kept from carrying the picture."""
+"""Noise maps that are optimised along with a code, and regularised towards white noise."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _SMALLEST = 8
 
 
 class NoiseMaps:
-    """One set of a generator's noise maps for each photo.
+    """A set of the generator's noise maps for each photo.
 
     Attributes:
-        names: as in `Generator.tunable`; none where the generator adds no noise.
-        maps: (N, H, W) each.
+        names: as in `Generator.tunable`; empty if the generator adds no noise.
+        maps: one tensor (N, H, W) per name.
     """
 
     def __init__(self, names: Sequence[str], maps: list[Tensor]) -> None:
@@ -37,8 +37,9 @@ class NoiseMaps:
         return dict(zip(self.names, self.maps, strict=True))
 
     def structure(self) -> Tensor:
-        """(N,) how much the maps are other than white noise: the squared correlation of neighbours,
-        at every scale, summed over maps (Karras et al. 2020, appendix D).
+        """(N,) deviation of the maps from white noise (Karras et al. 2020, appendix D).
+
+        It is the squared correlation of neighbouring values, summed over scales and maps:
 
             Σ_s (mean n_xy n_{x−1,y})² + (mean n_xy n_{x,y−1})²,   n_{s+1} = 2 · n_s averaged 2×2
         """
@@ -46,7 +47,7 @@ class NoiseMaps:
 
     @torch.no_grad()
     def normalise(self) -> None:
-        """Mean 0 and variance 1 again, as white noise has."""
+        """Reset mean and variance of each map to 0 and 1, as for white noise."""
         for noise in self.maps:
             noise.sub_(noise.mean((1, 2), keepdim=True))
             noise.mul_(noise.square().mean((1, 2), keepdim=True).clamp_min(1e-12).rsqrt())
@@ -59,4 +60,4 @@ def _structure(noise: Tensor) -> Tensor:
             total = total + (noise * noise.roll(1, axis)).mean((1, 2)).square()
         if noise.shape[1] <= _SMALLEST:
             return total
-        noise = 2 * avg_pool2d(noise, 2)
+        noise = 2 * avg_pool2d(noise, 2)  # averaging 4 values halves the deviation; 2 restores it

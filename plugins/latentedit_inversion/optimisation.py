@@ -22,20 +22,21 @@ class OptimisationOptions(Options):
     """Options of inversion by optimisation.
 
     Args:
-        pictures: of the generator's own, to begin from; 0 begins at the mean code.
-        corrections: steps of the regression from those pictures before any gradient is taken.
-        w_steps: of gradient descent in W.
-        rows_steps: of gradient descent in W+ after that; 0 stays in W.
-        rate: of both, in standard deviations of the generator's codes.
-        prior: weight of ‖u‖², which keeps codes where the generator's own are.
-        rows_apart: weight of the squared distance of rows from their mean, which keeps W+ codes
-            near W, where editors were fitted.
-        noise: weight of noise regularisation while noise maps are free; they are free in W only,
-            and only where the generator adds noise.
-        tuning_steps: of pivotal tuning; 0 leaves the generator as it is.
-        tuning_rate: of pivotal tuning.
-        locality: weight of keeping the generator's other pictures as they were.
-        batch: photos that are inverted together.
+        pictures: number of the generator's own images for the initial regression; 0 starts at the
+            mean code.
+        corrections: steps of the regression before the gradient descent.
+        w_steps: steps of gradient descent in W.
+        rows_steps: steps of gradient descent in W+ after that; 0 stays in W.
+        rate: learning rate of both, in standard deviations of the generator's codes.
+        prior: weight of ‖u‖², which keeps codes near the generator's own codes.
+        rows_apart: weight of the squared distance of rows from their mean. It keeps W+ codes near
+            W, where editors are fitted.
+        noise: weight of noise regularisation. Noise maps are optimised in W only, if the generator
+            adds noise.
+        tuning_steps: steps of pivotal tuning; 0 does not change the generator.
+        tuning_rate: learning rate of pivotal tuning.
+        locality: weight of the change of the generator's other images during tuning.
+        batch: photos inverted together.
     """
 
     pictures: int = Field(default=2048, ge=0)
@@ -53,17 +54,20 @@ class OptimisationOptions(Options):
 
 
 class Optimisation(Inverter):
-    """Codes by descent of a perceptual distance, in W and then in W+.
+    """Finds codes by gradient descent on a perceptual distance, in W and then in W+.
 
         min_u  d(G(mean + u S), photo) + λ mean u²
 
-    Begins from a regression of codes on the generator's own pictures, corrected a few times by what
-    its picture still lacks (as Alaluf et al., "ReStyle", ICCV 2021, do with an encoder): that needs
-    no gradient, so it crosses outlines that a renderer has no gradient at. Then gradient descent
-    in W with free, regularised noise maps (Karras et al., "Analyzing and improving the image
-    quality of StyleGAN", CVPR 2020, appendix D), then in W+ under the generator's own noise, and on
-    request tuning of the generator around the codes (Roich et al., "Pivotal tuning for
-    latent-based editing of real images", 2021).
+    There are four stages:
+
+    1. A regression of codes on the generator's own images gives a first code. It is corrected a few
+       times by the remaining difference, as Alaluf et al., "ReStyle", ICCV 2021, do with an
+       encoder. This needs no gradient, which a renderer does not have at outlines.
+    2. Gradient descent in W, with free and regularised noise maps (Karras et al., "Analyzing and
+       improving the image quality of StyleGAN", CVPR 2020, appendix D).
+    3. Gradient descent in W+, with the generator's own noise.
+    4. On request, tuning of the generator around the codes (Roich et al., "Pivotal tuning for
+       latent-based editing of real images", 2021).
     """
 
     Options: ClassVar[type[OptimisationOptions]] = OptimisationOptions
@@ -99,7 +103,7 @@ class Optimisation(Inverter):
 
 
 class _Photos:
-    """A group of photos on its way through the stages; all tensors have a row a photo."""
+    """A batch of photos in the stages of inversion; all tensors have one row per photo."""
 
     def __init__(
         self,
@@ -117,7 +121,7 @@ class _Photos:
 
     @torch.no_grad()
     def begin(self, regression: CodeRegression | None) -> tuple[Tensor, Tensor]:
-        """(N, D) coordinates to begin from, and (N,) their distances."""
+        """(N, D) initial coordinates, and (N,) their distances."""
         wide = len(self.prior.mean)
         u = torch.zeros(len(self.images), wide, device=self.images.device)
         least = self.distance(u)
@@ -155,7 +159,7 @@ class _Photos:
         return best, least if not maps else self.distance(best).detach()
 
     def in_rows(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows (N, L, D) where there are steps for W+, else `u` as it is."""
+        """Rows (N, L, D) after the steps in W+; `u` itself if there are none."""
         if not self.options.rows_steps:
             return u, self.distance(u).detach()
         rows = u[:, None].repeat(1, self.runtime.generator.num_ws, 1)
@@ -177,7 +181,7 @@ class _Photos:
         return best, least
 
     def distance(self, u: Tensor, noise: dict[str, Tensor] | None = None) -> Tensor:
-        """(N,) of coordinates (N, D) or (N, L, D)."""
+        """(N,) distances of the images of coordinates (N, D) or (N, L, D) from the photos."""
         space = "w+" if u.ndim == 3 else "w"
         images = unclipped(self.runtime.generator, noise or {}, self.prior.codes(u), space)
         found = self.runtime.loss.features(images)

@@ -1,4 +1,4 @@
-"""Codes of W in coordinates in which the generator's own codes have unit covariance."""
+"""Whitened coordinates of W, in which the generator's own codes have unit covariance."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from latentedit import Generator
 
 SAMPLES = 4_096
 _FLOOR = 1e-4
-"""Of the largest deviation: what varies less is not divided by."""
+"""Smallest deviation, as a share of the largest; smaller ones would blow up steps."""
 
 
 @dataclass(frozen=True)
 class CodePrior:
     """w = mean + u @ spread, with u of unit covariance over sampled codes.
 
-    Zhu et al., "Improved StyleGAN embedding: where are the good latents?", 2020, for the use of
-    such coordinates: steps are as long in every direction as the generator's own codes vary, and
-    ‖u‖² says how unusual a code is.
+    Zhu et al., "Improved StyleGAN embedding: where are the good latents?", 2020, use such
+    coordinates. Steps then follow the variance of the generator's codes in every direction, and
+    ‖u‖² measures how unusual a code is.
 
     Args:
         mean: (D,).

@@ -17,7 +17,7 @@ class PyramidOptions(Options):
 
     Args:
         coarsest: pixels along each side of the coarsest scale.
-        gradients: weight of differences of neighbouring pixels, beside that of pixels.
+        gradients: weight of differences of neighbouring pixels, relative to that of pixels.
     """
 
     coarsest: int = Field(default=8, ge=1)
@@ -30,7 +30,7 @@ class Pyramid(PerceptualLoss):
         d(x, y) = 1/S Σ_s ( mean (x_s − y_s)² + g mean (∂x_s − ∂y_s)² )
         x_{s+1} = x_s averaged 2×2
 
-    Fine scales ask for edges in place; coarse ones draw shapes together that do not overlap yet.
+    Fine scales align edges. Coarse scales give gradients to shapes that do not overlap yet.
     """
 
     Options: ClassVar[type[PyramidOptions]] = PyramidOptions
@@ -41,7 +41,7 @@ class Pyramid(PerceptualLoss):
         self.fingerprint = fingerprint({"perceptual": "pyramid-1", **self.options.model_dump()})
 
     def features(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) → (N, F): every scale's pixels and gradients, each over √ of its count."""
+        """(N, 3, H, W) → (N, F): pixels and gradients of every scale, each over √ of its number."""
         scales = self._scales(images)
         parts = []
         for scale in scales:

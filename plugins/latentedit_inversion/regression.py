@@ -1,4 +1,4 @@
-"""A first guess of a code, from pictures that the generator made itself."""
+"""An initial code for inversion, by regression on the generator's own images."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from latentedit import InversionRuntime
 from latentedit_inversion.prior import CodePrior
 
 COARSE = 64
-"""Pixels along each side of the pictures that are regressed on: finer ones are averaged."""
+"""Side of the regression's images in pixels; larger images are averaged to it."""
 COORDINATES = 8_192
-"""Of the features, drawn at random: enough to tell pictures apart, few enough to keep in memory."""
+"""Number of random features: enough to separate images, few enough for memory."""
 _BATCH = 32
 _EVERY = 8
-"""Of the coordinates, by which the ridge is chosen."""
+"""Step between the coordinates on which the ridge is chosen; all of them would take longer."""
 _RIDGES = torch.logspace(-6, 2, 17, dtype=torch.float64)
 
 
@@ -29,7 +29,7 @@ class CodeRegression:
         features: (M, F) of sampled pictures, centred.
         centre: (F,) their mean.
         dual: (M, D) so that B = featuresᵀ dual.
-        chosen: (F,) which coordinates of the loss's features are used.
+        chosen: (F,) indices of the used features of the loss.
         mean: (D,) ū.
     """
 
@@ -42,7 +42,7 @@ class CodeRegression:
     @classmethod
     @torch.no_grad()
     def learned(cls, runtime: InversionRuntime, prior: CodePrior, pictures: int) -> CodeRegression:
-        """From `pictures` sampled codes, with the ridge of least leave-one-out error."""
+        """Fit on `pictures` sampled codes, with the ridge of least leave-one-out error."""
         codes = runtime.generator.sample(pictures, runtime.seed + 1, "w").to(runtime.device)
         parts, chosen = [], torch.zeros(0, dtype=torch.long)
         for start in range(0, pictures, _BATCH):
@@ -76,11 +76,13 @@ def coarse_features(runtime: InversionRuntime, images: Tensor) -> Tensor:
 
 def _ridge(features: Tensor, targets: Tensor) -> Tensor:
     """(M, D) dual weights (K + λ I)⁻¹ y with K = F Fᵀ, and λ by leave-one-out."""
+    # The dual solves M equations instead of F, since there are fewer pictures than features. One
+    # eigendecomposition serves all λ; the leave-one-out residual is (y − ŷ)_i / (1 − H_ii).
     kernel = features.double() @ features.double().T
     values, vectors = torch.linalg.eigh(kernel)
     rotated, errors = vectors.T @ targets.double(), []
     for ridge in _RIDGES * values.max().item():
-        shrunk = ridge / (values.clamp_min(0) + ridge)  # of the residual y − ŷ
+        shrunk = ridge / (values.clamp_min(0) + ridge)  # eigenvalues of 1 − H
         residual = vectors @ (shrunk[:, None] * rotated[:, ::_EVERY])
         leverage = (vectors.square() * shrunk).sum(1)  # 1 − H_ii
         errors.append((residual / leverage[:, None]).square().mean())

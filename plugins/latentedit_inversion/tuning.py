@@ -1,4 +1,4 @@
-"""Pivotal tuning: the generator changed a little, so that found codes make the very photos."""
+"""Pivotal tuning: small changes of the generator, so that fixed codes reproduce the photos."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from torch import Tensor
 from latentedit import Generator, InversionRuntime, Unsupported
 
 _REACH = 5.0
-"""How far from a pivot, along the way to a sampled code, locality is asked for; in units of w."""
+"""Distance α of the locality term's codes from a pivot, towards a sampled code, in units of w."""
 
 
 @dataclass(frozen=True)
 class PivotalTuning:
-    """Descends the distance of G_θ(pivot) and photo in the weights θ, all photos at once.
+    """Minimises the distance of G_θ(pivot) and photo over the weights θ, for all photos together.
 
         min_θ  Σ_n d(G_θ(w_n), photo_n) + λ d(G_θ(w_r), G(w_r))
         w_r = w_n + α (w_z − w_n) / ‖w_z − w_n‖
 
-    with α = 5 and w_z sampled anew at every step (Roich et al. 2021, equations 2 to 5).
+    with α = 5 and a new sample w_z at every step (Roich et al. 2021, equations 2 to 5).
     """
 
     steps: int
@@ -31,7 +31,7 @@ class PivotalTuning:
     def tuned(
         self, images: Tensor, codes: Tensor, space: str, runtime: InversionRuntime
     ) -> tuple[dict[str, Tensor], float]:
-        """The changed weights, and the mean distance that they leave.
+        """The changed weights, and the mean remaining distance.
 
         Raises:
             Unsupported: the generator has no weights to tune.
@@ -40,7 +40,7 @@ class PivotalTuning:
         weights = {
             name: tensor.to(runtime.device).requires_grad_(True)
             for name, tensor in generator.tunable().weights.items()
-            if not name.endswith("resample_filter")
+            if not name.endswith("resample_filter")  # a fixed filter, not a weight
         }
         codes, rng = codes.detach(), runtime.rng(2)
         wanted = loss.features(images).detach()
@@ -74,7 +74,7 @@ def _towards(pivot: Tensor, seed: int, space: str, generator: Generator) -> Tens
 def _moved(
     runtime: InversionRuntime, weights: Mapping[str, Tensor], codes: Tensor, space: str
 ) -> Tensor:
-    """How far the pictures of `codes` are from what they were."""
+    """Distance of the images of `codes` from those of the original weights."""
     with torch.no_grad():
         before = unclipped(runtime.generator, {}, codes, space)
         before = runtime.loss.features(before)
@@ -85,7 +85,7 @@ def _moved(
 def unclipped(
     generator: Generator, tensors: Mapping[str, Tensor], codes: Tensor, space: str
 ) -> Tensor:
-    """Images with some tensors replaced; clipped ones where the generator has no others."""
+    """Images with some tensors replaced, unclipped if the generator supports that."""
     try:
         return generator.synthesize_with(tensors, codes, space)
     except Unsupported:

@@ -1,4 +1,4 @@
-"""Editors whose axes know nothing of attributes, and how axes get their names."""
+"""Editors on unsupervised axes, and the assignment of axes to attributes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from latentedit_linear.moments import Moments, moments
 
 
 def label_axes(found: Moments, axes: Tensor) -> tuple[Tensor, Tensor]:
-    """For each attribute, the axis it is most correlated with, and which way it runs.
+    """The axis most correlated with each attribute, and the sign of the correlation.
 
         index_k = argmax_i |corr(w · v_i, a_k)|,    sign_k = sign of that correlation
 
-    Two attributes may get one axis: then the method cannot tell them apart.
+    Two attributes may get the same axis; then the method cannot separate them.
 
     Args:
         found: of the fit split.
@@ -34,11 +34,11 @@ def label_axes(found: Moments, axes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class AxisEditor(DirectionEditor):
-    """Moves each attribute along the one axis, of those that the method finds, that it is most
-    correlated with on the fit split; slopes are calibrated there as for any direction.
+    """Moves each attribute along the axis that is most correlated with it on the fit split.
 
-    Figures name the axis of each column, from 0, and the standard deviation of the codes along it:
-    the unit in which such axes are usually walked.
+    A subclass finds the axes. Slopes are calibrated on the fit split, as for any direction. Figures
+    name the axis of each column, from 0, and the standard deviation of the codes along it, the
+    usual unit of such axes.
     """
 
     spaces: ClassVar[tuple[str, ...]] = ("w",)

@@ -60,21 +60,23 @@ def write_boundary(path: str | Path, boundary: Tensor) -> None:
 
 
 def project(boundary: Tensor, others: Tensor) -> Tensor:
-    """Conditional manipulation: the part of a boundary that no other boundary sees.
+    """Conditional manipulation: the part of a boundary orthogonal to other boundaries.
 
         n' = (n − B⁺ B n) / ‖n − B⁺ B n‖,    rows of B: the other boundaries
 
     For one other boundary this is n₁ − (n₁·n₂) n₂, normalised, of Shen et al., "Interpreting the
-    latent space of GANs for semantic face editing", CVPR 2020. Moving along n' stays
-    at the same distance from every boundary in B.
+    latent space of GANs for semantic face editing", CVPR 2020. A move along n' keeps the distance
+    from every boundary in B.
 
     Args:
         boundary: (D,) n.
-        others: (K, D) B, of any norm; they may depend on each other.
+        others: (K, D) B, of any norm; they may be linearly dependent.
 
     Returns:
         (D,) unit norm, or zero where `boundary` lies within the span of `others`.
     """
+    # An SVD instead of the pseudo-inverse: nearly equal boundaries have tiny singular values, whose
+    # directions are noise and are dropped.
     _, size, rows = torch.linalg.svd(unit(others.double()), full_matrices=False)
     basis = rows[size > _DEPENDENT * size.amax().clamp_min(_DEPENDENT)]
     primal = boundary.double()

@@ -1,4 +1,4 @@
-"""Controls: what a comparison has to be able to tell from an editor."""
+"""Controls: reference editors that any useful editor must beat."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RandomDirection(Regression):
 
         w' = w + Σ_k (target_k − source_k) / slope_k · u_k,    u_k uniform on the sphere, by seed
 
-    with the slopes of `Regression`: what a change of this size costs without aim.
+    with the slopes of `Regression`. It shows the cost of a move of this size in a random direction.
     """
 
     def fit(self, data: Split, runtime: Runtime) -> FitStats:
@@ -42,9 +42,9 @@ class RandomDirection(Regression):
 
 
 class _OtherFace(Editor):
-    """Replaces a face by one of the fit split that has what was asked for.
+    """Replaces a face by a face of the fit split with the target's attributes.
 
-    Faces for which nothing is to change stay as they are.
+    Faces without a requested change stay the same.
 
     Attributes:
         faces: (M, \\*shape) codes of the fit split.
@@ -70,24 +70,24 @@ class _OtherFace(Editor):
 
     @abstractmethod
     def choose(self, gap: Tensor, codes: Tensor, source: Tensor, runtime: Runtime) -> Tensor:
-        """(N,) which of the M faces to take, given the (N, M) gaps between labels and targets."""
+        """(N,) indices of the chosen faces, given (N, M) gaps between targets and M labels."""
 
 
 class ResampleOptions(Options):
     """Options of resampling.
 
     Args:
-        neighbours: how many faces with the nearest labels to choose from.
+        neighbours: number of faces with the nearest labels, from which one is drawn.
     """
 
     neighbours: int = Field(default=50, ge=1)
 
 
 class Resample(_OtherFace):
-    """Another face, drawn among the `neighbours` whose changed attributes are nearest the target.
+    """A random face among the `neighbours` whose changed attributes are nearest to the target.
 
-    Reaches the target and keeps nothing of the person. The draw is a function of the runtime's
-    seed and of the face's source attributes, so that neither the batch nor the strength matters.
+    It reaches the target and loses the person. The draw depends only on the runtime's seed and the
+    face's source attributes, not on the batch or the strength.
     """
 
     Options: ClassVar[type[ResampleOptions]] = ResampleOptions
@@ -103,19 +103,19 @@ class NearestNeighbourOptions(Options):
     """Options of the nearest neighbour.
 
     Args:
-        tolerance: how far from the target a label may lie, in standard deviations over the fit
-            split; doubled until some face qualifies.
+        tolerance: largest distance of a label from the target, in standard deviations over the fit
+            split. It is doubled until a face qualifies.
     """
 
     tolerance: float = Field(default=0.1, gt=0)
 
 
 class NearestNeighbour(_OtherFace):
-    """Of the faces whose changed attributes are near the target, the one with the closest code.
+    """The face with the closest code, among faces whose changed attributes are near the target.
 
         w' = argmin ‖w_i − w‖ over the fit split with |a_ik − target_k| ≤ tolerance σ_k
 
-    What looking the answer up in the fit split would give.
+    This is the result of a look-up in the fit split.
     """
 
     Options: ClassVar[type[NearestNeighbourOptions]] = NearestNeighbourOptions
@@ -131,7 +131,7 @@ class NearestNeighbour(_OtherFace):
 
 
 def gaps(labels: Tensor, target: Tensor, changed: Tensor) -> Tensor:
-    """How far each face's labels are from each target, in the worst of the changed columns.
+    """Distance of each face's labels from each target, the largest over the changed columns.
 
     Args:
         labels: (M, A), target: (N, A), natural units.
@@ -150,6 +150,8 @@ def gaps(labels: Tensor, target: Tensor, changed: Tensor) -> Tensor:
 
 def draws(source: Tensor, count: int, runtime: Runtime) -> Tensor:
     """(N,) numbers from 0 to count − 1, each a hash of one row of `source` (N, A) and the seed."""
+    # A random generator would make a face's number depend on its place in the batch. This is a
+    # multiplicative hash of the floats' bits, with odd factors from the seed.
     bits = source.float().contiguous().view(torch.int32).long()
     factors = torch.randint(1, 2**31, (source.shape[1],), generator=runtime.rng()) * 2 + 1
     mixed = (bits * factors.to(bits.device)).sum(1)

@@ -1,4 +1,4 @@
-"""Editing along one direction per attribute column: what all linear editors share."""
+"""The base of all linear editors: one direction per attribute column."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from latentedit_linear.moments import Moments, moments
 Figures = dict[str, float]
 
 CERTAINTY = 3.0
-"""Standard errors (of 1/√N) by which a correlation has to differ from zero to be calibrated."""
+"""Smallest correlation that is calibrated, in standard errors of 1/√N from zero."""
 
 
 class DirectionEditor(Editor):
-    """Moves a code along unit directions, as far as slopes fitted on the fit split say.
+    """Moves a code along unit directions, by distances from slopes fitted on the fit split.
 
         w' = w + Σ_k (target_k − source_k) / slope_k · d_k
 
-    A leaf class finds the directions. A column whose direction does not predict it on the fit
-    split has slope 0; faces that ask for a change of such a column come back not `ok`.
+    A subclass finds the directions. If a direction does not predict its column on the fit split,
+    its slope is 0, and faces with a requested change of the column are not `ok`.
 
     Attributes:
         directions: (A, D) d_k, unit norm, or zero where none was found.
@@ -38,7 +38,7 @@ class DirectionEditor(Editor):
 
     @abstractmethod
     def find_directions(self, data: Split, runtime: Runtime) -> tuple[Tensor, Figures]:
-        """(A, D) directions, unit norm or zero, and what finding them reached."""
+        """(A, D) directions of unit norm or zero, and figures of the search."""
 
     def fit(self, data: Split, runtime: Runtime) -> FitStats:
         found, figures = self.find_directions(data, runtime)
@@ -64,11 +64,11 @@ def fitted_tensors(editor: Editor, like: Tensor) -> list[Tensor]:
 
 
 def calibrate(found: Moments, directions: Tensor) -> tuple[Tensor, Tensor]:
-    """Slopes of the attributes along their own directions, 0 where they cannot be told from noise.
+    """Slopes of the attributes along their own directions; 0 if a slope is not significant.
 
         slope_k = cov(w·d_k, a_k) / var(w·d_k)
 
-    so that a move by (target − source) / slope_k asks for what the target says, to first order.
+    To first order, a move by (target − source) / slope_k along d_k reaches the target.
 
     Args:
         found: of the fit split.
@@ -85,7 +85,7 @@ def calibrate(found: Moments, directions: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def unit(directions: Tensor) -> Tensor:
-    """(…, D) at unit norm; zero and what is not finite become zero."""
+    """(…, D) at unit norm; zero or infinite vectors become zero."""
     norm = directions.norm(dim=-1, keepdim=True)
     return torch.where((norm > 0) & norm.isfinite(), directions / norm, 0.0)
 

@@ -1,4 +1,4 @@
-"""The faces that have least and most of an attribute."""
+"""The faces with the lowest and the highest values of an attribute."""
 
 from __future__ import annotations
 

@@ -19,13 +19,13 @@ from latentedit_linear.moments import Moments, moments
 
 MAX_ARRAY_BYTES = 1 << 28
 _BROKEN = (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError)
-"""What `zipfile` raises for archives that are none, are damaged, or are packed in unknown ways."""
+"""Errors of `zipfile` for files that are no archives, damaged, or packed in unknown ways."""
 _KEYS = ("lat_comp", "lat_mean", "lat_stdev")
 
 
 @dataclass(frozen=True)
 class PrincipalAxes:
-    """Axes of a distribution of codes, in order of falling variance.
+    """Axes of a distribution of codes, in order of decreasing variance.
 
     Args:
         components: (K, D) v_i, unit norm.
@@ -102,8 +102,8 @@ class GANSpaceOptions(Options):
     """Options of GANSpace.
 
     Args:
-        components: how many axes to choose from.
-        axes: a published ``.npz`` file, taken instead of computing them.
+        components: number of axes to choose from.
+        axes: a published ``.npz`` file with axes; computed if not given.
     """
 
     components: int = Field(default=80, ge=1)
@@ -115,8 +115,8 @@ class GANSpace(AxisEditor):
 
         cov(w) = Σ_i σ_i² v_i v_iᵀ,    w' = w + x σ_i v_i
 
-    Unsupervised: attributes only say which axis is whose, and how far to walk. W+ rows (E(v, j–k)
-    in the paper) are the task's choice, as for every editor.
+    It is unsupervised: attributes only assign axes and calibrate slopes. W+ rows (E(v, j–k) in the
+    paper) are an option of the task, as for every editor.
 
     Härkönen, Hertzmann, Lehtinen, Paris: "GANSpace: discovering interpretable GAN controls",
     NeurIPS 2020.

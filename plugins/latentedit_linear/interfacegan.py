@@ -1,4 +1,4 @@
-"""InterFaceGAN: the unit normals of linear boundaries between faces with and without."""
+"""InterFaceGAN: unit normals of linear boundaries between faces with and without an attribute."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from latentedit_linear.directions import DirectionEditor, Figures, unit
 from latentedit_linear.extremes import extremes
 
 MAX_ITERATIONS = 50_000
-"""Of the SVM's solver, a second on 4,000 faces; how many boundaries hit it is in the figures."""
+"""Limit of the SVM's solver, about a second on 4,000 faces; figures count how often it is hit."""
 
 
 class InterFaceGANOptions(Options):
     """Options of InterFaceGAN.
 
     Args:
-        extreme_share: of all faces, the share at each end that the SVM is trained on.
-        validation_share: of those, the share that is held out to report the boundary's accuracy;
-            0 trains on all.
-        c: the SVM's C; less is a wider margin.
-        conditional: ``"none"``; ``"others"``, to move each attribute parallel to the boundaries
-            of all others; or the names of the attributes whose boundaries to keep to.
-        boundaries: attribute name → published ``.npy`` file, taken instead of training one.
+        extreme_share: share of all faces at each end on which the SVM is trained.
+        validation_share: share of these faces held out to measure the boundary's accuracy; 0 trains
+            on all.
+        c: the SVM's C; smaller values give a wider margin.
+        conditional: ``"none"``; ``"others"``, to move each attribute parallel to the boundaries of
+            all others; or names of attributes, to move parallel to their boundaries.
+        boundaries: published ``.npy`` files by attribute name, used instead of training.
     """
 
     extreme_share: float = Field(default=0.02, gt=0, le=0.5)
@@ -57,9 +57,9 @@ class InterFaceGAN(DirectionEditor):
 
         n = argmin ½‖n‖² + C Σ_i max(0, 1 − y_i (n·w_i + b)),    d = n / ‖n‖
 
-    with y = −1, +1 for the faces that have least and most of the attribute. Every column of a
-    vector attribute has its own boundary. With `conditional`, each d is projected orthogonal to
-    other boundaries before its slope is calibrated; see `project`.
+    with y = −1, +1 for the faces with the lowest and highest values of the attribute. Every column
+    of a vector attribute has its own boundary. With `conditional`, each d is projected orthogonal
+    to other boundaries before its slope is calibrated; see `project`.
 
     Shen, Gu, Tang, Zhou: "Interpreting the latent space of GANs for semantic face editing", CVPR
     2020; Shen, Yang, Tang, Zhou: "InterFaceGAN", TPAMI 2020.
@@ -87,7 +87,7 @@ class InterFaceGAN(DirectionEditor):
         return self._conditional(directions, data), figures
 
     def _published(self, data: Split) -> dict[int, Tensor]:
-        """Column → boundary, of the attributes that `boundaries` names."""
+        """The published boundaries by column, for the attributes in `boundaries`."""
         found = {}
         for name, path in self.options.boundaries.items():
             boundary, columns = read_boundary(path), data.schema.columns(name)
@@ -135,7 +135,7 @@ class InterFaceGAN(DirectionEditor):
 
 
 def _codes(data: Split, index: Tensor) -> NDArray[np.float64]:
-    """(n, D) the codes at `index`, as the solver wants them."""
+    """(n, D) the codes at `index`, as a float64 array for the solver."""
     codes: NDArray[np.float64] = data.rows(index)[0].double().numpy()
     return codes
 

@@ -13,25 +13,26 @@ from latentedit_linear.directions import DirectionEditor, Figures, by_column, un
 
 MAX_STEPS = 1000
 TOLERANCE = 1e-5
-"""Of the last step, relative to the weights."""
+"""Largest norm of the last step, relative to the weights."""
 
 
 class LogisticOptions(Options):
     """Options of logistic directions.
 
     Args:
-        c: inverse of the penalty on the weights, per face; less is a smoother fit.
+        c: inverse of the penalty on the weights, per face; smaller values regularise more.
     """
 
     c: float = Field(default=0.001, gt=0)
 
 
 class Logistic(DirectionEditor):
-    """Moves along the normal of the boundary that tells faces with from faces without.
+    """Moves along the normal of the boundary between faces with and without the attribute.
 
         n = argmin ½‖n‖² + C Σ_i log(1 + exp(−y_i (n·w_i + b))),    d = n / ‖n‖
 
-    A face has a binary attribute above the middle of its range, and any other above its median.
+    A face counts as having an attribute above the middle of its range if it is binary, and above
+    its median otherwise.
 
     Cox: "The regression analysis of binary sequences", 1958.
     """
@@ -52,8 +53,8 @@ class Logistic(DirectionEditor):
 def logistic_regression(codes: Tensor, labels: Tensor, c: float) -> tuple[Tensor, Tensor]:
     """Penalised logistic regression of every column at once.
 
-    Accelerated steps against the upper bound of the Hessian, which all columns share and which
-    is factorised once:
+    It takes accelerated steps with an upper bound of the Hessian. All columns share the bound, so
+    it is factorised only once:
 
         g = n + C Σ_i (p_i − t_i) w_i,    H = I + C/4 Σ_i w_i w_iᵀ,    n ← n − H⁻¹ g
 
@@ -69,6 +70,7 @@ def logistic_regression(codes: Tensor, labels: Tensor, c: float) -> tuple[Tensor
         (A, D) normals n and (A,) intercepts b.
     """
     mean = codes.double().mean(0)
+    # Centred codes separate the intercept from the weights; the mean is restored at the end.
     x = torch.cat([codes - mean, torch.ones(len(codes), 1)], 1).double()
     truth, penalty = labels.double(), torch.ones(x.shape[1], 1, dtype=x.dtype)
     penalty[-1] = 0
@@ -79,6 +81,7 @@ def logistic_regression(codes: Tensor, labels: Tensor, c: float) -> tuple[Tensor
         gradient = penalty * ahead + c * x.T @ (torch.sigmoid(x @ ahead) - truth)
         step = torch.cholesky_solve(gradient, bound)
         following = ahead - step
+        # Restart a column's momentum when its step points uphill (gradient restart).
         age = torch.where((step * (following - now)).sum(0) > 0, 0.0, age + 1)
         now, ahead = following, following + age / (age + 3) * (following - now)
         if bool((step.norm(dim=0) <= TOLERANCE * now.norm(dim=0)).all()):

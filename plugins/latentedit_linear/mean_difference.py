@@ -1,4 +1,4 @@
-"""The vector from the mean code of low faces to that of high faces."""
+"""Differences of mean codes: from faces with low values to faces with high values."""
 
 from __future__ import annotations
 

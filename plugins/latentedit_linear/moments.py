@@ -1,4 +1,4 @@
-"""Means and covariances of a fit split, read a batch at a time."""
+"""Means and covariances of a fit split, computed batch by batch."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor
 from latentedit import Split
 
 _NEGLIGIBLE = 1e-14
-"""A variance this small beside the mean square is what rounding leaves of a constant."""
+"""Variance relative to the mean square, below which it is only rounding error of a constant."""
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Of N codes w and their attributes a, in double precision; covariances divide by N.
+    """Moments of N codes w and their attributes a, in double precision; covariances divide by N.
 
     Args:
         n: N.
@@ -44,12 +44,13 @@ class Moments:
 
 
 def varying(variance: Tensor, square: Tensor) -> Tensor:
-    """The variance, 0 where it is rounding beside the mean square."""
+    """The variance, or 0 if it is only rounding error relative to the mean square."""
     return torch.where(variance > _NEGLIGIBLE * square, variance, 0.0)
 
 
 def moments(data: Split) -> Moments:
     """The moments of a split of codes (N, D), in two passes."""
+    # Two passes, since E[w²] − E[w]² loses digits where the mean is large.
     n = len(data)
     mean = torch.stack([codes.double().sum(0) for codes, _ in data.batches()]).sum(0) / n
     attributes = data.attributes.double()

@@ -33,10 +33,10 @@ class SeFaOptions(Options):
     """Options of SeFa.
 
     Args:
-        components: how many axes to choose from; the default is all of them.
-        rows: the W+ rows whose weights count; the default is all of them.
-        normalize_styles: give each style's weights unit norm first, as the authors' code does and
-            the paper does not.
+        components: number of axes to choose from; all by default.
+        rows: the W+ rows whose weights are used; all by default.
+        normalize_styles: scale each style's weights to unit norm first, as in the authors' code but
+            not in the paper.
     """
 
     components: int | None = Field(default=None, ge=1)
@@ -49,8 +49,8 @@ class SeFa(AxisEditor):
 
         N = argmax Σ_i ‖A n_i‖²  with n_iᵀn_i = 1   ⇒   AᵀA n_i = λ_i n_i
 
-    Unsupervised: the axes come from the generator alone; attributes only say which axis is whose,
-    and how far to walk.
+    It is unsupervised: the axes come from the generator alone. Attributes only assign axes and
+    calibrate slopes.
 
     Shen, Zhou: "Closed-form factorization of latent semantics in GANs", CVPR 2021.
     """

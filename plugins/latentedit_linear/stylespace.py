@@ -1,4 +1,4 @@
-"""StyleSpace: the channels of S that an attribute stands out in."""
+"""StyleSpace: the channels of S that are specific to an attribute."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from latentedit import FitStats, Options, Runtime, Split, Unsupported
 from latentedit_linear.directions import CERTAINTY, DirectionEditor, Figures, by_column, unit
 
 _DOUBLINGS = 6
-"""Of the strength, from one deviation along a direction, until the attribute has changed by one."""
+"""Largest number of strengths tried, from one standard deviation along the direction upwards."""
 
 
 class StyleSpaceOptions(Options):
     """Options of StyleSpace.
 
     Args:
-        exemplars: faces that have most of the attribute; the paper finds 10 to 30 enough.
-        channels: how many channels to move together, the most telling first; the paper moves one
+        exemplars: number of faces with the highest values of the attribute; 10 to 30 suffice
+            according to the paper.
+        channels: number of channels to move together, the most specific first; the paper moves one
             at a time.
-        probes: faces of the fit split on which the effect of each direction is measured.
+        probes: number of faces of the fit split on which each direction's effect is measured.
     """
 
     exemplars: int = Field(default=30, ge=2)
@@ -31,15 +32,15 @@ class StyleSpaceOptions(Options):
 
 
 class StyleSpace(DirectionEditor):
-    """Moves the few style channels in which faces with the attribute stand out.
+    """Moves the few style channels in which faces with the attribute differ most.
 
         δ = (s − μ) / σ,    θ_u = |mean δ_u| / std δ_u over the exemplars
         d_k ∝ Σ_u σ_u mean δ_u e_u over the channels of greatest θ
 
-    with μ, σ mean and deviation of the styles of all faces. Channels of S go together over faces,
-    since a thousand of them come from one code, so the slope of an attribute along one channel
-    cannot be read off the fit split: the direction is rendered on some of its faces, and what the
-    labeller sees there is the slope. Strength doubles until that is one deviation of the attribute.
+    with μ, σ mean and deviation of the styles of all faces. Thousands of channels come from one
+    code and are correlated over faces. The slope along a single channel can therefore not be
+    regressed on the fit split. It is measured: the move is rendered on some faces, and the labeller
+    estimates the change. Strength is doubled until the change is one deviation of the attribute.
 
     Wu, Lischinski, Shechtman: "StyleSpace analysis: disentangled controls for StyleGAN image
     generation", CVPR 2021, section 5 (attribute-specific channels from exemplars).
@@ -74,13 +75,13 @@ class StyleSpace(DirectionEditor):
 
 
 def standing_out(normalised: Tensor) -> tuple[Tensor, Tensor]:
-    """How far, and how reliably, exemplars differ from the population in each channel.
+    """Size and consistency of the exemplars' difference from the population, by channel.
 
     Args:
-        normalised: (M, S) δ, styles of the exemplars less the population's mean, in its deviations.
+        normalised: (M, S) δ, styles of the exemplars in standard scores of the population.
 
     Returns:
-        (S,) mean δ, and (S,) θ = |mean δ| / std δ, 0 for a channel in which no exemplar differs.
+        (S,) mean δ, and (S,) θ = |mean δ| / std δ, which is 0 if no exemplar differs.
     """
     difference, spread = normalised.mean(0), normalised.std(0)
     return difference, torch.where(difference != 0, difference.abs() / spread, 0.0)
@@ -93,11 +94,10 @@ def measured_slopes(data: Split, directions: Tensor, probes: int, runtime: Runti
     Args:
         data: codes (N, S) and attributes (N, A).
         directions: (A, S), unit norm or zero.
-        probes: faces to measure on.
+        probes: number of faces to measure on.
 
     Returns:
-        (A,) natural units per unit of strength, 0 where the attribute's change cannot be told from
-        chance.
+        (A,) natural units per unit of strength; 0 if the attribute's change is not significant.
     """
     if runtime.generator is None or runtime.estimator is None:
         raise Unsupported("stylespace measures its directions: give a generator and an estimator")

@@ -1,4 +1,4 @@
-"""Cells on this machine. Importing this module never imports torch."""
+"""The executor on this machine. Importing this module never imports torch."""
 
 from __future__ import annotations
 

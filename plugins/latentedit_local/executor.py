@@ -1,4 +1,4 @@
-"""Cells on this machine, so many at a time."""
+"""Execution of cells on this machine, several at a time."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ class LocalExecutor(Executor):
     def __init__(self, options: ExecutorOptions | None = None) -> None:
         super().__init__(options)
         self.workers = self.options.workers or os.cpu_count() or 1
-        self.zygote: WarmProcess | None = None
+        self.warm: WarmProcess | None = None
         WarmProcess.prepare()
 
     def free(self) -> int:
-        return self.workers - (len(self.zygote.running) if self.zygote else 0)
+        return self.workers - (len(self.warm.running) if self.warm else 0)
 
     def start(self, job: Job) -> None:
-        if self.zygote is None or not self.zygote.alive:
-            self.zygote = WarmProcess(job, self.workers)
-        self.zygote.start(job)
+        if self.warm is None or not self.warm.alive:
+            self.warm = WarmProcess(job, self.workers)
+        self.warm.start(job)
 
     def events(self, seconds: float) -> list[Event]:
-        if self.zygote is None or not self.zygote.alive:
+        if self.warm is None or not self.warm.alive:
             time.sleep(seconds)
             return []
-        return self.zygote.events(seconds)
+        return self.warm.events(seconds)
 
     def close(self) -> None:
-        if self.zygote is not None and self.zygote.alive:
-            self.zygote.close()
+        if self.warm is not None and self.warm.alive:
+            self.warm.close()

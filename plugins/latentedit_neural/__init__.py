@@ -1,6 +1,6 @@
-"""Editors that learn or descend: small networks on codes, and optimisation through the generator.
+"""Editors with small networks on codes, and optimisation through the generator.
 
-This module only says what there is; importing it never imports torch.
+This module lists the plugins; importing it never imports torch.
 """
 
 from __future__ import annotations

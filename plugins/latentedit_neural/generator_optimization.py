@@ -1,4 +1,4 @@
-"""Descend through generator and labeller at edit time: a slow reference of what is reachable."""
+"""Optimisation of codes through generator and labeller, a slow reference for other editors."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class GeneratorOptimizationOptions(Options):
     """Options of optimisation through the generator.
 
     Args:
-        steps: of Adam for each batch of faces.
+        steps: number of Adam steps for each batch of faces.
         learning_rate: of Adam, in standard deviations of the codes.
-        preserve: weight of the other attributes.
-        distance: weight of the distance that codes move.
-        pixels: weight of the change of the image, which stands for identity.
+        preserve: weight of changes of the other attributes.
+        distance: weight of the move of the codes.
+        pixels: weight of the change of the image, a proxy for identity.
     """
 
     steps: int = Field(default=60, ge=1)
@@ -33,9 +33,9 @@ class GeneratorOptimization(Editor):
     """w' = argmin ‖A_k(G(w')) − target_k‖² + λ_p ‖A_i(G(w')) − A_i(G(w))‖² + λ_d ‖x' − x‖² +
     λ_x ‖G(w') − G(w)‖², in standard deviations of attributes and codes x.
 
-    A is the labeller, never the judge; identity is held by the image itself, since a recogniser
-    that judges must not be descended on. What it does not reach in its steps is reported as not
-    reached; an attribute that does not vary over the fit split is left out.
+    A is the labeller, never the judge. Pixels stand for identity, because a recogniser that
+    measures results must not be optimised. Attributes that do not vary over the fit split are left
+    out.
 
     Latent optimisation as in StyleCLIP: Patashnik et al., ICCV 2021, eq. 1, with an attribute
     network in the place of CLIP.
@@ -56,7 +56,7 @@ class GeneratorOptimization(Editor):
         return FitStats()
 
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
-        self.state()  # refuses before fit
+        self.state()  # raises NotFitted before fit
         o = self.options
         generator, estimator = runtime.generator, runtime.estimator
         if generator is None or estimator is None:

@@ -13,17 +13,17 @@ from latentedit_neural.network_editor import NetworkEditor
 from latentedit_neural.regressor import RegressorOptions, Scale, network, train_regressor
 
 LARGEST_CHANGE = 2.0
-"""Changes of training, in standard deviations."""
+"""Largest change in training, in standard deviations."""
 
 
 class LatentTransformerOptions(RegressorOptions):
-    """Options of the latent transformer, beside those of the regressor.
+    """Options of the latent transformer, in addition to those of the regressor.
 
     Args:
         transformer_hidden: width of each attribute's network.
-        transformer_steps: of training all of them together.
+        transformer_steps: number of training steps of all networks together.
         preserve: weight of the loss on other attributes.
-        distance: weight of the distance that codes move.
+        distance: weight of the move of the codes.
     """
 
     transformer_hidden: int = Field(default=128, ge=1)
@@ -38,9 +38,9 @@ class LatentTransformer(NetworkEditor):
         L = (h_k(w') − h_k(w) − δ)² + λ_p mean_{i≠k} (1 − |γ_ik|) (h_i(w') − h_i(w))²
             + λ_d ‖w' − w‖²
 
-    h is a regressor on whitened codes, γ the correlation of the attributes over the fit split, δ a
-    change in standard deviations, drawn from [−2, 2] in training. The mask 1 − |γ| lets attributes
-    that go together go together.
+    h is a regressor on whitened codes, γ the correlation of the attributes over the fit split, and
+    δ a change in standard deviations, drawn from [−2, 2] in training. The mask 1 − |γ| allows
+    correlated attributes to change together.
 
     Yao, Newson, Gousseau, Hellier: "A latent transformer for disentangled face editing in images
     and videos", ICCV 2021. There a classifier drives the networks and the target is the other

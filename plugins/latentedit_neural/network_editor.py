@@ -1,4 +1,4 @@
-"""Editing by networks on whitened codes: what such editors share."""
+"""The base of editors with networks on whitened codes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from latentedit_neural.regressor import Scale
 class NetworkEditor(Editor):
     """An editor whose fitted state is networks, and the scale of codes and attributes.
 
-    A leaf class builds the networks, trains them in `fit`, and moves codes in `edit`.
+    A subclass builds the networks, trains them in `fit`, and moves codes in `edit`.
     """
 
     net: nn.Module
@@ -25,7 +25,7 @@ class NetworkEditor(Editor):
         """Untrained networks for codes of `dim` numbers and `width` attribute columns."""
 
     def ready(self, codes: Tensor) -> Scale:
-        """The scale; it and the networks on the device of `codes`.
+        """The scale, after moving it and the networks to the device of `codes`.
 
         Raises:
             NotFitted: before `fit` or `load_state`.

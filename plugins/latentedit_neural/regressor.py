@@ -1,4 +1,4 @@
-"""A small network that reads attributes off codes, and how codes and values are scaled for it."""
+"""A small network that predicts attributes from codes, and the scaling of its data."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class RegressorOptions(Options):
 
     Args:
         hidden: width of its two hidden layers.
-        steps: of training, at most; the weights with the least held-out error are kept.
-        batch: codes a step.
+        steps: number of training steps; the weights with the least held-out error are kept.
+        batch: codes per step.
         learning_rate: of Adam, with a cosine schedule.
         weight_decay: of AdamW.
     """
@@ -31,9 +31,9 @@ class RegressorOptions(Options):
 
 
 class Scale(nn.Module):
-    """x = (w − mean) @ whitening, of unit covariance; and attribute values to standard scores.
+    """Scaling of codes to x = (w − mean) @ whitening, and of attributes to standard scores.
 
-    An attribute that does not vary has deviation 0 and every score 0.
+    x has unit covariance. An attribute that does not vary has deviation 0 and all scores 0.
     """
 
     mean: Tensor
@@ -58,6 +58,7 @@ class Scale(nn.Module):
         """Learn the scale of codes (N, D) and attributes (N, A)."""
         self.mean.copy_(codes.mean(0))
         variance, basis = torch.linalg.eigh(codes.double().T.cov())
+        # With fewer codes than dimensions some variances are 0, and whitening would divide by them.
         deviation = variance.clamp_min(1e-6 * float(variance[-1])).sqrt()
         self.whitening.copy_(basis / deviation)
         self.colouring.copy_((basis * deviation).T)
@@ -72,12 +73,14 @@ class Scale(nn.Module):
         return x @ self.colouring + self.mean
 
     def scores(self, attributes: Tensor) -> Tensor:
-        """(N, A) in natural units → in standard deviations from the mean."""
+        """(N, A) in natural units → (N, A) in standard deviations from the mean."""
         return self._in_deviations(attributes - self.a_mean)
 
     def change(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, A) requested change in standard deviations, and (N,) whether all of it is of
-        attributes that vary."""
+        """(N, A) requested change in standard deviations, and (N,) whether it can be made.
+
+        It cannot if it includes an attribute that did not vary over the fit split.
+        """
         change = target - source
         return self._in_deviations(change), ((change == 0) | (self.a_std > 0)).all(1)
 
@@ -86,7 +89,7 @@ class Scale(nn.Module):
 
 
 def network(dim: int, width: int, hidden: int) -> nn.Sequential:
-    """(N, D) → (N, A), smooth everywhere."""
+    """A network (N, D) → (N, A). SiLU makes it smooth, since editors follow its gradients."""
     return nn.Sequential(
         nn.Linear(dim, hidden),
         nn.SiLU(),

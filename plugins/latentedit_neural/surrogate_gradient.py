@@ -1,4 +1,4 @@
-"""Walk along the gradients of a regressor on codes, without the generator."""
+"""Steps along the gradients of a regressor on codes, without the generator."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from latentedit_neural.regressor import RegressorOptions, Scale, network, train_
 
 
 class SurrogateGradientOptions(RegressorOptions):
-    """Options of surrogate-gradient editing, beside those of the regressor.
+    """Options of surrogate-gradient editing, in addition to those of the regressor.
 
     Args:
-        walk: steps of one edit.
-        ridge: what keeps a step short where gradients are nearly parallel.
+        walk: number of steps of one edit.
+        ridge: regularisation that keeps steps short where gradients are nearly parallel.
     """
 
     walk: int = Field(default=8, ge=1)
@@ -30,10 +30,10 @@ class SurrogateGradient(NetworkEditor):
 
         x ← x + Jᵀ (J Jᵀ + λ I)⁻¹ r / (n − i),    r = h(x₀) + Δ − h(x),    J = ∂h/∂x
 
-    h is a small regressor on whitened codes x, Δ the requested change of every attribute in
-    standard deviations. For a single attribute the step is its gradient projected orthogonal to
-    those of the attributes that are to stay, as long as the rest of the way over the steps left;
-    unlike a fixed direction it turns with the code, and makes up for what earlier steps missed.
+    h is a small regressor on whitened codes x, and Δ the requested change of every attribute in
+    standard deviations. For a single attribute the step is its gradient, projected orthogonal to
+    the gradients of attributes that should not change. Its length is the remaining change over the
+    remaining steps. Unlike a fixed direction, it turns with the code and corrects earlier errors.
 
     Nonlinear latent walks by gradients of a scoring network: Jahanian, Chai, Isola, "On the
     steerability of generative adversarial networks", ICLR 2020; Shen et al., "InterFaceGAN", TPAMI

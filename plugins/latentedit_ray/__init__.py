@@ -1,4 +1,4 @@
-"""Cells on a Ray cluster. Importing this module imports neither torch nor ray."""
+"""The executor on a Ray cluster. Importing this module imports neither torch nor ray."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Cells on a Ray cluster: an actor a worker, each with the suite's models loaded once.
+"""Execution of cells on a Ray cluster: one actor per worker, each with the models loaded once.
 
-The run folder must be on a file system that all nodes see under one path: workers read the bank
-and fitted editors there, and leave results there for the run's own process to publish.
+All nodes must see the run folder under the same path. Workers read the bank and the fitted editors
+there, and stage their results there. The process of the run publishes them.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ from latentedit import (
 )
 from latentedit_ray.worker import Worker
 
-KNOCK_SECONDS = 5.0
+CONNECT_SECONDS = 5.0
+"""Timeout of the test connection to the cluster's head."""
 
 
 class RayOptions(ExecutorOptions):
-    """How to use a cluster that is running.
+    """Options of the executor on a running cluster.
 
     Args:
-        address: ``host:port`` of its head, ``auto`` on one of its nodes.
-        cpus, gpus: what each worker reserves; fractions share a device.
-        reruns: how often a cell is computed again because its node was lost.
-        start_seconds: how long to wait for the first worker.
+        address: ``host:port`` of the cluster's head; ``auto`` on one of its nodes.
+        cpus, gpus: reserved by each worker; workers with fractions share a device.
+        reruns: limit on computing a cell again after its node was lost.
+        start_seconds: longest wait for the first worker.
     """
 
     address: str = "auto"
@@ -47,11 +48,11 @@ class RayOptions(ExecutorOptions):
 
 
 class RayExecutor(Executor):
-    """Computes cells on the workers of a cluster; those of a lost node are computed again.
+    """Computes cells on the workers of a cluster, and again if their node is lost.
 
     Raises:
-        EnvironmentFault: Ray is not installed, no cluster answers, or its nodes do not fit this
-            machine: another version of latentedit or torch, or no sight of the run folder.
+        EnvironmentFault: Ray is not installed, no cluster answers, or a node has another version
+            of latentedit or torch.
     """
 
     Options: ClassVar[type[RayOptions]] = RayOptions
@@ -60,28 +61,29 @@ class RayExecutor(Executor):
     def __init__(self, options: RayOptions | None = None) -> None:
         super().__init__(options)
         self.ray = _connected(self.options.address)
-        self.hired: dict[Any, Any] = {}  # actors by the answer that they owe, before the first job
+        # Actors are keyed by the Ray object that will hold their next answer.
+        self.starting: dict[Any, Any] = {}
         self.idle: list[Any] = []
         self.computing: dict[Any, tuple[Any, Job, float]] = {}
-        self.again: list[Job] = []
+        self.again: list[Job] = []  # jobs of lost nodes, which take the next idle workers
         self.lost: Counter[str] = Counter()
         self.started, self.seen_one = time.monotonic(), False
         for _ in range(self.options.workers or self._room()):
-            self._hire()
+            self._start_worker()
 
     def _room(self) -> int:
-        """How many workers the cluster has room for; at least one, for one that is growing."""
+        """Number of workers that fit into the cluster; at least 1, since it may still grow."""
         total = self.ray.cluster_resources()
         rooms = [total.get("CPU", 0) / self.options.cpus]
         if self.options.gpus:
             rooms.append(total.get("GPU", 0) / self.options.gpus)
         return max(1, int(min(rooms)))
 
-    def _hire(self) -> None:
+    def _start_worker(self) -> None:
         remote = self.ray.remote(num_cpus=self.options.cpus, num_gpus=self.options.gpus)(Worker)
         actor = remote.remote(self.options.cpus)
         versions = {"latentedit": __version__, "torch": version("torch")}
-        self.hired[actor.greet.remote(versions)] = actor
+        self.starting[actor.version_problem.remote(versions)] = actor
 
     def free(self) -> int:
         return max(0, len(self.idle) - len(self.again))
@@ -91,10 +93,10 @@ class RayExecutor(Executor):
         self.computing[actor.compute.remote(job)] = (actor, job, time.monotonic())
 
     def events(self, seconds: float) -> list[Event]:
-        if owed := [*self.hired, *self.computing]:
-            self.ray.wait(owed, num_returns=1, timeout=seconds)
-        for answer in self._answered(self.hired):
-            self._welcome(answer)
+        if pending := [*self.starting, *self.computing]:
+            self.ray.wait(pending, num_returns=1, timeout=seconds)
+        for answer in self._answered(self.starting):
+            self._add_worker(answer)
         ended = [self._ended(answer) for answer in self._answered(self.computing)]
         while self.again and self.idle:
             self.start(self.again.pop())
@@ -106,40 +108,40 @@ class RayExecutor(Executor):
             )
         return [event for event in ended if event is not None]
 
-    def _answered(self, owed: dict[Any, Any]) -> list[Any]:
-        if not owed:
+    def _answered(self, pending: dict[Any, Any]) -> list[Any]:
+        if not pending:
             return []
-        answered: list[Any] = self.ray.wait(list(owed), num_returns=len(owed), timeout=0)[0]
+        answered: list[Any] = self.ray.wait(list(pending), num_returns=len(pending), timeout=0)[0]
         return answered
 
-    def _welcome(self, answer: Any) -> None:
-        actor = self.hired.pop(answer)
+    def _add_worker(self, answer: Any) -> None:
+        actor = self.starting.pop(answer)
         try:
-            complaint = self.ray.get(answer)
+            problem = self.ray.get(answer)
         except self.ray.exceptions.RayActorError as error:
             if not self.seen_one:
                 raise EnvironmentFault(f"a Ray worker could not start: {error}") from error
-            self._hire()
+            self._start_worker()
             return
-        if complaint:
-            raise EnvironmentFault(complaint)
+        if problem:
+            raise EnvironmentFault(problem)
         self.seen_one = True
         self.idle.append(actor)
 
     def _ended(self, answer: Any) -> Event | None:
-        """How a cell ended; nothing where it will be computed again."""
+        """The end of a cell; None if it will be computed again."""
         actor, job, started = self.computing.pop(answer)
         try:
             ended: Ended = self.ray.get(answer)
         except self.ray.exceptions.RayActorError as error:
-            self.ray.kill(actor)  # where only the way to it is lost
-            self._hire()
+            self.ray.kill(actor)  # it may still run, if only the connection to it was lost
+            self._start_worker()
             self.lost[job.cell.id] += 1
             if self.lost[job.cell.id] <= self.options.reruns:
                 self.again.append(job)
                 return None
-            told = f"lost with its node {self.lost[job.cell.id]} times: {error}"
-            return Ended(job.cell.id, "crashed", time.monotonic() - started, told)
+            reason = f"lost with its node {self.lost[job.cell.id]} times: {error}"
+            return Ended(job.cell.id, "crashed", time.monotonic() - started, reason)
         except self.ray.exceptions.RayError as error:
             ended = Ended(job.cell.id, "failed", time.monotonic() - started, str(error))
         self.idle.append(actor)
@@ -147,13 +149,13 @@ class RayExecutor(Executor):
 
     def close(self) -> None:
         busy = [actor for actor, _, _ in self.computing.values()]
-        for actor in [*self.hired.values(), *self.idle, *busy]:
+        for actor in [*self.starting.values(), *self.idle, *busy]:
             self.ray.kill(actor)
         self.ray.shutdown()
 
 
 def _connected(address: str) -> Any:
-    """Ray, connected to the cluster at `address`."""
+    """The module `ray`, connected to the cluster at `address`."""
     try:
         import ray  # noqa: PLC0415
     except ImportError as error:
@@ -162,7 +164,7 @@ def _connected(address: str) -> Any:
         ) from error
 
     try:
-        _knock(address)
+        _check_listening(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError) as error:
         raise EnvironmentFault(
@@ -171,8 +173,8 @@ def _connected(address: str) -> Any:
     return ray
 
 
-def _knock(address: str) -> None:
-    """Raise `OSError` where nothing listens: Ray itself would try for minutes."""
+def _check_listening(address: str) -> None:
+    """Raise `OSError` if nothing listens at `address`; Ray itself would try for minutes."""
     host, colon, port = address.rpartition(":")
-    if colon and "/" not in host:
-        socket.create_connection((host, int(port)), KNOCK_SECONDS).close()
+    if colon and "/" not in host:  # not "auto", and not a URL such as ray://host:port
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()

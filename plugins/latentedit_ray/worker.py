@@ -1,4 +1,4 @@
-"""What runs on a node."""
+"""The worker that runs on a node of the cluster."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ WAIT_SECONDS = 1.0
 
 
 class Worker:
-    """One worker of a cluster: a zygote with the suite's models, and a cell at a time.
+    """One worker of a cluster: it keeps the suite's models loaded, and computes one cell at a time.
 
     Args:
-        cpus: what it has reserved of its node's, and so its share of the memory.
+        cpus: reserved CPUs of its node, which also decide its share of the node's memory.
     """
 
     def __init__(self, cpus: float) -> None:
         self.side_by_side = max(1, int((os.cpu_count() or 1) / cpus))
-        self.zygote: WarmProcess | None = None
+        self.warm: WarmProcess | None = None
 
-    def greet(self, versions: dict[str, str]) -> str:
-        """What keeps this worker from giving the results that the run's machine would, if
-        anything does."""
+    def version_problem(self, versions: dict[str, str]) -> str:
+        """The difference between the versions here and on the run's machine; empty if none."""
         ours = {"latentedit": __version__, "torch": version("torch")}
         if ours == versions:
             return ""
@@ -36,16 +35,16 @@ class Worker:
 
     def compute(self, job: Job) -> Ended:
         if not Path(job.run_folder, "bank", "bank.json").is_file():
-            told = (
+            error = (
                 f"node {socket.gethostname()} does not see {job.run_folder}; choose a run folder "
                 "on a file system that all nodes share under one path"
             )
-            return Ended(job.cell.id, "failed", 0.0, told)
-        if self.zygote is None or not self.zygote.alive:
-            self.zygote = WarmProcess(job, self.side_by_side)
-        self.zygote.start(job)
+            return Ended(job.cell.id, "failed", 0.0, error)
+        if self.warm is None or not self.warm.alive:
+            self.warm = WarmProcess(job, self.side_by_side)
+        self.warm.start(job)
         while True:
-            for event in self.zygote.events(WAIT_SECONDS):
+            for event in self.warm.events(WAIT_SECONDS):
                 if isinstance(event, Ended):
                     return event
 

@@ -1,6 +1,6 @@
 """StyleFlow: conditional normalizing flows as editors.
 
-This module only says what there is; importing it never imports torch.
+This module lists the plugins; importing it never imports torch.
 """
 
 from __future__ import annotations

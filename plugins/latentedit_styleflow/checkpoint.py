@@ -1,4 +1,4 @@
-"""The released checkpoint layout: names of a plain state dict, both ways."""
+"""The layout of released checkpoints: conversion of parameter names in both directions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PARTS = (
     ("_hyper_bias.", "shift."),
 )
 _COUNTERS = ("step", "_num_evals")
-"""Entries of a released file that count training steps and evaluations; no part of the map."""
+"""Entries of a released file that only count training steps and evaluations."""
 
 RELEASED_CONDITION = (
     "lighting",
@@ -38,7 +38,7 @@ def from_released(state: Mapping[str, Tensor], solver: Solver | None = None) -> 
     """A flow from a released state dict: any number of blocks, widths and attributes.
 
     Raises:
-        InputError: keys or shapes are not those of a released flow; names the first that is not.
+        InputError: keys or shapes are not those of a released flow; names the first wrong one.
     """
     ours = {
         _our_name(name): torch.as_tensor(value)
@@ -68,11 +68,11 @@ def to_released(flow: ContinuousFlow) -> dict[str, Tensor]:
     """The state dict of `flow` under the released names, counters included.
 
     Raises:
-        InputError: the flow whitens codes, for which the released layout has no place.
+        InputError: the flow whitens codes, which the released layout cannot express.
     """
     if isinstance(flow.links()[0], Whitening):
         raise InputError(
-            "a flow that whitens has no place in the released layout; fit with whiten=false"
+            "the released layout cannot express a flow that whitens codes; fit with whiten=false"
         )
     state = {_released_name(name): value for name, value in flow.state_dict().items()}
     for i in range(len(flow.norms)):

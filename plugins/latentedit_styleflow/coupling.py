@@ -17,7 +17,7 @@ from latentedit_styleflow.flow import (
 )
 
 _SCALE_BOUND = 2.0
-"""Largest |log scale| of a layer, which keeps inversion exact in float32."""
+"""Largest |log scale| of a layer; the bound keeps inversion exact in float32."""
 
 
 class AffineCoupling(nn.Module):
@@ -85,7 +85,7 @@ class CouplingFlow(nn.Module):
         return [cast(AffineCoupling, layer) for layer in self.layers]
 
     def start(self, mean: Tensor, covariance: Tensor) -> None:
-        """Let the norm bring codes to the base's scale; new couplings are the identity."""
+        """Set the norm to standardise codes; new couplings are the identity."""
         self.norm.take(mean, covariance)
 
     def matching(self) -> NoReturn:

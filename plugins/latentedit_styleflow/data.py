@@ -34,7 +34,7 @@ LIGHTS = {
     "front": (_AMBIENT, -_STRENGTH, 0, 0, 0, 0, 0, 0, 0),
     "none": (_AMBIENT, 0, 0, 0, 0, 0, 0, 0, 0),
 }
-"""Spherical-harmonic coefficients by the way that the light shines; "none" is ambient light alone.
+"""Spherical-harmonic coefficients by direction of the light; "none" is ambient light only.
 
 The order is 1, y, z, x, xy, yz, 3z² − 1, xz, x² − y², in axes with x to the image's right, y away
 from the viewer and z up. "left-to-right" comes from the left.
@@ -71,7 +71,7 @@ class StyleFlowData(BankImporter):
         Raises:
             InputError: a file is missing, or two disagree about N.
             CorruptArtefact: a file is damaged, or has another shape than above.
-            OutOfRange: a value that no face has; the columns are mostly others then.
+            OutOfRange: an impossible value; often the file has other columns.
         """
         return _read(folder)
 

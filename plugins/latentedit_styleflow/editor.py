@@ -1,4 +1,4 @@
-"""Flow editors: encode a code under its own attributes, decode it under the wanted ones."""
+"""Flow editors: encode a code under its current attributes, decode it under the target ones."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from latentedit_styleflow.solver import Method, Solver
 from latentedit_styleflow.training import VALIDATION_ROWS, Condition, Plan, Trainer
 
 SLICE = 4096
-"""Rows read at a time."""
+"""Number of rows read at the same time."""
 CONSTANT = 1e-6
-"""Deviation, as a share of the mean, below which an attribute does not vary."""
+"""Deviation as a share of the mean, below which an attribute counts as constant."""
 PLANNED = tuple(field.name for field in fields(Plan) if field.name != "warmup")
-"""Options that say how to train."""
+"""Options of training, which `Plan` takes."""
 _PROBE_STREAM, _SAMPLE_STREAM, _INIT_STREAM = 3, 4, 5
 
 
@@ -44,18 +44,17 @@ class FlowOptions(Options):
 
     Args:
         attributes: names of the attributes to condition on; all of the bank's if None.
-        whiten: bring codes to unit covariance before the flow; the release only brings each
+        whiten: transform codes to unit covariance before the flow. The release only scales each
             coordinate to unit variance.
-        gains: by how much a requested change is multiplied: numbers by attribute, or
-            ``"released"`` for those hidden in the StyleFlow release's interface.
-        steps: of training, at most.
-        batch: codes a step.
+        gains: factors of requested changes by attribute, or ``"released"`` for the factors in the
+            interface of the StyleFlow release.
+        steps: largest number of training steps.
+        batch: codes per step.
         learning_rate: peak of the cosine schedule.
         ema: decay of the averaged weights.
         clip: largest gradient norm.
-        validation_share: of the codes, held out for early stopping.
-        evaluations: how often held-out loss is measured.
-        patience: evaluations without a better one before training stops.
+        validation_share: share of the codes held out for early stopping.
+        evaluations, patience: of the held-out loss; those without improvement before a stop.
     """
 
     attributes: tuple[str, ...] | None = None
@@ -76,7 +75,7 @@ class FlowEditor(Editor):
 
         z = encode(w, a),    w' = decode(z, a')
 
-    A leaf class builds the flow and says how it is trained.
+    A subclass builds the flow and chooses its training objective.
     """
 
     Options: ClassVar[type[FlowOptions]] = FlowOptions
@@ -99,7 +98,7 @@ class FlowEditor(Editor):
 
     @abstractmethod
     def objective(self) -> Objective:
-        """What to train it for."""
+        """The training objective."""
 
     def fit(self, data: Split, runtime: Runtime) -> FitStats:
         self._take_columns(data)
@@ -108,6 +107,7 @@ class FlowEditor(Editor):
         a_mean, a_std = a_mean[self.columns], a_covariance.diagonal()[self.columns].sqrt()
         a_std = torch.where(a_std > CONSTANT * a_mean.abs(), a_std, 0.0)
         self.condition = Condition(a_mean, a_std).to(runtime.device)
+        # Initial weights come from torch's global generator; fork_rng restores its state after.
         with torch.random.fork_rng():
             torch.manual_seed(int(runtime.rng(_INIT_STREAM).initial_seed()))
             self.flow = self.build(len(mean), len(self.columns))
@@ -143,13 +143,13 @@ class FlowEditor(Editor):
         wanted = source + self.gains.to(source) * (target - source)
         z = self.encode(codes, source)
         w = self.decode(z.codes, wanted)
+        # Unchanged requests keep the exact code, free of the solver's round-off.
         still = (self._scores(source) == self._scores(wanted)).all(1, keepdim=True)
         ok = (source == target) | self._learned().to(source.device)
         return Edited(torch.where(still, codes, w.codes), ok.all(1), z.nfe + w.nfe)
 
     def _learned(self) -> Tensor:
-        """(A,) of which attributes the flow knows something: those it is conditioned on, and of
-        them those that varied."""
+        """(A,) whether each attribute is a condition of the flow and varied over the fit split."""
         learned = torch.zeros(len(self.gains), dtype=torch.bool)
         learned[self.columns.cpu()] = self.condition.std.cpu() > 0
         return learned
@@ -164,7 +164,7 @@ class FlowEditor(Editor):
 
     @torch.no_grad()
     def sample(self, attributes: Tensor, runtime: Runtime) -> Tensor:
-        """Codes (N, D) of faces that have `attributes` (N, A); equal seeds, equal codes."""
+        """Codes (N, D) of faces with `attributes` (N, A); equal seeds give equal codes."""
         flow = self._fitted()
         rng = runtime.rng(_SAMPLE_STREAM)
         base = noise(len(attributes), flow.dim, rng=rng, like=attributes)
@@ -172,7 +172,7 @@ class FlowEditor(Editor):
 
     @torch.no_grad()
     def transfer(self, codes: Tensor, source: Tensor, other: Tensor, columns: list[int]) -> Tensor:
-        """Codes (N, D) of the same faces with the values that `other` (N, A) has in `columns`."""
+        """Codes (N, D) of the same faces, with the values of `other` (N, A) in `columns`."""
         target = source.clone()
         target[:, columns] = other[:, columns]
         return self.decode(self.encode(codes, source).codes, target).codes
@@ -212,22 +212,22 @@ class FlowEditor(Editor):
 
 
 class StyleFlowOptions(FlowOptions):
-    """Options of StyleFlow, beside those of every flow.
+    """Options of StyleFlow, in addition to those of every flow.
 
     Args:
         objective: ``"flow-matching"`` or ``"likelihood"``.
-        coupling: of flow matching: ``"independent"`` or ``"optimal-transport"``.
-        trace: of the likelihood: ``"hutchinson"`` or ``"exact"``.
-        adjoint: gradients of the likelihood by the adjoint method.
-        hidden: widths of the vector field's layers; the release has 512 five times.
-        blocks: vector fields in a row, with a norm after each.
-        method: of torchdiffeq, for encoding and decoding and for the likelihood; with `weights`
-            the release's ``"dopri5"`` unless it is given.
-        solver_steps: of a fixed-step method.
-        tolerance: of an adaptive method.
-        weights: a folder that ``latentedit import --as styleflow`` wrote. Its flow is taken as it
-            is, under raw attribute values; nothing is trained, and of the other options only
-            `attributes`, `gains` and those of the solver count.
+        coupling: for flow matching: ``"independent"`` or ``"optimal-transport"``.
+        trace: for the likelihood: ``"hutchinson"`` or ``"exact"``.
+        adjoint: compute gradients of the likelihood by the adjoint method.
+        hidden: widths of the vector field's layers; the release has five layers of 512.
+        blocks: number of vector fields in sequence, with a norm after each.
+        method: method of torchdiffeq for encoding, decoding and the likelihood. With `weights` the
+            default is ``"dopri5"``, as in the release.
+        solver_steps: number of steps of a fixed-step method.
+        tolerance: atol and rtol of an adaptive method.
+        weights: a folder by ``latentedit import --as styleflow``. Its flow is used without
+            training, on raw attribute values. Of the other options only `attributes`, `gains` and
+            those of the solver apply.
     """
 
     objective: Literal["flow-matching", "likelihood"] = "flow-matching"
@@ -289,13 +289,13 @@ class StyleFlow(FlowEditor):
 
 
 class CouplingOptions(FlowOptions):
-    """Options of the discrete flow, beside those of every flow.
+    """Options of the discrete flow, in addition to those of every flow.
 
     Args:
-        whiten: off, since behind whitened codes it overfits before it learns what the attributes
-            decide, and moves almost nothing.
+        whiten: off by default. On whitened codes the flow overfits before it learns the effect of
+            attributes, and its edits move almost nothing.
         hidden: width of each layer's network.
-        layers: affine couplings.
+        layers: number of affine couplings.
     """
 
     whiten: bool = False
@@ -306,7 +306,7 @@ class CouplingOptions(FlowOptions):
 class CouplingEditor(FlowEditor):
     """A discrete conditional flow of affine couplings, trained by exact likelihood.
 
-    What the StyleFlow paper calls a DNF: the same edits without an integral.
+    The StyleFlow paper calls it a DNF. It edits in the same way, but without an integral.
     """
 
     Options: ClassVar[type[CouplingOptions]] = CouplingOptions
@@ -338,7 +338,7 @@ class _Chosen(Condition):
 
 
 def moments(data: Split, attributes: bool = False) -> tuple[Tensor, Tensor]:
-    """Mean (D,) and covariance (D, D) of the codes, or of the attributes, read in slices."""
+    """Mean (D,) and covariance (D, D) of the codes or of the attributes, computed in batches."""
     total, products, n = torch.zeros(()), torch.zeros(()), len(data)
     origin = data.rows(torch.arange(min(n, SLICE)))[int(attributes)].double().mean(0)
     for start in range(0, n, SLICE):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, pad
 
 Layer = Callable[[Tensor, Tensor], Tensor]
-"""(t, x) → y, under attributes that stay as they are."""
+"""(t, x) → y, under fixed attributes."""
 
 
 class ConcatSquash(nn.Module):
@@ -24,7 +24,7 @@ class ConcatSquash(nn.Module):
         self.shift = nn.Linear(condition, outputs, bias=False)
 
     def under(self, a: Tensor) -> Layer:
-        """The layer under attributes (N, A): what they add to G c and B c is computed once."""
+        """The layer under attributes (N, A). Their part of G c and B c is computed only once."""
         weight = torch.cat([self.gate.weight, self.shift.weight])
         still = linear(a, weight[:, 1:], pad(self.gate.bias, (0, len(self.shift.weight))))
         moving = weight[:, 0]
@@ -78,5 +78,5 @@ class VectorField(nn.Module):
 
 
 def tanh(x: Tensor) -> Tensor:
-    """tanh x = 2 σ(2x) − 1, which is several times as fast as torch.tanh on a CPU."""
+    """tanh x = 2 σ(2x) − 1, which on a CPU is several times as fast as torch.tanh."""
     return x.tanh() if x.is_cuda else torch.add(x.new_tensor(-1.0), (2 * x).sigmoid(), alpha=2)

@@ -15,7 +15,7 @@ from latentedit_styleflow.solver import Solver, integrate, integrate_with_diverg
 
 
 class Mapped(NamedTuple):
-    """Mapped codes (N, D), and how often vector fields were evaluated."""
+    """Mapped codes (N, D), and the number of evaluations of vector fields."""
 
     codes: Tensor
     nfe: int
@@ -57,7 +57,7 @@ class Whitening(nn.Module):
     """y = Λ^(−1/2) Uᵀ (x − mean), with the covariance U Λ Uᵀ of the codes; not trained.
 
     Codes of a generator vary a thousand times more along some directions than along others. In
-    these coordinates they are nearly standard normal, so that a flow has only the rest to learn.
+    these coordinates they are nearly standard normal, which leaves little for the flow to learn.
     """
 
     mean: Tensor
@@ -65,7 +65,7 @@ class Whitening(nn.Module):
     variance: Tensor
 
     FLOOR = 1e-6
-    """Smallest variance, as a share of the largest: fewer codes than dimensions leave some at 0."""
+    """Smallest variance as a share of the largest; with few codes, some variances would be 0."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ Norm = MovingBatchNorm | Whitening
 
 
 class Block(nn.Module):
-    """One vector field, integrated from 0 to T = sqrt_end_time²."""
+    """One vector field, integrated from 0 to T = sqrt_end_time², which keeps T positive."""
 
     def __init__(self, dim: int, condition: int, hidden: tuple[int, ...]) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ class ContinuousFlow(nn.Module):
 
     @torch.no_grad()
     def start(self, mean: Tensor, covariance: Tensor) -> None:
-        """Let the first norm bring codes to the base's scale, and the fields rest."""
+        """Set the first norm to standardise codes, and all velocities to zero."""
         first, links = self.links()
         first.take(mean, covariance)
         for block, _ in links:
@@ -160,7 +160,7 @@ class ContinuousFlow(nn.Module):
         """The norm and the field of a flow of one block, for flow matching.
 
         Raises:
-            InputError: more than one block; straight paths fit only one.
+            InputError: there is more than one block, but straight paths have one velocity field.
         """
         first, links = self.links()
         if len(links) != 1:
@@ -191,7 +191,7 @@ class ContinuousFlow(nn.Module):
         return Mapped(first.decode(z), nfe)
 
     def log_prob(self, w: Tensor, a: Tensor, probes: Tensor, adjoint: bool = False) -> Tensor:
-        """log p(w | a) (N,), in nats, of codes in the units they came in.
+        """log p(w | a) (N,) in nats, as a density over the original codes.
 
         Args:
             probes: (P, N, D) for Hutchinson's estimator; `basis_probes` for the exact trace.

@@ -1,4 +1,4 @@
-"""Turns a released checkpoint into a folder that the option `weights` takes."""
+"""Import of released checkpoints for the option `weights`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LICENCE = (
 
 @dataclass(frozen=True)
 class ImportedFlow:
-    """An import that succeeded: `folder` is what the option `weights` of ``styleflow`` takes."""
+    """A successful import: `folder` is a value for the option `weights` of ``styleflow``."""
 
     folder: Path
     statement: str
@@ -52,14 +52,14 @@ class CheckpointImporter(WeightImporter):
 
 
 def import_checkpoint(file: str | Path, out: str | Path) -> ImportedFlow:
-    """Read a released flow, running nothing that the file names, and write it to a new folder.
+    """Read a released flow without executing code from the file, and write it to a new folder.
 
     Args:
         file: what ``torch.save`` wrote of the release's state dict, such as ``modellarge10k.pt``.
-        out: a folder that does not exist yet; it appears whole or not at all.
+        out: a folder that does not exist yet; it is written completely or not at all.
 
     Raises:
-        RefusedFile: the file is damaged, hostile, or no plain state dict.
+        RefusedFile: the file is damaged, hostile, or not a plain state dict.
         InputError: its keys or shapes are not those of a released flow.
     """
     arrays = read_state_dict(file)
@@ -85,7 +85,7 @@ def read_imported(folder: Path, solver: Solver) -> ContinuousFlow:
     """
     if not (folder / MANIFEST).is_file():
         raise InputError(
-            f"{folder} is no imported flow: it has no {MANIFEST}. "
+            f"{folder} is not an imported flow: it has no {MANIFEST}. "
             f"Make one with: latentedit import FILE --as styleflow --out {folder}"
         )
     wanted = read_json(folder / MANIFEST)["weights_sha256"]

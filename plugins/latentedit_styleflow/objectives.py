@@ -1,4 +1,4 @@
-"""What a flow is trained to do: two losses with one signature."""
+"""Training objectives of flows: likelihood and flow matching."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Likelihood(Objective):
     """−log p(w | a) per dimension.
 
     Args:
-        trace: ``"hutchinson"``, one probe a sample, or ``"exact"``, D of them.
+        trace: ``"hutchinson"`` with one probe per sample, or ``"exact"`` with D probes.
         adjoint: gradients by the adjoint method.
     """
 
@@ -55,8 +55,8 @@ class FlowMatching(Objective):
     generalizing flow-based generative models with minibatch optimal transport", TMLR 2024.
 
     Args:
-        coupling: how z are paired with x: ``"independent"``, or ``"optimal-transport"``, by the
-            least total squared distance within the batch.
+        coupling: pairing of z with x: ``"independent"``, or ``"optimal-transport"``, with the least
+            total squared distance within the batch.
     """
 
     def __init__(self, coupling: Literal["independent", "optimal-transport"] = "independent"):
@@ -84,11 +84,12 @@ def log_likelihood(
 
 
 def optimal_pairs(x: Tensor, z: Tensor) -> Tensor:
-    """Which z (N, D) belongs to each x (N, D) for the least Σ ‖x_i − z_π(i)‖²: (N,)."""
+    """The index π of the z (N, D) paired with each x (N, D), with least Σ ‖x_i − z_π(i)‖²: (N,)."""
     _, pairs = linear_sum_assignment(torch.cdist(x, z).square().cpu().numpy())
     return torch.from_numpy(pairs).to(x.device)
 
 
 def noise(*shape: int, rng: torch.Generator, like: Tensor) -> Tensor:
-    """Standard normal numbers of the dtype and on the device of `like`."""
+    """Standard normal numbers with the dtype and device of `like`."""
+    # Drawn on the CPU, so that a seed gives the same numbers on every device.
     return torch.randn(*shape, generator=rng).to(like)

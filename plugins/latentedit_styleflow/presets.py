@@ -1,4 +1,4 @@
-"""Figures of the StyleFlow release, as plain data."""
+"""Constants of the StyleFlow release, as plain data."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ RELEASED_GAINS = {
     "age": 0.93,
     "expression": 1.0,
 }
-"""By how much the release's interface multiplies a requested change."""
+"""Factors by which the release's interface multiplies requested changes."""

@@ -1,4 +1,4 @@
-"""Integration through torchdiffeq, with function evaluations counted in the result."""
+"""Integration with torchdiffeq, which also counts function evaluations."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ FIXED = ("euler", "midpoint", "rk4")
 
 
 class Solver(NamedTuple):
-    """How to integrate.
+    """Settings of the integration.
 
     Args:
         method: a fixed-step or adaptive method of torchdiffeq.
-        steps: of the fixed-step methods.
-        tolerance: atol and rtol of the adaptive ones.
+        steps: number of steps of a fixed-step method.
+        tolerance: atol and rtol of an adaptive method.
     """
 
     method: Method = "rk4"
@@ -28,7 +28,7 @@ class Solver(NamedTuple):
 
 
 class Solved(NamedTuple):
-    """Final state (N, D), ∫ divergence dt (N,), and how often the field was evaluated."""
+    """Final state (N, D), ∫ divergence dt (N,), and the number of evaluations of the field."""
 
     state: Tensor
     divergence: Tensor
@@ -73,7 +73,7 @@ def integrate_with_divergence(
     def velocity(t: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         count.calls += 1
         with torch.enable_grad():
-            x = state[0].clone()  # the adjoint method hands over views made without gradients
+            x = state[0].clone()  # the adjoint method passes views created without gradients
             if not x.requires_grad:
                 x.requires_grad_()
             f = field(t, x)
@@ -87,6 +87,7 @@ def integrate_with_divergence(
 
     settings = _settings(solver, start, end)
     if solver.method not in FIXED:
+        # The noisy trace would make an adaptive solver take needlessly small steps.
         settings["options"] = {"norm": lambda state: state[0].square().mean().sqrt()}
     times, initial = torch.stack([start, end]), (z, z.new_zeros(len(z)))
     if adjoint is None:
@@ -100,6 +101,7 @@ def integrate_with_divergence(
 
 def basis_probes(n: int, dim: int, like: Tensor) -> Tensor:
     """(D, n, D) probes √D e_i, with which Hutchinson's estimator is the exact trace."""
+    # √D, since the estimator takes the mean over D probes and the trace is a sum.
     eye: Tensor = torch.eye(dim, dtype=like.dtype, device=like.device) * dim**0.5
     return eye[:, None].expand(-1, n, -1)
 

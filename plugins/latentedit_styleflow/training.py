@@ -1,4 +1,4 @@
-"""The training loop of all flows: seeded, early stopping on held-out loss, resumable bitwise."""
+"""Training of all flows: seeded, with early stopping, and resumable to the same bits."""
 
 from __future__ import annotations
 
@@ -15,24 +15,27 @@ from latentedit_styleflow.objectives import Flow, Objective, log_likelihood
 
 VALIDATION_ROWS = 256
 SHOWN_ROWS = 64
-"""Held-out codes whose log-likelihood is shown with the progress."""
+"""Number of held-out codes for the log-likelihood in progress messages."""
 _ORDER, _NOISE, _HELD_OUT = 10, 1_000_000, 2
-"""Random streams: data order by epoch, noise by step, and the split."""
+"""Separate random streams for data order (by epoch), noise (by step) and the split.
+
+Each draw depends only on seed and step, so a resumed training continues to the same bits.
+"""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train.
+    """Settings of training.
 
     Args:
-        steps: of the optimiser, at most.
-        batch: codes a step.
+        steps: largest number of optimiser steps.
+        batch: codes per step.
         learning_rate: peak of a cosine schedule after `warmup` steps.
-        ema: decay of the averaged weights, which are the ones kept.
+        ema: decay of the averaged weights, which are the result.
         clip: largest gradient norm.
-        validation_share: of the data, held out.
-        evaluations: how often held-out loss is measured, evenly spread.
-        patience: evaluations without a better one before stopping.
+        validation_share: share of the data that is held out.
+        evaluations: number of evenly spaced measurements of the held-out loss.
+        patience: evaluations without improvement after which training stops.
     """
 
     steps: int
@@ -62,7 +65,7 @@ class Condition(nn.Module):
 
 
 class Trainer:
-    """Trains one flow on one split; everything that the next step needs is in `state`."""
+    """Trains one flow on one split. `state` holds everything that the next step depends on."""
 
     def __init__(
         self,
@@ -83,11 +86,12 @@ class Trainer:
         self.best_loss, self.stale, self.step = float("inf"), 0, 0
 
     def train(self) -> dict[str, float]:
-        """Run to the end of the plan, or until held-out loss no longer falls; the flow is left
-        with the best averaged weights.
+        """Train until the plan ends or the held-out loss stops falling.
+
+        The flow then has the averaged weights with the best held-out loss.
 
         Returns:
-            Steps made, and the best held-out loss.
+            Number of steps, and the best held-out loss.
         """
         self._resume()
         every = max(1, self.plan.steps // self.plan.evaluations)
@@ -110,13 +114,14 @@ class Trainer:
         self.optimizer.step()
         self.schedule.step()
         self.step += 1
+        # A short memory at first, so that the random initial weights leave the average.
         decay = min(self.plan.ema, self.step / (self.step + 10))
         with torch.no_grad():
             for name, p in self.flow.named_parameters():
                 self.average[name].lerp_(p, 1 - decay)
 
     def _batch(self) -> tuple[Tensor, Tensor]:
-        """The next codes and conditions, in an order that the seed and the epoch decide."""
+        """The next codes and conditions, in an order that depends on seed and epoch."""
         per_epoch = max(1, len(self.kept) // self.plan.batch)
         epoch, i = divmod(self.step, per_epoch)
         if i == 0 or not hasattr(self, "_shuffled"):
@@ -161,7 +166,7 @@ class Trainer:
         return 0.5 * (1 + float(torch.cos(torch.tensor(share * torch.pi))))
 
     def state(self) -> dict[str, Tensor]:
-        """All that the next step depends on."""
+        """Everything that the next step depends on."""
         numbers = torch.tensor([self.step, self.stale, self.best_loss], dtype=torch.float64)
         tensors = {"numbers": numbers}
         for i, (name, p) in enumerate(self.flow.named_parameters()):
@@ -195,7 +200,7 @@ class Trainer:
         return None if folder is None else folder / "training.safetensors"
 
     def _key(self) -> Tensor:
-        """What a checkpoint must have been made with: plan, seed and data."""
+        """A digest of plan, seed and data; a checkpoint with another one is ignored."""
         print_ = fingerprint([str(self.plan), self.runtime.seed, len(self.data)])
         return torch.tensor(list(bytes.fromhex(print_)), dtype=torch.uint8)
 

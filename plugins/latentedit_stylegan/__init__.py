@@ -1,6 +1,6 @@
-"""StyleGAN2 and StyleGAN3 in plain PyTorch, and the import of networks that others published.
+"""StyleGAN2 and StyleGAN3 in plain PyTorch, and the import of published networks.
 
-This module only says what there is; importing it never imports torch.
+This module lists the plugins; importing it never imports torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What both generators do with codes: sample, truncate, convert, render."""
+"""Codes of both generators: sampling, truncation, conversion and rendering."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class NetworkOptions(PluginOptions):
 
     Args:
         path: the folder that ``latentedit import FILE --out FOLDER`` wrote.
-        truncation_cutoff: how many leading rows of W+ truncation moves; all of them if not given.
-            With a cutoff, sample W+ codes.
-        class_index: the class whose images a conditional network makes.
+        truncation_cutoff: number of leading rows of W+ that are truncated; all by default. With a
+            cutoff, sample in W+.
+        class_index: the class of a conditional network's images.
     """
 
     path: Path
@@ -138,7 +138,7 @@ class StyleCodes(Generator):
     def truncated(self, w: Tensor, truncation_psi: float, space: str = "w") -> Tensor:
         """(N, w_dim) codes → (N, \\*shape) codes of `space`, moved towards the mean of w.
 
-        With a cutoff, only the leading rows of W+ move, which no code of W can say.
+        With a cutoff only the leading rows of W+ move, so the result is not a code of W.
         """
         w_avg = self._networks(w.device)[0].w_avg
         moved, cutoff = w_avg + truncation_psi * (w - w_avg), self.options.truncation_cutoff
@@ -161,13 +161,12 @@ class StyleCodes(Generator):
     def synthesize(self, codes: Tensor, space: str = "w") -> Tensor:
         """(N, \\*shape) codes → (N, 3, R, R) images; differentiable.
 
-        The network's last layer is linear: values pass −1 and 1 where its colours saturate, and
-        are clipped here.
+        The network's last layer is linear: saturated colours exceed [-1, 1] and are clipped here.
         """
         return self.unclipped(codes, space).clamp(-1, 1)
 
     def unclipped(self, codes: Tensor, space: str = "w") -> Tensor:
-        """(N, \\*shape) codes → (N, 3, R, R), as the network's last layer gives them."""
+        """(N, \\*shape) codes → (N, 3, R, R) outputs of the last layer, without clipping."""
         styles = self.convert(codes, space, "s")
         return self._networks(codes.device)[1](styles)
 

@@ -1,4 +1,4 @@
-"""Whether weights are those that an architecture has."""
+"""A check of weights against an architecture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from latentedit_stylegan.architecture import Shape
 
 
 def check_weights(expected: Mapping[str, Shape], weights: Mapping[str, Tensor], path: Path) -> None:
-    """Raises `CorruptArtefact` for the first that is missing, unknown, misshapen or not finite.
+    """Raise `CorruptArtefact` for the first missing, unknown, misshapen or infinite weight.
 
     Args:
         path: where they were read, for the message.

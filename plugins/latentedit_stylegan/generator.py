@@ -20,7 +20,7 @@ class StyleGAN2Options(NetworkOptions):
     """Options of `stylegan2`, beside those of every imported network.
 
     Args:
-        noise: add the fixed noise that came with the network.
+        noise: add the network's fixed noise.
     """
 
     noise: bool = True

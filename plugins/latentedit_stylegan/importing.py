@@ -1,4 +1,4 @@
-"""Turns a published network into a folder that `stylegan2` or `stylegan3` reads."""
+"""Import of published networks for `stylegan2` and `stylegan3`."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ _MANIFESTS: Mapping[type, Callable[..., AnyManifest]] = {
 }
 PARITY_SEED, PARITY_IMAGES = 0, 2
 MEAN_SEED, MEAN_CODES = 0, 10_000
-"""Where a file has no mean of w, it is measured on so many codes."""
+"""Number of codes for measuring the mean of w, if a file does not contain it."""
 
 
 @dataclass(frozen=True)
 class Imported:
-    """An import that succeeded.
+    """The result of a successful import.
 
     Args:
         folder: what the option `path` of `stylegan2` or `stylegan3` takes.
         fingerprint: of the generator built with that option alone.
-        manifest: what stands beside the weights.
+        manifest: the record next to the weights.
     """
 
     folder: Path
@@ -138,7 +138,7 @@ def _generator(found: Found, weights: Mapping[str, Tensor], path: Path) -> Style
 
 @torch.no_grad()
 def _parity(found: Found, weights: Mapping[str, Tensor], folder: Path) -> Parity:
-    """Images from the weights in memory against images from those on disk."""
+    """Compare images from the weights in memory with images from the weights on disk."""
     ours = _generator(found, weights, folder)
     again = _generator(found, read_tensors(folder / WEIGHTS), folder)
     codes = ours.sample(PARITY_IMAGES, PARITY_SEED)

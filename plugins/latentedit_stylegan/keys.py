@@ -1,7 +1,7 @@
-"""How four projects name one network's weights, and what turns each into ours.
+"""Weight names of four projects, and the conversion of each to ours.
 
-Ours are those of stylegan2-ada-pytorch. A table gives for each of our names the other project's,
-and the function that turns its array into ours; a file must hold exactly what its table says.
+Our names are those of stylegan2-ada-pytorch. A table maps each of them to the other project's name
+and to a function that converts its array. A file must hold exactly the entries of its table.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def plane(array: Array) -> Array:
 
 
 def flipped(array: Array) -> Array:
-    """A kernel (O, I, k, k) turned by half a turn, as a correlation instead of a convolution."""
+    """A kernel (O, I, k, k) flipped in both directions: correlation instead of convolution."""
     return array[:, :, ::-1, ::-1]
 
 
@@ -63,7 +63,7 @@ def turned(array: Array) -> Array:
 
 
 def plus_one(array: Array) -> Array:
-    """Style biases are stored without the 1 that they start from."""
+    """Add 1 to style biases, which these files store as offsets from their initial value 1."""
     return array + np.float32(1)
 
 

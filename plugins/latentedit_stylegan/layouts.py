@@ -1,4 +1,4 @@
-"""Ways of naming a network's weights, and what turns a file's arrays into exactly ours."""
+"""Layouts of weight files, and the conversion of their arrays to ours."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _FIR = np.outer(FILTER, FILTER) / sum(FILTER) ** 2
 
 @dataclass(frozen=True)
 class Found:
-    """A network as it stood in its file, under our names.
+    """A network from a file, under our names.
 
     Args:
-        layout: whose names the file had.
-        weights: float32 arrays, `w_avg` left out where the file has none.
-        statements: what the file held, for people.
+        layout: the name of the file's layout.
+        weights: float32 arrays, without `w_avg` if the file has none.
+        statements: the file's content in words.
     """
 
     layout: str

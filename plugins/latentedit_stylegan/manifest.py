@@ -1,4 +1,4 @@
-"""What stands beside imported weights: where they come from, and what shape the network has."""
+"""The manifest of imported weights: their origin and the network's shape."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Origin(Options):
         source_sha256: of the imported file.
         source_format: container and layout that it had.
         licence: a reminder.
-        found: plain statements about what the file held.
+        found: the content of the file, in words.
         weights_sha256: of the weights that were written.
         parity: the self-check.
     """

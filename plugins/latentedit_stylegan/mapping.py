@@ -14,7 +14,7 @@ from latentedit_stylegan.architecture import MappingArchitecture
 EPSILON = 1e-8
 SLOPE = 0.2
 GAIN = math.sqrt(2)
-"""Of a leaky ReLU: keeps the second moment of a normal input."""
+"""Gain after a leaky ReLU, by convention √2; it roughly keeps the second moment of its input."""
 
 
 def normalized(x: Tensor) -> Tensor:

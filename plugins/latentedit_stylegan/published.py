@@ -1,4 +1,4 @@
-"""Networks that others published: where they are, how large, and under which terms."""
+"""Published networks: address, size and licence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the generator in a weight file: which layout, which architecture, which arrays."""
+"""Detection of the generator in a weight file: layout, architecture and arrays."""
 
 from __future__ import annotations
 

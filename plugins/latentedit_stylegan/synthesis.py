@@ -6,9 +6,9 @@ A modulated and demodulated convolution (equations 1 and 3 of the StyleGAN2 pape
 
 is computed as
 
-    y_o = d_o · Σ_i w_oi * (s_i x_i),    d_o = 1 / √(Σ_i s_i² e_oi + ε),    e_oi = Σ_k w_oik²:
+    y_o = d_o · Σ_i w_oi * (s_i x_i),    d_o = 1 / √(Σ_i s_i² e_oi + ε),    e_oi = Σ_k w_oik².
 
-one convolution with shared weights for the whole batch, and a factor on either side of it.
+The whole batch then shares the weights of one convolution, between two scalings by channel.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from latentedit_stylegan.mapping import EPSILON, GAIN, SLOPE
 from latentedit_stylegan.precision import exact_convolutions
 
 FILTER = (1.0, 3.0, 3.0, 1.0)
-"""The separable low-pass filter of up-sampling, before it is normalised."""
+"""Taps of the separable low-pass filter of up-sampling, before normalisation."""
 UP_GAIN = 4.0
-"""Makes up for the zeros that up-sampling by two inserts."""
+"""Gain that compensates the zeros inserted by up-sampling: 2 in each direction."""
 
 WORKING_BYTES = {"cpu": 16 << 20, "cuda": 1 << 30}
-"""Of a layer's output, for all images that are made at once. On one core, 256-pixel images are made
-6 % faster one by one than four at a time, 32-pixel ones 3 times faster by the dozen."""
+"""Limit on a layer's output for all images of a batch. On one core, 256-pixel images are 6 % faster
+one by one than four at a time; 32-pixel images are 3 times faster in batches of twelve."""
 
 
 @dataclass(frozen=True)
 class _Weights:
-    """What one layer computes with.
+    """The prepared weights of one layer.
 
     Args:
         affine: (inputs, w_dim), runtime gain included, and (inputs,).
-        kernel: convolutions (outputs, inputs, 3, 3), or (inputs, outputs, 3, 3) where they
-            up-sample; RGB layers (3, inputs), runtime gain included.
+        kernel: (outputs, inputs, 3, 3) of a convolution, or (inputs, outputs, 3, 3) of one that
+            up-samples; (3, inputs) of an RGB layer, runtime gain included.
         bias: (outputs, 1, 1), or (3,) for RGB layers.
         energy: (inputs, outputs) Σ_k w², of a convolution.
-        noise: (1, R, R) of a convolution, or (N, 1, R, R), one for each image;
-            None where its strength is 0.
+        noise: (1, R, R) of a convolution, or (N, 1, R, R) with one map per image; None if its
+            strength is 0.
     """
 
     affine: tuple[Tensor, Tensor]
@@ -90,15 +90,18 @@ class SynthesisNetwork:
         return torch.cat(parts, 1)
 
     def __call__(self, styles: Tensor, together: bool = False) -> Tensor:
-        """(N, ΣD) → (N, 3, R, R), not clipped; `together` makes all images at once, as noise maps
-        with one row an image ask for."""
+        """(N, ΣD) → (N, 3, R, R), not clipped.
+
+        Args:
+            together: compute all images in one batch, as needed for one noise map per image.
+        """
         at_once = max(1, len(styles)) if together else self._at_once(styles.device)
         with exact_convolutions(styles.device):
             parts = [self._run(part) for part in styles.split(at_once)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _at_once(self, device: torch.device) -> int:
-        """How many images: as many as fit into a cache, or into a part of a GPU's memory."""
+        """Number of images per batch, such that a layer's output fits into `WORKING_BYTES`."""
         widest = max(layer.outputs * layer.resolution**2 for layer in self.layers)
         return max(1, WORKING_BYTES.get(device.type, WORKING_BYTES["cpu"]) // (4 * widest))
 
@@ -117,9 +120,12 @@ class SynthesisNetwork:
         return image.contiguous()
 
     def _convolve(self, x: Tensor, style: Tensor, layer: Layer, weights: _Weights) -> Tensor:
+        # The gain of the activation is folded into demodulation, bias and noise: √2 · lrelu(y) =
+        # lrelu(√2 · y). This saves one pass over the feature maps.
         demodulation = (style.square() @ weights.energy + EPSILON).rsqrt() * GAIN
         x = x * style[:, :, None, None]
         if layer.up:
+            # A transposed convolution inserts the zeros of up-sampling and convolves in one pass.
             x = self._filtered(conv_transpose2d(x, weights.kernel, stride=2), padding=1)
         else:
             x = conv2d(x, weights.kernel, padding=1)
@@ -130,7 +136,9 @@ class SynthesisNetwork:
         return x if self.clamp is None else self._clamped(x, self.clamp)
 
     def _to_rgb(self, x: Tensor, style: Tensor, weights: _Weights) -> Tensor:
-        """(N, C, R, R) → (N, 3, R, R): one small matrix for each image."""
+        """(N, C, R, R) → (N, 3, R, R)."""
+        # A 1×1 convolution is a matrix product over pixels. In channels-last layout the permuted
+        # view has no copy, so one batched product with a small matrix per image is fastest.
         matrix = weights.kernel * style[:, None]
         pixels = x.permute(0, 2, 3, 1).flatten(1, 2)
         rgb = torch.baddbmm(weights.bias.expand(len(x), 1, -1), pixels, matrix.mT)
@@ -138,7 +146,7 @@ class SynthesisNetwork:
         return image if self.clamp is None else self._clamped(image, self.clamp)
 
     def _doubled(self, image: Tensor) -> Tensor:
-        """(N, 3, R, R) → (N, 3, 2R, 2R): zeros inserted, then the low-pass filter."""
+        """(N, 3, R, R) → (N, 3, 2R, 2R): insert zeros, then apply the low-pass filter."""
         n, c, height, width = image.shape
         spread = image.new_zeros(n, c, height, 2, width, 2)
         spread[:, :, :, 0, :, 0] = image
@@ -151,6 +159,7 @@ class SynthesisNetwork:
 
     @staticmethod
     def _clamped(x: Tensor, limit: float) -> Tensor:
+        # In place where autograd needs no copy of the input.
         return x.clamp(-limit, limit) if x.requires_grad else x.clamp_(-limit, limit)
 
 

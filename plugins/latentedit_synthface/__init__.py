@@ -1,6 +1,6 @@
 """SynthFace: a small offline world of faces whose every factor is known.
 
-This module only says what there is; importing it never imports torch.
+This module lists the plugins; importing it never imports torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a code of ``synthface-net`` stands for: the face that its network learned to draw."""
+"""The factors of a ``synthface-net`` code, which its network learned to draw."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _FINE = (
     *("eye_hue", "skin", "hair_lightness", "hair_redness", "background_hue"),
     *("background_saturation", "background_lightness", "clothes_hue", "clothes_lightness"),
 )
-"""Factors that the middle and the fine rows decide; pose and shape are left to the coarse ones."""
+"""Factors of the middle and of the fine rows; the coarse rows decide pose and shape."""
 
 
 class CodeFactors(nn.Module):
-    """Codes of W+ → scores of the 41 factors, each from the rows that decide it.
+    """Maps codes of W+ to scores of the 41 factors, each from its own group of rows.
 
         u_g = H (mean of the rows of group g)    (48,), white over the prior
         scores_i = warp(u_g(i))_i, with g(i) the group that decides factor i
 
-    The warp keeps the normal distribution, so that scores stay about standard normal and are no
-    linear function of w. H is fitted once, when the mapping network is frozen.
+    The warp preserves the normal distribution: scores are about standard normal, but not linear in
+    w. H is fitted once, when the mapping network is frozen.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class CodeFactors(nn.Module):
         return self._warp(white.flatten(0, 1)[:, None], CURVATURE).reshape(white.shape)
 
     def moved(self, codes: Tensor, scores: Tensor) -> Tensor:
-        """Codes (N, 512) of W moved as little as stands for the given scores (N, 41).
+        """Codes (N, 512) of W with the given scores (N, 41), moved as little as possible.
 
         w' = w + (u' − Hᵀ w) H⁺,  u' the white scores that the warp bends to `scores`
         """
@@ -84,7 +84,7 @@ class CodeFactors(nn.Module):
 
 
 def described() -> dict[str, Any]:
-    """Everything but H that decides what a code stands for."""
+    """Everything except H that decides the factors of a code."""
     groups = {name: _group_of(name) for name in NAMES}
     return {"curvature": CURVATURE, "layers": LAYERS, "warp_seed": _WARP_SEED, "groups": groups}
 

@@ -1,4 +1,4 @@
-"""What reads attributes off SynthFace images: a labeller, and a judge that is independent of it."""
+"""Attribute estimators of SynthFace images: labellers, and independent judges."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from latentedit_synthface.schema import SCHEMA
 
 
 class SynthFaceEstimator(AttributeEstimator):
-    """A network that came with the world; a leaf class names it.
+    """A bundled network; a subclass names it.
 
     Class attributes:
         NETWORK: its name.
@@ -35,19 +35,19 @@ class SynthFaceEstimator(AttributeEstimator):
 
 
 class SynthFaceLabeller(SynthFaceEstimator):
-    """Labels banks: a residual network whose stem overlaps."""
+    """Labels banks: a residual network with an overlapping stem."""
 
     NETWORK = "labeller"
 
 
 class SynthFaceNetLabeller(SynthFaceEstimator):
-    """The labeller, taught on by pictures of ``synthface-net``."""
+    """The labeller, with further training on images of ``synthface-net``."""
 
     NETWORK = "net-labeller"
 
 
 class SynthFaceJudge(SynthFaceEstimator):
-    """Judges edits: other architecture, other training renders, other seed than the labeller."""
+    """Judges edits. It differs from the labeller in architecture, training renders and seed."""
 
     NETWORK = "judge"
 
@@ -57,6 +57,6 @@ class SynthFaceJudge(SynthFaceEstimator):
 
 
 class SynthFaceNetJudge(SynthFaceJudge):
-    """The judge, taught on by pictures of ``synthface-net``, others than the labeller's."""
+    """The judge, trained further on images of ``synthface-net`` (others than the labeller's)."""
 
     NETWORK = "net-judge"

@@ -55,7 +55,7 @@ NAMES: tuple[str, ...] = tuple(factor.name for factor in FACTORS)
 ATTRIBUTES: tuple[str, ...] = NAMES[:17]
 """The attributes of StyleFlow: eight of the face, nine of the light."""
 IDENTITY = slice(17, 31)
-"""Columns that make a person: equal for all images of one person."""
+"""Columns of identity, which are equal for all images of one person."""
 
 GENDER, GLASSES, YAW, PITCH, BALDNESS, BEARD, AGE, EXPRESSION = range(8)
 LIGHT = slice(8, 17)
@@ -65,12 +65,13 @@ _BEARD_GIVEN_MALE = (0.0, 0.005, 0.015, 0.035, 0.08, 0.14, 0.30, 0.39, 0.49, 0.5
 gender comes to that of the data."""
 _BEARD_SCORE_CORRELATIONS = {"age": 0.25, "glasses": 0.1, "expr": -0.1}
 _SLOW_SHARE = {"gender": 0.10, "glasses": 0.04, "expression": 0.16}
-"""Share of a step-like marginal that rises over the whole range, so that its slope never dies."""
+"""Share of a step-like marginal that rises over the whole range, so that its slope is never 0."""
 _STEP_WIDTH = {"gender": 0.13, "glasses": 0.11, "expression": 0.30}
 _EXPRESSION_SHARE = 0.745
 _LEAST_RISE = 2e-3
 _LOGISTIC = 1.5
-"""σ(1.5 s) is near uniform for a standard-normal s and keeps a slope where Φ has none."""
+"""Factor in σ(1.5 s), which is nearly uniform for standard-normal s. Its slope vanishes later than
+that of Φ."""
 _BEARD_GATE = (0.5, 0.08)
 """Gender value at which half of a beard shows, and the width of that rise."""
 
@@ -78,7 +79,7 @@ _BEARD_GATE = (0.5, 0.08)
 def sample_scores(n: int, seed: int) -> Tensor:
     """(n, 41) independent standard-normal scores."""
     if n < 0:
-        raise ValueError(f"n is how many rows to sample, at least 0; received {n}")
+        raise ValueError(f"n, the number of rows, must be at least 0, received {n}")
     return torch.randn(n, len(NAMES), generator=torch.Generator().manual_seed(seed))
 
 

@@ -1,4 +1,4 @@
-"""SynthFace: a generator whose images are rendered from known, entangled functions of the code."""
+"""SynthFace: a generator that renders images from known, entangled functions of the code."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from latentedit_synthface.schema import SCHEMA
 from latentedit_synthface.warp import GaussianWarp, orthogonal
 
 WORLD = "synthface-1"
-"""Changes whenever equal codes would make other images; part of every fingerprint."""
+"""Version of the world, part of every fingerprint; it changes if equal codes give other images."""
 
 W_DIM = 512
 STYLES = 32
@@ -71,13 +71,13 @@ _LEADING = 7
 _SPECTRUM_KNEE = 23.0
 """Components after which the spectrum falls: the first 100 of 512 hold 85 % of the variance."""
 _ENTANGLED_COMPONENTS = 1.0
-"""How far principal components are mixtures of factors rather than single ones."""
+"""Degree to which principal components are mixtures of factors instead of single ones."""
 _Z_CURVATURE = 0.35
 _Z_LAYERS = 3
 _STYLE_LAYERS = 4
 _ROW_DECAY, _PLACE_DECAY, _COMPANION_GAIN = 0.95, 0.8, 0.1
-"""Norms of the affines' rows: what shows most in the image has the largest weights, as closed-form
-editors suppose of a trained network."""
+"""Norms of the affines' rows. Visible factors have the largest weights, which closed-form editors
+assume of trained networks."""
 
 
 @dataclass(frozen=True)
@@ -173,11 +173,11 @@ class SynthFaceOptions(Options):
     """Options of the world.
 
     Args:
-        curvature: how far attributes are from linear in w: a number from 0 to 1, or a preset,
-            ``linear`` (0), ``default`` or ``curved``.
+        curvature: nonlinearity of attributes in w: a number from 0 to 1, or a preset, ``linear``
+            (0), ``default`` or ``curved``.
         resolution: height and width of the images, in pixels.
-        supersampling: rays a pixel, along each side.
-        world_seed: which fixed matrices; another seed is another world.
+        supersampling: rays per pixel, along each side.
+        world_seed: seed of the fixed matrices; another seed is another world.
     """
 
     curvature: float = Field(default=CURVATURE["default"], ge=0, le=1)

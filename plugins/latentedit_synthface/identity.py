@@ -1,4 +1,4 @@
-"""What recognises SynthFace people: two encoders trained for different ends."""
+"""Identity encoders of SynthFace people: two networks with different training objectives."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from latentedit_synthface.pretrained import Pretrained
 
 
 class SynthFaceIdentity(IdentityEncoder):
-    """A network that came with the world; a leaf class names it.
+    """A bundled network; a subclass names it.
 
     Class attributes:
         NETWORK: its name.
@@ -35,13 +35,12 @@ class SynthFaceIdentity(IdentityEncoder):
 
 
 class ContrastiveIdentity(SynthFaceIdentity):
-    """Trained to draw one person's images together and push others' away (Khosla et al. 2020); 64
-    numbers."""
+    """Embeds in 64 dimensions, trained with a contrastive loss (Khosla et al. 2020)."""
 
     NETWORK = "identity-contrastive"
 
 
 class RegressionIdentity(SynthFaceIdentity):
-    """Trained to measure the 14 identity factors; the embedding is what it measures, normalised."""
+    """Trained to regress the 14 identity factors; its embedding is the normalised estimate."""
 
     NETWORK = "identity-regression"

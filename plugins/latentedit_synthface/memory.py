@@ -1,4 +1,4 @@
-"""How the C library's memory is kept between operations."""
+"""A setting of glibc's allocator that speeds up rendering."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 
 @lru_cache(maxsize=1)
 def keep_heap() -> None:
-    """Free one large block, which tells glibc to keep blocks of up to that size on its heap.
+    """Free one large block, so that glibc keeps blocks of up to that size on its heap.
 
-    Otherwise it returns the memory of every intermediate result to the system and gets it back
-    zeroed: a quarter of the time of rendering, and a few hundredths of that of `synthface-net`
-    (M_MMAP_THRESHOLD in mallopt(3)).
+    Otherwise glibc returns the memory of every intermediate result to the system, and gets it back
+    zeroed. That takes a quarter of the rendering time, and a few percent of the time of
+    `synthface-net` (see M_MMAP_THRESHOLD in mallopt(3)).
     """
     torch.empty(31 * 2**20, dtype=torch.uint8)

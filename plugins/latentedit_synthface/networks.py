@@ -12,11 +12,11 @@ from torch.nn.functional import normalize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 RESOLUTION = 64
-"""Pixels along each side of what the networks read."""
+"""Height and width of the networks' input in pixels."""
 
 
 class Convolution(nn.Module):
-    """Convolution, batch normalisation, ReLU; the normalisation is folded away after training."""
+    """Convolution, batch normalisation and ReLU; `fold` merges the first two after training."""
 
     def __init__(self, channels_in: int, channels: int, kernel: int, stride: int = 1) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ class SynthFaceFeaturesOptions(Options):
     """Options of the features.
 
     Args:
-        dense: weight of the dense layer's features, beside those of the convolutions.
+        dense: weight of the dense layer's features, relative to those of the convolutions.
     """
 
     dense: float = Field(default=1.0, ge=0)
@@ -27,8 +27,8 @@ class SynthFaceFeatures(PerceptualLoss):
         d(x, y) = Σ_l mean_hw ‖f̂_l(x) − f̂_l(y)‖²
 
     as in Zhang et al., "The unreasonable effectiveness of deep features as a perceptual metric",
-    CVPR 2018, without learned weights. The network is the labeller: judge and recognisers, which
-    measure how well an inversion did, have no part in it.
+    CVPR 2018, without learned weights. The network is the labeller. Judge and recognisers measure
+    the result of an inversion, so they are not used here.
     """
 
     Options: ClassVar[type[SynthFaceFeaturesOptions]] = SynthFaceFeaturesOptions

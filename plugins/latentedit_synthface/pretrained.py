@@ -1,4 +1,4 @@
-"""The networks in the wheel: half-precision weights, and a card that says what they are worth."""
+"""The bundled networks: half-precision weights, and a card with measured figures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Pretrained:
     """A trained network by name, computing in float32.
 
     Attributes:
-        card: what ``weights/NAME.json`` says: data, recipe, seeds, held-out figures.
+        card: the content of ``weights/NAME.json``: data, recipe, seeds, held-out figures.
         fingerprint: sha256 of the network's plan and weights.
     """
 
@@ -50,7 +50,7 @@ class Pretrained:
         return torch.cat([net(part) for part in images.split(_BATCH)])
 
     def features(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in [-1, 1] → (N, hidden), what the last layer reads; at least 0."""
+        """(N, 3, H, W) in [-1, 1] → (N, hidden), the non-negative input of the last layer."""
         net = self._on(images.device)
         parts = [net.body(part).flatten(1) for part in _fitted(images).split(_BATCH)]
         return torch.relu(net.dense(torch.cat(parts)))

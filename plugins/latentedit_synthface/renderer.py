@@ -26,9 +26,9 @@ _RELAXATION = 0.9
 _SLOPES = (0.3, 2.5)
 _CONVERGED, _MISS = 0.008, 0.03
 _OUTLINE_MISS = 1.0
-"""Distance left, in units of a sample, at which an outline sample counts as a hit."""
+"""Remaining distance, in units of a sample, at which an outline sample counts as a hit."""
 _JUMP = 0.16
-"""Difference in depth between neighbouring pixels that makes an outline."""
+"""Difference in depth between neighbouring pixels at which there is an outline."""
 _DIFFERENCE = 0.008
 _STEEPEST = 3.0
 
@@ -45,14 +45,15 @@ class Rays(NamedTuple):
 
 
 def render(factors: Tensor, resolution: int = 64, supersampling: int = 2) -> Tensor:
-    """Draw faces; deterministic, and differentiable with respect to the factors.
+    """Draw faces. It is deterministic, and differentiable with respect to the factors.
 
-    Geometry and light are found once a pixel, and once a sample at outlines; paint once a sample.
+    Geometry and light are computed per pixel, and per sample at outlines. Paint is computed per
+    sample.
 
     Args:
         factors: (N, 41) values in natural units, columns in the order of `NAMES`.
         resolution: height and width of the images in pixels.
-        supersampling: samples a pixel along each side.
+        supersampling: samples per pixel along each side.
 
     Returns:
         (N, 3, resolution, resolution) in [-1, 1]. Gradients flow through geometry, paint and
@@ -229,7 +230,7 @@ def _neighbour_range(depth: Tensor, resolution: int) -> tuple[Tensor, Tensor]:
 
 
 def find_surface(s: Shape, rays: Rays, unit: float) -> tuple[Rays, Tensor]:
-    """March to the surface, the late ones longer; depths, and which rays hit."""
+    """March to the surface, with more steps for slow rays; depths, and whether each ray hits."""
     near, distance = march(s, rays, unit, 0.0, _PIXEL_STEPS)
     rays = rays._replace(near=near)
     late, places = _compact(rays, (distance > _CONVERGED) & (near > _FAR))

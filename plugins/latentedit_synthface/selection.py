@@ -1,4 +1,4 @@
-"""Selecting a different number of points in each row of a batch."""
+"""Selection of a different number of points in each row of a batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A smooth, invertible map that bends space and leaves the standard normal as it is."""
+"""A smooth, invertible map that preserves the standard normal distribution."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ class GaussianWarp:
 
     One layer mixes x by a fixed orthogonal matrix O, splits it into halves a and b, turns the
     pairs of a by the angles c · V₁ b and those of b by c · V₂ a, and mixes back by Oᵀ. Given the
-    other half, a turn is a rotation, so lengths, volumes and N(0, I) are kept, and the inverse
-    turns back in the opposite order. At curvature c = 0 the map is the identity; the linear part
-    of the map shrinks as exp(−c²/2) with every turn.
+    other half, a turn is a rotation. It preserves lengths, volumes and N(0, I), and the inverse
+    turns back in the opposite order. At curvature c = 0 the map is the identity. With every turn
+    the linear part of the map shrinks by exp(−c²/2).
 
     Args:
         blocks: B, the number of independent blocks.
         size: d, coordinates in a block, a multiple of 4.
-        layers: how often to turn and mix.
-        rng: where the fixed matrices come from.
+        layers: number of turns with mixing.
+        rng: random generator of the fixed matrices.
     """
 
     def __init__(self, blocks: int, size: int, layers: int, rng: torch.Generator) -> None:
@@ -43,7 +43,7 @@ class GaussianWarp:
         return x
 
     def inverse(self, x: Tensor, curvature: float) -> Tensor:
-        """(N, B, d) → (N, B, d), what the map made x from."""
+        """(N, B, d) → (N, B, d), the inverse of the map."""
         half = x.shape[-1] // 2
         layers = list(zip(self.mixes.to(x), self.angles.to(x), strict=True))
         for mix, (first, second) in reversed(layers):

@@ -71,7 +71,11 @@ class Trial:
         digests = {
             path: self._digest([*files, *self.plan.helpers]) for path, files in tests.items()
         }
-        pending = session.pending(digests)
+        pending = [
+            mutant
+            for mutant in session.pending(digests)
+            if mutant.id not in session.verdicts or not self.accepted.reason(mutant)
+        ]
         if not pending:
             return
         needed = {file for mutant in pending for file in tests[mutant.place.path]}

@@ -1,4 +1,4 @@
-"""Last stage of training ``synthface-net``: sharpen what distillation blurs.
+"""Last stage of training ``synthface-net``: adversarial sharpening after distillation.
 
 ``python -m workshop.synthface.adversarial_training --data FOLDER`` goes on from the finished
 distillation in FOLDER. To its loss it adds the non-saturating loss of a discriminator with lazy R1

@@ -1,4 +1,4 @@
-"""Renders of the faces that codes of ``synthface-net`` stand for, kept as arrays of bytes."""
+"""Renders for codes of ``synthface-net``, stored as arrays of bytes."""
 
 from __future__ import annotations
 

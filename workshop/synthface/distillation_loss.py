@@ -1,4 +1,4 @@
-"""Loss of the distillation: the difference between drawn images and renders of the same codes."""
+"""Loss of the distillation: differences between generated images and renders of the same codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Puts a trained ``synthface-net`` into the package:
+"""Export of a trained ``synthface-net`` into the package:
 
 ``python -m workshop.synthface.export_generator --data FOLDER`` reads the checkpoint that
 ``train_generator`` left in FOLDER, and writes half-precision weights, their card with what *they*

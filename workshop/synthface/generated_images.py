@@ -1,4 +1,4 @@
-"""Pictures of ``synthface-net`` with the factors that their codes stand for."""
+"""Images of ``synthface-net`` with the factors of their codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``synthface-net`` is worth: its pictures against renders of what their codes stand for."""
+"""Figures of ``synthface-net``: its images against renders of the same codes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BATCH = 250
 
 @torch.no_grad()
 def held_out_figures(generator: SynthFaceNet, held_out: CodedRenders) -> dict[str, Any]:
-    """Fidelity, Fréchet distance, and what judges and recognisers make of generated images.
+    """Fidelity, Fréchet distance, and errors of judges and recognisers on generated images.
 
     Args:
         held_out: codes that no training saw, with renders of what they stand for.
@@ -144,8 +144,9 @@ def frechet_distance(features: Tensor, others: Tensor) -> float:
     return float(gap + cov_a.trace() + cov_b.trace() - 2 * overlap)
 
 
-def people_of(generator: SynthFaceNet, n: int = PEOPLE) -> Renders:
+def people_of(generator: SynthFaceNet, n: int | None = None) -> Renders:
     """Generated images of n people, four of each: equal identity factors, the rest drawn anew."""
+    n = PEOPLE if n is None else n
     scores = sample_scores(n * VIEWS, _SEED)
     scores[:, IDENTITY] = sample_scores(n, _SEED + 1)[:, IDENTITY].repeat_interleave(VIEWS, dim=0)
     codes = generator.codes_with(scores, generator.sample(len(scores), _SEED))

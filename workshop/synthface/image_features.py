@@ -1,4 +1,4 @@
-"""Two networks that read faces: training ``synthface-net`` compares images by them; no judges."""
+"""Two networks that read faces, whose features compare images while ``synthface-net`` trains."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLANS: tuple[Sequence[Sequence[int]], ...] = (
     ((32, 3, 2, 0), (48, 3, 2, 0), (96, 3, 2, 0)),
     ((48, 4, 4, 0), (96, 3, 2, 1), (128, 3, 2, 1)),
 )
-"""Of overlapping windows, and of patches: what misleads one seldom misleads the other."""
+"""One network with overlapping windows, one with patches: their errors seldom coincide."""
 HIDDEN = 192
 STEPS, BATCH, RATE, WARM = 2500, 64, 4e-3, 150
 """Without the warm-up the networks learn nothing at this rate."""

@@ -1,4 +1,4 @@
-"""First stage of training ``synthface-net``: a mapping network that bends its prior, then frozen.
+"""First stage of training ``synthface-net``: the mapping network, which is then frozen.
 
 There are no faces yet. The network learns a fixed, seeded, curved function of z, which concentrates
 W on the directions that faces will be read from, as training on faces does.

@@ -1,4 +1,4 @@
-"""The optimizer the networks are trained with."""
+"""The optimizer of all networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture of renders, each above the generated image of the same code."""
+"""Grids of renders and generated images, in pairs of the same code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How each network that reads faces is made: architecture, seeds, data and schedule."""
+"""Recipes of the networks that read faces: architecture, seeds, data and schedule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the networks are worth on renders that no training saw, and the page that says so."""
+"""Figures of the networks on held-out renders, and the page that lists them."""
 
 from __future__ import annotations
 

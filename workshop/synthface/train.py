@@ -1,4 +1,4 @@
-"""Trains one network of the world: ``python -m workshop.synthface.train NAME --out FOLDER``.
+"""Training of one network: ``python -m workshop.synthface.train NAME --out FOLDER``.
 
 ``judge``, ``labeller`` and the identity encoders learn from renders; ``net-judge`` and
 ``net-labeller`` begin where these ended and go on with pictures of ``synthface-net``. With

@@ -1,4 +1,4 @@
-"""Trains ``synthface-net``: ``python -m workshop.synthface.train_generator --data FOLDER``.
+"""Training of ``synthface-net``: ``python -m workshop.synthface.train_generator --data FOLDER``.
 
 Four stages, each skipped where its result is in FOLDER: a mapping network, trained and frozen;
 renders of the faces that its codes stand for; small networks for the feature loss; and the

@@ -1,4 +1,4 @@
-"""What is measured of a world: spectrum, probes, rows, correlations, path length and speed."""
+"""Measurements of a world: spectrum, probes, rows, correlations, path length and speed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes ``docs/worlds.md``: ``python -m workshop.synthface.worlds --out docs``.
+"""The page ``docs/worlds.md``: ``python -m workshop.synthface.worlds --out docs``.
 
 What people saw in the pictures and found in the runs stands in ``OUT/worlds/pictures.md`` and
 ``OUT/worlds/findings.md``, and is taken into the page.

@@ -1,4 +1,4 @@
-"""What this plugin offers. Imported whenever latentedit lists its plugins, so it stays light."""
+"""List of the package's plugins. Importing it imports nothing heavy."""
 
 from __future__ import annotations
 

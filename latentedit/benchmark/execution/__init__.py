@@ -1,1 +1,1 @@
-"""Where and in which process cells are computed."""
+"""Execution of cells: executors and processes."""

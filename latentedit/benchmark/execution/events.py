@@ -1,4 +1,4 @@
-"""What executors tell of cells."""
+"""Events that executors report about cells."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latentedit.benchmark.cells.store import Status
 
 @dataclass(frozen=True)
 class Progressed:
-    """A cell is at `fraction` of its work, in [0, 1]."""
+    """A cell has done the share `fraction` of its work, in [0, 1]."""
 
     cell_id: str
     fraction: float
@@ -21,9 +21,9 @@ class Ended:
     """A cell has ended.
 
     Args:
-        staged: where its results are, if it is ``"ok"``.
-        error: what went wrong, if it is not.
-        output: the end of what it printed, if it is not.
+        staged: the folder of its results, if `status` is ``"ok"``.
+        error: the reason, if `status` is not ``"ok"``.
+        output: the end of its printed output, if `status` is not ``"ok"``.
     """
 
     cell_id: str

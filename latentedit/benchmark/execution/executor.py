@@ -1,4 +1,4 @@
-"""Executors: where cells are computed. The core decides which may start, and what counts."""
+"""Executors, which compute cells, and the loop that decides which cell starts next."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from latentedit.benchmark.execution.worker import Job
 from latentedit.interfaces.editor import Options
 
 POLL_SECONDS = 0.2
+"""Longest wait for events before the loop looks for jobs to start again."""
 
 
 class Observer(Protocol):
-    """Is told what happens to cells; `fraction` is within the cell."""
+    """Receives the progress and the end of every cell; `fraction` is within the cell, in [0, 1]."""
 
     def progressed(self, cell_id: str, fraction: float, message: str) -> None: ...
 
@@ -26,20 +27,20 @@ class Observer(Protocol):
 
 
 class ExecutorOptions(Options):
-    """What every executor takes.
+    """Options of every executor.
 
     Args:
-        workers: cells at a time; as many as there is room for if not given.
+        workers: number of cells computed at the same time; by default as many as fit.
     """
 
     workers: int | None = Field(default=None, ge=1)
 
 
 class Executor(ABC):
-    """Computes cells somewhere.
+    """Computes cells.
 
-    A job that was started ends in exactly one `Ended`, whatever becomes of its process or its
-    machine; what it has staged counts only when the core has published it.
+    Every started job ends in exactly one `Ended`, even if its process or its machine is lost.
+    Staged results count only after the core has published them.
     """
 
     Options: ClassVar[type[ExecutorOptions]] = ExecutorOptions
@@ -49,25 +50,23 @@ class Executor(ABC):
 
     @abstractmethod
     def free(self) -> int:
-        """How many more jobs can be started now."""
+        """The number of further jobs that can be started now."""
 
     @abstractmethod
     def start(self, job: Job) -> None:
-        """Begin to compute a cell; returns at once."""
+        """Start to compute a cell and return immediately."""
 
     @abstractmethod
     def events(self, seconds: float) -> list[Event]:
-        """What has happened since the last call, after waiting up to `seconds` for something."""
+        """Events since the last call; waits at most `seconds` for the first one."""
 
     @abstractmethod
     def close(self) -> None:
-        """End everything that was started and has not ended."""
+        """Stop all jobs that are still running."""
 
 
-def carry_out(
-    executor: Executor, jobs: Sequence[Job], store: CellStore, observer: Observer
-) -> None:
-    """Compute every job; one whose `after` did not all finish fails without being started.
+def run_jobs(executor: Executor, jobs: Sequence[Job], store: CellStore, observer: Observer) -> None:
+    """Compute all jobs. A job fails without a start if a cell in its `after` did not finish.
 
     Raises:
         EnvironmentFault: results cannot be written.
@@ -76,12 +75,13 @@ def carry_out(
     while waiting or running:
         while executor.free() > 0 and (job := _next(waiting, running)) is not None:
             waiting.remove(job)
-            if blame := _blame(job, store):
-                _conclude(job, Ended(job.cell.id, "failed", 0.0, blame), store, observer)
+            if obstacle := _obstacle(job, store):
+                _conclude(job, Ended(job.cell.id, "failed", 0.0, obstacle), store, observer)
             else:
                 running[job.cell.id] = job
                 executor.start(job)
         for event in executor.events(POLL_SECONDS):
+            # An executor may still deliver events of a job that it has already ended.
             if event.cell_id not in running:
                 continue
             if isinstance(event, Ended):
@@ -91,13 +91,13 @@ def carry_out(
 
 
 def _next(waiting: list[Job], running: dict[str, Job]) -> Job | None:
-    """The first job that need not wait for another."""
+    """The first job that does not wait for another one."""
     pending = running.keys() | {job.cell.id for job in waiting}
     return next((job for job in waiting if pending.isdisjoint(job.after)), None)
 
 
-def _blame(job: Job, store: CellStore) -> str:
-    """Why a job cannot be started, or nothing."""
+def _obstacle(job: Job, store: CellStore) -> str:
+    """The reason why a job cannot be started; empty if it can."""
     for before in job.after:
         record = store.record(before)
         if record is None or record.status != "ok":

@@ -1,4 +1,4 @@
-"""Processes of a run: started clean, ended with the one that started them."""
+"""Processes of a run: a clean start, and an end together with their parent."""
 
 from __future__ import annotations
 
@@ -17,11 +17,16 @@ from typing import Any
 from latentedit.errors import EnvironmentFault
 
 _PR_SET_PDEATHSIG = 1
-"""Of prctl(2)."""
+"""The option of prctl(2) that names the signal which a process gets when its parent ends."""
 
 
 def context() -> Any:
-    """Processes that start from a server with torch loaded, and share none of our state."""
+    """A multiprocessing context whose processes share no state with the caller.
+
+    They are forked from a server that has already imported torch, which saves seconds each.
+    """
+    # Not "fork": the caller may hold threads and locks, which a fork would copy in any state.
+    # Not "spawn": every process would import torch again.
     forkserver = multiprocessing.get_context("forkserver")
     forkserver.set_forkserver_preload(
         ["latentedit.benchmark.execution.warm_process", "sklearn.svm", "scipy.stats"]
@@ -29,16 +34,17 @@ def context() -> Any:
     return forkserver
 
 
-def die_with(parent: int) -> None:
-    """End this process when its parent ends; call it right after the fork (Linux only)."""
+def end_with_parent(parent: int) -> None:
+    """End this process when its parent ends (Linux only). Call it right after the fork."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # The parent may have ended before prctl took effect; then the signal will never come.
     if os.getppid() != parent:
         os._exit(1)
 
 
-def die_with_pipe(pipe: Connection) -> None:
-    """End this process when nobody holds the other end of `pipe` any more."""
+def end_with_pipe(pipe: Connection) -> None:
+    """End this process when the other end of `pipe` is closed."""
 
     def listen() -> None:
         with suppress(EOFError, OSError):
@@ -49,14 +55,17 @@ def die_with_pipe(pipe: Connection) -> None:
 
 
 def exit_reason(code: int) -> str:
-    """What an exit code of `multiprocessing` says: below zero, the signal."""
+    """An exit code of `multiprocessing` in words; a negative code is a signal."""
     if code < 0:
         return f"the process was ended by {signal.Signals(-code).name}"
-    return f"the process left with exit code {code}"
+    return f"the process exited with code {code}"
 
 
 def own_memory(pid: int) -> int:
-    """Bytes that a process holds and no file backs; 0 where the system does not tell."""
+    """Anonymous memory of a process in bytes; 0 if the system does not report it.
+
+    Pages backed by files are left out: the kernel can drop them, and all cells share them.
+    """
     with suppress(OSError, ValueError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("RssAnon:"):
@@ -65,12 +74,12 @@ def own_memory(pid: int) -> int:
 
 
 def machine_memory() -> int:
-    """Bytes of memory that this machine has."""
+    """Memory of this machine in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def thread_count() -> int | None:
-    """Threads of this process, those of libraries too; None where the system does not tell."""
+    """Threads of this process, with those of libraries; None if the system does not report them."""
     tasks = Path("/proc/self/task")
     return len(list(tasks.iterdir())) if tasks.is_dir() else None
 
@@ -78,14 +87,15 @@ def thread_count() -> int | None:
 def in_process(
     target: Callable[..., None], args: tuple[Any, ...], progress: Callable[[float, str], None]
 ) -> None:
-    """Call ``target(*args, pipe)`` in a fresh process; raise the error that it sends.
+    """Call ``target(*args, pipe)`` in a fresh process, and raise the error that it sends.
 
     Raises:
-        EnvironmentFault: the process ended otherwise.
+        EnvironmentFault: the process ended without sending an error.
     """
     ours, theirs = multiprocessing.Pipe()
     process = context().Process(target=target, args=(*args, theirs), daemon=True)
     process.start()
+    # With our copy closed, the end of the process closes the pipe and `recv` raises EOFError.
     theirs.close()
     try:
         while True:
@@ -97,8 +107,8 @@ def in_process(
         process.join()
         if process.exitcode:
             raise EnvironmentFault(
-                f"{exit_reason(process.exitcode)} before its work was done; what it printed is "
-                "above. Run the same command again."
+                f"{exit_reason(process.exitcode)} before its work was done. Its output is above. "
+                "Run the same command again."
             ) from None
     finally:
         process.kill()

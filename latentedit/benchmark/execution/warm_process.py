@@ -1,7 +1,8 @@
-"""A process that loads a suite's models once and computes every cell in a fork of itself.
+"""A process that loads a suite's models once and forks itself for every cell.
 
-Each cell has a process of its own, so that whatever a plugin does there ends with it, and pays for
-no loading. Where models start threads, which do not survive a fork, each cell loads its own.
+Each cell runs in its own fork: side effects of plugins end with the process, and the loaded models
+are shared. Threads do not survive a fork. If loading the models starts threads, each cell loads
+them again.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from latentedit.benchmark.cells.store import Status
 from latentedit.benchmark.execution.events import Ended, Event, Progressed
 from latentedit.benchmark.execution.processes import (
     context,
-    die_with,
+    end_with_parent,
     exit_reason,
     machine_memory,
     own_memory,
@@ -39,20 +40,20 @@ from latentedit.benchmark.execution.worker import THREADS, Job, compute, open_be
 from latentedit.errors import LatentEditError
 
 WATCH_SECONDS = 0.05
-"""How often the memory and the time of a cell are looked at."""
+"""Interval between checks of a cell's memory and time."""
 OUTPUT_BYTES = 16_384
-"""How much of what a cell printed is kept where it does not finish, and of its error."""
+"""Limit on the kept output and on the error message of a cell that does not finish."""
 SHARE = 0.8
-"""Of the machine's memory, for all cells together, where a suite sets no limit."""
+"""Share of the machine's memory for all cells together, if the suite sets no limit."""
 GIB = 1 << 30
 
 
 class WarmProcess:
-    """The process, seen from the one that started it.
+    """A handle of the process, for the process that started it.
 
     Args:
-        job: one of the jobs that it will get; its suite says which models to load.
-        side_by_side: how many cells it will compute at a time.
+        job: any job of the suite; the suite says which models to load.
+        side_by_side: number of cells computed at the same time.
     """
 
     def __init__(self, job: Job, side_by_side: int = 1) -> None:
@@ -67,7 +68,7 @@ class WarmProcess:
 
     @staticmethod
     def prepare() -> None:
-        """Start what processes are forked from, which takes seconds, before the first is needed."""
+        """Start the server from which processes are forked; this takes seconds."""
         context()
         forkserver.ensure_running()
 
@@ -77,11 +78,11 @@ class WarmProcess:
 
     def start(self, job: Job) -> None:
         self.running[job.cell.id] = time.monotonic()
-        with suppress(OSError):  # it has died: `events` tells
+        with suppress(OSError):  # the process has ended; `events` reports that
             self.control.send(job)
 
     def events(self, seconds: float) -> list[Event]:
-        """What has happened, after waiting up to `seconds` for anything to happen."""
+        """Events since the last call; waits at most `seconds` for the first one."""
         found: list[Event] = []
         try:
             ready = self.control.poll(seconds)
@@ -106,13 +107,13 @@ class WarmProcess:
 
     def _give_up(self, status: Status, reason: str) -> list[Event]:
         self.close()
-        told = f"{reason}, while it held the models of the suite"
+        error = f"{reason}, while it held the models of the suite"
         now, lost = time.monotonic(), dict(self.running)
         self.running.clear()
-        return [Ended(cell, status, now - started, told) for cell, started in lost.items()]
+        return [Ended(cell, status, now - started, error) for cell, started in lost.items()]
 
     def close(self) -> None:
-        """End the process and all cells that it computes."""
+        """End the process and all its cells."""
         self.control.close()
         self.process.join(1)
         self.process.kill()
@@ -124,7 +125,7 @@ _READY = "ready"
 
 @dataclass
 class _Child:
-    """A cell that is being computed."""
+    """A running cell and its process."""
 
     job: Job
     process: Any
@@ -134,8 +135,10 @@ class _Child:
 
 
 def _serve(job: Job, memory: int, control: Connection) -> None:
-    """Entry point of the zygote: start a cell for each job that comes, and tell how it ends."""
+    """Entry point of the warm process: fork a cell for every job, and report its end."""
+    # Ctrl-C reaches the whole process group; only the process of the command line handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Set before anything is computed: a pool of threads that exists would not survive the fork.
     torch.set_num_threads(THREADS)
     children: list[_Child] = []
     try:
@@ -146,26 +149,32 @@ def _serve(job: Job, memory: int, control: Connection) -> None:
             if control in wait([control, *handles], WATCH_SECONDS if children else None):
                 children.append(_fork(control.recv(), bench, control))
             for child in list(children):
-                for event in _look(child, memory):
+                for event in _new_events(child, memory):
                     control.send(event)
                     if isinstance(event, Ended):
                         children.remove(child)
     except (EOFError, OSError):
-        pass  # whoever started us has gone, and nobody waits for what we compute
+        pass  # the parent process has ended, so nobody waits for results
     finally:
         for child in children:
             _end(child)
 
 
 def _loaded(job: Job) -> Bench | None:
-    """The models; None where they cannot be forked, or not loaded: then each cell sees for
-    itself, and fails by itself."""
+    """The loaded models; None if they fail to load or cannot be forked.
+
+    Then each cell loads them itself, and reports the error as its own.
+    """
     before = thread_count()
     try:
         bench = open_bench(job)
+        # Cached properties, filled before the fork: all cells then share their memory pages
+        # instead of loading the same models again.
         _ = bench.renderer, bench.judge, bench.recognisers, bench.sigma, bench.density
     except Exception:
         return None
+    # A fork copies only the calling thread. A library that had started threads would wait for
+    # them forever in the child.
     return bench if before is not None and thread_count() == before else None
 
 
@@ -184,12 +193,15 @@ def _cell(
     job: Job, bench: Bench | None, parent: int, pipe: Connection, control: Connection, output: int
 ) -> None:
     """Entry point of a cell's process."""
-    die_with(parent)
+    end_with_parent(parent)
+    # A second copy of the pipe would keep it open when the warm process ends.
     control.close()
+    # A session of its own, so that `_end` can also kill the processes that a plugin starts.
     os.setsid()
+    # Replace the file descriptors, not sys.stdout: native libraries write to the descriptors.
     os.dup2(output, 1)
     os.dup2(output, 2)
-    faulthandler.enable(2)
+    faulthandler.enable(2)  # a crash in native code prints its Python traceback to the output
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     _seed(job.cell.seed)
@@ -200,18 +212,18 @@ def _cell(
 
     try:
         bench = bench or open_bench(job)
-        staged = compute(job, bench, lambda *told: pipe.send(Progressed(cell, *told)))
+        staged = compute(job, bench, lambda *done: pipe.send(Progressed(cell, *done)))
         ended("ok", staged=str(staged))
     except LatentEditError as error:
         ended("failed", str(error))
     except MemoryError as error:
-        ended("oom", f"there was no memory left: {error}")
+        ended("oom", f"no memory was left: {error}")
     except Exception:
         ended("failed", traceback.format_exc())
 
 
 def _short(text: str) -> str:
-    """The beginning and the end of a text that is longer than anybody reads."""
+    """A text, without its middle if it is longer than `OUTPUT_BYTES`."""
     if len(text) <= OUTPUT_BYTES:
         return text
     half = OUTPUT_BYTES // 2
@@ -219,16 +231,17 @@ def _short(text: str) -> str:
 
 
 def _seed(seed: int) -> None:
-    """What a plugin draws from the global generators is at least the same every time."""
+    """Seed the global generators, so that a plugin that uses them is at least repeatable."""
     torch.manual_seed(seed)
     np.random.seed(seed)
     random.seed(seed)
 
 
-def _look(child: _Child, memory: int) -> list[Event]:
-    """What a cell has told since the last look; and whether it ended, or must be."""
+def _new_events(child: _Child, memory: int) -> list[Event]:
+    """Messages of a cell since the last call. A cell over its limits is ended."""
+    # Asked before the pipe is read: a process that ends in between has its last message read.
     running = child.process.is_alive()
-    events = _told(child)
+    events = _received(child)
     if not (events and isinstance(events[-1], Ended)):
         verdict = _over_limit(child, memory) if running else _unexpected(child)
         if verdict is None:
@@ -238,7 +251,7 @@ def _look(child: _Child, memory: int) -> list[Event]:
     return events
 
 
-def _told(child: _Child) -> list[Event]:
+def _received(child: _Child) -> list[Event]:
     events: list[Event] = []
     with suppress(EOFError, OSError):
         while child.pipe.poll():
@@ -275,7 +288,7 @@ def _with_output(child: _Child, ended: Ended) -> Ended:
 
 
 def _end(child: _Child) -> None:
-    """End a cell's process and those that it started."""
+    """End a cell's process and the processes that it started."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.process.pid, signal.SIGKILL)
     child.process.kill()

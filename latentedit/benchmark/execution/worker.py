@@ -1,4 +1,4 @@
-"""What is done for one cell, in whatever process."""
+"""Computation of one cell, the same in every kind of process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from latentedit.benchmark.cells.measure import Bench, edit_milliseconds, measure
 from latentedit.benchmark.cells.sequences import measure_sequence
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.benchmark.cells.tuning import fit_contestant
-from latentedit.benchmark.execution.processes import die_with_pipe
+from latentedit.benchmark.execution.processes import end_with_pipe
 from latentedit.benchmark.suite import Suite
 from latentedit.data.bank import LatentBank
 from latentedit.editing.fitted import load_editor
@@ -27,16 +27,22 @@ from latentedit.registry import Registry
 from latentedit.sampling.make import make_bank
 
 THREADS = 1
-"""A cell computes on one thread: results do not depend on how many run side by side."""
+"""Threads of a cell. Sums depend on the number of threads, so one thread makes results repeatable.
+
+Parallel cells would also compete for the same cores.
+"""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A cell to compute, and what a fresh process needs to know for it.
+    """A cell to compute, with everything that a fresh process needs for it.
 
     Args:
-        after: ids of the cells that must be done first.
+        run_folder: where the bank is, and where results are staged.
+        suite: the protocol.
+        cell: the unit of work.
         registry: called in the process to find plugins.
+        after: ids of the cells that must finish first.
     """
 
     run_folder: Path
@@ -56,7 +62,10 @@ def open_bench(job: Job) -> Bench:
 
 
 def compute(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> Path:
-    """Compute a cell and stage its results; `CellStore.publish` makes them count.
+    """Compute a cell and stage its results, for `CellStore.publish`.
+
+    Returns:
+        The folder of the staged results.
 
     Raises:
         LatentEditError: a plugin broke its contract, or the cell cannot be computed.
@@ -118,8 +127,8 @@ def make_run_bank(
     pipe: Connection,
 ) -> None:
     """Entry point of the process that makes a run's bank."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with_pipe(pipe)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and closes the pipe
+    end_with_pipe(pipe)
     torch.set_num_threads(THREADS)
     plan = suite.bank
     try:
@@ -140,5 +149,5 @@ def make_run_bank(
     except LatentEditError as error:
         pipe.send(error)
     except Exception:
-        told = f"the bank could not be made; a plugin raised:\n{traceback.format_exc()}"
-        pipe.send(EnvironmentFault(told))
+        message = f"the bank could not be made; a plugin raised:\n{traceback.format_exc()}"
+        pipe.send(EnvironmentFault(message))

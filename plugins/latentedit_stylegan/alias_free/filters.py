@@ -14,7 +14,7 @@ from torch.nn.functional import conv2d, conv_transpose2d, pad
 
 
 def attenuation(taps: int, width: float, rate: float) -> float:
-    """Decibels by which a filter of so many taps stops what lies behind its transition band.
+    """Attenuation beyond the transition band in decibels, of a filter with this number of taps.
 
     Args:
         width: of the whole transition band, in the unit of `rate`.
@@ -66,14 +66,15 @@ def _places(taps: int) -> Tensor:
 
 
 def upsampled(x: Tensor, kernel: Tensor | None, factor: int, padding: tuple[int, int]) -> Tensor:
-    """(N, C, H, W) → (N, C, H', W'): each sample followed by `factor` − 1 zeros, zeros before and
-    behind (or a cut where negative), then the filter, scaled to keep the signal's amplitude.
+    """(N, C, H, W) → (N, C, H', W'), up-sampled by `factor`, with the amplitude kept.
+
+    It inserts `factor` − 1 zeros after each sample, pads (or crops, if negative), and filters.
 
         H' = factor · H + Σ padding − taps + 1
 
     Args:
-        kernel: (taps,), or None for no filter, which goes with `factor` 1.
-        padding: before and behind, alike in both directions.
+        kernel: (taps,), or None for no filter, allowed only for `factor` 1.
+        padding: before and after, the same in both directions.
     """
     before, behind = padding
     taps = 1
@@ -87,10 +88,10 @@ def upsampled(x: Tensor, kernel: Tensor | None, factor: int, padding: tuple[int,
 
 
 def downsampled(x: Tensor, kernel: Tensor | None, factor: int) -> Tensor:
-    """(N, C, H, W) → (N, C, H', W'): the filter, then each `factor`-th sample.
+    """(N, C, H, W) → (N, C, H', W'): filter, then keep every `factor`-th sample.
 
     Args:
-        kernel: (taps,), (taps, taps), or None for no filter, which goes with `factor` 1.
+        kernel: (taps,), (taps, taps), or None for no filter, allowed only for `factor` 1.
     """
     if kernel is None:
         return x

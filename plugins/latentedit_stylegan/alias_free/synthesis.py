@@ -4,8 +4,8 @@ A layer (figure 4b and section 3.2 of the paper) is
 
     y = down(clamp(√2 · lrelu(up(conv(x) + b)))),
 
-with a convolution that is modulated and demodulated as StyleGAN2's, its input first divided by the
-root of the input's average square that training measured (`magnitude_ema`, appendix F).
+with a convolution that is modulated and demodulated as in StyleGAN2. Its input is first divided by
+its root mean square, as measured in training (`magnitude_ema`, appendix F).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from latentedit_stylegan.synthesis import WORKING_BYTES
 
 
 class FourierInput:
-    """Sinusoids on the image and its margin, turned and moved by what w says.
+    """Sinusoids on the image and its margin, rotated and translated as w determines.
 
         x_c(p) = a_c sin(2π (f_c · (R p + t) + φ_c)),    a_c = 1 up to the first cutoff, then less
 
@@ -66,11 +66,12 @@ class FourierInput:
         at = (torch.arange(signal.size, device=style.device) + (1 - signal.size) / 2) / signal.rate
         angles = freqs[:, :, :1, None] * at + freqs[:, :, 1:, None] * at[:, None]
         waves = torch.sin(2 * math.pi * (angles + phases[:, :, None, None]))
+        # Frequencies above the cutoff, which a rotation can produce, fade out up to Nyquist.
         waves = waves * (1 - excess).clamp(0, 1)[:, :, None, None]
         return torch.einsum("oc,nchw->nohw", self.mixing, waves)
 
     def _transforms(self, style: Tensor) -> Tensor:
-        """(N, 4) → (N, 3, 3) maps of image positions, the whole image's own one first applied."""
+        """(N, 4) → (N, 3, 3) maps of image positions; the network's own transform comes first."""
         unit = style / style[:, :2].norm(dim=1, keepdim=True)
         cosine, sine, x, y = unit.unbind(1)
         zero, one = torch.zeros_like(x), torch.ones_like(x)
@@ -81,11 +82,11 @@ class FourierInput:
 
 @dataclass(frozen=True)
 class _Weights:
-    """What one layer computes with.
+    """The prepared weights of one layer.
 
     Args:
         affine: (inputs, w_dim), runtime gain included, and (inputs,).
-        kernel: (outputs, inputs, k, k), of mean square 1 for each output where it is demodulated.
+        kernel: (outputs, inputs, k, k); with demodulation, of mean square 1 for each output.
         energy: (inputs, outputs) Σ_k w²; None for the RGB layer, which is not demodulated.
         gain: of the input.
     """
@@ -140,8 +141,11 @@ class AliasFreeSynthesis:
         return x * self.scale
 
     def _filtered(self, x: Tensor, layer: AliasFreeLayer, weights: _Weights) -> Tensor:
-        """Some feature maps after others, so that the up-sampled ones stay near a cache: a
-        256-pixel image takes 5.5 s of one core if they do not, 3.1 s if they do."""
+        """Bias, up-sampling, activation and down-sampling, for groups of feature maps in turn.
+
+        The up-sampled maps of a group fit into the cache. A 256-pixel image takes 3.1 s on one core
+        this way, and 5.5 s with all maps at once.
+        """
         maps = (x + weights.bias).flatten(0, 1)[None]
         side = layer.after.size * layer.down + layer.down_taps
         at_once = max(1, _room(x) // (4 * side**2))
@@ -158,13 +162,14 @@ class AliasFreeSynthesis:
 
 
 def _room(x: Tensor) -> int:
-    """Bytes of one layer's feature maps that are worked on at once."""
+    """Limit in bytes on the feature maps that are processed together."""
     return WORKING_BYTES.get(x.device.type, WORKING_BYTES["cpu"])
 
 
 def _convolved(x: Tensor, style: Tensor, layer: AliasFreeLayer, weights: _Weights) -> Tensor:
-    """One convolution with shared weights, a factor on either side of it for each image."""
+    """One convolution with shared weights, between two scalings by image and channel."""
     if weights.energy is not None:
+        # Demodulation cancels the style's magnitude; normalised, it stays in range for 16 bits.
         style = style * (style.square().mean(1, keepdim=True) + EPSILON).rsqrt()
     y = x * (style * weights.gain)[:, :, None, None]
     y = conv2d(y, weights.kernel, padding=layer.kernel - 1)
@@ -195,7 +200,7 @@ def _prepared(layer: AliasFreeLayer, weights: Mapping[str, Tensor], w_dim: int) 
 
 
 def filters(architecture: AliasFreeArchitecture) -> dict[str, Tensor]:
-    """The low-pass filters that an architecture asks for, by their names among its weights."""
+    """The designed low-pass filters of an architecture, by their names among its weights."""
     made: dict[str, Tensor] = {}
     for layer in architecture.layers():
         before, after = layer.before, layer.after

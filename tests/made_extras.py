@@ -1,0 +1,50 @@
+"""A run written by hand that has everything that may be in one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from made_runs import write_run
+
+
+def write_richer_run(folder: Path) -> Path:
+    """Of tuned editors on photographs, with failed cells and few faces."""
+    write_run(folder)
+    path = folder / "results.json"
+    results = json.loads(path.read_text())
+    results["curves"], results["comparisons"], results["estimators"] = [], [], {}
+    results["measures"] = [
+        m | {"low": None, "high": None, "faces": 3} if m["editor"] == "beta" else m
+        for m in results["measures"]
+        if (m["editor"], m["metric"]) != ("gamma", "target error")
+    ]
+    results["cells"]["failed"] = [
+        {"id": "edit--beta--seed0--turn", "status": "failed", "error": "Traceback\n<no> turn"},
+        {"id": "fit--gamma--seed0", "status": "timeout", "error": "after 7 s"},
+    ]
+    results["photographs"] = {
+        "pixel_error": 12.345,
+        "identity": [
+            {"name": "rec-zeta", "similarity": 0.81256, "same_person": 0.756},
+            {"name": "rec-eta", "similarity": 0.62512, "same_person": 0.3449},
+        ],
+        "tuned": True,
+    }
+    results["suite"]["tune"] = {"trials": 4, "faces": 17}
+    results["tuning"] = [
+        {
+            "editor": "alpha",
+            "seed": 5,
+            "chosen": "steps=9",
+            "scores": {"defaults": 0.12345, "steps=9": 0.23456},
+        },
+        {
+            "editor": "beta",
+            "seed": 6,
+            "chosen": "defaults",
+            "scores": {"defaults": -0.34567, "width=2": -1.0},
+        },
+    ]
+    path.write_text(json.dumps(results))
+    return folder
