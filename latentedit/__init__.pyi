@@ -22,6 +22,7 @@ from .interfaces.editor import Edited as Edited
 from .interfaces.editor import FitStats as FitStats
 from .interfaces.editor import Options as Options
 from .interfaces.editor import Runtime as Runtime
+from .interfaces.runtime import Progress as Progress
 from .data.moments import moments as moments
 from .data.moments import Moments as Moments
 
@@ -54,7 +55,6 @@ from .interfaces.importers import ImportedWeights as ImportedWeights
 from .interfaces.importers import WeightImporter as WeightImporter
 from .interfaces.landmarks import LandmarkDetector as LandmarkDetector
 from .interfaces.landmarks import Landmarks as Landmarks
-from .interfaces.runtime import Progress as Progress
 
 # For executors
 from .benchmark.execution.executor import Executor as Executor
