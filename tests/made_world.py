@@ -55,9 +55,9 @@ def by_recogniser(name: str) -> list[str]:
 
 UNMATCHED = (
     "target error",
-    "inversion error",
-    "inversion error in pixels",
-    *by_recogniser("inversion error in identity"),
+    "round-trip error",
+    "round-trip error in pixels",
+    *by_recogniser("round-trip error in identity"),
     *by_recogniser("edit–identity area"),
 )
 MATCHED = (

@@ -343,13 +343,13 @@ class Cell:
         back = self._edit(self.at(1.0), self.target(1.0), self.source)
         found = {
             "target error": np.abs(judged(self.at(1.0))[:, k] - asked) / sigma,
-            "inversion error": apart(self.u, back),
-            "inversion error in pixels": 127.5
+            "round-trip error": apart(self.u, back),
+            "round-trip error in pixels": 127.5
             * np.abs(pixels(back) - pixels(self.u)).sum(1)
             / (3 * 8 * 8),
         }
         for name, (which, _) in RECOGNISERS.items():
-            found[f"inversion error in identity · {name}"] = 1 - self.similarity(back, which)
+            found[f"round-trip error in identity · {name}"] = 1 - self.similarity(back, which)
             curve = np.nan_to_num(self.similarities_along(name))
             found[f"edit–identity area · {name}"] = ((curve[1:] + curve[:-1]) / 2 / 20).sum(0)
         return found

@@ -84,11 +84,11 @@ def measure(results: dict[str, Any], editor: str, metric: str, task: str = ALL_T
 
 def test_what_is_undone_comes_back_where_the_editor_is_exact(run: Path) -> None:
     results = summarise(run)
-    for metric in ("inversion error", "inversion error in identity", "edit consistency", "drift"):
+    for metric in ("round-trip error", "round-trip error in identity", "edit consistency", "drift"):
         assert measure(results, "exact", metric) == pytest.approx(0, abs=1e-4), metric
         assert measure(results, "no-edit", metric) == pytest.approx(0, abs=1e-4), metric
-    assert measure(results, "exact", "inversion error in pixels") < 0.01
-    assert measure(results, "leaky", "inversion error") > 0.01
+    assert measure(results, "exact", "round-trip error in pixels") < 0.01
+    assert measure(results, "leaky", "round-trip error") > 0.01
     once = measure(results, "leaky", "drift · 1 edit", "both")
     assert measure(results, "leaky", "drift · 2 edits", "both") > once > 0.01
 

@@ -18,7 +18,7 @@ from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.benchmark.execution.events import Ended, Event, Progressed
 from latentedit.benchmark.execution.executor import Executor, ExecutorOptions, run_jobs
 from latentedit.benchmark.execution.processes import (
-    die_with,
+    end_with_parent,
     exit_reason,
     in_process,
     machine_memory,
@@ -236,7 +236,7 @@ def test_a_process_ends_when_the_one_that_started_it_is_killed() -> None:
     if parent == 0:
         here = os.getpid()
         if os.fork() == 0:
-            die_with(here)
+            end_with_parent(here)
             os.write(theirs, b"%d" % os.getpid())
         time.sleep(120)
         os._exit(0)
@@ -254,7 +254,7 @@ def test_a_process_ends_when_the_one_that_started_it_is_killed() -> None:
 def test_a_process_whose_parent_is_gone_leaves_at_once() -> None:
     orphan = os.fork()
     if orphan == 0:
-        die_with(os.getpid())
+        end_with_parent(os.getpid())
         os._exit(0)
     _, status = os.waitpid(orphan, 0)
     assert os.waitstatus_to_exitcode(status) == 1

@@ -153,7 +153,10 @@ def test_an_editor_that_can_draws_new_faces_with_what_was_asked(made: CommandLin
         (["--transfer", "age=99"], "--transfer ranges from 0 to 9"),
         (["--transfer", "agee=1"], "did you mean 'age'"),
         (["--transfer", "age=1..2"], "--transfer takes one face, as in age=12"),
-        (["--set", "age=20", "--layers", "other"], "is for 18 rows of W+, this generator has 4"),
+        (
+            ["--set", "age=20", "--layers", "other"],
+            "is for 18 rows of W+, but this generator has 4",
+        ),
         (["--set", "yaw=9", "--layers", "middle"], "unknown attribute of the layer preset 'yaw'"),
         (["--set", "lighting=front"], "lighting takes 3 numbers, received 'front'"),
         (["--set", "age=200"], "'age' takes values from 0 to 70 years, received 200"),

@@ -88,7 +88,7 @@ def test_a_layer_preset_is_its_rows(bank: LatentBank, exact: FittedEditor) -> No
     assert torch.equal(by_name, exact.edit(codes, source, target, layers=(1, 2)).codes)
     with pytest.raises(UnknownName, match="did you mean 'middle'"):
         exact.edit(codes, source, target, layers="midle")
-    with pytest.raises(InputError, match="is for 18 rows of W\\+, this generator has 4"):
+    with pytest.raises(InputError, match="is for 18 rows of W\\+, but this generator has 4"):
         exact.edit(codes, source, target, layers="other")
     with pytest.raises(UnknownName, match="unknown attribute of the layer preset 'yaw'"):
         exact.edit(*request(bank, yaw=9), layers="middle")

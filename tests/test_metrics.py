@@ -53,9 +53,9 @@ EXPECTED = [
     ("true leakage", "σ", False, "attribute leakage read off the edited code"),
     ("true identity drift", "σ", False, "RMS change of the true identity scores"),
     ("target error", "σ", False, "|A(x') − target|_k / σ_k at strength 1"),
-    ("inversion error", "share", False, "|w'' − w| / |w| after an edit by Δ and then −Δ"),
-    ("inversion error in pixels", "levels", False, "mean |x'' − x|, 255 levels, there and back"),
-    ("inversion error in identity", "1 − cosine", False, "1 − cos(E(x), E(x'')), there and back"),
+    ("round-trip error", "share", False, "|w'' − w| / |w| after an edit by Δ and then −Δ"),
+    ("round-trip error in pixels", "levels", False, "mean |x'' − x|, 255 levels, there and back"),
+    ("round-trip error in identity", "1 − cosine", False, "1 − cos(E(x), E(x'')), there and back"),
     (
         "edit consistency",
         "σ",
@@ -176,8 +176,8 @@ def test_what_an_inversion_loses_is_a_share_of_the_code() -> None:
         np.linalg.norm(y - x) / np.linalg.norm(x)
         for x, y in zip(codes.flatten(1).numpy(), back.flatten(1).numpy(), strict=True)
     ]
-    assert m.inversion_error(codes, back).tolist() == pytest.approx(expected)
-    tenth = m.inversion_error(codes, 1.1 * codes)
+    assert m.round_trip_error(codes, back).tolist() == pytest.approx(expected)
+    tenth = m.round_trip_error(codes, 1.1 * codes)
     assert tenth.tolist() == pytest.approx([0.1] * 3, rel=1e-4)
 
 
@@ -227,7 +227,7 @@ def test_every_face_has_its_own_number_whatever_the_order_of_faces(order: list[i
     for function in (
         lambda rows: m.identity_similarity(before[rows], after[rows]),
         lambda rows: m.attribute_leakage(before[rows], after[rows], SIGMA, SCHEMA, "age"),
-        lambda rows: m.inversion_error(before[rows], after[rows]),
+        lambda rows: m.round_trip_error(before[rows], after[rows]),
         lambda rows: m.edit_consistency(torch.stack([before, after])[:, rows], SIGMA, SCHEMA),
         lambda rows: m.strength_reaching(STRENGTHS, effects[:, rows], 0.5),
         lambda rows: m.edit_identity_area(STRENGTHS, effects[:, rows], effects[:, rows]),

@@ -164,9 +164,9 @@ def test_controls_are_grey_and_a_line_parts_them_from_editors(page: Element) -> 
 def test_there_and_back_has_its_own_metrics_to_two_digits(page: Element) -> None:
     table = table_of(page, "There and back")
     columns = [
-        ("inversion error", ""),
-        ("inversion error in pixels", ""),
-        *(("inversion error in identity", name) for name in SORTED),
+        ("round-trip error", ""),
+        ("round-trip error in pixels", ""),
+        *(("round-trip error in identity", name) for name in SORTED),
         ("edit consistency", ""),
         ("drift", "1 edit"),
         ("drift", "2 edits"),

@@ -116,7 +116,7 @@ def test_without_more_words_a_bank_has_seed_zero_and_the_whole_distribution(
 @pytest.mark.parametrize(("n_fit", "n_test"), [(0, 1), (1, 0), (-1, 1)])
 def test_an_empty_split_is_refused(tmp_path: Path, n_fit: int, n_test: int) -> None:
     made(tmp_path / "least", n_fit=1, n_test=1)
-    with pytest.raises(InputError, match=f"received {n_fit}, {n_test}"):
+    with pytest.raises(InputError, match=f"received {n_fit} to fit on and {n_test} to edit"):
         made(tmp_path / "b", n_fit=n_fit, n_test=n_test)
     assert not (tmp_path / "b").exists()
 

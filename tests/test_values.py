@@ -58,9 +58,9 @@ def arrays(seed: int = 0) -> dict[str, Array]:
         "judged": readings[:s],
         "effect": rng.normal(0.6, 0.5, (s, n)),
         "similarity": rng.uniform(-1, 1, (s, e, n)),
-        "inversion": rng.uniform(size=n),
-        "inversion_pixels": rng.uniform(size=n),
-        "inversion_identity": rng.uniform(size=(e, n)),
+        "round_trip": rng.uniform(size=n),
+        "round_trip_pixels": rng.uniform(size=n),
+        "round_trip_identity": rng.uniform(size=(e, n)),
         "matched_strength": strength,
         "matched_judged": readings[s : s + r],
         "matched_truth": readings[s + r :],
@@ -118,10 +118,10 @@ def test_every_metric_is_made_of_its_own_arrays(attribute: str) -> None:
     target = held["source"] + held["change"]
     expected = {
         "target error @ 0": np.abs(held["judged"][1, :, column] - target) / SIGMA[column],
-        "inversion error @ 0": held["inversion"],
-        "inversion error in pixels @ 0": held["inversion_pixels"],
-        "inversion error in identity · first @ 0": held["inversion_identity"][0],
-        "inversion error in identity · second @ 0": held["inversion_identity"][1],
+        "round-trip error @ 0": held["round_trip"],
+        "round-trip error in pixels @ 0": held["round_trip_pixels"],
+        "round-trip error in identity · first @ 0": held["round_trip_identity"][0],
+        "round-trip error in identity · second @ 0": held["round_trip_identity"][1],
     }
     for i, effect in enumerate(EFFECTS):
         reached = np.where(np.isnan(held["matched_strength"][i]), np.nan, 1.0)

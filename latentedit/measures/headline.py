@@ -73,9 +73,9 @@ BRIEF = tuple(name for name, row in HEADLINES.items() if row.short)
 """The few of them that the terminal and the paired differences of a report show."""
 
 ROUND_TRIP = (
-    "inversion error",
-    "inversion error in pixels",
-    "inversion error in identity",
+    "round-trip error",
+    "round-trip error in pixels",
+    "round-trip error in identity",
     "edit consistency",
     "drift",
 )

@@ -56,15 +56,17 @@ METRICS = {
         Metric("true leakage", "σ", False, "attribute leakage read off the edited code"),
         Metric("true identity drift", "σ", False, "RMS change of the true identity scores"),
         Metric("target error", "σ", False, "|A(x') − target|_k / σ_k at strength 1"),
-        Metric("inversion error", "share", False, "|w'' − w| / |w| after an edit by Δ and then −Δ"),
         Metric(
-            "inversion error in pixels",
+            "round-trip error", "share", False, "|w'' − w| / |w| after an edit by Δ and then −Δ"
+        ),
+        Metric(
+            "round-trip error in pixels",
             "levels",
             False,
             "mean |x'' − x|, 255 levels, there and back",
         ),
         Metric(
-            "inversion error in identity",
+            "round-trip error in identity",
             "1 − cosine",
             False,
             "1 − cos(E(x), E(x'')), there and back",
@@ -157,10 +159,10 @@ def target_error(after: Tensor, target: Tensor, sigma: Tensor) -> Tensor:
     return (after - target).abs() / sigma
 
 
-def inversion_error(codes: Tensor, back: Tensor) -> Tensor:
+def round_trip_error(codes: Tensor, back: Tensor) -> Tensor:
     """|w'' − w| / |w| of codes w and codes w'' after edit and undo, both (N, \\*shape) → (N,).
 
-    >>> inversion_error(torch.tensor([[3.0, 4.0]]), torch.tensor([[3.0, 4.5]]))
+    >>> round_trip_error(torch.tensor([[3.0, 4.0]]), torch.tensor([[3.0, 4.5]]))
     tensor([0.1000])
     """
     error: Tensor = (back - codes).flatten(1).norm(dim=1) / codes.flatten(1).norm(dim=1)

@@ -41,16 +41,17 @@ _REFINEMENT_LOG = "refinement.csv"
 
 _PAGE = """# synthface-net
 
-A style-based generator of 64-pixel SynthFace images: a mapping network of four dense layers, ten
-rows of W+, a fixed bend, and modulated convolutions. It knows renders of drawn heads alone, and has
-never seen a photograph. `make synthface-net` trains such a network and writes such a page.
+`synthface-net` is a style-based generator of 64-pixel SynthFace images. It has a mapping network of
+four dense layers, ten rows of W+, a fixed bend, and modulated convolutions. It was trained on
+renders of heads alone, and on no photograph. `make synthface-net` trains such a network and writes
+such a page.
 
 ![renders, and below each the generated image of the same code](samples.png)
 
-Renders, and below each the generated image of the same held-out code; the first of the set, not
-chosen.
+The picture has renders, and below each the generated image of the same held-out code. These are the
+first codes of the set, not chosen ones.
 
-## How it was made
+## Training
 
 | | |
 |---|---|
@@ -66,9 +67,9 @@ chosen.
 | refinement | {refinement} |
 | logs | [log.csv](log.csv), {refinement_log}held-out figures by step |
 
-## What it reaches
+## Accuracy
 
-On {held_out}, with the half-precision weights in this folder.
+The figures are for {held_out}, with the half-precision weights in this folder.
 
 | figure | value |
 |---|---|
@@ -79,14 +80,15 @@ On {held_out}, with the half-precision weights in this folder.
 | share of the renders' fine detail in strands of hair that is there, and its strength | {strands} |
 | the same of folds of the skin | {folds} |
 
-R² of the judge, which was trained on renders alone, against what the codes stand for; and what a
-straight-line calibration of its readings would reach:
+The next table has R² of the judge against the factors of the codes, and the same after a
+straight-line calibration. The judge was trained on renders alone.
 
 | attribute | on generated images | calibrated | on renders of the same codes |
 |---|---|---|---|
 {attributes}
 
-Verification of generated people, equal in identity factors and in nothing else:
+The last table is about verification of generated people. Images of one person have equal identity
+factors, and nothing else in common.
 
 {recognisers}
 

@@ -23,17 +23,22 @@ PAGE = WEIGHTS.parent / "CARD.md"
 
 _INTRODUCTION = """# SynthFace networks
 
-Six small networks that look at 64-pixel SynthFace images: a labeller and a judge of attributes,
-independent of each other in architecture, training renders and seed; the same two taught on by
-pictures of `synthface-net`, for those pictures; and two identity encoders of different kinds. They
-know this world alone: on photographs their output means nothing.
+This package has six small networks that read 64-pixel SynthFace images:
 
-`make synthface-card` writes this page from `weights/*.json`. Every figure is of the half-precision
-weights in this folder, computed in float32, on images of people whom no training saw, drawn from
-the natural joint distribution of the factors; those of `net-judge` and `net-labeller` are of
-generated pictures, against what their codes stand for. `noise` is the standard deviation of the
-error, as a share of the attribute's own: a change or a leakage below it cannot be told from the
-network's error on one image.
+- a labeller and a judge of attributes, independent of each other in architecture, training renders
+  and seed;
+- the same two, trained further on images of `synthface-net`, for those images;
+- two recognisers (identity encoders) of different kinds.
+
+They know this world alone. Their output on photographs has no meaning.
+
+`make synthface-card` writes this page from `weights/*.json`. Every figure is for the half-precision
+weights in this folder, computed in float32. The images show people who are in no training. They are
+drawn from the natural joint distribution of the factors. The figures of `net-judge` and
+`net-labeller` are for generated images, against the factors of their codes.
+
+`noise` is the standard deviation of the error, as a share of the attribute's own standard
+deviation. On one image, a change or a leakage below it can be an error of the network.
 """
 
 _LICENCE = """## Licence

@@ -42,70 +42,73 @@ _STYLEGAN2_SHARE = {100: 0.85}
 _PAGE = """# Two worlds
 
 `synthface` renders a face from factors that are a known function of the code. `synthface-net` is a
-style-based network that learned to draw such faces; in it, too, the factors that a code stands for
-are known, but the picture follows them only as far as the network learned. A finding that holds in
-one world and not in the other hangs on that world.
+style-based network that learned to draw such faces. Its codes have known factors too, but its
+images follow them only as far as the network learned. A finding that holds in one world and not in
+the other depends on that world.
 
-`make worlds-page` writes this page. How the network was trained stands on
-[its card](../plugins/latentedit_synthface/network/CARD.md).
+`make worlds-page` writes this page. [Its card](../plugins/latentedit_synthface/network/CARD.md)
+describes the training of the network. Terms are in the [glossary](glossary.md).
 
 ## The same faces, rendered and generated
 
-Rows in pairs: the render of what a code stands for, and below it what the network draws. The codes
-were sampled, not chosen, and no training saw them.
+Rows are in pairs: the render of a code's factors, and below it the image that the network draws.
+The codes were sampled, not chosen, and no training used them.
 
 ![rendered and generated faces](worlds-faces.png)
 
-Faces that are rare: {rare}.
+The next picture has rare faces: {rare}.
 
 ![rendered and generated rare faces](worlds-rare.png)
 
 {pictures}
 
-## How good the pictures are
+## Quality of the images
 
-Fine detail is what an image adds to its own means over 3 × 3 pixels. Of the renders' detail in
-strands of hair, and in the folds of skin of over fifty years, the share that the pictures have in
-the same place, and how strong theirs is altogether: 1 and 1 are perfect, 0 and 1 the same grain
-elsewhere.
+Fine detail is the difference between an image and its own means over 3 × 3 pixels. It is measured
+in strands of hair, and in the folds of skin of over fifty years. *Share* is the part of the
+renders' detail that the generated images have in the same place. *Strength* is the amount of their
+detail in any place, relative to the renders. A share and a strength of 1 are perfect. A share of 0
+and a strength of 1 mean the same grain in other places.
 
 {fidelity}
 
-## What judges and recognisers make of generated pictures
+## Judges and recognisers on generated images
 
-R² of attributes against what the code stands for, on {n} held-out codes: on generated pictures, the
-same after a straight-line calibration, and on renders of the same codes. AUC where an attribute is
-present or absent. Recognisers verify generated people: equal identity factors, everything else
-drawn anew. These networks were trained on renders alone. The labeller had a part in the loss of
-the generator; the judge and the recognisers had none.
+The first table has R² of attributes against the factors of the code, on {n} held-out codes. There
+are three figures for each network: on generated images, the same after a straight-line calibration,
+and on renders of the same codes. AUC is for attributes that are present or absent.
+
+The second table is about verification of generated people. A pair shows one person if all identity
+factors are equal; everything else is drawn anew. All these networks were trained on renders alone.
+The labeller had a part in the loss of the generator. The judge and the recognisers had none.
 
 {judges}
 
 `synthface-net-judge` and `synthface-net-labeller` are the same networks after a further training on
-generated pictures, each on its own; a suite on `synthface-net` names them. On {taught_n} generated
-pictures that neither was trained on:
+generated images, each on its own. Suites on `synthface-net` use them. The table is for {taught_n}
+generated images that neither was trained on.
 
 {taught}
 
 ## The space W
 
-Share of the variance of w in its leading principal components. StyleGAN2's, on photographs of
-faces, is about 85 % in the first 100.
+The table has the share of the variance of w in its leading principal components. For StyleGAN2 on
+photographs of faces, it is about 85 % in the first 100.
 
 {spectrum}
 
 ![spectrum](worlds-spectrum.png)
 
-R² of a ridge regression from w, on codes that it was not fitted to (6,000 for fitting, 2,000 held
-out), of attribute values in natural units:
+The next table has R² of a ridge regression from w to attribute values in natural units. It was
+fitted on 6,000 codes, and the figures are for 2,000 others.
 
 {probes}
 
-## Which rows of W+ control what
+## Effect of each row of W+
 
-One row of another face is put into a face's W+ code. A cell is how far that moves what the judge
-sees (or, for identity, the contrastive recogniser), as a share of the whole difference between the
-two faces. The cells of a column can sum to more than 1, where changes undo each other.
+One row of a face's W+ code is replaced by that of another face. A cell is the change that the judge
+measures, as a share of the whole difference between the two faces. Identity is measured by the
+contrastive recogniser. The cells of a column can sum to more than 1 if changes undo each other.
 
 ![row control](worlds-rows.png)
 
@@ -113,27 +116,27 @@ two faces. The cells of a column can sum to more than 1, where changes undo each
 
 ## Correlations of attributes
 
-Of attribute values that sampled codes stand for; both worlds draw them from the same joint
-distribution.
+The tables have correlations of the attribute values of sampled codes. Both worlds draw them from
+the same joint distribution.
 
 {correlations}
 
 ## Path length and speed
 
 The path length is the squared distance of the judge's features, at unit length, for a unit step of
-w between two faces (Karras et al. 2019, with the judge's eye instead of LPIPS). Speed is of one
-thread, batches of 32, the median of forty, measured when this page was written; float32 where
-nothing else is said.
+w between two faces (Karras et al. 2019, with the judge's features instead of LPIPS). Speed is for
+one thread and batches of 32. It is the median of forty, measured when this page was written. The
+precision is float32 if no other is given.
 
 {pace}
 
-## Which findings hold where
+## Findings by world
 
-`python benchmarks/worlds.py run --out runs/worlds` makes one comparison, that of the suite
-`worlds`, in the linear, default and curved rendered worlds, with two seeds of the world each, and
-in `synthface-net`; it takes hours. `python benchmarks/worlds.py table --out runs/worlds --brief`
-prints the table. A cell says who is better over all six tasks, and the mean paired difference, at
-80 % of the requested change.
+`python benchmarks/worlds.py run --out runs/worlds` makes the comparison of the suite `worlds` in
+seven worlds. These are the linear, default and curved rendered worlds, with two seeds of the world
+each, and `synthface-net`. The command takes hours.
+`python benchmarks/worlds.py table --out runs/worlds --brief` prints the table. A cell has the
+better editor over all six tasks, and the mean paired difference, at 80 % of the requested change.
 
 {findings}
 """

@@ -21,8 +21,8 @@ from latentedit.measures.metrics import (
     achieved_change,
     identity_drift,
     identity_similarity,
-    inversion_error,
     match_effect,
+    round_trip_error,
 )
 
 
@@ -204,9 +204,9 @@ class TaskEdits:
         )
         began = self.bench.converted(self._codes, self._home, self._space)
         return {
-            "inversion": inversion_error(began, back.codes),
-            "inversion_identity": 1 - identity_similarity(self._embeddings, embeddings),
-            "inversion_pixels": pixels,
+            "round_trip": round_trip_error(began, back.codes),
+            "round_trip_identity": 1 - identity_similarity(self._embeddings, embeddings),
+            "round_trip_pixels": pixels,
         }
 
     def _edit(self, strengths: Tensor, rows: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from latentedit.benchmark.cells.edits import TimedEditor, requested
 from latentedit.benchmark.suite import Sequence, Task
 from latentedit.editing.fitted import FittedEditor, codes_for
 from latentedit.interfaces.runtime import Progress
-from latentedit.measures.metrics import edit_consistency, identity_similarity, inversion_error
+from latentedit.measures.metrics import edit_consistency, identity_similarity, round_trip_error
 
 
 class Request(NamedTuple):
@@ -64,7 +64,7 @@ def measure_sequence(
         undone = [request.undone for request in reversed(requests[:n])]
         back = _edit_all(timed, codes, source, [*requests[:n], *undone])
         embeddings = bench.look(back, space).embeddings
-        drift.append(inversion_error(codes, back))
+        drift.append(round_trip_error(codes, back))
         identity.append(1 - identity_similarity(before["embeddings"][:, faces], embeddings))
         progress((len(orders) + n) / steps, f"{n} edits undone")
     arrays = {

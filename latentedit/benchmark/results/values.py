@@ -75,12 +75,12 @@ def _at_strength_one(edits: FinishedEdits, reference: Reference) -> FaceValues:
     target = arrays["source"] + arrays["change"]
     found = {
         MetricKey("target error"): target_error(judged, target, reference.sigma[column]),
-        MetricKey("inversion error"): arrays["inversion"],
-        MetricKey("inversion error in pixels"): arrays["inversion_pixels"],
+        MetricKey("round-trip error"): arrays["round_trip"],
+        MetricKey("round-trip error in pixels"): arrays["round_trip_pixels"],
     }
     for e, recogniser in enumerate(reference.thresholds):
-        lost = arrays["inversion_identity"][e]
-        found[MetricKey("inversion error in identity", recogniser)] = lost
+        lost = arrays["round_trip_identity"][e]
+        found[MetricKey("round-trip error in identity", recogniser)] = lost
     for e, recogniser in enumerate(reference.thresholds):
         found[MetricKey("edit–identity area", recogniser)] = edit_identity_area(
             torch.tensor(suite.strengths), arrays["effect"], arrays["similarity"][:, e]
