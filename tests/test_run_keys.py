@@ -432,28 +432,27 @@ def test_provenance_says_what_is_needed_to_make_the_run_again(bank: LatentBank) 
     found = provenance(
         Suite.model_validate(SUITE | {"judge": judge, "identity": eyes}), bank, registry
     )
-    assert found["bank"]["hash"] == bank.hash
-    assert {name: found["bank"][name] for name in ("seed", "truncation_psi", "fit", "test")} == {
-        "seed": 0, "truncation_psi": 1.0, "fit": 30, "test": 6,
-    }  # fmt: skip
-    assert found["bank"]["generator_fingerprint"] == registry.generator("toy").fingerprint
-    assert found["bank"]["labeller_fingerprint"] == registry.estimator("labeller").fingerprint
-    assert found["judge"]["name"] == "shown"
-    assert found["judge"]["options"] == {"tired": True}
-    assert found["judge"]["fingerprint"] == registry.estimator("judge", {"tired": True}).fingerprint
-    assert [(e["name"], e["threshold"], e["options"]) for e in found["identity"]] == [
+    assert found.bank.hash == bank.hash
+    sampling = (found.bank.seed, found.bank.truncation_psi, found.bank.fit, found.bank.test)
+    assert sampling == (0, 1.0, 30, 6)
+    assert found.bank.generator_fingerprint == registry.generator("toy").fingerprint
+    assert found.bank.labeller_fingerprint == registry.estimator("labeller").fingerprint
+    assert found.judge.name == "shown"
+    assert found.judge.options == {"tired": True}
+    assert found.judge.fingerprint == registry.estimator("judge", {"tired": True}).fingerprint
+    assert [(e.name, e.threshold, e.options) for e in found.identity] == [
         ("first", 0.9, {}),
         ("last", 0.5, {"first": 4, "threshold": 0.5}),
     ]
-    assert [e["fingerprint"] for e in found["identity"]] == [
+    assert [e.fingerprint for e in found.identity] == [
         registry.identity("eye", use.get("options")).fingerprint for use in eyes
     ]
-    assert found["plugins"]["editor push"] == "harness 1"
-    assert set(found["plugins"]) == {
+    assert found.plugins["editor push"] == "harness 1"
+    assert set(found.plugins) == {
         "generator toy", "estimator labeller", "estimator judge", "identity eye",
         "editor push", "editor no-edit",
     }  # fmt: skip
-    assert (found["threads"], found["batch"]) == (1, 64)
+    assert (found.threads, found.batch) == (1, 64)
 
 
 def with_options(field: str, plugin: str, **options: Any) -> dict[str, Any]:
