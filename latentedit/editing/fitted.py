@@ -34,7 +34,7 @@ from latentedit.files.artefacts import (
 from latentedit.interfaces.editor import Edited, Editor, Runtime
 from latentedit.interfaces.generator import Generator
 from latentedit.interfaces.runtime import Progress
-from latentedit.registry import Registry, parse_options
+from latentedit.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,8 @@ class FittedEditor:
             )
         self.schema.check(attributes)
         runtime = replace(_declared(self.editor, self.runtime), seed=seed)
-        codes: Tensor = self.editor.sample(attributes.to(self.runtime.device), runtime)  # type: ignore[attr-defined]
-        return codes.to(attributes.device)
+        asked = attributes.to(self.runtime.device)
+        return guard.sample(self.name, self.editor, asked, runtime).to(attributes.device)
 
     def _restrict(
         self,
@@ -243,8 +243,7 @@ def load_editor(
         ModelReference(**record.generator.model_dump()),
         ModelReference(**record.labeller.model_dump()),
     )
-    loaded = registry.load(registry.editor_kind(name), name)
-    editor: Editor = loaded(parse_options(loaded, name, record.options))
+    editor = registry.editor(name, record.options)
     guard.load_state(name, editor, fitted)
     return FittedEditor(
         name,
