@@ -34,12 +34,20 @@ _handler: Callable[[int], Any] = importlib.import_module("_signal").getsignal
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C by the user, as opposed to a `KeyboardInterrupt` that a plugin raises."""
+    """A signal by the user, as opposed to a `KeyboardInterrupt` that a plugin raises.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        super().__init__()
+        self.number = number
 
 
 def interrupt(number: int, frame: object) -> None:
-    """The handler of SIGINT that tells the two apart."""
-    raise Interrupted
+    """The handler of signals that tells the two apart."""
+    raise Interrupted(number)
 
 
 def _torch(read: Callable[[Any], Any], default: Any = None) -> Callable[[], Any]:
