@@ -245,6 +245,16 @@ def told(error: BaseException) -> str:
         return f"{name} (its message cannot be printed)"
 
 
+def one_line(text: str, longest: int = 200) -> str:
+    """A text by a plugin as one printable line.
+
+    >>> one_line("no hat\\n on \\x1b[31many face")
+    'no hat on [31many face'
+    """
+    printable = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
+    return " ".join(printable.split())[:longest]
+
+
 @contextmanager
 def _named(plugin: str, action: str) -> Iterator[None]:
     """Turn errors of a plugin into `PluginFault`; the project's own errors pass unchanged."""

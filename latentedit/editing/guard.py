@@ -10,7 +10,7 @@ from torch import Tensor
 
 from latentedit.data.bank import Split
 from latentedit.errors import PluginFault
-from latentedit.guard import GLOBALS, RANDOM, guarded
+from latentedit.guard import GLOBALS, RANDOM, guarded, one_line
 from latentedit.interfaces.editor import Edited, Editor, FitStats, Runtime
 
 
@@ -82,21 +82,22 @@ def edit(
     if not isinstance(edited, Edited):
         raise PluginFault(name, f"edit returned {type(edited).__name__}, not Edited")
     _same_kind(name, edited.codes, codes)
-    ok = (
-        torch.ones(len(codes), dtype=torch.bool, device=codes.device)
-        if edited.ok is None
-        else edited.ok
-    )
-    if ok.shape != (len(codes),) or ok.dtype != torch.bool:
+    ok = edited.served
+    if not isinstance(ok, Tensor):
+        raise PluginFault(name, f"edit returned an ok mask of type {type(ok).__name__}, not Tensor")
+    if ok.shape != (len(codes),) or ok.dtype != torch.bool or ok.device != codes.device:
         raise PluginFault(
-            name, f"edit returned an ok mask {_kind(ok)}; it must be bool of shape ({len(codes)},)"
+            name,
+            f"edit returned an ok mask {_kind(ok)}; it must be bool of shape ({len(codes)},) on "
+            f"{codes.device}",
         )
     finite = edited.codes.flatten(1).isfinite().all(1)
     if bool((ok & ~finite).any()):
         bad = int((ok & ~finite).nonzero()[0])
         raise PluginFault(name, f"edit returned NaN or infinity for face {bad} and called it ok")
     kept = ok.view(-1, *[1] * (codes.ndim - 1))
-    return Edited(torch.where(kept, edited.codes.detach(), codes), ok, edited.nfe)
+    codes = torch.where(kept, edited.codes.detach(), codes)
+    return Edited(codes, ok, edited.nfe, one_line(str(edited.reason)))
 
 
 def _same_kind(name: str, result: Tensor, codes: Tensor) -> None:
