@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import toy_editors
@@ -154,8 +155,8 @@ def test_nothing_edited_is_exit_code_1_and_the_picture_is_there(latentedit: Comm
 
 def test_refused_faces_are_crossed_out_in_the_picture(latentedit: CommandLine) -> None:
     def count() -> int:
-        picture = Image.open(latentedit.folder / "o.png").convert("RGB")
-        return sum(pixel == REFUSED for pixel in picture.getdata())
+        picture = np.asarray(Image.open(latentedit.folder / "o.png").convert("RGB"))
+        return int((picture == REFUSED).all(2).sum())
 
     latentedit.ok(*edit("exact", "age=40"))
     assert count() == 0
