@@ -60,7 +60,18 @@ class Timid(Exact):
     """Serves only half of the faces: those with a positive first coordinate."""
 
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
-        return Edited(super().edit(codes, source, target, runtime).codes, codes[:, 0] > 0)
+        moved = super().edit(codes, source, target, runtime).codes
+        return Edited(moved, codes[:, 0] > 0, reason="its first coordinate is negative")
+
+
+class Unwilling(Exact):
+    """Serves no face at all."""
+
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        moved = super().edit(codes, source, target, runtime).codes
+        return Edited(
+            moved, torch.zeros(len(codes), dtype=torch.bool), reason="I do\nnot \x1b want"
+        )
 
 
 class Draws(Exact):
@@ -262,6 +273,7 @@ GOOD = {
     "exact": "Exact",
     "leaky": "Leaky",
     "timid": "Timid",
+    "unwilling": "Unwilling",
     "no-edit": "NoEdit",
     "draws": "Draws",
     "lingers": "Lingers",

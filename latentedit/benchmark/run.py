@@ -37,7 +37,7 @@ from latentedit.files.artefacts import write_json
 from latentedit.files.records import read_record
 from latentedit.registry import Registry, parse_options
 
-CELL_PROTOCOL = 4
+CELL_PROTOCOL = 5
 """Part of every cell's key; raised when cells measure something else or something more."""
 
 

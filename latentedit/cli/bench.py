@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
+from click.core import ParameterSource
 from rich.markup import escape
 from rich.table import Table
 
@@ -21,6 +22,7 @@ from latentedit.benchmark.results.records import Measure, Results, ResultsRecord
 from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import explain, run_suite
 from latentedit.benchmark.suite import Suite, load_suite, suite_folder
+from latentedit.cli import interrupts
 from latentedit.cli.boards import print_boards, short_recogniser
 from latentedit.cli.console import CellProgress, err, out, print_json, say
 from latentedit.cli.fit import parse_pairs
@@ -109,8 +111,8 @@ def run(
                 photographs=photos,
                 executor_options=parse_pairs(settings),
             )
-    except KeyboardInterrupt:
-        _stop_interrupted(suite, folder, joining, photos)
+    except KeyboardInterrupt as error:
+        _stop_interrupted(error)
     with err.status("computing intervals and drawing the report"):
         results = summarise(folder)
         page = write_report(folder)
@@ -124,15 +126,30 @@ def run(
         sys.exit(1)
 
 
-def _stop_interrupted(
-    suite: str, folder: Path, joining: tuple[str, ...], photos: Path | None
-) -> NoReturn:
-    """Say how to go on, and exit as a shell does after Ctrl-C."""
-    again = f"latentedit bench run {shlex.quote(suite)} --out {shlex.quote(str(folder))}"
-    again += "".join(f" --with {shlex.quote(name)}" for name in joining)
-    again += f" --photos {shlex.quote(str(photos))}" if photos else ""
-    err.print(f"interrupted; finished cells are kept. Go on with: {again}", soft_wrap=True)
-    sys.exit(130)
+def _stop_interrupted(error: KeyboardInterrupt) -> NoReturn:
+    """Say how to go on, and exit as a shell does after the signal."""
+    word, code = interrupts.told(error)
+    again = shlex.join(["latentedit", *_again(click.get_current_context())])
+    err.print(f"{word}; finished cells are kept. Go on with: {again}", soft_wrap=True, markup=False)
+    sys.exit(code)
+
+
+def _again(context: click.Context) -> list[str]:
+    """The arguments of the running command, as they were given; defaults are left out."""
+    words = context.command_path.split()[1:]
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        if context.get_parameter_source(name) is ParameterSource.DEFAULT:
+            continue
+        value = context.params[name]
+        for given in value if isinstance(value, tuple) else (value,):
+            if isinstance(parameter, click.Argument):
+                words.append(str(given))
+            elif given is True:
+                words.append(parameter.opts[0])
+            else:
+                words += [parameter.opts[0], str(given)]
+    return words
 
 
 def _limited(suite: Suite, **limits: float | None) -> Suite:

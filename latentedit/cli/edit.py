@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 import torch
+from torch import Tensor
 
-from latentedit.cli.console import progress_bar, say
+from latentedit.cli.console import err, progress_bar, say
 from latentedit.cli.options import (
     with_bank,
     with_device,
@@ -21,6 +22,7 @@ from latentedit.data.bank import LatentBank
 from latentedit.data.images import images_to_bytes
 from latentedit.editing.fitted import build_renderer, codes_for, load_editor
 from latentedit.errors import InputError
+from latentedit.interfaces.editor import Edited
 from latentedit.registry import Registry
 
 
@@ -67,7 +69,8 @@ def edit(
     """Edit test faces of a bank, and draw them before and after.
 
     Edits are applied in sequence: each one starts from the result of the edit before it. The
-    picture has one column per edit.
+    picture has one column per edit. A face that the editor cannot edit is crossed out, and stays as
+    it was for the next edit. The exit code is 1 if no face could be edited.
 
     \b
     Examples:
@@ -75,7 +78,7 @@ def edit(
       latentedit edit --editor E --bank B --set lighting=left-to-right --amount 0.5 --out light.png
       latentedit edit --editor E --bank B --transfer expression=12 --out transfer.png
     """
-    from latentedit.report.grid import save_grid
+    from latentedit.report.grid import refused, save_grid
 
     bank = LatentBank.open(bank_folder)
     registry = Registry.discover()
@@ -100,15 +103,20 @@ def edit(
     codes, space = codes_for(fitted.space, codes, test.space, generator)
     renderer = build_renderer(registry, bank, generator)
     with progress_bar("edit") as progress, torch.no_grad():
-        columns, nfe = [renderer.synthesize(codes, space)], 0
+        columns, nfe, served = [renderer.synthesize(codes, space)], 0, list[Tensor]()
         for done, setting in enumerate(wanted, 1):
             target = setting.target(bank.schema, values, amount)
             edited = fitted.edit(codes, values, target, layers=subset)
-            codes, values, nfe = edited.codes, target, nfe + edited.nfe
+            codes, nfe = edited.codes, nfe + edited.nfe
+            values = torch.where(edited.served[:, None], target, values)
+            served.append(edited.served)
+            _say_refused(setting.title, edited)
             space = "w+" if codes.ndim == 3 else space
             columns.append(renderer.synthesize(codes, space))
             progress(done / len(wanted), setting.name)
     images = [list(images_to_bytes(column).cpu()) for column in columns]
+    for column, ok in zip(images[1:], served, strict=True):
+        column[:] = [image if ok[i] else refused(image) for i, image in enumerate(column)]
     save_grid(
         picture,
         [[image[i] for image in images] for i in range(len(rows))],
@@ -119,3 +127,15 @@ def edit(
         f"{picture}: {len(rows)} faces, {len(wanted)} edits, {nfe} function evaluations",
         next_step=f"open {picture}",
     )
+    if not torch.stack(served).any():
+        err.print("nothing was edited")
+        raise SystemExit(1)
+
+
+def _say_refused(title: str, edited: Edited) -> None:
+    """How many faces an edit left as they were, and why."""
+    n, missed = len(edited.served), int((~edited.served).sum())
+    if missed:
+        why = f": {edited.reason}" if edited.reason else ""
+        told = f"{title}: {missed} of {n} faces could not be edited{why}"
+        err.print(told, soft_wrap=True, markup=False)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+# ruff: noqa: E402  (a signal is answered before anything that takes time is imported)
+from latentedit.cli import interrupts
+
+interrupts.begin()
+
 import importlib
 import keyword
 import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -66,24 +71,33 @@ def cli(no_plugins: bool) -> None:
 def main() -> None:
     """Run the command line and exit.
 
-    Exit codes: 0 success, 1 failed cells or broken rules, 2 invalid input, 3 environment or plugin,
-    130 interrupted.
+    Exit codes: 0 success, 1 failed cells, broken rules or nothing done, 2 invalid input,
+    3 environment or plugin, 130 after Ctrl-C, 143 after SIGTERM.
     """
     try:
-        code = cli.main(standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
+        with interrupts.interruptible():
+            code = cli.main(standalone_mode=False)
+            sys.exit(code if isinstance(code, int) else 0)
     except LatentEditError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    except click.exceptions.Abort:
-        click.echo("interrupted", err=True)
-        sys.exit(130)
-    except KeyboardInterrupt:
-        click.echo("interrupted; run the same command again to continue", err=True)
-        sys.exit(130)
+    except click.exceptions.Abort as error:
+        _stop(error.__cause__)
+    except KeyboardInterrupt as error:
+        _stop(error)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
+
+
+def _stop(error: BaseException | None) -> NoReturn:
+    """Say what stopped a command, and exit."""
+    if isinstance(error, EOFError):  # click takes every EOFError for the end of the user's input
+        click.echo("error: a process or a stream ended early; run the same command again", err=True)
+        sys.exit(3)
+    word, code = interrupts.told(error)
+    click.echo(f"{word}; run the same command again to continue", err=True)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

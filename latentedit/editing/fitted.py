@@ -34,7 +34,7 @@ from latentedit.files.artefacts import (
 from latentedit.interfaces.editor import Edited, Editor, Runtime
 from latentedit.interfaces.generator import Generator
 from latentedit.interfaces.runtime import Progress
-from latentedit.registry import Registry, parse_options
+from latentedit.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class FittedEditor:
         if layers is not None:
             edited = self._restrict(codes, edited, layers, source, target)
         ok = None if edited.ok is None else edited.ok.to(home)
-        return Edited(edited.codes.to(home), ok, edited.nfe)
+        return replace(edited, codes=edited.codes.to(home), ok=ok)
 
     def _call(self, codes: Tensor, source: Tensor, target: Tensor) -> Edited:
         runtime = _declared(self.editor, self.runtime)
@@ -108,8 +108,9 @@ class FittedEditor:
             return replace(once, codes=once.codes[:, None].expand(codes.shape).contiguous())
         per_row = (values.repeat_interleave(rows, 0) for values in (source, target))
         flat = self._call(codes.flatten(0, 1), *per_row)
-        ok = None if flat.ok is None else flat.ok.view(n, rows).all(1)
-        return Edited(flat.codes.view(codes.shape), ok, flat.nfe)
+        ok = flat.served.view(n, rows).all(1)  # a face is refused if one of its rows is
+        kept = torch.where(ok[:, None, None], flat.codes.view(codes.shape), codes)
+        return replace(flat, codes=kept, ok=ok)
 
     def sample(self, attributes: Tensor, seed: int = 0) -> Tensor:
         """New codes (N, \\*shape) of faces that have `attributes` (N, A); equal seeds, equal codes.
@@ -125,8 +126,8 @@ class FittedEditor:
             )
         self.schema.check(attributes)
         runtime = replace(_declared(self.editor, self.runtime), seed=seed)
-        codes: Tensor = self.editor.sample(attributes.to(self.runtime.device), runtime)  # type: ignore[attr-defined]
-        return codes.to(attributes.device)
+        asked = attributes.to(self.runtime.device)
+        return guard.sample(self.name, self.editor, asked, runtime).to(attributes.device)
 
     def _restrict(
         self,
@@ -243,8 +244,7 @@ def load_editor(
         ModelReference(**record.generator.model_dump()),
         ModelReference(**record.labeller.model_dump()),
     )
-    loaded = registry.load(registry.editor_kind(name), name)
-    editor: Editor = loaded(parse_options(loaded, name, record.options))
+    editor = registry.editor(name, record.options)
     guard.load_state(name, editor, fitted)
     return FittedEditor(
         name,

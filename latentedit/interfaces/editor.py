@@ -68,11 +68,20 @@ class Edited:
         codes: (N, \\*shape), same shape, dtype and device as the input.
         ok: (N,) False for faces that could not be edited as requested; None if all were.
         nfe: number of function evaluations, for methods that integrate or optimise.
+        reason: one line, why the faces that are not ok could not be edited.
     """
 
     codes: Tensor
     ok: Tensor | None = None
     nfe: int = 0
+    reason: str = ""
+
+    @property
+    def served(self) -> Tensor:
+        """(N,) True for faces that were edited as requested."""
+        if self.ok is not None:
+            return self.ok
+        return torch.ones(len(self.codes), dtype=torch.bool, device=self.codes.device)
 
 
 class Editor(ABC):

@@ -16,6 +16,10 @@ CERTAINTY = 3.0
 """Smallest correlation that is calibrated, in standard errors of 1/√N from zero."""
 
 
+NOTHING_TO_FOLLOW = "what is to change does not vary with the codes of the fit split"
+"""Why faces are refused: the attribute has no slope along its direction."""
+
+
 class DirectionEditor(Editor):
     """Moves a code along unit directions, by distances from slopes fitted on the fit split.
 
@@ -50,7 +54,7 @@ class DirectionEditor(Editor):
         change, calibrated = target - source, slope != 0
         strength = torch.where(calibrated, change / slope, 0.0)
         ok = (calibrated | (change == 0)).all(1)
-        return Edited(codes + strength @ directions, ok)
+        return Edited(codes + strength @ directions, ok, reason=NOTHING_TO_FOLLOW)
 
 
 def fitted_tensors(editor: Editor, like: Tensor) -> list[Tensor]:

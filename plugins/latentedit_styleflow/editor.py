@@ -46,6 +46,9 @@ PLANNED = tuple(field.name for field in fields(Plan) if field.name != "warmup")
 """Options of training, which `Plan` takes."""
 _PROBE_STREAM, _SAMPLE_STREAM, _INIT_STREAM = 3, 4, 5
 
+NOT_LEARNED = "the flow was not fitted on what is to change, or it did not vary there"
+"""Why faces are refused."""
+
 
 class FlowOptions(Options):
     """Options of every flow editor.
@@ -155,7 +158,7 @@ class FlowEditor(Editor):
         # Unchanged requests keep the exact code, free of the solver's round-off.
         still = (self._scores(source) == self._scores(wanted)).all(1, keepdim=True)
         ok = (source == target) | self._learned().to(source.device)
-        return Edited(torch.where(still, codes, w.codes), ok.all(1), z.nfe + w.nfe)
+        return Edited(torch.where(still, codes, w.codes), ok.all(1), z.nfe + w.nfe, NOT_LEARNED)
 
     def _learned(self) -> Tensor:
         """(A,) whether each attribute is a condition of the flow and varied over the fit split."""

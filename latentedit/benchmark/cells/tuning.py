@@ -158,8 +158,8 @@ class Validation:
 
         score = identity similarity, mean over recognisers − attribute leakage by the labeller
 
-    and −1 for a face that does not reach it; the mean over faces, then over tasks. The judge is
-    never asked.
+    and −1 for a face that does not reach it, or is refused; the mean over faces, then over tasks.
+    The judge is never asked.
     """
 
     def __init__(self, bench: Bench, count: int) -> None:
@@ -186,11 +186,11 @@ class Validation:
         space = "w+" if task.layers is not None and home != "s" else home
         column = schema.columns(task.attribute).start
 
-        def look(strengths: Tensor) -> tuple[Tensor, Tensor]:
+        def look(strengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             target = source.clone()
             target[:, column] += strengths * change
             edited = editor.edit(codes, source, target, layers=task.layers, extrapolate=True)
-            return self._look(edited.codes, space)
+            return *self._look(edited.codes, space), edited.served
 
         before = self.before[rows]
         seen = [look(torch.full_like(change, strength))[0] for strength in suite.strengths]
@@ -199,10 +199,10 @@ class Validation:
         )
         grid = torch.tensor(suite.strengths)
         at = strength_reaching(grid, effects, suite.effects[0])
-        after, embeddings = look(at.nan_to_num(suite.strengths[-1]))
+        after, embeddings, served = look(at.nan_to_num(suite.strengths[-1]))
         similarity = identity_similarity(self.embeddings[:, rows], embeddings).mean(0)
         leakage = attribute_leakage(before, after, self.bench.sigma, schema, task.attribute)
-        return torch.where(at.isnan(), NOT_REACHED, similarity - leakage)
+        return torch.where(at.isnan() | ~served, NOT_REACHED, similarity - leakage)
 
     @torch.no_grad()
     def _look(self, codes: Tensor, space: str) -> tuple[Tensor, Tensor]:

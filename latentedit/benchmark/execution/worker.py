@@ -59,7 +59,9 @@ def fit_id(entrant: str, seed: int) -> str:
 
 def open_bench(job: Job) -> Bench:
     """The models of a job's suite and the faces it edits."""
-    return Bench(job.suite, LatentBank.open(job.run_folder / "bank"), job.registry())
+    plugins = job.registry()
+    torch.set_num_threads(THREADS)  # again, after the imports of plugins
+    return Bench(job.suite, LatentBank.open(job.run_folder / "bank"), plugins)
 
 
 def compute(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> Path:

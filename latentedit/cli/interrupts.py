@@ -1,0 +1,62 @@
+"""Ctrl-C and SIGTERM, from the first import of a command to its last line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from latentedit.guard import Interrupted, interrupt
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def begin() -> None:
+    """End at once on a signal, until a command has begun: there is nothing to keep.
+
+    It acts only in a process whose program is the command line.
+    """
+    if Path(sys.argv[0]).stem in ("latentedit", "main", "-m"):
+        _answer(_end_at_once)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise `Interrupted` on a signal; afterwards the handlers are those of before."""
+    if threading.current_thread() is not threading.main_thread():  # only that one gets signals
+        yield
+        return
+    before = [signal.getsignal(number) for number in SIGNALS]
+    _answer(interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in zip(SIGNALS, before, strict=True):
+            if handler is not None:  # of a library that is not written in Python
+                signal.signal(number, handler)
+
+
+def told(error: BaseException | None) -> tuple[str, int]:
+    """What a stopped command says, and its exit code: 130 after Ctrl-C, 143 after SIGTERM."""
+    number = error.number if isinstance(error, Interrupted) else signal.SIGINT
+    return _word(number), 128 + number
+
+
+def _word(number: int) -> str:
+    return "terminated" if number == signal.SIGTERM else "interrupted"
+
+
+def _answer(handler: Any) -> None:
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and shells want it
+            signal.signal(number, handler)
+
+
+def _end_at_once(number: int, frame: object) -> NoReturn:
+    os.write(2, f"{_word(number)}\n".encode())
+    os._exit(128 + number)
