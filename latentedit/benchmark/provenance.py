@@ -40,11 +40,16 @@ class BankProvenance(StrictRecord):
 
 
 class JudgeProvenance(StrictRecord):
-    """The judge, with what its card says of held-out faces."""
+    """The judge, with what its card says of held-out faces.
+
+    Args:
+        code: digest over version and source of its plugin; "" in runs of earlier versions.
+    """
 
     name: str
     options: dict[str, Any]
     fingerprint: str
+    code: str = ""
     card: dict[str, Any]
 
 
@@ -53,11 +58,13 @@ class RecogniserProvenance(StrictRecord):
 
     Args:
         threshold: similarity above which two faces count as one person.
+        code: as in `JudgeProvenance`.
     """
 
     name: str
     options: dict[str, Any]
     fingerprint: str
+    code: str = ""
     threshold: float
     card: dict[str, Any]
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 import yaml
+from rich.markup import escape
 
-from latentedit.cli.console import progress_bar, say
+from latentedit.cli.console import err, progress_bar, say
 from latentedit.cli.options import with_bank, with_device, with_new_folder, with_seed, with_settings
 from latentedit.data.bank import LatentBank
 from latentedit.editing.fitted import fit_editor
@@ -45,6 +46,7 @@ def fit(
             device=device,
             progress=progress,
             checkpoint=folder.with_name(f"{folder.name}.checkpoint"),
+            notify=lambda text: err.print(escape(text), soft_wrap=True),
         )
     fitted.save(folder)
     figures = ", ".join(f"{name} {value:.4g}" for name, value in fitted.figures.items())
