@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import torch
 
 from latentedit.cli.console import progress_bar, say
 from latentedit.cli.options import (
@@ -16,10 +15,6 @@ from latentedit.cli.options import (
     with_picture,
     with_targets,
 )
-from latentedit.cli.targets import parse_rows, parse_settings, parse_transfers
-from latentedit.data.bank import LatentBank
-from latentedit.data.images import images_to_bytes
-from latentedit.editing.fitted import build_renderer, codes_for, load_editor
 from latentedit.errors import InputError
 from latentedit.registry import Registry
 
@@ -75,6 +70,12 @@ def edit(
       latentedit edit --editor E --bank B --set lighting=left-to-right --amount 0.5 --out light.png
       latentedit edit --editor E --bank B --transfer expression=12 --out transfer.png
     """
+    import torch
+
+    from latentedit.cli.targets import parse_rows, parse_settings, parse_transfers
+    from latentedit.data.bank import LatentBank
+    from latentedit.data.images import images_to_bytes
+    from latentedit.editing.fitted import build_renderer, codes_for, load_editor
     from latentedit.report.grid import save_grid
 
     bank = LatentBank.open(bank_folder)
