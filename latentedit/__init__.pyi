@@ -83,6 +83,11 @@ from .files.records import read_record as read_record
 from .files.npy import mapped_array as mapped_array
 from .files.npy import parsed_array as parsed_array
 
+from .files.pictures import open_picture as open_picture
+from .files.pictures import picture_files as picture_files
+from .files.regular import open_regular as open_regular
+from .files.strict_yaml import read_yaml_file as read_yaml_file
+
 # Weight files of other projects
 from .weights.network import read_network as read_network
 from .weights.network import read_state_dict as read_state_dict

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -21,10 +20,10 @@ from pydantic import (
 )
 
 import latentedit
-from latentedit.errors import InputError, SuiteError, UnknownName, nearest
-from latentedit.files.strict_yaml import StrictLoader
+from latentedit.errors import CorruptArtefact, InputError, SuiteError, UnknownName, nearest
+from latentedit.files.regular import read_bytes
+from latentedit.files.strict_yaml import YAML_BYTES, read_yaml
 
-SUITE_BYTES = 1 << 20
 SUITE_FILE = "suite.json"
 """Of a run: the suite that it computes."""
 
@@ -277,7 +276,7 @@ def find_suite(name_or_path: str) -> Path:
     """
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml") or os.sep in name_or_path:
-        if not path.is_file():
+        if not path.exists():
             raise InputError(f"there is no suite file {path}")
         return path
     shipped = {file.stem: file for file in sorted(suite_folder().glob("*.yaml"))}
@@ -288,9 +287,8 @@ def find_suite(name_or_path: str) -> Path:
 
 def load_suite(name_or_path: str) -> Suite:
     path = find_suite(name_or_path)
-    if path.stat().st_size > SUITE_BYTES:
-        raise SuiteError(f"{path} is larger than {SUITE_BYTES} bytes; a suite is a page of YAML")
-    return parse_suite(path.read_text(encoding="utf-8", errors="replace"), str(path))
+    data = read_bytes(path, YAML_BYTES)
+    return parse_suite(data.decode("utf-8-sig", errors="replace"), str(path))
 
 
 def parse_suite(text: str, where: str = "suite") -> Suite:
@@ -300,9 +298,9 @@ def parse_suite(text: str, where: str = "suite") -> Suite:
         SuiteError: naming the field, what was found there, and the nearest valid key.
     """
     try:
-        data = yaml.load(text, StrictLoader)  # noqa: S506  (a SafeLoader, with more refused)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise SuiteError(f"{where} is not YAML that a suite may use: {error}") from None
+        data = read_yaml(text, where)
+    except CorruptArtefact as error:
+        raise SuiteError(str(error)) from None
     if not isinstance(data, dict):
         raise SuiteError(f"{where} is not a mapping; it holds {type(data).__name__}")
     try:

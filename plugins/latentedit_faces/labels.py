@@ -11,9 +11,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latentedit import AttributeSchema, InputError, UnknownName, file_digest, fingerprint
+from latentedit import (
+    AttributeSchema,
+    InputError,
+    UnknownName,
+    file_digest,
+    fingerprint,
+    picture_files,
+)
 from latentedit_faces.declarations import DeclaredAttribute
-from latentedit_faces.pictures import picture_files, read_picture
+from latentedit_faces.pictures import read_picture
 
 NOT = ("not-", "no-")
 """Prefix of a folder of pictures without the attribute."""
@@ -211,7 +218,7 @@ def _schema(
 
 
 def _by_folder(folder: Path, declared: tuple[DeclaredAttribute, ...]) -> LabelledImages:
-    files = picture_files(folder)
+    files = picture_files(folder, recursive=True)
     labels = [file.relative_to(folder).parts[0] for file in files]
     if any((folder / label).is_file() for label in labels):
         raise InputError(
