@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from latentedit import Editor
+from latentedit_linear.conditional_mean import ConditionalMean
 from latentedit_linear.controls import NearestNeighbour, NoEdit, RandomDirection, Resample
 from latentedit_linear.ganspace import GANSpace
 from latentedit_linear.interfacegan import InterFaceGAN
 from latentedit_linear.logistic import Logistic
 from latentedit_linear.mean_difference import MeanDifference
+from latentedit_linear.min_norm import MinNorm
 from latentedit_linear.regression import Regression
 from latentedit_linear.sefa import SeFa
 from latentedit_linear.stylespace import StyleSpace
@@ -45,6 +47,8 @@ REGRESSOR = {
 RIDGES = ({"ridge": 0.01}, {"ridge": 1.0}, {"ridge": 0.0})
 EDITORS: list[tuple[type[Editor], dict[str, Any], tuple[dict[str, Any], ...]]] = [
     (NoEdit, {}, ()),
+    (ConditionalMean, {}, ()),
+    (MinNorm, {"ridge": 0.1}, ({"ridge": 0.01}, {"ridge": 1.0}, {"ridge": 10.0})),
     (RandomDirection, {"ridge": 0.1}, RIDGES),
     (Resample, {"neighbours": 50}, ()),
     (NearestNeighbour, {"tolerance": 0.1}, ()),

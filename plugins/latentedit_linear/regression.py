@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from latentedit import Options, Runtime, Split, moments
+from latentedit import Moments, Options, Runtime, Split, moments
 from latentedit_linear.directions import DirectionEditor, Figures, unit
 
 
@@ -38,7 +38,12 @@ class Regression(DirectionEditor):
     options: RegressionOptions
 
     def find_directions(self, data: Split, runtime: Runtime) -> tuple[Tensor, Figures]:
-        found = moments(data)
-        penalty = self.options.ridge * found.covariance.diagonal().mean()
-        ridged = found.covariance + penalty * torch.eye(len(found.covariance))
-        return unit(torch.linalg.lstsq(ridged, found.shared, driver="gelsd").solution.T), {}
+        return unit(ridge_weights(moments(data), self.options.ridge)), {}
+
+
+def ridge_weights(found: Moments, ridge: float) -> Tensor:
+    """(A, D) weights of ridge regression, (Σ + λ I)⁻¹ cov(w, a_k) with λ = ridge · tr Σ / D."""
+    penalty = ridge * found.covariance.diagonal().mean()
+    ridged = found.covariance + penalty * torch.eye(len(found.covariance))
+    weights: Tensor = torch.linalg.lstsq(ridged, found.shared, driver="gelsd").solution.T
+    return weights
