@@ -49,7 +49,7 @@ EDITORS: list[tuple[type[Editor], dict[str, Any], tuple[dict[str, Any], ...]]] =
     (NoEdit, {}, ()),
     (ConditionalMean, {}, ()),
     (MinNorm, {"ridge": 0.1}, ({"ridge": 0.01}, {"ridge": 1.0}, {"ridge": 10.0})),
-    (RandomDirection, {"ridge": 0.1}, RIDGES),
+    (RandomDirection, {"ridge": 0.1, "whiten": False}, RIDGES),
     (Resample, {"neighbours": 50}, ()),
     (NearestNeighbour, {"tolerance": 0.1}, ()),
     (
@@ -65,16 +65,22 @@ EDITORS: list[tuple[type[Editor], dict[str, Any], tuple[dict[str, Any], ...]]] =
             "c": 1.0,
             "conditional": "none",
             "boundaries": {},
+            "whiten": False,
         },
         (
+            {"whiten": True, "extreme_share": 0.1, "c": 0.001},
             {"extreme_share": 0.1},
             {"extreme_share": 0.1, "c": 0.01},
             {"extreme_share": 0.3, "c": 0.01},
         ),
     ),
-    (Logistic, {"c": 0.001}, ({"c": 0.01}, {"c": 0.0001}, {"c": 0.1})),
+    (
+        Logistic,
+        {"c": 0.001, "whiten": False},
+        ({"whiten": True}, {"c": 0.01}, {"c": 0.0001}, {"c": 0.1}),
+    ),
     (MeanDifference, {"share": 0.5}, ({"share": 0.1}, {"share": 0.02}, {"share": 0.25})),
-    (Regression, {"ridge": 0.1}, RIDGES),
+    (Regression, {"ridge": 0.1, "whiten": False}, RIDGES),
     (
         SeFa,
         {"components": None, "rows": None, "normalize_styles": False},

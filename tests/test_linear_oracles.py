@@ -117,11 +117,12 @@ def the_slopes(rows: Array) -> Array:
 # --- InterFaceGAN
 
 
+@pytest.mark.parametrize("validation", [0.0, 0.4])
 @pytest.mark.parametrize(("share", "c"), [(0.1, 1.0), (0.25, 1.0), (0.25, 1e-3)])
-def test_boundaries_are_those_of_a_support_vector_machine_on_the_extremes(
-    share: float, c: float
+def test_boundaries_are_those_of_a_support_vector_machine_on_all_extremes(
+    share: float, c: float, validation: float
 ) -> None:
-    editor, _ = fitted("interfacegan", extreme_share=share, c=c, validation_share=0.0)
+    editor, _ = fitted("interfacegan", extreme_share=share, c=c, validation_share=validation)
     for k in range(A):
         low, high = ends(Y[:, k], share)
         index, labels = np.concatenate([low, high]), np.repeat([0, 1], len(low))
@@ -260,6 +261,76 @@ def test_a_boundary_is_written_as_published_over_what_was_there(tmp_path: Path) 
         np.save(tmp_path / "b.npy", np.array([[0.0, value]]))
     read = np.load(tmp_path / "b.npy")
     assert (read.dtype, read.tolist()) == (np.float64, [[0.0, -1.0]])
+
+
+# --- whitened codes
+
+
+FACTOR = np.linalg.cholesky(np.cov(W.T, bias=True))
+"""L with Σ = L Lᵀ, so that x = L⁻¹ (w − mean) is white too; it differs from Λ and U by a turn."""
+WHITE = np.linalg.solve(FACTOR, (W - W.mean(0)).T).T
+
+
+def same_directions(editor: Editor, normals: Array) -> None:
+    """The editor's directions are these normals of `WHITE`, as moves of codes."""
+    assert np.allclose(directions(editor), unit_rows(normals @ FACTOR.T), atol=1e-3)
+
+
+@pytest.mark.parametrize(("share", "c"), [(0.1, 1.0), (0.25, 0.01)])
+def test_boundaries_of_whitened_codes_are_scikit_learns_on_whitened_data(
+    share: float, c: float
+) -> None:
+    editor, stats = fitted("interfacegan", whiten=True, extreme_share=share, c=c)
+    normals = []
+    for k in range(A):
+        index = np.concatenate(ends(Y[:, k], share))
+        labels = np.repeat([0, 1], len(index) // 2)
+        normals.append(SVC(kernel="linear", C=c).fit(WHITE[index], labels).coef_[0])
+    same_directions(editor, np.array(normals))
+    found = directions(editor)
+    assert not np.allclose(found, directions(fitted("interfacegan", extreme_share=share, c=c)[0]))
+    assert np.allclose(editor.state()["slopes"], the_slopes(found), rtol=1e-4)
+    wanted = correlations(found)[0]
+    assert stats.figures["held_out_correlation/age"] == pytest.approx(wanted, abs=1e-4)
+
+
+def test_conditional_boundaries_of_whitened_codes_are_orthogonal_to_others_there() -> None:
+    plain, _ = fitted("interfacegan", whiten=True, extreme_share=0.2)
+    editor, _ = fitted("interfacegan", whiten=True, extreme_share=0.2, conditional=("glasses",))
+    one, careful = (np.linalg.solve(FACTOR, directions(e).T).T for e in (plain, editor))
+    assert np.allclose(careful[[0, 2, 3]] @ one[1], 0, atol=1e-4)
+    assert abs(directions(editor)[0] @ directions(plain)[1]) > 0.01
+
+
+def test_logistic_directions_of_whitened_codes_are_scikit_learns_on_whitened_data() -> None:
+    editor, _ = fitted("logistic", whiten=True, c=0.1)
+    normals = []
+    for k, name in enumerate(COLUMNS):
+        middle = 0.5 if name == "glasses" else np.sort(Y[:, k])[N // 2 - 1]
+        model = LogisticRegression(C=0.1, tol=1e-10, solver="newton-cholesky")
+        normals.append(model.fit(WHITE, Y[:, k] > middle).coef_[0])
+    same_directions(editor, np.array(normals))
+
+
+@pytest.mark.parametrize("ridge", [0.0, 2.0])
+def test_regression_on_whitened_codes_moves_along_the_covariance(ridge: float) -> None:
+    editor, _ = fitted("regression", whiten=True, ridge=ridge)
+    covariance = (Y - Y.mean(0)).T @ (W - W.mean(0))
+    assert np.allclose(directions(editor), unit_rows(covariance), atol=1e-5)
+
+
+def test_fewer_codes_than_dimensions_can_be_whitened() -> None:
+    rng = np.random.default_rng(13)
+    codes, values = rng.normal(size=(30, 50)), rng.normal(size=(30, A))
+    for name in ("interfacegan", "logistic", "regression"):
+        editor = REGISTRY.editor(name, {"whiten": True})
+        editor.fit(split(codes, values, 10), Runtime())
+        assert np.isfinite(directions(editor)).all()
+
+
+def test_published_boundaries_are_refused_where_codes_are_whitened() -> None:
+    with pytest.raises(InputError, match="normals of raw codes"):
+        REGISTRY.editor("interfacegan", {"whiten": True, "boundaries": {"age": "age.npy"}})
 
 
 # --- calibration and the move that all share
