@@ -34,8 +34,11 @@ from latentedit_linear.sefa import factorise
 
 REGISTRY = toy_registry(latentedit_linear)
 CONTROLS = tuple(REGISTRY.specs("control"))
-DIRECTIONS = tuple(n for n in REGISTRY.names("editor") if "w" in REGISTRY.load("editor", n).spaces)
-EVERY = tuple(sorted((*DIRECTIONS, *CONTROLS)))
+CLOSED_FORMS = ("conditional-mean", "min-norm")
+"""Linear editors that need no search for directions."""
+IN_W = tuple(n for n in REGISTRY.names("editor") if "w" in REGISTRY.load("editor", n).spaces)
+DIRECTIONS = tuple(n for n in IN_W if n not in CLOSED_FORMS)
+EVERY = tuple(sorted((*IN_W, *CONTROLS)))
 MANY = 20_000
 PUBLISHED = Path(__file__).parent.parent.parent / "shared" / "data" / "interfacegan_boundaries"
 
@@ -71,7 +74,7 @@ def change_of(editor: Editor, generator: ToyGenerator, data: Split, **values: fl
     return (generator.truth(edited.codes).attributes - source).mean(0) / SCALE
 
 
-@pytest.mark.parametrize("name", DIRECTIONS)
+@pytest.mark.parametrize("name", IN_W)
 def test_recovers_the_true_direction_and_leaks_nothing_where_attributes_are_independent(
     name: str,
 ) -> None:
@@ -185,7 +188,7 @@ def test_fitting_reports_how_well_each_boundary_separates() -> None:
     assert figures["unconverged"] == 0
     for name in SCHEMA.column_names:
         assert figures[f"accuracy/{name}"] > 0.9
-        assert figures[f"correlation/{name}"] > 0.9
+        assert figures[f"held_out_correlation/{name}"] > 0.9
 
 
 def test_conditional_directions_are_orthogonal_to_every_other_boundary() -> None:
@@ -414,7 +417,7 @@ def test_axes_are_labelled_with_their_signs() -> None:
     assert sign.tolist() == [-1, 1, -1, 1, -1, 1]
 
 
-@pytest.mark.parametrize("name", [*DIRECTIONS, "random-direction"])
+@pytest.mark.parametrize("name", [*IN_W, "random-direction"])
 def test_an_attribute_that_nothing_predicts_is_refused_face_by_face(name: str) -> None:
     data = faces(500)
     constant = data.attributes.clone()

@@ -44,6 +44,8 @@ FILES = ("photographs", "tuning")
 BATCH = 4_096
 SMALL_BANK = 20_000
 """Number of rows up to which a whole split may stay in memory."""
+HELD_OUT_EVERY = 5
+"""One of so many faces is held out: it chooses no direction, and measures those chosen."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,20 @@ class Split:
     def _rows_at_once(self) -> int:
         """Rows read before pages are released: one row can load 2 MiB, by read-ahead."""
         return 16 if self.mappings and len(self) > SMALL_BANK else len(self)
+
+    def hold_out(self, every: int = HELD_OUT_EVERY) -> tuple[Split, Split]:
+        """All other faces, and every `every`-th face of each shard, without copies.
+
+        The first part chooses by labels, for instance a direction. The second part measures what
+        was chosen, for instance its slope: faces that chose a direction overstate it.
+        """
+        firsts = range(every)
+        parts = [[(w[i::every], a[i::every]) for w, a in self.shards] for i in firsts]
+        others = tuple(shard for part in parts[:-1] for shard in part)
+        return (
+            Split(self.space, self.schema, others, self.mappings * (every - 1)),
+            Split(self.space, self.schema, tuple(parts[-1]), self.mappings),
+        )
 
     def take(self, index: Tensor) -> Split:
         return Split(self.space, self.schema, (self.rows(index),))
