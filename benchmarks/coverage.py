@@ -4,7 +4,7 @@
     python benchmarks/coverage.py run --runs 2000       the same, more precise
     python benchmarks/coverage.py page                  docs/statistics.md from the figures
 
-A simulated report has five editors and two controls, four tasks, six metrics, one to five fits and
+A simulated report has five editors and a control, four tasks, six metrics, one to five fits and
 about 40 % missing cases; `simulated_reports.py` says how they are drawn. Its intervals and verdicts
 are those of `latentedit.benchmark.results.means.measures` and
 `latentedit.benchmark.results.paired.comparisons`. The truth is that of 100,000 faces with a fit

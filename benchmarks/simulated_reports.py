@@ -50,7 +50,7 @@ EDITORS = {
     "worse": Simulated(worse=0.2),
     "much worse": Simulated(worse=0.8),
 }
-CONTROLS = {"no-edit": Simulated(worse=3.0, refit=0.0), "resample": Simulated(worse=2.0, refit=0.0)}
+CONTROLS = {"no-edit": Simulated(worse=2.0, refit=0.0)}
 EQUALS = ("equal", "wild equal")
 
 

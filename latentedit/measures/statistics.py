@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -88,8 +89,7 @@ def interval(
     """
     kept = values[~np.isnan(values)]
     if len(kept) < FEWEST:
-        mean = float(kept.mean()) if len(kept) else float("nan")
-        return Interval(mean, float("nan"), float("nan"), len(kept))
+        return _without_bounds(kept)
     if share and np.isin(kept, (0.0, 1.0)).all():
         low, high = _wilson(kept, confidence)
     else:
@@ -115,12 +115,13 @@ def paired_difference(
         first, second: (N,), entry i of both for face i.
         confidence, spreads: as in `interval`.
     """
-    differences = first - second
-    found = interval(differences, confidence=confidence, spreads=spreads)
-    p = 1.0
-    if found.n >= FEWEST:
-        p = _p_value(_mean(differences[~np.isnan(differences)], spreads), found.n)
-    return Difference(found.mean, found.low, found.high, found.n, p)
+    kept = first - second
+    kept = kept[~np.isnan(kept)]
+    if len(kept) < FEWEST:
+        few = _without_bounds(kept)
+        return Difference(few.mean, few.low, few.high, few.n, 1.0)
+    mean = _mean(kept, spreads)
+    return Difference(mean.value, *_bounds(mean, confidence), len(kept), _p_value(mean, len(kept)))
 
 
 def fit_spread(fits: FloatArray) -> Spread | None:
@@ -164,33 +165,37 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in adjusted]
 
 
+def _without_bounds(kept: FloatArray) -> Interval:
+    mean = float(kept.mean()) if len(kept) else float("nan")
+    return Interval(mean, float("nan"), float("nan"), len(kept))
+
+
 def _mean(kept: FloatArray, spreads: Sequence[Spread]) -> _Mean:
-    n = len(kept)
-    gaps = kept - kept.mean()
-    square = float((gaps**2).sum())
+    n, mean = len(kept), float(kept.mean())
+    gaps = kept - mean
+    square = float(gaps @ gaps)
     # Rounding of equal values is no spread.
-    if np.ptp(kept) <= 1e-12 * float(np.abs(kept).max()):
+    if square <= n * (1e-12 * mean) ** 2:
         square = 0.0
     faces = Spread(square / (n - 1) / n, n - 1.0)
-    parts = [part for part in (faces, *spreads) if part.variance > 0]
-    variance = sum(part.variance for part in parts)
-    if not parts:
-        return _Mean(float(kept.mean()), 0.0, faces.freedom, 0.0)
-    freedom = variance**2 / sum(part.variance**2 / part.freedom for part in parts)
+    variance = faces.variance + sum(part.variance for part in spreads)
+    if variance == 0:
+        return _Mean(mean, 0.0, faces.freedom, 0.0)
+    parts = sum(part.variance**2 / part.freedom for part in (faces, *spreads))
     skewness = 0.0
     if square > 0:
         # Fisher's G₁, which is less biased for few faces; of their mean it is smaller by √n.
-        of_faces = np.sqrt(n * (n - 1)) / (n - 2) * np.sqrt(n) * (gaps**3).sum() / square**1.5
-        skewness = float(of_faces / np.sqrt(n) * (faces.variance / variance) ** 1.5)
-    return _Mean(float(kept.mean()), variance, freedom, skewness)
+        of_faces = math.sqrt(n * (n - 1)) / (n - 2) * float(gaps**2 @ gaps) / square**1.5
+        skewness = of_faces * (faces.variance / variance) ** 1.5
+    return _Mean(mean, variance, variance**2 / parts, skewness)
 
 
 def _bounds(mean: _Mean, confidence: float) -> Bounds:
     """The wider one of Student's and Hall's interval on each side."""
     t = float(special.stdtrit(mean.freedom, (1 + confidence) / 2))
     far = [max(t, _hall_inverse(t, mean.skewness)), min(-t, _hall_inverse(-t, mean.skewness))]
-    low, high = (mean.value - np.sqrt(mean.variance) * z for z in far)
-    return Bounds(float(low), float(high))
+    low, high = (mean.value - math.sqrt(mean.variance) * z for z in far)
+    return Bounds(low, high)
 
 
 def _p_value(mean: _Mean, n: int) -> float:
@@ -198,8 +203,8 @@ def _p_value(mean: _Mean, n: int) -> float:
     if mean.variance == 0:
         # Equal differences: only two of 2ⁿ patterns of signs are as far from 0.
         return 2.0 ** (1 - n) if mean.value else 1.0
-    z = mean.value / np.sqrt(mean.variance)
-    nearest = min(abs(z), _hall(z, mean.skewness) * np.sign(z))
+    z = mean.value / math.sqrt(mean.variance)
+    nearest = min(abs(z), math.copysign(1.0, z) * _hall(z, mean.skewness))
     return float(min(1.0, 2 * special.stdtr(mean.freedom, -max(nearest, 0.0))))
 
 
@@ -211,7 +216,7 @@ def _hall(z: float, skewness: float) -> float:
 def _hall_inverse(g: float, skewness: float) -> float:
     if abs(skewness) < 1e-6:  # h(t) → t; the formula divides by λ
         return g
-    return float(3 / skewness * (np.cbrt(1 + skewness * g - skewness**2 / 6) - 1))
+    return 3 / skewness * (float(np.cbrt(1 + skewness * g - skewness**2 / 6)) - 1)
 
 
 def _wilson(kept: FloatArray, confidence: float) -> Bounds:
