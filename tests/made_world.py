@@ -45,7 +45,7 @@ SUITE: dict[str, Any] = {
     "strengths": [0.5, 1.0, 2.0],
     "effects": list(EFFECTS),
     "show_faces": SHOWN,
-    "statistics": {"resamples": 100, "confidence": 0.9, "false_discovery_rate": 0.1},
+    "statistics": {"confidence": 0.9, "error_rate": 0.1},
 }
 
 

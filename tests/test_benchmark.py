@@ -41,7 +41,6 @@ SUITE: dict[str, Any] = {
     "sequences": [{"name": "both", "edits": ["age", "glasses"]}],
     "effects": [0.8],
     "show_faces": 3,
-    "statistics": {"resamples": 300},
 }
 
 

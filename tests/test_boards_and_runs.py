@@ -43,7 +43,6 @@ SUITE: dict[str, Any] = {
     "strengths": [0.5, 1.0, 2.0],
     "effects": [0.8, 0.4],
     "show_faces": 0,
-    "statistics": {"resamples": 100},
 }
 
 

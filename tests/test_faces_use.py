@@ -48,7 +48,6 @@ def test_a_suite_with_models_in_files_gives_the_known_answers(tmp_path: Path) ->
             "controls": [],
             "tasks": [{"attribute": "age", "change": 10}],
             "show_faces": 1,
-            "statistics": {"resamples": 100},
         }
     )
     outcome = run_suite(suite, tmp_path / "run", Silent(), registry=faces_world.registry, workers=1)

@@ -28,7 +28,7 @@ COLUMNS = [
     ("target error", 0.0),
 ]
 
-OFTEN = {"resamples": 100, "confidence": 0.9, "false_discovery_rate": 0.5}
+OFTEN = {"confidence": 0.9, "error_rate": 0.5}
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,6 @@ SUITE: dict[str, Any] = {
     "strengths": [1.0, 2.0],
     "tune": {"trials": 3, "faces": 20},
     "show_faces": 2,
-    "statistics": {"resamples": 100},
 }
 
 

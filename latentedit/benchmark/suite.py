@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 import latentedit
+from latentedit.benchmark.statistics_plan import StatisticsPlan
 from latentedit.errors import CorruptArtefact, InputError, SuiteError, UnknownName, nearest
 from latentedit.files.regular import read_bytes
 from latentedit.files.strict_yaml import YAML_BYTES, read_yaml
@@ -109,12 +110,6 @@ class Sequence(_Strict):
 
     name: str
     edits: list[str] = Field(min_length=2, max_length=3)
-
-
-class StatisticsPlan(_Strict):
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    resamples: int = Field(default=2000, ge=100, le=100_000)
-    false_discovery_rate: float = Field(default=0.05, gt=0, lt=1)
 
 
 class Tune(_Strict):

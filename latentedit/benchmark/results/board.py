@@ -15,7 +15,14 @@ import numpy as np
 from latentedit.benchmark.results.comparison import Comparison
 from latentedit.benchmark.results.keys import MetricKey, in_order
 from latentedit.benchmark.results.means import per_face
-from latentedit.benchmark.results.paired import ALL_TASKS, Faces, Scores, SeedScores, comparisons
+from latentedit.benchmark.results.paired import (
+    ALL_TASKS,
+    Faces,
+    Scores,
+    SeedScores,
+    comparisons,
+    family,
+)
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import RESULTS, Curve, Measure
 from latentedit.benchmark.suite import SUITE_FILE
@@ -76,7 +83,7 @@ class Board:
         ]
 
     def comparisons(self) -> list[Comparison]:
-        """Of every two entries; false discoveries are controlled over the whole board."""
+        """Of every two entries; Holm's p-values are over all editors of the board."""
         scores: Scores = {}
         by_seed: SeedScores = {}
         for run in self.runs:
@@ -89,7 +96,10 @@ class Board:
                         scores[key] = table[at]
                         by_seed[key] = [t[at] for t in fits[name, metric, effect]]
         pairs = itertools.combinations([entry.name for entry in self.entries], 2)
-        return comparisons(scores, pairs, self.tasks, self.first.suite.statistics, by_seed)
+        plan = self.first.suite.statistics
+        controls = [entry.name for entry in self.entries if entry.control]
+        of = family(plan, scores, self.effect, controls)
+        return comparisons(scores, pairs, self.tasks, plan, of, by_seed)
 
     def _compared(self, metric: MetricKey, effect: float, table: Faces) -> bool:
         return self._shown(metric, effect) and not bool(np.isnan(table).all())

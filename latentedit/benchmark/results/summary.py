@@ -20,7 +20,7 @@ from latentedit.benchmark.results.audit import cell_counts, costs, tuning
 from latentedit.benchmark.results.changes import leakage, realism
 from latentedit.benchmark.results.curves import curves
 from latentedit.benchmark.results.means import measures, per_face
-from latentedit.benchmark.results.paired import comparisons
+from latentedit.benchmark.results.paired import comparisons, family
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import Measure, Results, write_costs, write_results
 from latentedit.benchmark.suite import Suite
@@ -51,7 +51,9 @@ def results_of(run: Run) -> Results:
     scores, by_seed = per_face(run)
     errors, recognisers = estimator_errors(run), recogniser_figures(run)
     judged = errors["judge"].attributes if errors else {}
-    compared = comparisons(scores, compared_pairs(suite), run.tasks, suite.statistics, by_seed)
+    plan = suite.statistics
+    of = family(plan, scores, suite.effects[0], suite.control_names)
+    compared = comparisons(scores, compared_pairs(suite), run.tasks, plan, of, by_seed)
     return Results(
         suite=suite,
         bank_hash=run.bank.hash,
@@ -65,7 +67,7 @@ def results_of(run: Run) -> Results:
         realism=realism(run),
         photographs=photographs(run),
         tuning=tuning(suite, run.store),
-        measures=measures(scores, by_seed, run.tasks, suite.statistics),
+        measures=measures(scores, by_seed, run.tasks, plan),
         comparisons=tuple(compared),
         curves=curves(run),
         leakage=leakage(run),
