@@ -72,6 +72,8 @@ class Provenance(_Strict):
     Args:
         plugins: versions by kind and name.
         batch: faces that are synthesized and judged together.
+        bounds: the controls that are floor and ceiling, where there are any.
+        left_out: why an installed control is not in the run, by name.
     """
 
     latentedit: str
@@ -83,6 +85,8 @@ class Provenance(_Strict):
     plugins: dict[str, str]
     threads: int
     batch: int
+    bounds: dict[str, str] = {}
+    left_out: dict[str, str] = {}
 
 
 def read_provenance(folder: Path) -> Provenance:

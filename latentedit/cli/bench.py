@@ -12,6 +12,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from latentedit.benchmark.controls import with_controls
 from latentedit.benchmark.results.audit import cell_states
 from latentedit.benchmark.results.compare import compare_runs
 from latentedit.benchmark.results.keys import in_order
@@ -95,8 +96,7 @@ def run(
     from latentedit.report.page import write_report
 
     loaded = _limited(load_suite(suite), seconds=limit_seconds, memory_gib=limit_memory)
-    controls = Registry.discover().specs("control")
-    loaded = loaded.joined(joining).with_controls(controls)
+    loaded, _ = with_controls(loaded.joined(joining), Registry.discover())
     try:
         with CellProgress(loaded.cell_count) as progress:
             outcome = run_suite(
