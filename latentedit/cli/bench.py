@@ -149,12 +149,13 @@ def _again(context: click.Context) -> list[str]:
 
 def _loaded(name: str, joining: tuple[str, ...], **limits: float | None) -> Suite:
     """The suite `name` with the limits that are given, the editors that join, and the controls."""
+    from latentedit.benchmark.controls import with_controls
     from latentedit.benchmark.suite import load_suite
 
     given = {limit: value for limit, value in limits.items() if value is not None}
     suite = load_suite(name)
     suite = suite.model_copy(update={"limits": suite.limits.model_copy(update=given)})
-    return suite.joined(joining).with_controls(Registry.discover().specs("control"))
+    return with_controls(suite.joined(joining), Registry.discover())[0]
 
 
 @bench.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from contextlib import suppress
 
 import torch
@@ -36,6 +37,20 @@ def check_space(registry: Registry, editor: str, space: str, reference: ModelRef
         raise Unsupported(
             f"{editor} edits S, the space of styles, and {reference.name} has no styles; "
             f"generators with S: {plugins_able(registry, 'generator', 'has_styles')}"
+        )
+
+
+def check_counterfactuals(
+    registry: Registry, editor: str, needs: Container[str], generator: str
+) -> None:
+    """Raise `Unsupported` where `editor` needs counterfactuals and the generator has none."""
+    if "counterfactual" not in needs:
+        return
+    if not registry.load("generator", generator).has_counterfactuals:
+        raise Unsupported(
+            f"{editor} asks the generator for the same face with one attribute changed, and "
+            f"{generator} does not know its world so well; generators that do: "
+            f"{plugins_able(registry, 'generator', 'has_counterfactuals')}"
         )
 
 

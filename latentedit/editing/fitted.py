@@ -17,6 +17,7 @@ from latentedit.editing import guard
 from latentedit.editing.checkpoints import checkpoint_in, fit_key, remove_checkpoint
 from latentedit.editing.checks import (
     check_bank,
+    check_counterfactuals,
     check_device,
     check_request,
     check_space,
@@ -204,6 +205,7 @@ def fit_editor(
     if space not in editor.spaces:
         raise InputError(f"{name} edits {', '.join(editor.spaces)}, received space {space!r}")
     check_space(registry, name, space, bank.generator)
+    check_counterfactuals(registry, name, editor.needs, bank.generator.name)
     runtime = _runtime(registry, editor, bank.generator, bank.labeller, seed, device, generator)
     if progress is not None:
         runtime = replace(runtime, progress=progress)

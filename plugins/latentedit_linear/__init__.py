@@ -24,6 +24,7 @@ def latentedit_plugins() -> list[PluginSpec]:
         ("stylespace", "stylespace:StyleSpace", "channels of S that stand out in exemplars"),
     ]
     controls = [
+        ("oracle", "controls:Oracle", "the same face with nothing else changed"),
         ("no-edit", "controls:NoEdit", "leaves every code as it is"),
         ("random-direction", "controls:RandomDirection", "a random move of equal length"),
         ("resample", "controls:Resample", "another face that has what was asked for"),
