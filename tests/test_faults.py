@@ -54,7 +54,7 @@ FAULTS = {
     "changes-folder": ("failed", "the current folder"),
     "crashes": ("crashed", "SIGSEGV"),
     "leaves": ("crashed", "exit code 7"),
-    "exits": ("crashed", "exit code 1"),
+    "exits": ("failed", "edit raised SystemExit: I have had enough"),
     "eats-memory": ("oom", "took more than 1 GiB of memory"),
     "asks-for-too-much": ("oom", "cannot allocate 8 EiB"),
     "leaves-quietly": ("crashed", "exit code 0"),
