@@ -283,6 +283,35 @@ def test_every_command_has_help_with_an_example(latentedit: CommandLine, command
         assert f"\n    latentedit {command}" in told
 
 
+HEAVY = {
+    *("torch", "torchdiffeq", "numpy", "scipy", "sklearn", "matplotlib", "PIL"),
+    *("pydantic", "jinja2", "safetensors", "httpx2"),
+}
+EVERY_HELP = """
+import sys, click
+from latentedit.cli.main import cli
+
+def help_of(command, parent, name):
+    context = click.Context(command, info_name=name, parent=parent)
+    print(command.get_help(context))
+    if isinstance(command, click.Group):
+        for child in command.list_commands(context):
+            help_of(command.get_command(context, child), context, child)
+
+help_of(cli, None, "latentedit")
+print("MODULES", *sys.modules)
+"""
+
+
+def test_no_help_imports_what_only_work_needs() -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", EVERY_HELP], capture_output=True, text=True, check=True
+    )
+    told, _, modules = found.stdout.partition("MODULES ")
+    assert all(f"latentedit {each}" in told for each in (*COMMANDS, "bench list", "bank make"))
+    assert HEAVY.isdisjoint(modules.split())
+
+
 PROGRAM = (sys.executable, "-m", "latentedit.cli.main")
 """The tests above call the command line in this process; those below need one of its own."""
 

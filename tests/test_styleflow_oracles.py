@@ -19,7 +19,17 @@ from scipy.special import expit
 from scipy.stats import multivariate_normal
 from torch import Tensor, nn
 
-from latentedit import Attribute, AttributeSchema, InputError, NotFitted, Runtime, Split, moments
+from latentedit import (
+    Attribute,
+    AttributeSchema,
+    InputError,
+    NotFitted,
+    Runtime,
+    Split,
+    moments,
+    read_tensors,
+    write_tensors,
+)
 from latentedit_styleflow import editor as editors
 from latentedit_styleflow.checkpoint import RELEASED_CONDITION, flow_of, from_released, to_released
 from latentedit_styleflow.coupling import AffineCoupling, CouplingFlow
@@ -638,17 +648,21 @@ def test_the_share_held_out_has_a_least_and_a_largest_size(n: int, share: float,
         Trainer(Point(), Watched(), still, plan, numbered(3), Runtime())
 
 
-def test_a_checkpoint_of_another_plan_or_seed_is_not_gone_on_with(tmp_path: Path) -> None:
+def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
     trainer(Watched(), runtime=Runtime(seed=7, checkpoint=tmp_path)).train()
-    same, other, longer = Watched(), Watched(), Watched()
-    copy = Runtime(seed=7, checkpoint=tmp_path)
-    found = trainer(same, runtime=copy).train()
+    same = Watched()
+    found = trainer(same, runtime=Runtime(seed=7, checkpoint=tmp_path)).train()
     assert same.trained == []
     assert found["steps"] == 30
-    trainer(other, runtime=replace(copy, seed=8)).train()
-    assert len(other.trained) == 30
-    trainer(longer, runtime=replace(copy, seed=8), learning_rate=0.2).train()
-    assert len(longer.trained) == 30
+
+
+def test_a_changed_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
+    trainer(Watched(), runtime=Runtime(seed=7, checkpoint=tmp_path)).train()
+    file = tmp_path / "training.safetensors"
+    tensors = read_tensors(file)
+    write_tensors(file, {name: t for name, t in tensors.items() if name != "numbers"})
+    with pytest.raises(InputError, match=r"training\.safetensors does not hold .*Remove it"):
+        trainer(Watched(), runtime=Runtime(seed=7, checkpoint=tmp_path)).train()
 
 
 def test_a_condition_is_standard_scores_and_zero_where_nothing_varies() -> None:

@@ -14,10 +14,10 @@ import os
 import shutil
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -36,12 +36,14 @@ class RunMark(BaseModel):
 
     Args:
         bank: hash of the bank that the run wrote to ``RUN/bank``; None where it wrote none yet.
+        models: code, options and fingerprints of the generator and labeller that made it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     format: Literal["latentedit run 1"] = "latentedit run 1"
     bank: Digest | None = None
+    models: dict[str, Any] | None = None
 
 
 class RunFolder:
@@ -134,8 +136,10 @@ class RunFolder:
             return None
         return move_aside(self.bank, self.path / SET_ASIDE)
 
-    def record_bank(self, bank: LatentBank) -> None:
-        write_json(self.path / MARK, RunMark(bank=bank.hash).model_dump())
+    def record_bank(self, bank: LatentBank, models: Mapping[str, Any]) -> None:
+        """Record a bank that was made just now, and the `models` that made it."""
+        mark = RunMark(bank=bank.hash, models=dict(models))
+        write_json(self.path / MARK, mark.model_dump())
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,8 +12,14 @@ from typing import Any
 
 import latentedit
 from latentedit.benchmark.cells.bench import BATCH, Bench
+from latentedit.benchmark.cells.keys import (
+    CellKeys,
+    bank_models,
+    code_digest,
+    plugins_used,
+    suite_code,
+)
 from latentedit.benchmark.cells.store import OUTPUT, Cell, CellRecord, CellStore
-from latentedit.benchmark.cells.tuning import tuning_key
 from latentedit.benchmark.execution.executor import Observer, run_jobs
 from latentedit.benchmark.execution.processes import in_process
 from latentedit.benchmark.execution.worker import THREADS, Job, fit_id, make_run_bank
@@ -25,10 +31,9 @@ from latentedit.benchmark.provenance import (
     Provenance,
     RecogniserProvenance,
 )
-from latentedit.benchmark.suite import SUITE_FILE, PluginUse, Suite, Task
+from latentedit.benchmark.suite import SUITE_FILE, Suite
 from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import LatentBank
-from latentedit.editing.layers import LayerPreset
 from latentedit.errors import (
     PluginFault,
     UnknownName,
@@ -36,9 +41,6 @@ from latentedit.errors import (
 from latentedit.files.artefacts import write_json
 from latentedit.files.records import read_record
 from latentedit.registry import Registry, parse_options
-
-CELL_PROTOCOL = 5
-"""Part of every cell's key; raised when cells measure something else or something more."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,9 @@ def explain(
 
 
 def _flat(value: Any, place: str = "") -> dict[str, Any]:
-    """Nested mappings as dotted fields."""
+    """Nested mappings, and lists of mappings, as dotted fields."""
+    if isinstance(value, list) and any(isinstance(part, dict) for part in value):
+        value = {str(i): part for i, part in enumerate(value)}
     if not isinstance(value, dict):
         return {place: value}
     return {
@@ -152,7 +156,7 @@ def _flat(value: Any, place: str = "") -> dict[str, Any]:
 
 def check_names(suite: Suite, registry: Registry) -> None:
     """Raise unless every plugin that a suite names is there and takes its options."""
-    for kind, listed in _uses(suite, registry).items():
+    for kind, listed in plugins_used(suite, registry).items():
         for use in listed:
             registry.find(kind, use.plugin)
             try:
@@ -167,20 +171,6 @@ def check_options(registry: Registry, kind: str, name: str, options: Mapping[str
     loaded = registry.load(kind, name)
     if options:
         parse_options(loaded, name, options)
-
-
-def _uses(suite: Suite, registry: Registry) -> dict[str, list[PluginUse]]:
-    """Every plugin that a suite names, by kind."""
-    entrants: dict[str, list[PluginUse]] = {"editor": [], "control": []}
-    for use in suite.entrants.values():
-        entrants[registry.editor_kind(use.plugin)].append(use)
-    return {
-        "generator": [suite.bank.generator],
-        "estimator": [suite.bank.labeller, suite.judge],
-        "identity": list(suite.identity),
-        **entrants,
-        "layers": [PluginUse(plugin=t.layers) for t in suite.tasks if isinstance(t.layers, str)],
-    }
 
 
 def check_attributes(suite: Suite, schema: AttributeSchema) -> None:
@@ -210,13 +200,11 @@ def _bank(
         given.verify()
         wanted |= {"test": len(given.split("test")), "photographs": given.hash}
     kept = run.whole_bank()
+    models = bank_models(suite, registry())
     if kept is not None and dict(kept.sampling) == wanted:
-        plugins = registry()
-        current = (
-            plugins.generator(plan.generator.plugin, plan.generator.options).fingerprint,
-            plugins.estimator(plan.labeller.plugin, plan.labeller.options).fingerprint,
-        )
-        if current == (kept.generator.fingerprint, kept.labeller.fingerprint):
+        current = (models["generator"]["fingerprint"], models["labeller"]["fingerprint"])
+        same = current == (kept.generator.fingerprint, kept.labeller.fingerprint)
+        if same and run.mark().models in (None, models):
             return kept
     if (moved := run.clear_bank()) is not None:
         observer.progressed("bank", 0.0, f"what was in its place is now {moved}")
@@ -226,7 +214,7 @@ def _bank(
         lambda fraction, message: observer.progressed("bank", fraction, message),
     )
     bank = LatentBank.open(run.bank)
-    run.record_bank(bank)
+    run.record_bank(bank, models)
     observer.finished("bank", "ok", "")
     return bank
 
@@ -239,58 +227,24 @@ def plan(
     registry: Callable[[], Registry],
 ) -> list[Job]:
     """Every cell of a suite with its key, in an order that never waits for long."""
-    bench = Bench(suite, bank, plugins)
-    base = {
-        "protocol": CELL_PROTOCOL,
-        "bank": bank.hash,
-        "threads": THREADS,
-        "versions": {"latentedit": latentedit.__version__, "torch": version("torch")},
-    }
-    observers = {
-        "judge": bench.judge.fingerprint,
-        "identity": [encoder.fingerprint for encoder in bench.recognisers],
-        "batch": BATCH,
-        "show_faces": suite.show_faces,
-    }
-    jobs = [Job(folder, suite, Cell("faces", base | observers), registry)]
-    edits = []
-    for name, use in suite.entrants.items():
-        kind = plugins.editor_kind(use.plugin)
-        origin = {"plugin": plugins.version(kind, use.plugin)}
-        if source := plugins.source(kind, use.plugin):
-            origin["source"] = source
-        tune = tuning_key(bench, name)
+    keys = CellKeys(Bench(suite, bank, plugins), THREADS)
+    code = suite_code(suite, plugins)
+
+    def job(cell: Cell, *after: str) -> Job:
+        return Job(folder, suite, cell, registry, after, code)
+
+    jobs, edits = [job(Cell("faces", keys.faces()))], []
+    for name in suite.entrants:
+        editor = keys.editor(name)
         for seed in suite.seeds:
-            key = base | {"editor": use.model_dump(mode="json")} | origin | tune | {"seed": seed}
-            jobs.append(Job(folder, suite, Cell("fit", key, name, seed), registry, ("faces",)))
+            key, after = editor | {"seed": seed}, ("faces", fit_id(name, seed))
+            jobs.append(job(Cell("fit", key, name, seed), "faces"))
             for task in suite.tasks:
-                edit_key = (
-                    key
-                    | observers
-                    | {
-                        "task": task.model_dump(mode="json"),
-                        "strengths": suite.strengths,
-                        "effects": suite.effects,
-                    }
-                    | _presets([task], plugins)
-                )
-                cell = Cell("edit", edit_key, name, seed, task.name)
-                edits.append(Job(folder, suite, cell, registry, ("faces", fit_id(name, seed))))
+                edits.append(job(Cell("edit", keys.edit(key, task), name, seed, task.name), *after))
             for sequence in suite.sequences:
-                edited = [task for task in suite.tasks if task.name in sequence.edits]
-                tasks = [task.model_dump(mode="json") for task in edited]
-                asked = {"sequence": sequence.model_dump(mode="json"), "tasks": tasks}
-                asked |= _presets(edited, plugins)
-                cell = Cell("sequence", key | observers | asked, name, seed, sequence.name)
-                edits.append(Job(folder, suite, cell, registry, ("faces", fit_id(name, seed))))
+                chain = keys.sequence(key, sequence)
+                edits.append(job(Cell("sequence", chain, name, seed, sequence.name), *after))
     return jobs + edits
-
-
-def _presets(tasks: Iterable[Task], plugins: Registry) -> dict[str, Any]:
-    """What the layer presets that tasks name hold, for a cell's key; empty where none is named."""
-    named = {task.layers for task in tasks if isinstance(task.layers, str)}
-    held: dict[str, LayerPreset] = {name: plugins.load("layers", name) for name in sorted(named)}
-    return {"layers": {name: preset.to_json() for name, preset in held.items()}} if held else {}
 
 
 def provenance(suite: Suite, bank: LatentBank, plugins: Registry) -> Provenance:
@@ -315,6 +269,7 @@ def provenance(suite: Suite, bank: LatentBank, plugins: Registry) -> Provenance:
             name=str(suite.judge),
             options=suite.judge.options,
             fingerprint=bench.judge.fingerprint,
+            code=code_digest(plugins, "estimator", suite.judge.plugin),
             card=bench.judge.card().get("held_out", {}),
         ),
         identity=[
@@ -322,6 +277,7 @@ def provenance(suite: Suite, bank: LatentBank, plugins: Registry) -> Provenance:
                 name=str(use),
                 options=use.options,
                 fingerprint=encoder.fingerprint,
+                code=code_digest(plugins, "identity", use.plugin),
                 threshold=encoder.same_person_threshold,
                 card=encoder.card().get("held_out", {}),
             )
@@ -329,7 +285,7 @@ def provenance(suite: Suite, bank: LatentBank, plugins: Registry) -> Provenance:
         ],
         plugins={
             f"{kind} {use.plugin}": plugins.version(kind, use.plugin)
-            for kind, listed in _uses(suite, plugins).items()
+            for kind, listed in plugins_used(suite, plugins).items()
             for use in listed
         },
         threads=THREADS,

@@ -5,19 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import torch
 from rich.table import Table
 
 from latentedit.cli.choices import example, labeller_of
 from latentedit.cli.console import err, out, print_json, progress_bar, say
 from latentedit.cli.fit import parse_pairs
 from latentedit.cli.options import PATH, with_json, with_new_folder, with_seed, with_settings
-from latentedit.data.bank import LatentBank
 from latentedit.registry import Registry
-from latentedit.sampling.importing import import_bank
-from latentedit.sampling.make import make_bank
-from latentedit.sampling.pictures import write_images
-from latentedit.sampling.relabel import relabel_bank
 
 
 @click.group()
@@ -59,6 +53,10 @@ def make(
     Example:
       latentedit bank make --generator GENERATOR --n 4000 --seed 0 --out B
     """
+    import torch
+
+    from latentedit.sampling.make import make_bank
+
     torch.set_num_threads(1)
     registry = Registry.discover()
     labeller = labeller_of(registry, generator, labeller)
@@ -116,6 +114,8 @@ def import_(
     Example:
       latentedit bank import data --generator GENERATOR --generator-option path=G --out B
     """
+    from latentedit.sampling.importing import import_bank
+
     registry = Registry.discover()
     importer = importer or registry.only("bank-importer", "--as")
     with err.status(f"reading {source}"):
@@ -149,6 +149,11 @@ def label(source: Path, labeller: str, options: tuple[str, ...], folder: Path) -
     Example:
       latentedit bank label B --labeller ESTIMATOR --labeller-option file=labels.csv --out C
     """
+    import torch
+
+    from latentedit.data.bank import LatentBank
+    from latentedit.sampling.relabel import relabel_bank
+
     torch.set_num_threads(1)
     with progress_bar("bank") as progress:
         made = relabel_bank(
@@ -179,6 +184,11 @@ def images(source: Path, split: str, count: int | None, folder: Path) -> None:
     Example:
       latentedit bank images B --split fit --count 300 --out faces
     """
+    import torch
+
+    from latentedit.data.bank import LatentBank
+    from latentedit.sampling.pictures import write_images
+
     torch.set_num_threads(1)
     registry = Registry.discover()
     with progress_bar("images") as progress:
@@ -206,6 +216,8 @@ def verify(folder: Path) -> None:
     Example:
       latentedit bank verify B
     """
+    from latentedit.data.bank import LatentBank
+
     found = LatentBank.open(folder)
     found.verify()
     say(f"{folder}: every file is as recorded\nhash {found.hash}")
@@ -221,6 +233,8 @@ def show(folder: Path, as_json: bool) -> None:
     Example:
       latentedit bank show B
     """
+    from latentedit.data.bank import LatentBank
+
     found = LatentBank.open(folder)
     values = found.split("fit" if "fit" in found.splits else "test").attributes
     rows = [

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 from rich.markup import escape
 from rich.table import Table
 
-from latentedit.benchmark.results.audit import cell_states
-from latentedit.benchmark.results.compare import compare_runs
-from latentedit.benchmark.results.keys import in_order
-from latentedit.benchmark.results.paired import ALL_TASKS
-from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.records import Measure, Results, ResultsRecord, Tuning
-from latentedit.benchmark.results.summary import summarise
-from latentedit.benchmark.run import explain, run_suite
-from latentedit.benchmark.suite import Suite, load_suite, suite_folder
 from latentedit.cli import interrupts
-from latentedit.cli.boards import print_boards, short_recogniser
 from latentedit.cli.console import CellProgress, err, out, print_json, say
 from latentedit.cli.fit import parse_pairs
 from latentedit.errors import InputError
 from latentedit.measures.headline import BRIEF, HEADLINES
 from latentedit.registry import Registry
+
+if TYPE_CHECKING:
+    from latentedit.benchmark.results.records import Measure, Results, Tuning
+    from latentedit.benchmark.suite import Suite
 
 FOLDER = click.Path(path_type=Path)
 
@@ -94,11 +86,12 @@ def run(
       latentedit bench run quickstart --photos code --out runs/photos
       latentedit bench run quickstart --with my-editor --out runs/mine
     """
+    from latentedit.benchmark.results.records import ResultsRecord
+    from latentedit.benchmark.results.summary import summarise
+    from latentedit.benchmark.run import run_suite
     from latentedit.report.page import write_report
 
-    loaded = _limited(load_suite(suite), seconds=limit_seconds, memory_gib=limit_memory)
-    controls = Registry.discover().specs("control")
-    loaded = loaded.joined(joining).with_controls(controls)
+    loaded = _loaded(suite, joining, seconds=limit_seconds, memory_gib=limit_memory)
     try:
         with CellProgress(loaded.cell_count) as progress:
             outcome = run_suite(
@@ -112,7 +105,7 @@ def run(
                 executor_options=parse_pairs(settings),
             )
     except KeyboardInterrupt as error:
-        _stop_interrupted(error)
+        interrupts.stop(error)
     with err.status("computing intervals and drawing the report"):
         results = summarise(folder)
         page = write_report(folder)
@@ -126,36 +119,14 @@ def run(
         sys.exit(1)
 
 
-def _stop_interrupted(error: KeyboardInterrupt) -> NoReturn:
-    """Say how to go on, and exit as a shell does after the signal."""
-    word, code = interrupts.told(error)
-    again = shlex.join(["latentedit", *_again(click.get_current_context())])
-    err.print(f"{word}; finished cells are kept. Go on with: {again}", soft_wrap=True, markup=False)
-    sys.exit(code)
+def _loaded(name: str, joining: tuple[str, ...], **limits: float | None) -> Suite:
+    """The suite `name` with the limits that are given, the editors that join, and the controls."""
+    from latentedit.benchmark.suite import load_suite
 
-
-def _again(context: click.Context) -> list[str]:
-    """The arguments of the running command, as they were given; defaults are left out."""
-    words = context.command_path.split()[1:]
-    for parameter in context.command.params:
-        name = str(parameter.name)
-        if context.get_parameter_source(name) is ParameterSource.DEFAULT:
-            continue
-        value = context.params[name]
-        for given in value if isinstance(value, tuple) else (value,):
-            if isinstance(parameter, click.Argument):
-                words.append(str(given))
-            elif given is True:
-                words.append(parameter.opts[0])
-            else:
-                words += [parameter.opts[0], str(given)]
-    return words
-
-
-def _limited(suite: Suite, **limits: float | None) -> Suite:
-    """`suite` with the limits that are given."""
-    given = {name: limit for name, limit in limits.items() if limit is not None}
-    return suite.model_copy(update={"limits": suite.limits.model_copy(update=given)})
+    given = {limit: value for limit, value in limits.items() if value is not None}
+    suite = load_suite(name)
+    suite = suite.model_copy(update={"limits": suite.limits.model_copy(update=given)})
+    return suite.joined(joining).with_controls(Registry.discover().specs("control"))
 
 
 @bench.command()
@@ -167,6 +138,7 @@ def report(folder: Path) -> None:
     Example:
       latentedit bench report runs/quickstart
     """
+    from latentedit.benchmark.results.summary import summarise
     from latentedit.report.page import write_report
 
     print_results(summarise(folder))
@@ -184,6 +156,9 @@ def status(folder: Path, as_json: bool) -> None:
     Example:
       latentedit bench status runs/quickstart
     """
+    from latentedit.benchmark.results.audit import cell_states
+    from latentedit.benchmark.results.reading import Run
+
     states = cell_states(Run(folder))
     if as_json:
         print_json([asdict(state) for state in states])
@@ -212,6 +187,9 @@ def compare(run_a: Path, run_b: Path, editors: str | None, by_task: bool, as_jso
       latentedit bench compare runs/a runs/b
       latentedit bench compare runs/a runs/a --editors my-editor,other-editor
     """
+    from latentedit.benchmark.results.compare import compare_runs
+    from latentedit.benchmark.results.paired import ALL_TASKS
+
     pair = tuple(editors.split(",")) if editors else None
     if pair is not None and len(pair) != 2:
         raise InputError(f"--editors takes two names, as in A,B; received {editors!r}")
@@ -252,6 +230,8 @@ def explain_cell(folder: Path, cell: str) -> None:
     Example:
       latentedit bench explain runs/quickstart edit--my-editor--seed0--age
     """
+    from latentedit.benchmark.run import explain
+
     lines = explain(folder, cell, registry=Registry.discover)
     say("\n".join(lines) if lines else f"{cell} is done; nothing that decides it has changed")
 
@@ -273,6 +253,7 @@ def list_runs(folders: tuple[Path, ...], page: Path | None, as_csv: bool, as_jso
       latentedit bench list runs --csv > leaderboard.csv
     """
     from latentedit.benchmark.results.board import boards, boards_csv
+    from latentedit.cli.boards import print_boards
     from latentedit.report.leaderboard import write_leaderboard
 
     if as_csv and as_json:
@@ -295,12 +276,18 @@ def list_runs(folders: tuple[Path, ...], page: Path | None, as_csv: bool, as_jso
 @bench.command("suites")
 def list_suites() -> None:
     """List the shipped suites."""
+    from latentedit.benchmark.suite import load_suite, suite_folder
+
     for file in sorted(suite_folder().glob("*.yaml")):
         say(f"{file.stem:14} {load_suite(file.stem).summary}")
 
 
 def print_results(results: Results) -> None:
     """The headline table: one row an editor, all tasks together, with intervals."""
+    from latentedit.benchmark.results.keys import in_order
+    from latentedit.benchmark.results.paired import ALL_TASKS
+    from latentedit.cli.boards import short_recogniser
+
     measures = [m for m in results.measures if m.task == ALL_TASKS]
     keys = in_order((m.metric for m in measures), BRIEF)
     table = Table(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import torch
-from torch import Tensor
 
 from latentedit.cli.console import err, progress_bar, say
 from latentedit.cli.options import (
@@ -17,13 +16,11 @@ from latentedit.cli.options import (
     with_picture,
     with_targets,
 )
-from latentedit.cli.targets import parse_rows, parse_settings, parse_transfers
-from latentedit.data.bank import LatentBank
-from latentedit.data.images import images_to_bytes
-from latentedit.editing.fitted import build_renderer, codes_for, load_editor
 from latentedit.errors import InputError
-from latentedit.interfaces.editor import Edited
 from latentedit.registry import Registry
+
+if TYPE_CHECKING:
+    from latentedit.interfaces.editor import Edited
 
 
 @click.command()
@@ -78,6 +75,12 @@ def edit(
       latentedit edit --editor E --bank B --set lighting=left-to-right --amount 0.5 --out light.png
       latentedit edit --editor E --bank B --transfer expression=12 --out transfer.png
     """
+    import torch
+
+    from latentedit.cli.targets import parse_rows, parse_settings, parse_transfers
+    from latentedit.data.bank import LatentBank
+    from latentedit.data.images import images_to_bytes
+    from latentedit.editing.fitted import build_renderer, codes_for, load_editor
     from latentedit.report.grid import refused, save_grid
 
     bank = LatentBank.open(bank_folder)
@@ -103,7 +106,7 @@ def edit(
     codes, space = codes_for(fitted.space, codes, test.space, generator)
     renderer = build_renderer(registry, bank, generator)
     with progress_bar("edit") as progress, torch.no_grad():
-        columns, nfe, served = [renderer.synthesize(codes, space)], 0, list[Tensor]()
+        columns, nfe, served = [renderer.synthesize(codes, space)], 0, list[torch.Tensor]()
         for done, setting in enumerate(wanted, 1):
             target = setting.target(bank.schema, values, amount)
             edited = fitted.edit(codes, values, target, layers=subset)

@@ -7,11 +7,10 @@ from typing import Any
 
 import click
 import yaml
+from rich.markup import escape
 
-from latentedit.cli.console import progress_bar, say
+from latentedit.cli.console import err, progress_bar, say
 from latentedit.cli.options import with_bank, with_device, with_new_folder, with_seed, with_settings
-from latentedit.data.bank import LatentBank
-from latentedit.editing.fitted import fit_editor
 from latentedit.errors import InputError
 from latentedit.registry import Registry
 
@@ -33,6 +32,9 @@ def fit(
       latentedit fit EDITOR --bank B --out E
       latentedit fit EDITOR --bank B --out S --option NAME=VALUE
     """
+    from latentedit.data.bank import LatentBank
+    from latentedit.editing.fitted import fit_editor
+
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder} exists already; choose another folder or remove it first")
     with progress_bar(f"fit {editor}") as progress:
@@ -45,6 +47,7 @@ def fit(
             device=device,
             progress=progress,
             checkpoint=folder.with_name(f"{folder.name}.checkpoint"),
+            notify=lambda text: err.print(escape(text), soft_wrap=True),
         )
     fitted.save(folder)
     figures = ", ".join(f"{name} {value:.4g}" for name, value in fitted.figures.items())

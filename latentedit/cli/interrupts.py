@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -45,6 +46,30 @@ def told(error: BaseException | None) -> tuple[str, int]:
     """What a stopped command says, and its exit code: 130 after Ctrl-C, 143 after SIGTERM."""
     number = error.number if isinstance(error, Interrupted) else signal.SIGINT
     return _word(number), 128 + number
+
+
+def stop(error: KeyboardInterrupt) -> NoReturn:
+    """Say how to go on with the running command, and exit as a shell does after the signal."""
+    import click
+
+    word, code = told(error)
+    again = shlex.join(["latentedit", *_again(click.get_current_context())])
+    click.echo(f"{word}; finished cells are kept. Go on with: {again}", err=True)
+    sys.exit(code)
+
+
+def _again(context: Any) -> list[str]:
+    """The arguments of the running command, as they were given; defaults are left out."""
+    words: list[str] = context.command_path.split()[1:]
+    for parameter in context.command.params:
+        name = parameter.name
+        if context.get_parameter_source(name).name.startswith("DEFAULT"):
+            continue
+        value = context.params[name]
+        option = [] if parameter.param_type_name == "argument" else parameter.opts[:1]
+        for given in value if isinstance(value, tuple) else (value,):
+            words += option if given is True else [*option, str(given)]
+    return words
 
 
 def _word(number: int) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import torch
 
 from latentedit.cli.console import progress_bar, say
 from latentedit.cli.options import (
@@ -17,10 +16,6 @@ from latentedit.cli.options import (
     with_seed,
     with_targets,
 )
-from latentedit.cli.targets import parse_rows, parse_settings
-from latentedit.data.bank import LatentBank
-from latentedit.data.images import images_to_bytes
-from latentedit.editing.fitted import load_editor
 from latentedit.errors import InputError
 from latentedit.registry import Registry
 
@@ -53,6 +48,12 @@ def sample(
     Example:
       latentedit sample --editor E --bank B --index 0..3 --set glasses=1 --count 6 --out faces.png
     """
+    import torch
+
+    from latentedit.cli.targets import parse_rows, parse_settings
+    from latentedit.data.bank import LatentBank
+    from latentedit.data.images import images_to_bytes
+    from latentedit.editing.fitted import load_editor
     from latentedit.report.grid import save_grid
 
     bank = LatentBank.open(bank_folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from latentedit.data.attributes import AttributeSchema
-from latentedit.data.bank import LatentBank, ModelReference, Split
+from latentedit.data.bank import LatentBank, ModelReference
 from latentedit.editing import guard
+from latentedit.editing.checkpoints import checkpoint_in, fit_key, remove_checkpoint
 from latentedit.editing.checks import (
     check_bank,
     check_device,
@@ -21,16 +22,11 @@ from latentedit.editing.checks import (
     check_space,
     plugins_able,
 )
+from latentedit.editing.conversion import converted_split
 from latentedit.editing.layers import LayerPreset, edited_in_rows
 from latentedit.editing.saved import read_editor, write_editor
-from latentedit.errors import (
-    FingerprintMismatch,
-    InputError,
-    Unsupported,
-)
-from latentedit.files.artefacts import (
-    Digest,
-)
+from latentedit.errors import FingerprintMismatch, InputError, Unsupported
+from latentedit.files.artefacts import Digest
 from latentedit.interfaces.editor import Edited, Editor, Runtime
 from latentedit.interfaces.generator import Generator
 from latentedit.interfaces.runtime import Progress
@@ -49,6 +45,7 @@ class FittedEditor:
         bank_hash: which faces it was fitted on.
         figures: what fitting reported, seconds included.
         registry: where layer presets are found by name.
+        checkpoint: the state of its fit on disk, which `save` removes.
     """
 
     name: str
@@ -62,6 +59,7 @@ class FittedEditor:
     runtime: Runtime
     figures: Mapping[str, float] = field(default_factory=dict)
     registry: Registry = field(default_factory=Registry, repr=False, compare=False)
+    checkpoint: Path | None = field(default=None, repr=False, compare=False)
 
     def edit(
         self,
@@ -153,7 +151,10 @@ class FittedEditor:
         check_bank(bank, self.name, self.generator, self.schema)
 
     def save(self, folder: str | Path) -> None:
-        """Write ``config.json`` and ``model.safetensors`` to a new folder."""
+        """Write ``config.json`` and ``model.safetensors`` to a new folder.
+
+        The checkpoint of its fit is removed then.
+        """
         config = {
             "editor": self.name,
             "options": self.editor.options.model_dump(mode="json"),
@@ -166,6 +167,8 @@ class FittedEditor:
             "figures": dict(self.figures),
         }
         write_editor(Path(folder), config, guard.state(self.name, self.editor))
+        if self.checkpoint is not None:
+            remove_checkpoint(self.checkpoint)
 
 
 def fit_editor(
@@ -181,6 +184,7 @@ def fit_editor(
     held_out: int = 0,
     progress: Progress | None = None,
     checkpoint: Path | None = None,
+    notify: Callable[[str], None] | None = None,
 ) -> FittedEditor:
     """Fit the editor `name` on the fit split of `bank`.
 
@@ -189,7 +193,10 @@ def fit_editor(
         space: where to edit; the editor's first choice if not given.
         generator: one that is built already, to save building it.
         held_out: how many faces at the end of the fit split to leave out, for validation.
-        checkpoint: a folder from which an interrupted fit goes on.
+        checkpoint: a folder in which a long fit saves its state. A fit that was interrupted goes
+            on from there. The state of another fit is never used: bank, editor, options, seed,
+            device and code must be the same. `FittedEditor.save` removes it.
+        notify: is told, in a sentence, whether an interrupted fit goes on or starts afresh.
     """
     check_device(device)
     editor = registry.editor(name, options)
@@ -200,12 +207,16 @@ def fit_editor(
     runtime = _runtime(registry, editor, bank.generator, bank.labeller, seed, device, generator)
     if progress is not None:
         runtime = replace(runtime, progress=progress)
-    runtime = replace(runtime, checkpoint=checkpoint)
+    if checkpoint is not None:
+        decides = {"seed": seed, "device": device, "space": space, "held_out": held_out}
+        key = fit_key(registry, name, options, bank) | decides
+        checkpoint = checkpoint_in(checkpoint, key, notify or (lambda text: None))
+        runtime = replace(runtime, checkpoint=checkpoint)
     data = bank.split("fit")
     if held_out:
         data = data.take(torch.arange(len(data) - held_out))
-    if space != data.space:
-        data = _converted(data, space, runtime, registry, bank.generator)
+    if runtime.generator is not None:
+        data = converted_split(data, space, runtime.generator)
     started = time.perf_counter()
     stats = guard.fit(name, editor, data, _declared(editor, runtime))
     figures = {**stats.figures, "fit_seconds": time.perf_counter() - started}
@@ -221,6 +232,7 @@ def fit_editor(
         replace(runtime, checkpoint=None),
         figures,
         registry,
+        checkpoint,
     )
 
 
@@ -332,17 +344,3 @@ def _runtime(
 def _declared(editor: Editor, runtime: Runtime) -> Runtime:
     """`runtime` with only what the editor's `needs` name, so that a declaration is never wrong."""
     return replace(runtime, generator=runtime.generator if "generator" in editor.needs else None)
-
-
-def _converted(
-    data: Split, space: str, runtime: Runtime, registry: Registry, reference: ModelReference
-) -> Split:
-    generator = runtime.generator or build_generator(registry, reference)
-    return Split(
-        space,
-        data.schema,
-        tuple(
-            (generator.convert(codes, data.space, space), attributes)
-            for codes, attributes in data.shards
-        ),
-    )

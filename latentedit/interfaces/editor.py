@@ -37,7 +37,9 @@ class Runtime:
         progress: function of a fraction in [0, 1] and a short message.
         generator, estimator, identity: set if the editor's `needs` name them, otherwise None.
         checkpoint: a folder in which a long fit may save its state, to resume after an
-            interruption.
+            interruption. It may not exist yet. The core chooses it by everything that decides the
+            fit (bank, options, seed, code), so what lies there is always of the same fit. The core
+            removes it once the editor is saved.
     """
 
     device: str = "cpu"

@@ -233,8 +233,8 @@ class StyleFlowOptions(FlowOptions):
         adjoint: compute gradients of the likelihood by the adjoint method.
         hidden: widths of the vector field's layers; the release has five layers of 512.
         blocks: number of vector fields in sequence, with a norm after each.
-        method: method of torchdiffeq for encoding, decoding and the likelihood. With `weights` the
-            default is ``"dopri5"``, as in the release.
+        method: method of torchdiffeq for encoding, decoding and the likelihood. If None,
+            ``"rk4"``, or with `weights` ``"dopri5"``, as in the release.
         solver_steps: number of steps of a fixed-step method.
         tolerance: atol and rtol of an adaptive method.
         weights: a folder by ``latentedit import --as styleflow``. Its flow is used without
@@ -248,15 +248,15 @@ class StyleFlowOptions(FlowOptions):
     adjoint: bool = False
     hidden: tuple[int, ...] = (512, 512, 512, 512, 512)
     blocks: int = Field(default=1, ge=1, le=16)
-    method: Method = "rk4"
+    method: Method | None = None
     solver_steps: int = Field(default=2, ge=1)
     tolerance: float = Field(default=1e-5, gt=0)
     weights: Path | None = None
 
     @property
     def solver(self) -> Solver:
-        as_released = self.weights is not None and "method" not in self.model_fields_set
-        return Solver("dopri5" if as_released else self.method, self.solver_steps, self.tolerance)
+        usual: Method = "rk4" if self.weights is None else "dopri5"
+        return Solver(self.method or usual, self.solver_steps, self.tolerance)
 
 
 class StyleFlow(FlowEditor):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from latentedit import InputError, Runtime, Split, fingerprint, read_tensors, write_tensors
+from latentedit import InputError, Runtime, Split, read_tensors, write_tensors
 from latentedit_styleflow.objectives import Flow, Objective, log_likelihood
 
 VALIDATION_ROWS = 256
@@ -199,21 +199,20 @@ class Trainer:
         folder = self.runtime.checkpoint
         return None if folder is None else folder / "training.safetensors"
 
-    def _key(self) -> Tensor:
-        """A digest of plan, seed and data; a checkpoint with another one is ignored."""
-        print_ = fingerprint([str(self.plan), self.runtime.seed, len(self.data)])
-        return torch.tensor(list(bytes.fromhex(print_)), dtype=torch.uint8)
-
     def _checkpoint(self) -> None:
         if self._file is not None:
-            write_tensors(self._file, {**self.state(), "key": self._key()})
+            write_tensors(self._file, self.state())
 
     def _resume(self) -> None:
         if self._file is None or not self._file.is_file():
             return
-        tensors = read_tensors(self._file)
-        if torch.equal(tensors.get("key", torch.zeros(0)), self._key()):
-            self.load_state(tensors)
+        try:
+            self.load_state(read_tensors(self._file))
+        except (KeyError, IndexError, RuntimeError) as error:
+            raise InputError(
+                f"{self._file} does not hold the state of this training ({error}): it was changed. "
+                "Remove it, and run the same command again"
+            ) from None
 
 
 def _split(data: Split, plan: Plan, runtime: Runtime) -> tuple[Tensor, Tensor]:

@@ -8,14 +8,16 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from latentedit.benchmark.cells.bench import Bench, Observation, Progress, to_bytes
+from latentedit.benchmark.cells.bench import Bench, Observation
 from latentedit.benchmark.cells.distances import distances
 from latentedit.benchmark.suite import Task
 from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import LatentBank
+from latentedit.data.images import images_to_bytes
 from latentedit.editing.fitted import FittedEditor, codes_for
 from latentedit.errors import InputError
 from latentedit.interfaces.editor import Edited
+from latentedit.interfaces.runtime import Progress
 from latentedit.measures.metrics import (
     achieved_change,
     identity_drift,
@@ -192,7 +194,7 @@ class TaskEdits:
             "faces": self._faces,
             "change": self._change,
             "source": self._source[:, self._column].clone(),
-            "images": to_bytes(bench.renderer.synthesize(shown, self._originals_space)),
+            "images": images_to_bytes(bench.renderer.synthesize(shown, self._originals_space)),
         }
 
     def undone(self) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import Field, RootModel
 from torch import Tensor
 
 from latentedit.errors import CorruptArtefact, InputError
@@ -26,7 +26,7 @@ from latentedit.files.artefacts import (
     write_json,
     write_tensors,
 )
-from latentedit.files.records import parsed_record, read_record
+from latentedit.files.records import StrictRecord, parsed_record, read_record
 
 CellStatus = Literal["ok", "failed", "crashed", "timeout", "oom", "stale"]
 """What became of a cell: it raised, its process ended, it took too long, or too much memory; or it
@@ -109,15 +109,13 @@ class CellPlan(RootModel[dict[str, Digest]]):
     """``plan.json``: by cell the hash of the key that it is to answer."""
 
 
-class CellFile(BaseModel):
+class CellFile(StrictRecord):
     """``cell.json``: a cell as it was written.
 
     Args:
         files: digest of every other file of the cell, by path.
         self_digest: of all other fields; called ``self`` in the file.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     key: dict[str, Any]
     key_hash: Digest

@@ -11,14 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentedit.benchmark.cells.bench import BATCH, Bench, Progress
+from latentedit.benchmark.cells.bench import BATCH, Bench
 from latentedit.benchmark.cells.edits import requested
 from latentedit.benchmark.suite import PluginUse, Suite, Task
 from latentedit.data.bank import Split
 from latentedit.editing.fitted import FittedEditor, codes_for, fit_editor
+from latentedit.editing.keys import options_in_full
 from latentedit.errors import PluginFault
 from latentedit.files.artefacts import canonical_json
 from latentedit.interfaces.estimators import AttributeEstimator
+from latentedit.interfaces.runtime import Progress
 from latentedit.measures.metrics import (
     achieved_change,
     attribute_leakage,
@@ -85,20 +87,26 @@ def trial_options(suite: Suite, entrant: str, registry: Registry) -> list[dict[s
     return list(tried.values())[: suite.tune.trials]
 
 
-def tuning_key(bench: Bench, entrant: str) -> dict[str, Any]:
-    """What decides the outcome of tuning, for a cell's key; empty where nothing is tuned."""
+def tuning_key(bench: Bench, entrant: str, recognisers: list[dict[str, Any]]) -> dict[str, Any]:
+    """What decides the outcome of tuning, for a cell's key; empty where nothing is tuned.
+
+    Args:
+        recognisers: what decides what each of them sees; they score the trials.
+    """
     suite = bench.suite
     options = trial_options(suite, entrant, bench.registry)
     if not options or suite.tune is None:
         return {}
+    plugin, registry = suite.entrants[entrant].plugin, bench.registry
+    kind = registry.editor_kind(plugin)
     return {
         "tune": {
             **suite.tune.model_dump(mode="json"),
-            "options": options,
+            "options": [options_in_full(registry, kind, plugin, given) for given in options],
             "tasks": [task.model_dump(mode="json") for task in suite.tasks],
             "strengths": suite.strengths,
             "effect": suite.effects[0],
-            "identity": [encoder.fingerprint for encoder in bench.recognisers],
+            "identity": recognisers,
         }
     }
 

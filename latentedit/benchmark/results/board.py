@@ -176,7 +176,8 @@ def _runs_at(folders: Sequence[Path]) -> list[Path]:
 def _sameness(run: Run) -> str:
     """What runs must share to stand in one table."""
     suite, seen = run.suite, run.provenance
-    observers = [seen.judge.fingerprint, *(entry.fingerprint for entry in seen.identity)]
+    judge = (seen.judge.fingerprint, seen.judge.code)
+    observers = [judge, *((entry.fingerprint, entry.code) for entry in seen.identity)]
     return repr(
         [
             run.bank.hash,
