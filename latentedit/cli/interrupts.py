@@ -17,13 +17,29 @@ from latentedit.guard import Interrupted, interrupt
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def begin() -> None:
+def begin(*, is_program: bool) -> None:
     """End at once on a signal, until a command has begun: there is nothing to keep.
 
-    It acts only in a process whose program is the command line.
+    Args:
+        is_program: whether Python runs the command line as a module; its script is known by name.
     """
-    if Path(sys.argv[0]).stem in ("latentedit", "main", "-m"):
+    if is_program or Path(sys.argv[0]).stem == "latentedit":
         _answer(_end_at_once)
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """End at once on a signal while a command is imported, where `interrupt` would raise within
+    whatever module is being read."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not interrupt or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _answer(_end_at_once)
+    try:
+        yield
+    finally:
+        _answer(interrupt)
 
 
 @contextmanager
