@@ -6,6 +6,7 @@ Each case is one thing that an import, a hook, a class, its construction or a ca
 from __future__ import annotations
 
 import gc
+import importlib
 import importlib.metadata
 import json
 import locale
@@ -23,12 +24,22 @@ import pytest
 import torch
 from in_process import CommandLine
 from torch import Tensor
-from toy import RESOLUTION, W_DIM, ToyEstimator, ToyGenerator, ToyIdentity, toy_registry
+from toy import (
+    RESOLUTION,
+    W_DIM,
+    ToyEstimator,
+    ToyGenerator,
+    ToyIdentity,
+    toy_plugins,
+    toy_registry,
+)
 
 from latentedit import Edited, Editor, FitStats, PluginFault, Registry, Runtime, Split
 from latentedit.editing import guard as editors
 from latentedit.guard import Interrupted, guarded
-from latentedit.plugin import PluginSpec, hookimpl
+from latentedit.interfaces.guarded import METHODS
+from latentedit.plugin import INTERFACES, PluginSpec, hookimpl
+from latentedit.sampling.make import make_bank
 from latentedit.testing.world import toy_split
 
 # --- what the process is
@@ -122,7 +133,9 @@ def another_locale() -> Iterator[None]:
 # --- modules and hooks
 
 HOOK = """
-from latentedit.plugin import PluginSpec, hookimpl
+from latentedit.interfaces.guarded import METHODS
+from latentedit.plugin import INTERFACES, PluginSpec, hookimpl
+from latentedit.sampling.make import make_bank
 @hookimpl
 def latentedit_plugins():
     {body}
@@ -213,11 +226,10 @@ def test_plugins_list_shows_what_an_import_changed_and_prints_nothing_of_it(
         sys.modules.pop("odd_one", None)
         return discover({})
 
-    run = CommandLine(tmp_path, anew)
+    run, state = CommandLine(tmp_path, anew), random.getstate()  # the command line draws from it
     rows = {row["origin"]: row for row in json.loads(run.ok("plugins", "list", "--json"))}
     assert rows["odd_one"]["note"] == "its import changed the current folder; this was put back"
     assert rows["sound_one"]["note"] == ""
-    state = random.getstate()  # rich draws from it for what it prints
     shown = run.ok("plugins", "list")
     random.setstate(state)
     assert "odd_one (odd_one): its import changed the current folder" in shown
@@ -555,3 +567,78 @@ def test_a_folder_that_is_gone_is_no_fault_of_the_plugin(
         with guarded("odd", "fit") as changed:
             pass
         assert changed == []
+
+
+def test_a_bank_is_that_of_a_process_without_the_plugin_that_changes_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, another_locale: None
+) -> None:
+    def bank(registry: Registry, folder: str) -> Path:
+        made = make_bank(
+            registry,
+            tmp_path / folder,
+            generator="toy",
+            labeller="toy-labeller",
+            n_fit=50,
+            n_test=4,
+        )
+        return made.folder
+
+    alone = bank(toy_registry(), "alone")
+    everything = "\n".join(code for what, code in CHANGED.items() if what != "the import path")
+    registry = discovered(tmp_path, monkeypatch, everything + HOOK.format(body="", result=SPEC))
+    assert all(what in registry.origins[1].note for what in CHANGED if what != "the import path")
+    registry.add(toy_plugins, "toy")
+    beside = bank(registry, "beside")
+    files = sorted(path.relative_to(alone) for path in alone.rglob("*") if path.is_file())
+    assert len(files) > 1
+    for file in files:
+        assert (alone / file).read_bytes() == (beside / file).read_bytes(), file
+
+
+# --- every other kind
+
+OTHER_KINDS = [
+    (kind, method)
+    for kind in ("trainer", "inverter", "landmarks", "perceptual", "executor")
+    for method in METHODS[kind]
+] + [("weight-importer", "read"), ("bank-importer", "read")]
+
+
+def of_kind(kind: str, act: Callable[[], Any], patch: pytest.MonkeyPatch) -> Any:
+    """A plugin of a kind whose methods all do `act`."""
+    module, _, name = INTERFACES[kind].partition(":")  # type: ignore[index]
+    interface = getattr(importlib.import_module(module), name)
+    body = dict.fromkeys(METHODS[kind], lambda *_: act())
+    odd = type("Odd", (interface,), {**body, "fingerprint": "f"})
+    patch.setattr(sys.modules[__name__], "Odd", odd)
+    return registered(kind, f"{__name__}:Odd").build(kind, "odd")
+
+
+@pytest.mark.parametrize("what", ["exit with success", "an interrupt of its own"])
+@pytest.mark.parametrize(("kind", "method"), OTHER_KINDS)
+def test_a_call_of_any_kind_that_raises_names_its_plugin(
+    kind: str, method: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = of_kind(kind, lambda: exec(RAISED[what]), monkeypatch)
+    with pytest.raises(PluginFault, match=f"plugin 'odd': {method} raised "):
+        getattr(odd, method)(None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "expected"),
+    [
+        ("trainer", "train", "TrainedEstimator"),
+        ("inverter", "invert", "Inverted"),
+        ("landmarks", "find", "Landmarks"),
+        ("perceptual", "features", "Tensor"),
+        ("bank-importer", "read", "ImportedCodes"),
+        ("executor", "free", "int"),
+        ("executor", "events", "list"),
+    ],
+)
+def test_a_result_of_any_kind_that_is_something_else_is_refused(
+    kind: str, method: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = of_kind(kind, lambda: "words", monkeypatch)
+    with pytest.raises(PluginFault, match=f"'odd': {method} returned str, not {expected}"):
+        getattr(odd, method)(torch.zeros(1, 3, 2, 2))
