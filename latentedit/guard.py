@@ -220,7 +220,7 @@ def guarded(
     before = [(what, read(), read, restore) for what, (read, restore) in parts.items()]
     changed: list[str] = []
     try:
-        with _named(plugin, action), _on_stderr(), _interrupts_told_apart():
+        with _on_stderr(), _interrupts_told_apart(), _named(plugin, action):
             yield changed
     finally:
         for what, value, read, restore in before:

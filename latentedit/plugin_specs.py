@@ -28,7 +28,10 @@ def read_specs(plugin: object) -> list[PluginSpec]:
             f"{plugin!r} has no hook latentedit_plugins; "
             "decorate one with latentedit.plugin.hookimpl"
         )
-    offered = (spec for result in manager.hook.latentedit_plugins() for spec in result)
+    results = manager.hook.latentedit_plugins()
+    if not results:
+        raise InputError(f"latentedit_plugins of {plugin!r} returned None; return a list of specs")
+    offered = (spec for result in results for spec in result)
     specs = list(itertools.islice(offered, MOST_SPECS + 1))
     if len(specs) > MOST_SPECS:
         raise InputError(f"latentedit_plugins returned more than {MOST_SPECS} specs")

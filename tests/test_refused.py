@@ -111,22 +111,8 @@ def test_a_refused_face_scores_as_one_that_does_not_reach_in_tuning(tmp_path: Pa
 @pytest.fixture
 def latentedit(tmp_path: Path) -> CommandLine:
     run = CommandLine(tmp_path, toy_editors.registry)
-    run.ok(
-        *[
-            "bank",
-            "make",
-            "--generator",
-            "toy",
-            "--labeller",
-            "toy-labeller",
-            "--n",
-            "100",
-            "--test",
-            "12",
-            "--out",
-            "B",
-        ]
-    )
+    made = "bank make --generator toy --labeller toy-labeller --n 100 --test 12 --out B"
+    run.ok(*made.split())
     for editor in ("timid", "unwilling", "exact"):
         run.ok("fit", editor, "--bank", "B", "--out", editor)
     return run

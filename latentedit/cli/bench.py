@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 from rich.markup import escape
 from rich.table import Table
 
@@ -107,7 +105,7 @@ def run(
                 executor_options=parse_pairs(settings),
             )
     except KeyboardInterrupt as error:
-        _stop_interrupted(error)
+        interrupts.stop(error)
     with err.status("computing intervals and drawing the report"):
         results = summarise(folder)
         page = write_report(folder)
@@ -119,32 +117,6 @@ def run(
         say(f"report: {page}", next_step=f"open {page}")
     if outcome.failed:
         sys.exit(1)
-
-
-def _stop_interrupted(error: KeyboardInterrupt) -> NoReturn:
-    """Say how to go on, and exit as a shell does after the signal."""
-    word, code = interrupts.told(error)
-    again = shlex.join(["latentedit", *_again(click.get_current_context())])
-    err.print(f"{word}; finished cells are kept. Go on with: {again}", soft_wrap=True, markup=False)
-    sys.exit(code)
-
-
-def _again(context: click.Context) -> list[str]:
-    """The arguments of the running command, as they were given; defaults are left out."""
-    words = context.command_path.split()[1:]
-    for parameter in context.command.params:
-        name = str(parameter.name)
-        if context.get_parameter_source(name) is ParameterSource.DEFAULT:
-            continue
-        value = context.params[name]
-        for given in value if isinstance(value, tuple) else (value,):
-            if isinstance(parameter, click.Argument):
-                words.append(str(given))
-            elif given is True:
-                words.append(parameter.opts[0])
-            else:
-                words += [parameter.opts[0], str(given)]
-    return words
 
 
 def _loaded(name: str, joining: tuple[str, ...], **limits: float | None) -> Suite:

@@ -5,7 +5,7 @@ from __future__ import annotations
 # ruff: noqa: E402  (a signal is answered before anything that takes time is imported)
 from latentedit.cli import interrupts
 
-interrupts.begin()
+interrupts.begin(is_program=__name__ == "__main__")
 
 import importlib
 import keyword
@@ -44,7 +44,8 @@ class _Lazy(click.Group):
             return None
         module, _ = _COMMANDS[name]
         attribute = f"{name}_" if keyword.iskeyword(name) else name
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        with interrupts.importing():
+            command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:

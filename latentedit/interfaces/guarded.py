@@ -41,7 +41,7 @@ def _tensor(result: object, shape: tuple[int | None, ...], like: Tensor | None =
     )
     device = result.device if like is None else like.device
     dtype = torch.float32 if like is None or not like.is_floating_point() else like.dtype
-    if not fits or (result.dtype, result.device) != (dtype, device):
+    if not fits or result.is_meta or (result.dtype, result.device) != (dtype, device):
         sizes = ", ".join("any" if size is None else str(size) for size in shape)
         return (
             f"{tuple(result.shape)} {result.dtype} on {result.device}, "
