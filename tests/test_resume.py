@@ -114,9 +114,9 @@ def repeat(folder: Path, registry: Callable[[], Registry], **changes: Any) -> di
     [
         (other_generator, tuple(CELLS), "bank was"),
         (other_labeller, tuple(CELLS), "bank was"),
-        (other_judge, LOOKS, "judge was"),
-        (other_identity, LOOKS, "identity was"),
-        (other_editors, ("fit", "edit", "sequence"), "plugin was"),
+        (other_judge, LOOKS, "judge.fingerprint was"),
+        (other_identity, LOOKS, "identity.0.fingerprint was"),
+        (other_editors, ("fit", "edit", "sequence"), "editor.version was"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
