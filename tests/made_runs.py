@@ -241,7 +241,7 @@ def results(suite: Suite, bank_hash: str, number: int) -> dict[str, Any]:
 def provenance() -> dict[str, Any]:
     cards = {"rec-zeta": {"auc": 0.98765, "true_accept_rate": 0.87654}, "rec-eta": {"auc": 0.91234}}
     identity = [
-        {"name": n, "options": {}, "fingerprint": n * 2}
+        {"name": n, "options": {}, "fingerprint": n * 2, "code": ""}
         | {"threshold": THRESHOLDS[n], "card": cards[n]}
         for n in RECOGNISERS
     ]
@@ -255,7 +255,13 @@ def provenance() -> dict[str, Any]:
             **{"generator": "g", "generator_options": {}, "generator_fingerprint": "f" * 16},
             **{"labeller": "l", "labeller_options": {}, "labeller_fingerprint": "e" * 16},
         },
-        "judge": {"name": "the-judge", "options": {}, "fingerprint": "j" * 12, "card": {}},
+        "judge": {
+            "name": "the-judge",
+            "options": {},
+            "fingerprint": "j" * 12,
+            "code": "",
+            "card": {},
+        },
         "identity": identity,
         "plugins": {},
         "threads": 1,

@@ -36,6 +36,7 @@ from latentedit.files.artefacts import (
     write_json,
     write_tensors,
 )
+from latentedit.files.digests import check_digest
 from latentedit.files.records import parsed_record
 
 FORMAT = 1
@@ -197,13 +198,13 @@ class LatentBank:
 
         Raises:
             UnknownName: the bank has no such split.
-            CorruptArtefact: a shard is damaged.
+            CorruptArtefact: a shard is damaged, or is not the file that was recorded.
         """
         parts, mappings, space = [], [], self.space
         for shard in self.shards:
             if shard["split"] == name:
                 space = shard.get("space", space)
-                path = within(self.folder, shard["file"])
+                path = self._checked(shard["file"], shard["sha256"])
                 mapped, mapping = map_tensors(path)
                 if "codes" not in mapped or "attributes" not in mapped:
                     raise CorruptArtefact(
@@ -225,7 +226,13 @@ class LatentBank:
         """The tensors of ``"photographs"`` or ``"tuning"``; empty if the bank has no such file."""
         if name not in self._files:
             return {}
-        return read_tensors(self.folder / f"{name}.safetensors")
+        return read_tensors(self._checked(f"{name}.safetensors", self._files[name]))
+
+    def _checked(self, file: str, digest: Digest) -> Path:
+        """The path of a file that has the recorded digest; it is read once a process for that."""
+        path = within(self.folder, file)
+        check_digest(path, digest, "bank.json", "Make the bank again.")
+        return path
 
     def files(self) -> dict[str, dict[str, Tensor]]:
         """All tensors apart from the splits, by file."""
