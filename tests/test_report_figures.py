@@ -182,7 +182,7 @@ def test_there_and_back_has_its_own_metrics_to_two_digits(page: Element) -> None
 
 
 def test_the_findings_are_these_sentences(page: Element) -> None:
-    """Who is better, on which tasks, by how much, by which eyes; controls only in reach."""
+    """Who is ahead, by how much, by which recogniser; controls only in reach."""
     assert [item.text for item in page.one("ul", class_="findings").all("li")] == [
         "alpha keeps identity better on age and turn and worse on glasses than beta (by rec-zeta). "
         "Over all tasks alpha is better: alpha − beta is +0.220 (+0.110 to +0.450).",

@@ -79,9 +79,9 @@ def test_the_bank_and_the_suite_are_those_of_the_run(page: Element, made: dict[s
     assert codes[0] == made["bank_hash"]
     assert codes[1:] == ["made.yaml", "latentedit bench run made.yaml --out again"]
     assert "not even Zoë." in section(page, "Provenance").text
-    assert "false_discovery_rate: 0.1 " in section(page, "Provenance").text
+    assert "error_rate: 0.1 " in section(page, "Provenance").text
     told = section(page, "Paired differences").all("p")[0].text
-    assert told.endswith("the false-discovery rate is controlled at 10 %.")
+    assert "of two equal editors is at most 10 % (Holm)" in told
 
 
 def test_a_whole_run_lists_no_failed_cells_and_no_photographs(page: Element) -> None:
