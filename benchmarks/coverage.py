@@ -8,7 +8,7 @@ A simulated report has five editors and a control, four tasks, six metrics, one 
 about 40 % missing cases; `simulated_reports.py` says how they are drawn. Its intervals and verdicts
 are those of `latentedit.benchmark.results.means.measures` and
 `latentedit.benchmark.results.paired.comparisons`. The truth is that of 100,000 faces with a fit
-of their own each. With one fit it is the truth of that fit.
+of their own each. With fewer than five fits it is the truth of these fits.
 
 coverage  share of printed 95 % intervals that contain the truth; the bar is 93 to 97 %
 verdicts  share of reports that prefer one of two editors with equal expectations; the bar is 5 %
@@ -40,7 +40,7 @@ from simulated_reports import (
     truth,
 )
 
-from latentedit.benchmark.results.comparison import Comparison
+from latentedit.benchmark.results.comparison import ENOUGH_FITS, Comparison
 from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.means import measures
 from latentedit.benchmark.results.paired import (
@@ -68,7 +68,7 @@ RESAMPLES = 500
 
 
 class Figure(NamedTuple):
-    """A share of `count` simulated intervals or reports."""
+    """A share of `simulated` intervals or reports."""
 
     table: str
     metric: str
@@ -76,7 +76,7 @@ class Figure(NamedTuple):
     fits: int
     faces: int
     share: float
-    count: int
+    simulated: int
 
 
 def figures(faces: list[int], fits: list[int], runs: int, seed: int) -> Iterator[Figure]:
@@ -88,10 +88,10 @@ def figures(faces: list[int], fits: list[int], runs: int, seed: int) -> Iterator
 
 
 def _setting(n: int, fits: int, runs: int, seed: int) -> Iterator[Figure]:
-    """Of one fit the intervals are checked where fits do not differ, since they are of that fit;
-    its verdicts are counted in both ways."""
+    """Of few fits the intervals are checked where fits do not differ, since they are of these
+    fits; verdicts are counted in both ways."""
     counted: dict[tuple[str, str, str], list[bool]] = {}
-    for refit in (False, True) if fits == 1 else (True,):
+    for refit in (True,) if fits >= ENOUGH_FITS else (False, True):
         true = truth(fits, refit, PAIRS)
         for run in range(runs):
             rng = np.random.default_rng([seed, n, fits, run])
@@ -99,11 +99,11 @@ def _setting(n: int, fits: int, runs: int, seed: int) -> Iterator[Figure]:
             rows = _comparisons(scores, by_seed)
             for key, said in _said(rows, "" if refit else ", fits alike"):
                 counted.setdefault(("verdicts", *key), []).append(said)
-            if refit == (fits > 1):
+            if refit == (fits >= ENOUGH_FITS):
                 one = {key: table for key, table in scores.items() if key[0] == "equal"}
                 for key, held in _held(one, by_seed, rows, true):
                     counted.setdefault(("coverage", *key), []).append(held)
-            if fits > 1 and n >= FEWEST:
+            if refit and fits > 1 and n >= FEWEST:
                 held = _bootstrap_holds_none(by_seed, rng)
                 counted.setdefault(("bootstrap", *BOOTSTRAPPED), []).append(held)
     for (table, metric, row), hits in counted.items():
@@ -174,7 +174,7 @@ def written(found: list[Figure]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(Figure._fields)
     for figure in found:
-        writer.writerow([*figure[:5], f"{figure.share:.4f}", figure.count])
+        writer.writerow([*figure[:5], f"{figure.share:.4f}", figure.simulated])
     return text.getvalue()
 
 

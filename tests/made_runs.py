@@ -240,6 +240,7 @@ def results(suite: Suite, bank_hash: str, number: int) -> dict[str, Any]:
                 "unit": metric.unit,
                 "higher_is_better": metric.higher_is_better,
                 "formula": f"formula of {name}",
+                "margin": metric.margin,
             }
             for name, metric in METRICS.items()
         },

@@ -36,7 +36,7 @@ def test_findings_of_another_first_effect_are_about_that_effect(made: dict[str, 
         if (m["metric"], m["task"], m["effect"]) == ("reach", "all tasks", 0.5)
     }
     shares = ", ".join(f"{name} {round(100 * reach[name])}%" for name in ENTRANTS)
-    assert told[-1] == f"Share of 12 faces that reach 50% of the requested change: {shares}."
+    assert told[-1] == f"Share of 24 faces that reach 50% of the requested change: {shares}."
 
 
 def test_many_editors_share_a_sentence_with_the_nearest_first(made: dict[str, Any]) -> None:

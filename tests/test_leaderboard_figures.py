@@ -70,7 +70,7 @@ def test_boards_stand_with_most_editors_first_and_say_what_they_compare(
     ]
     assert [link.attributes["href"] for link in page.one("main").all("a")] == ["#board0", "#board1"]
     assert parts[0].all("p")[0].text == (
-        "12 faces, tasks: age, glasses, turn; compared at 80 % of the requested change. "
+        "24 faces, tasks: age, glasses, turn; compared at 80 % of the requested change. "
         "Judge: the-judge. Recognisers: rec-zeta, rec-eta."
     )
 
