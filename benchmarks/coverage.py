@@ -220,7 +220,7 @@ def main() -> None:
     )
     parser.add_argument("what", choices=("run", "page"))
     parser.add_argument("--faces", type=int, nargs="+", default=[5, 10, 20, 50, 200])
-    parser.add_argument("--fits", type=int, nargs="+", default=[1, 2, 3, 5])
+    parser.add_argument("--fits", type=int, nargs="+", default=[1, 3, 5])
     parser.add_argument("--runs", type=int, default=400, help="reports of each kind (default 400)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--csv", type=Path, default=FIGURES)
