@@ -53,6 +53,7 @@ from latentedit.benchmark.results.paired import (
 )
 from latentedit.benchmark.statistics_plan import StatisticsPlan
 from latentedit.files.artefacts import write_bytes
+from latentedit.measures.metrics import METRICS
 from latentedit.measures.statistics import FEWEST
 
 ROOT = Path(__file__).parents[1]
@@ -61,7 +62,9 @@ PAGE = ROOT / "docs" / "statistics.md"
 PLAN = StatisticsPlan()
 DIFFERENT = ("equal", "worse")
 PAIRS = (EQUALS, DIFFERENT)
-BLOCK = re.compile(r"(<!-- (coverage|verdicts|bootstrap) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(
+    r"(<!-- (coverage|verdicts|bootstrap|margins) -->\n).*?(<!-- end -->)", re.DOTALL
+)
 COVERED = (0.93, 0.97)
 BOOTSTRAPPED = ("target error", "equal editors, all tasks")
 RESAMPLES = 500
@@ -188,7 +191,20 @@ def read(path: Path = FIGURES) -> list[Figure]:
 
 def filled(page: str, found: list[Figure]) -> str:
     """The page with its tables as the figures have them."""
-    return BLOCK.sub(lambda m: f"{m[1]}{_table(m[2], found)}\n{m[3]}", page)
+
+    def table(name: str) -> str:
+        return _margins() if name == "margins" else _table(name, found)
+
+    return BLOCK.sub(lambda m: f"{m[1]}{table(m[2])}\n{m[3]}", page)
+
+
+def _margins() -> str:
+    """Markdown: the smallest difference that matters of each metric that has one."""
+    lines = ["| metric | margin |", "|---|---|"]
+    for metric in METRICS.values():
+        if metric.margin is not None:
+            lines.append(f"| {metric.name} | {metric.margin} ({metric.unit}) |")
+    return "\n".join(lines)
 
 
 def _table(name: str, found: list[Figure]) -> str:

@@ -1,4 +1,4 @@
-"""The tables of docs/statistics.md are those of the shipped figures, and reports keep their word."""
+"""The tables of docs/statistics.md are those of the shipped figures, which meet their bars."""
 
 from __future__ import annotations
 
