@@ -79,5 +79,11 @@ def comparison(**fields: Any) -> Comparison:
     """One with these fields, and some value for every other."""
     given = {"first": "a", "second": "b", "task": "age", "metric": MetricKey("reach")}
     given |= {"effect": 0.8, "difference": 0.2, "low": None, "high": None, "faces": 9, "p": 1.0}
-    given |= {"seeds": 1, "seed_low": None, "seed_high": None, "q": 1.0, "better": None}
+    given |= {"fits": 1, "holm": None, "verdict": "exploratory"}
     return Comparison(**(given | fields))
+
+
+def leader(row: dict[str, Any]) -> str | None:
+    """The editor that a plain row of a comparison says is better or ahead."""
+    leads = {"better": "first", "ahead": "first", "worse": "second", "behind": "second"}
+    return row[leads[row["verdict"]]] if row["verdict"] in leads else None

@@ -13,7 +13,7 @@ SCHEMA = AttributeSchema(
         Attribute("yaw", "continuous", -40.0, 40.0, "degrees"),
     )
 )
-N = 12
+N = 24
 """Faces. Each task edits those of `FACES`."""
 RECOGNISERS = ("rec-zeta", "rec-eta")
 """In the order of the suite, which is not that of the alphabet."""

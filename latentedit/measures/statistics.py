@@ -105,6 +105,7 @@ def paired_difference(
     *,
     confidence: float = 0.95,
     spreads: Sequence[Spread] = (),
+    share: bool = False,
 ) -> Difference:
     """Compare two editors on the faces for which both have a number.
 
@@ -114,6 +115,10 @@ def paired_difference(
     Args:
         first, second: (N,), entry i of both for face i.
         confidence, spreads: as in `interval`.
+        share: whether values are shares. If all are 0 or 1, the interval is the adjusted one of
+            Bonett and Price (2012, "Adjusted Wald confidence interval for a difference of binomial
+            proportions based on paired data", JEBS 37): as if the editors differed on two more
+            faces, once each way.
     """
     kept = first - second
     kept = kept[~np.isnan(kept)]
@@ -121,6 +126,8 @@ def paired_difference(
         few = _without_bounds(kept)
         return Difference(few.mean, few.low, few.high, few.n, 1.0)
     mean = _mean(kept, spreads)
+    if share and np.isin(kept, (-1.0, 0.0, 1.0)).all():
+        return _adjusted(kept, mean.value, confidence)
     return Difference(mean.value, *_bounds(mean, confidence), len(kept), _p_value(mean, len(kept)))
 
 
@@ -217,6 +224,16 @@ def _hall_inverse(g: float, skewness: float) -> float:
     if abs(skewness) < 1e-6:  # h(t) → t; the formula divides by λ
         return g
     return 3 / skewness * (float(np.cbrt(1 + skewness * g - skewness**2 / 6)) - 1)
+
+
+def _adjusted(kept: FloatArray, mean: float, confidence: float) -> Difference:
+    """Bonett and Price's interval of differences −1, 0 and 1."""
+    n = len(kept) + 2
+    centre = float(kept.sum()) / n
+    error = math.sqrt((float((kept**2).sum() + 2) / n - centre**2) / n)
+    half = float(special.ndtri((1 + confidence) / 2)) * error
+    p = min(1.0, 2 * float(special.ndtr(-abs(centre) / error)))
+    return Difference(mean, max(-1.0, centre - half), min(1.0, centre + half), len(kept), p)
 
 
 def _wilson(kept: FloatArray, confidence: float) -> Bounds:

@@ -31,7 +31,9 @@ SAID: dict[Verdict, str] = {
 def findings(results: Results) -> list[str]:
     """The suite's first editor against each other one, then the reach of all."""
     first = next(iter(results.suite.editors))
-    rows = [row for row in primary(results.comparisons) if row.first == first]
+    rows = [
+        row for row in primary(results.comparisons) if row.first == first and results.at_effect(row)
+    ]
     sentences = _one_by_one if len({row.second for row in rows}) <= FEW else _all_at_once
     return [*sentences(first, rows), *_caveats(results, rows), _reach(results)]
 

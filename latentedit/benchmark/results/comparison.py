@@ -38,8 +38,8 @@ class Comparison:
     Args:
         task: a task, or `ALL_TASKS`.
         effect: the matched share of the requested change; 0 where effects are not matched.
-        low, high: interval over faces, and over fits where there are several; None where there are
-            too few faces.
+        low, high: interval over faces, and from `ENOUGH_FITS` fits on over fits too; None where
+            there are too few faces.
         fits: fit seeds of the editor with fewer.
         p: against a difference of 0.
         holm: the same, adjusted for all comparisons of primary endpoints; None for another row.

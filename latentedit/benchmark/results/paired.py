@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from latentedit.benchmark.results.comparison import ENOUGH_FACES, Comparison
+from latentedit.benchmark.results.comparison import ENOUGH_FACES, ENOUGH_FITS, Comparison
 from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.statistics_plan import ENDPOINTS, StatisticsPlan
+from latentedit.measures.metrics import SHARE
 from latentedit.measures.statistics import Spread, fit_spread, holm, paired_difference
 
 ALL_TASKS = "all tasks"
@@ -52,7 +53,8 @@ class Family:
 class Refits(NamedTuple):
     """How many fits an editor's numbers are over, and how far these move with the fit.
 
-    One fit, or several without a common face, count as one and have no spread.
+    Fewer than `ENOUGH_FITS` have no spread: simulated intervals over two or three fits cover too
+    rarely. They are taken as they are. So are fits without a common face, which count as one.
     """
 
     number: int
@@ -107,6 +109,8 @@ def refits(tables: Iterable[Faces], tasks: list[str]) -> dict[str, Refits]:
 
 
 def _refits(fits: Faces) -> Refits:
+    if len(fits) < ENOUGH_FITS:
+        return Refits(len(fits), ())
     spread = fit_spread(fits)
     return ONE_FIT if spread is None else Refits(len(fits), (spread,))
 
@@ -156,11 +160,13 @@ def _comparison(
     plan: StatisticsPlan,
 ) -> Comparison:
     """Of (N,) differences and both editors' fits; exploratory until it is decided."""
+    fits = min(one.number for one in both)
     found = paired_difference(
         faces,
         np.zeros_like(faces),
         confidence=plan.confidence,
-        spreads=[spread for one in both for spread in one.spreads],
+        spreads=[s for one in both for s in one.spreads] if fits >= ENOUGH_FITS else (),
+        share=of[0].metric.unit == SHARE,
     )
     return Comparison(
         *pair,
@@ -170,7 +176,7 @@ def _comparison(
         low=known(found.low),
         high=known(found.high),
         faces=found.n,
-        fits=min(one.number for one in both),
+        fits=fits,
         p=found.p,
         holm=None,
         verdict="exploratory",
