@@ -28,6 +28,7 @@ from latentedit_styleflow.editor import CouplingEditor, StyleFlow
 FLOW = {
     "attributes": None,
     "gains": "none",
+    "residual": False,
     "steps": 1000,
     "batch": 256,
     "learning_rate": 1e-3,
@@ -44,7 +45,7 @@ REGRESSOR = {
     "learning_rate": 1e-3,
     "weight_decay": 0.1,
 }
-RIDGES = ({"ridge": 0.01}, {"ridge": 1.0}, {"ridge": 0.0})
+RIDGES = ({"whiten": True}, {"ridge": 0.01}, {"ridge": 1.0}, {"ridge": 0.0})
 EDITORS: list[tuple[type[Editor], dict[str, Any], tuple[dict[str, Any], ...]]] = [
     (NoEdit, {}, ()),
     (ConditionalMean, {}, ()),
@@ -105,6 +106,10 @@ EDITORS: list[tuple[type[Editor], dict[str, Any], tuple[dict[str, Any], ...]]] =
             "method": "rk4",
             "solver_steps": 2,
             "tolerance": 1e-5,
+            "residual": True,
+            "edit": "invert",
+            "flowedit_steps": 4,
+            "flowedit_samples": 1,
             "weights": None,
         },
         ({"learning_rate": 3e-4}, {"steps": 2000}, {"batch": 64}),

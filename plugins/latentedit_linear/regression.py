@@ -37,7 +37,7 @@ class Regression(NormalEditor):
     """
 
     Options: ClassVar[type[RegressionOptions]] = RegressionOptions
-    candidates = ({"ridge": 0.01}, {"ridge": 1.0}, {"ridge": 0.0})
+    candidates = ({"whiten": True}, {"ridge": 0.01}, {"ridge": 1.0}, {"ridge": 0.0})
     options: RegressionOptions
 
     def find_normals(self, data: Split, runtime: Runtime) -> tuple[Tensor, Figures]:
