@@ -190,7 +190,7 @@ def test_a_layer_is_gated_and_shifted_by_time_and_attributes(by_face: bool) -> N
     scrambled(layer)
     x, a = double(6, 3, seed=1), double(6, A, seed=2)
     t = double(6, 1, seed=3) if by_face else torch.tensor(0.3, dtype=torch.float64)
-    found = layer.under(a)(t, x).detach().numpy()
+    found = layer(torch.cat([t.expand(len(a), 1), a], 1), x).detach().numpy()
     c = np.concatenate([np.broadcast_to(t.numpy(), (6, 1)), a.numpy()], 1)
     p = {k: v.detach().numpy() for k, v in layer.state_dict().items()}
     assert set(p) == {"linear.weight", "linear.bias", "gate.weight", "gate.bias", "shift.weight"}

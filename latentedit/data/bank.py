@@ -116,8 +116,21 @@ class Split:
 
         Memory is that of one batch, for any size of the bank.
         """
-        for index in torch.arange(len(self)).split(size):
-            yield self.rows(index)
+        for start in range(0, len(self), size):
+            yield self._slice(start, min(start + size, len(self)))
+
+    def _slice(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Rows `start` to `stop`, as copies. The rows of a shard are read as one block."""
+        parts, first = [], 0
+        for i, shard in enumerate(self.shards):
+            rows = slice(max(start - first, 0), max(stop - first, 0))
+            if parted := rows.start < min(rows.stop, len(shard[0])):
+                parts.append(tuple(part[rows].clone() for part in shard))
+            if parted and self.mappings:
+                self.mappings[i].madvise(mmap.MADV_DONTNEED)
+            first += len(shard[0])
+        codes, attributes = zip(*parts, strict=True)
+        return _joined(list(codes)), _joined(list(attributes))
 
     @property
     def _rows_at_once(self) -> int:

@@ -91,7 +91,7 @@ class Trainer:
         self.flow, self.objective, self.condition = flow.to(runtime.device), objective, condition
         self.plan, self.data, self.runtime = plan, data, runtime
         self.held_out, self.kept = _split(data, plan, runtime)
-        self.optimizer = torch.optim.Adam(flow.parameters(), lr=plan.learning_rate)
+        self.optimizer = torch.optim.Adam(flow.parameters(), lr=plan.learning_rate, fused=True)
         self.schedule = LambdaLR(self.optimizer, self._rate)
         self.average = {name: p.detach().clone() for name, p in flow.named_parameters()}
         self.best = {name: p.clone() for name, p in self.average.items()}
@@ -129,8 +129,9 @@ class Trainer:
         # A short memory at first, so that the random initial weights leave the average.
         decay = min(self.plan.ema, self.step / (self.step + 10))
         with torch.no_grad():
-            for name, p in self.flow.named_parameters():
-                self.average[name].lerp_(p, 1 - decay)
+            torch._foreach_lerp_(
+                list(self.average.values()), list(self.flow.parameters()), 1 - decay
+            )
 
     def _batch(self) -> tuple[Tensor, Tensor]:
         """The next codes and conditions, in an order that depends on seed and epoch."""
