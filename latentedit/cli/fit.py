@@ -33,8 +33,6 @@ def fit(
       latentedit fit EDITOR --bank B --out E
       latentedit fit EDITOR --bank B --out S --option NAME=VALUE
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder} exists already; choose another folder or remove it first")
     with progress_bar(f"fit {editor}") as progress:
         fitted = fit_editor(
             Registry.discover(),

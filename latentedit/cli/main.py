@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from latentedit import __version__
+from latentedit.cli.last_resort import explain, flush, open_streams
 from latentedit.errors import LatentEditError, UnknownName
 
 _COMMANDS = {
@@ -67,10 +68,12 @@ def main() -> None:
     """Run the command line and exit.
 
     Exit codes: 0 success, 1 failed cells or broken rules, 2 invalid input, 3 environment or plugin,
-    130 interrupted.
+    4 a bug in latentedit, 130 interrupted.
     """
+    open_streams()
     try:
         code = cli.main(standalone_mode=False)
+        flush()
         sys.exit(code if isinstance(code, int) else 0)
     except LatentEditError as error:
         click.echo(f"error: {error}", err=True)
@@ -84,6 +87,8 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
+    except Exception as error:
+        sys.exit(explain(error))
 
 
 if __name__ == "__main__":

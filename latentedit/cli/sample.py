@@ -9,10 +9,12 @@ import torch
 
 from latentedit.cli.console import progress_bar, say
 from latentedit.cli.options import (
+    check_overwrite,
     with_bank,
     with_device,
     with_editor,
     with_faces,
+    with_force,
     with_picture,
     with_seed,
     with_targets,
@@ -34,6 +36,7 @@ from latentedit.registry import Registry
 @with_seed
 @with_device
 @with_picture
+@with_force
 def sample(
     editor_folder: Path,
     bank_folder: Path,
@@ -43,6 +46,7 @@ def sample(
     seed: int,
     device: str,
     picture: Path,
+    force: bool,
 ) -> None:
     """Sample new faces with given attributes.
 
@@ -55,6 +59,7 @@ def sample(
     """
     from latentedit.report.grid import save_grid
 
+    check_overwrite(picture, force)
     bank = LatentBank.open(bank_folder)
     fitted = load_editor(Registry.discover(), editor_folder, device=device)
     fitted.check_bank(bank)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 
 import torch
@@ -21,12 +22,17 @@ from latentedit.registry import Registry
 
 def check_device(device: str) -> None:
     """Raise `EnvironmentFault` where `device` is not there."""
-    if device.split(":", maxsplit=1)[0] not in ("cpu", "cuda"):
+    found = re.fullmatch(r"cpu|cuda(?::([0-9]{1,3}))?", device)
+    if found is None:
         raise InputError(f"device is cpu or cuda, received {device!r}")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise EnvironmentFault(
             "no CUDA device was found; leave out --device cuda, or install a CUDA build of torch "
             "on a machine with a GPU that CUDA supports"
+        )
+    if found[1] and int(found[1]) >= torch.cuda.device_count():
+        raise EnvironmentFault(
+            f"there is no {device}; this machine has cuda:0 to cuda:{torch.cuda.device_count() - 1}"
         )
 
 

@@ -22,6 +22,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError
+from latentedit.files.regular import open_regular, read_bytes
 from latentedit.files.staging import remove_abandoned, unfinished_file, unfinished_folder
 
 Digest = str
@@ -205,9 +206,7 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read JSON; raises `InputError` if there is no file, `CorruptArtefact` if it is not JSON."""
     try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
+        return json.loads(read_bytes(path))
     except (ValueError, RecursionError) as error:
         raise CorruptArtefact(f"{path} is not JSON: {error}") from None
 
@@ -227,9 +226,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         CorruptArtefact: it is not a safetensors file.
     """
     try:
-        return load_safetensors(path.read_bytes())
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
+        return load_safetensors(read_bytes(path))
     except (SafetensorError, ValueError) as error:
         raise CorruptArtefact(f"{path} is not a safetensors file: {error}") from None
 
@@ -245,15 +242,13 @@ def map_tensors(path: Path) -> tuple[dict[str, Tensor], mmap.mmap]:
         CorruptArtefact: it is not a safetensors file, or holds something else than float32.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             # Layout: 8 bytes of header length, the header in JSON, then the numbers.
             length = int.from_bytes(file.read(8), "little")
             if length > min(path.stat().st_size, 100_000_000):
                 raise CorruptArtefact(f"{path} is truncated: its header claims {length} bytes")
             header = json.loads(file.read(length))
             mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
     except ValueError as error:
         raise CorruptArtefact(f"{path} is not a safetensors file: {error}") from None
     header.pop("__metadata__", None)
@@ -286,11 +281,8 @@ def within(folder: Path, name: str) -> Path:
 
 
 def file_digest(path: Path) -> Digest:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fingerprint(configuration: Any, tensors: Mapping[str, Tensor] | None = None) -> Digest:

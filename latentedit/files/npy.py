@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentedit.errors import CorruptArtefact
+from latentedit.files.regular import open_regular
 
 _MAGIC = b"\x93NUMPY"
 _HEADER = re.compile(
@@ -28,11 +29,11 @@ def mapped_array(path: Path) -> NDArray[Any]:
     """The array in a ``.npy`` file, memory-mapped and read-only.
 
     Raises:
-        OSError: the file cannot be read.
+        InputError: there is no such regular file.
         CorruptArtefact: it does not hold plain numbers in C order, or its size does not fit its
             header.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(_MAX_HEADER)
     dtype, shape, start = _layout(str(path), head, path.stat().st_size)
     if not math.prod(shape):  # numpy cannot map an empty file region

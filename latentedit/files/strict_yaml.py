@@ -47,13 +47,13 @@ def read_yaml(text: str, where: str, *, number_keys: bool = False) -> Any:
     loader: _Loader | None = None
     try:
         loader = _Loader(text)
-        node = loader.get_single_node()  # type: ignore[no-untyped-call]
+        node = loader.get_single_node()
         return None if node is None else _value(node, number_keys)
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise CorruptArtefact(f"{where} is not YAML that is read: {error}") from None
     finally:
         if loader is not None:
-            loader.dispose()  # type: ignore[no-untyped-call]
+            loader.dispose()
 
 
 def read_yaml_file(path: Path, *, number_keys: bool = False) -> Any:
