@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,6 +54,27 @@ def plugins_able(registry: Registry, kind: str, ability: str) -> str:
             if getattr(registry.load(kind, name), ability):
                 found.append(name)
     return ", ".join(found) or "(none is installed)"
+
+
+def as_floats(**given: Any) -> tuple[Tensor, ...]:
+    """Nested lists, numpy arrays and tensors of numbers as tensors of floats.
+
+    Floating tensors are returned unchanged; other numbers become float32.
+
+    Raises:
+        InputError: one holds something else than numbers, or has no rows.
+    """
+    found = []
+    for what, value in given.items():
+        try:
+            tensor = torch.as_tensor(value)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"{what} must be numbers of shape (N, …): {error}") from None
+        if tensor.ndim < 2 or tensor.is_complex():
+            raise InputError(f"{what} has one row per face, received shape {tuple(tensor.shape)}")
+        floating = isinstance(value, Tensor) and tensor.is_floating_point()
+        found.append(tensor if floating else tensor.float())
+    return tuple(found)
 
 
 def check_request(

@@ -15,6 +15,7 @@ from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import LatentBank, ModelReference, Split
 from latentedit.editing import guard
 from latentedit.editing.checks import (
+    as_floats,
     check_bank,
     check_device,
     check_request,
@@ -23,14 +24,8 @@ from latentedit.editing.checks import (
 )
 from latentedit.editing.layers import LayerPreset, edited_in_rows
 from latentedit.editing.saved import read_editor, write_editor
-from latentedit.errors import (
-    FingerprintMismatch,
-    InputError,
-    Unsupported,
-)
-from latentedit.files.artefacts import (
-    Digest,
-)
+from latentedit.errors import FingerprintMismatch, InputError, Unsupported
+from latentedit.files.artefacts import Digest
 from latentedit.interfaces.editor import Edited, Editor, Runtime
 from latentedit.interfaces.generator import Generator
 from latentedit.interfaces.runtime import Progress
@@ -65,9 +60,9 @@ class FittedEditor:
 
     def edit(
         self,
-        codes: Tensor,
-        source: Tensor,
-        target: Tensor,
+        codes: Any,
+        source: Any,
+        target: Any,
         *,
         layers: tuple[int, ...] | str | None = None,
         extrapolate: bool = False,
@@ -77,7 +72,8 @@ class FittedEditor:
         Args:
             codes: (N, \\*shape) in `space`; or, for an editor of W, W+ codes (N, L, D), whose rows
                 are edited one by one (rows that are equal, once).
-            source, target: (N, A), natural units.
+            source, target: (N, A), natural units. Like `codes`, they may be nested lists or numpy
+                arrays.
             layers: W+ rows that take the edit, or the name of a preset that has rows for each
                 changed attribute; the others stay. The result is then in W+, or in S, whose
                 channels belong to rows, for an editor of S.
@@ -87,6 +83,7 @@ class FittedEditor:
             OutOfRange: a target that is not finite, or outside its range.
             PluginFault: the editor broke its contract.
         """
+        codes, source, target = as_floats(codes=codes, source=source, target=target)
         check_request(self.schema, len(codes), source, target, extrapolate)
         home, device = codes.device, self.runtime.device
         codes, source, target = codes.to(device), source.to(device), target.to(device)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from latentedit.data.bank import Split
-from latentedit.errors import LatentEditError, PluginFault
+from latentedit.errors import InputError, LatentEditError, PluginFault
 from latentedit.interfaces.editor import Edited, Editor, FitStats, Runtime
 
 
@@ -60,9 +60,11 @@ def edit(
     Faces that are not `ok` get their original codes back, so their edited codes may be invalid.
 
     Raises:
+        InputError: codes, source or target hold NaN or infinity; no editor is called then.
         PluginFault: the editor raised, changed its inputs or the process, or returned something
             else than `Edited` with codes of the same shape, dtype and device.
     """
+    _check_finite(codes=codes, source=source, target=target)
     before = [tensor.clone() for tensor in (codes, source, target)]
     with pure(name, "edit"):
         edited = editor.edit(codes, source, target, runtime)
@@ -89,6 +91,15 @@ def edit(
         raise PluginFault(name, f"edit returned NaN or infinity for face {bad} and called it ok")
     kept = ok.view(-1, *[1] * (codes.ndim - 1))
     return Edited(torch.where(kept, edited.codes.detach(), codes), ok, edited.nfe)
+
+
+def _check_finite(**given: Tensor) -> None:
+    """Raise `InputError` for the first tensor that is not finite, with its face."""
+    for what, tensor in given.items():
+        finite = tensor.flatten(1).isfinite().all(1)
+        if not bool(finite.all()):
+            face = int((~finite).nonzero()[0])
+            raise InputError(f"{what} holds NaN or infinity for face {face}; give finite numbers")
 
 
 def _same_kind(name: str, result: Tensor, codes: Tensor) -> None:
