@@ -271,7 +271,7 @@ def test_what_is_not_a_boundary_is_refused_with_what_it_is(tmp_path: Path) -> No
         (tmp_path / "bad.npy").write_bytes(broken)
         with pytest.raises(CorruptArtefact, match=r"bad\.npy"):
             read_boundary(tmp_path / "bad.npy")
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="there is no file"):
         read_boundary(tmp_path / "none.npy")
 
 

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -24,6 +24,7 @@ from latentedit.benchmark.statistics_plan import StatisticsPlan
 from latentedit.errors import CorruptArtefact, InputError, SuiteError, UnknownName, nearest
 from latentedit.files.regular import read_bytes
 from latentedit.files.strict_yaml import YAML_BYTES, read_yaml
+from latentedit.interfaces.runtime import SEEDS
 
 SUITE_FILE = "suite.json"
 """Of a run: the suite that it computes."""
@@ -68,7 +69,7 @@ class BankPlan(_Strict):
     labeller: ModelUse
     n_fit: int = Field(ge=10)
     n_test: int = Field(ge=2)
-    seed: int = Field(default=0, ge=0, lt=2**31)
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
     truncation_psi: float = Field(default=1.0, gt=0, le=1)
 
 
@@ -150,7 +151,7 @@ class Suite(_Strict):
     sequences: list[Sequence] = []
     strengths: list[float] = [0.25, 0.5, 0.75, 1.0, 1.5, 2.0]
     effects: list[float] = [0.8]
-    seeds: list[int] = Field(default=[0], min_length=1)
+    seeds: list[Annotated[int, Field(ge=0, lt=SEEDS)]] = Field(default=[0], min_length=1)
     tune: Tune | None = None
     show_faces: int = Field(default=6, ge=0, le=64)
     statistics: StatisticsPlan = StatisticsPlan()
@@ -159,7 +160,8 @@ class Suite(_Strict):
     @field_validator("strengths")
     @classmethod
     def _ascending(cls, strengths: list[float]) -> list[float]:
-        if len(strengths) < 2 or strengths[0] <= 0 or sorted(set(strengths)) != strengths:
+        finite = all(0 < strength < float("inf") for strength in strengths)
+        if len(strengths) < 2 or not finite or sorted(set(strengths)) != strengths:
             raise ValueError("are at least two numbers above 0 in ascending order")
         if 1.0 not in strengths:
             raise ValueError("must hold 1.0, at which target error is measured")

@@ -14,6 +14,7 @@ from rich.table import Table
 from latentedit.cli import interrupts
 from latentedit.cli.console import CellProgress, err, out, print_json, say
 from latentedit.cli.fit import parse_pairs
+from latentedit.cli.options import Finite, check_overwrite, with_force
 from latentedit.errors import InputError
 from latentedit.measures.headline import BRIEF, HEADLINES
 from latentedit.registry import Registry
@@ -49,12 +50,10 @@ def bench() -> None:
 @click.option(
     "--with", "joining", multiple=True, metavar="EDITOR", help="An editor to add; may be repeated."
 )
-@click.option(
-    "--limit-seconds", type=click.FloatRange(0, min_open=True), help="Time that a cell may take."
-)
+@click.option("--limit-seconds", type=Finite(0, min_open=True), help="Time that a cell may take.")
 @click.option(
     "--limit-memory",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     metavar="GIB",
     help="Memory that a cell may take.",
 )
@@ -252,7 +251,10 @@ def explain_cell(folder: Path, cell: str) -> None:
 @click.option(
     "--json", "as_json", is_flag=True, help="Print entries, measures and comparisons as JSON."
 )
-def list_runs(folders: tuple[Path, ...], page: Path | None, as_csv: bool, as_json: bool) -> None:
+@with_force
+def list_runs(
+    folders: tuple[Path, ...], page: Path | None, as_csv: bool, as_json: bool, force: bool
+) -> None:
     """Show the runs in FOLDERS, or directly under them, side by side: one table a bank.
 
     \b
@@ -267,6 +269,8 @@ def list_runs(folders: tuple[Path, ...], page: Path | None, as_csv: bool, as_jso
 
     if as_csv and as_json:
         raise InputError("--csv and --json exclude each other; give one")
+    if page is not None:
+        check_overwrite(page, force)
     shown, refused = boards(folders)
     for folder, reason in refused.items():
         err.print(f"not shown: {escape(folder)}: {escape(reason)}", soft_wrap=True)

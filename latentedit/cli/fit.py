@@ -35,8 +35,6 @@ def fit(
     from latentedit.data.bank import LatentBank
     from latentedit.editing.fitted import fit_editor
 
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder} exists already; choose another folder or remove it first")
     with progress_bar(f"fit {editor}") as progress:
         fitted = fit_editor(
             Registry.discover(),

@@ -68,7 +68,8 @@ class Split:
     Args:
         space: the space of the codes.
         schema: the columns of `attributes`.
-        shards: pairs of codes (n, \\*shape) and attributes (n, A), natural units.
+        shards: pairs of codes (n, \\*shape) and attributes (n, A), natural units. Lists and numpy
+            arrays are converted.
         mappings: memory maps of the shards' files. `rows` releases their pages after each use, so
             memory does not grow with the size of the bank.
     """
@@ -77,6 +78,11 @@ class Split:
     schema: AttributeSchema
     shards: tuple[tuple[Tensor, Tensor], ...]
     mappings: tuple[mmap.mmap, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.mappings:  # shards of a file are checked tensors already
+            shards = tuple(_shard(pair, self.schema) for pair in self.shards)
+            object.__setattr__(self, "shards", shards)  # the dataclass is frozen
 
     def __len__(self) -> int:
         return sum(len(codes) for codes, _ in self.shards)
@@ -153,6 +159,23 @@ class Split:
 
     def take(self, index: Tensor) -> Split:
         return Split(self.space, self.schema, (self.rows(index),))
+
+
+def _shard(pair: Any, schema: AttributeSchema) -> tuple[Tensor, Tensor]:
+    """Codes and attributes as tensors of floats; lists and numpy arrays are converted."""
+    try:
+        codes, attributes = (torch.as_tensor(part) for part in pair)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"a shard is a pair of codes and attributes, as numbers: {error}"
+        ) from None
+    if codes.ndim < 2 or attributes.shape != (len(codes), schema.width):
+        raise InputError(
+            f"a shard has codes (N, *shape) and attributes (N, {schema.width}), received "
+            f"{tuple(codes.shape)} and {tuple(attributes.shape)}"
+        )
+    floats = (part if part.is_floating_point() else part.float() for part in (codes, attributes))
+    return next(floats), next(floats)
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

@@ -16,6 +16,7 @@ from latentedit.data.bank import LatentBank, ModelReference
 from latentedit.editing import guard
 from latentedit.editing.checkpoints import checkpoint_in, fit_key, remove_checkpoint
 from latentedit.editing.checks import (
+    as_floats,
     check_bank,
     check_counterfactuals,
     check_device,
@@ -64,9 +65,9 @@ class FittedEditor:
 
     def edit(
         self,
-        codes: Tensor,
-        source: Tensor,
-        target: Tensor,
+        codes: Any,
+        source: Any,
+        target: Any,
         *,
         layers: tuple[int, ...] | str | None = None,
         extrapolate: bool = False,
@@ -76,7 +77,8 @@ class FittedEditor:
         Args:
             codes: (N, \\*shape) in `space`; or, for an editor of W, W+ codes (N, L, D), whose rows
                 are edited one by one (rows that are equal, once).
-            source, target: (N, A), natural units.
+            source, target: (N, A), natural units. Like `codes`, they may be nested lists or numpy
+                arrays.
             layers: W+ rows that take the edit, or the name of a preset that has rows for each
                 changed attribute; the others stay. The result is then in W+, or in S, whose
                 channels belong to rows, for an editor of S.
@@ -86,6 +88,7 @@ class FittedEditor:
             OutOfRange: a target that is not finite, or outside its range.
             PluginFault: the editor broke its contract.
         """
+        codes, source, target = as_floats(codes=codes, source=source, target=target)
         check_request(self.schema, len(codes), source, target, extrapolate)
         home, device = codes.device, self.runtime.device
         codes, source, target = codes.to(device), source.to(device), target.to(device)

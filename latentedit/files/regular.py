@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from latentedit.errors import EnvironmentFault, InputError
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """`path`, opened for reading in binary.
 
     Raises:
@@ -34,7 +34,7 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(handle, "rb")
 
 
-def read_bytes(path: Path, limit: int) -> bytes:
+def read_bytes(path: Path, limit: int | None = None) -> bytes:
     """All bytes of a regular file.
 
     Raises:
@@ -43,7 +43,7 @@ def read_bytes(path: Path, limit: int) -> bytes:
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
-        if size > limit:
+        if limit is not None and size > limit:
             raise InputError(f"{path} has {size:,} bytes, more than {limit:,}")
         try:
             return file.read()
