@@ -208,26 +208,32 @@ def _margins() -> str:
 
 
 def _table(name: str, found: list[Figure]) -> str:
-    """Markdown: a row a figure, a column a number of faces. Coverage outside its bar is bold."""
+    """Markdown: a row a figure, a column a number of faces. Missed coverage is bold."""
     own = [figure for figure in found if figure.table == name]
     sizes = sorted({figure.faces for figure in own})
-    shares = {(f.metric, f.row, f.fits, f.faces): f.share for f in own}
+    shares = {(f.metric, f.row, f.fits, f.faces): f for f in own}
     lines = [
         f"| {name} | | fits | {' | '.join(f'{n} faces' for n in sizes)} |",
         "|---" * (3 + len(sizes)) + "|",
     ]
     for metric, row, fits in dict.fromkeys((f.metric, f.row, f.fits) for f in own):
-        cells = (_cell(name, shares.get((metric, row, fits, n))) for n in sizes)
+        cells = (_cell(shares.get((metric, row, fits, n))) for n in sizes)
         lines.append(f"| {metric} | {row} | {fits} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _cell(table: str, share: float | None) -> str:
-    if share is None:
+def _cell(figure: Figure | None) -> str:
+    if figure is None:
         return "–"
-    low, high = COVERED
-    missed = table != "verdicts" and not low <= round(share, 3) <= high
-    return f"**{share:.1%}**" if missed else f"{share:.1%}"
+    return f"**{figure.share:.1%}**" if _missed(figure) else f"{figure.share:.1%}"
+
+
+def _missed(figure: Figure) -> bool:
+    """Whether a share is outside the bar of coverage by more than two standard errors."""
+    if figure.table == "verdicts":
+        return False
+    error = 2 * (figure.share * (1 - figure.share) / figure.simulated) ** 0.5
+    return not COVERED[0] - error <= figure.share <= COVERED[1] + error
 
 
 def main() -> None:

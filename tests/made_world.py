@@ -21,9 +21,9 @@ THRESHOLDS = {"rec-zeta": 0.3125, "rec-eta": 0.4375}
 EDITORS, CONTROLS = ("alpha", "beta", "gamma"), ("still", "stray")
 TASKS = ("age", "glasses", "turn")
 FACES = {
-    "age": [7, 2, 0, 5, 11, 3, 1, 9, 4, 6, 10, 8],
-    "glasses": [1, 0, 3, 9, 2, 6, 11, 7, 4, 8, 10],
-    "turn": [4, 6, 5, 10, 1, 0, 3, 11, 8, 9],
+    "age": [7, 2, 0, 5, 11, 3, 1, 9, 4, 6, 10, 8, *range(12, N)],
+    "glasses": [1, 0, 3, 9, 2, 6, 11, 7, 4, 8, 10, *range(N - 1, 11, -1)],
+    "turn": [4, 6, 5, 10, 1, 0, 3, 11, 8, 9, *range(12, N)],
 }
 EFFECTS = (0.8, 0.5)
 SHOWN = 3

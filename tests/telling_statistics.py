@@ -41,7 +41,7 @@ def difference(gaps: Array, share: bool) -> tuple[Bounds | None, float]:
         error = np.sqrt((more + less - (more - less) ** 2) / n)
         half = stats.norm.isf((1 - world.CONFIDENCE) / 2) * error
         p = 2 * stats.norm.sf(abs(more - less) / error)
-        return Bounds(more - less - half, more - less + half), min(1.0, p)
+        return Bounds(max(-1.0, more - less - half), min(1.0, more - less + half)), min(1.0, p)
     return _wider(kept), p_value(kept)
 
 

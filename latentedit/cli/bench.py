@@ -200,22 +200,14 @@ def compare(run_a: Path, run_b: Path, editors: str | None, by_task: bool, as_jso
     if run_a.resolve() != run_b.resolve():
         say(f"A is {run_a}, B is {run_b}")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in (
-        "first",
-        "second",
-        "task",
-        "metric",
-        "first − second",
-        "basis",
-        "p (Holm)",
-        "verdict",
-    ):
+    headings = ("first", "second", "task", "metric", "first − second", "faces", "fits", "p")
+    for column in (*headings, "verdict"):
         table.add_column(column, no_wrap=column in ("first", "second", "first − second"))
     for row in rows:
         if by_task or row.task == ALL_TASKS:
             names = [_short(name, run_a, run_b) for name in row.pair]
             holm = "–" if row.holm is None else f"{row.holm:.3f}"
-            of = (row.task, str(row.metric), row.in_words(), row.basis())
+            of = (row.task, str(row.metric), row.in_words(), str(row.faces), str(row.fits))
             table.add_row(*map(escape, (*names, *of, holm, row.verdict)))
     out.print(table)
 
