@@ -14,9 +14,10 @@ BAD: list[Any] = [
     "[red]", "[/red]", "../../etc/passwd", "/dev/zero", "\ud800", "é" * 90, [], {}, [[]], [None],
     {"a": {"b": [1]}}, ["a", 1, None], {"": 1}, {"name": "x"}, "nan", "1", [0.5] * 9,
 ]  # fmt: skip
-TEXTS = ["NaN", "Infinity", "-Infinity", "1e999", "9" * 500, "1" + "0" * 400, "[" * 5000,
-         "[" * 99 + "]" * 99, '{"a":1,"a":2}', "\u0000", "0x10", "'a'",
-         "// x", "1.", "\ufeff"]  # fmt: skip
+TEXTS = [
+    "NaN", "Infinity", "-Infinity", "1e999", "9" * 500, "1" + "0" * 400, "[" * 5000,
+    "[" * 99 + "]" * 99, '{"a":1,"a":2}', "\u0000", "0x10", "'a'", "// x", "1.", "\ufeff",
+]  # fmt: skip
 
 
 def json_mutants(record: Any, seed: int) -> Iterator[bytes]:

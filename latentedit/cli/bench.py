@@ -169,7 +169,7 @@ def status(folder: Path, as_json: bool) -> None:
     for state in states:
         error = state.error.strip().splitlines()
         last = escape(error[-1] if error else "")
-        table.add_row(state.id, state.status, f"{state.seconds:.1f}", last)
+        table.add_row(escape(state.id), state.status, f"{state.seconds:.1f}", last)
     out.print(table)
 
 
@@ -307,7 +307,7 @@ def print_results(results: Results) -> None:
     for key in keys:
         arrow = "↑" if results.metrics[key.name].higher_is_better else "↓"
         heading = f"{HEADLINES[key.name].short} {arrow}"
-        table.add_column(f"{heading}\n[dim]{short_recogniser(key)}[/dim]", no_wrap=True)
+        table.add_column(f"{heading}\n[dim]{escape(short_recogniser(key))}[/dim]", no_wrap=True)
     found = {(m.editor, m.metric): m for m in measures if results.at_effect(m)}
     for name in results.entrants:
         style = "dim" if name in results.controls else "bold"

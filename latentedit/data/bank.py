@@ -38,6 +38,7 @@ from latentedit.files.artefacts import (
 )
 from latentedit.files.digests import check_digest
 from latentedit.files.records import parsed_record
+from latentedit.files.strict_json import usable_name
 
 FORMAT = 1
 SHARD_ROWS = 65_536
@@ -204,7 +205,7 @@ class LatentBank:
             InputError: there is no bank, or it has another format version.
             CorruptArtefact: its record is damaged.
         """
-        folder = Path(folder)
+        folder = usable_name(Path(folder))
         if not (folder / "bank.json").is_file():
             raise InputError(
                 f"{folder} is not a bank: it has no bank.json. "

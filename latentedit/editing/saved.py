@@ -24,6 +24,7 @@ from latentedit.files.artefacts import (
 )
 from latentedit.files.digests import check_digest
 from latentedit.files.records import StrictRecord, read_record
+from latentedit.files.strict_json import usable_name
 
 CONFIG, MODEL = "config.json", "model.safetensors"
 
@@ -69,7 +70,7 @@ def read_editor(folder: Path) -> tuple[EditorRecord, dict[str, Tensor]]:
         CorruptArtefact: a field of the record is missing or invalid; names it. Or the tensors are
             not those that were written.
     """
-    if not (folder / CONFIG).is_file():
+    if not (usable_name(folder) / CONFIG).is_file():
         raise InputError(
             f"{folder} is not a fitted editor: it has no {CONFIG}. "
             f"Make one with: latentedit fit EDITOR --bank BANK --out {folder}"

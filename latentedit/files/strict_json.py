@@ -23,6 +23,22 @@ _MAX_DIGITS = 400
 _BAD_NAMES = (errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR)
 
 
+def usable_name(path: Path) -> Path:
+    """`path`, which need not exist.
+
+    Raises:
+        InputError: no file or folder can have this name, or it leads in a circle of links.
+    """
+    try:
+        os.stat(path)
+    except ValueError as error:
+        raise InputError(f"{str(path)[:200]!r} is no name of a file: {error}") from None
+    except OSError as error:
+        if error.errno in _BAD_NAMES:
+            raise InputError(f"{str(path)[:200]!r} cannot be a file: {error.strerror}") from None
+    return path
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[BufferedReader]:
     """A regular file, open for reading. Anything else is refused, and nothing waits for a FIFO.

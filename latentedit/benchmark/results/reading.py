@@ -13,6 +13,7 @@ from latentedit.benchmark.suite import SUITE_FILE, Suite
 from latentedit.data.bank import LatentBank
 from latentedit.errors import CorruptArtefact, InputError
 from latentedit.files.records import read_record
+from latentedit.files.strict_json import usable_name
 
 
 class Run:
@@ -24,7 +25,7 @@ class Run:
     """
 
     def __init__(self, folder: Path) -> None:
-        if not (folder / SUITE_FILE).is_file():
+        if not (usable_name(folder) / SUITE_FILE).is_file():
             raise InputError(
                 f"{folder} is not a run: it has no {SUITE_FILE}. "
                 f"Make one with: latentedit bench run SUITE --out {folder}"
