@@ -26,7 +26,7 @@ from latentedit.benchmark.provenance import (
     RecogniserProvenance,
 )
 from latentedit.benchmark.suite import SUITE_FILE, PluginUse, Suite, Task
-from latentedit.data.attributes import AttributeSchema
+from latentedit.benchmark.tasks import check_attributes, check_tasks
 from latentedit.data.bank import LatentBank
 from latentedit.editing.layers import LayerPreset
 from latentedit.errors import (
@@ -86,6 +86,7 @@ def run_suite(
     check_names(suite, plugins)
     options = dict(executor_options or {}) | ({} if workers is None else {"workers": workers})
     check_options(plugins, "executor", executor, options)
+    check_tasks(suite, plugins)
     run = RunFolder.claim(folder)
     folder, store = run.path, CellStore(run.path)
     with run.locked(), closing(plugins.build("executor", executor, options)) as place:
@@ -181,13 +182,6 @@ def _uses(suite: Suite, registry: Registry) -> dict[str, list[PluginUse]]:
         **entrants,
         "layers": [PluginUse(plugin=t.layers) for t in suite.tasks if isinstance(t.layers, str)],
     }
-
-
-def check_attributes(suite: Suite, schema: AttributeSchema) -> None:
-    """Raise unless every task's attributes are in the bank's schema."""
-    for task in suite.tasks:
-        for name in (task.attribute, *task.among):
-            _ = schema[name]
 
 
 def _bank(
