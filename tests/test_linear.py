@@ -254,6 +254,24 @@ def test_a_boundary_is_read_as_it_was_published(tmp_path: Path) -> None:
     assert torch.allclose(read_boundary(tmp_path / "age.npy").float(), boundary)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1, 8), (8,), (5, 8)])
+def test_a_boundary_is_read_in_every_published_shape(
+    tmp_path: Path, shape: tuple[int, ...], dtype: type
+) -> None:
+    row = np.arange(8) / np.linalg.norm(np.arange(8))
+    array = np.asfortranarray(np.broadcast_to(row, shape).astype(dtype))
+    np.save(tmp_path / "age.npy", array)
+    torch.save(torch.from_numpy(array.copy()), tmp_path / "age.pt")
+    for name in ("age.npy", "age.pt"):
+        found = read_boundary(tmp_path / name)
+        assert (found.shape, found.dtype) == ((8,), torch.float64)
+        assert np.allclose(found.numpy(), row, atol=1e-3)
+    torch.save({"age": torch.ones(8)}, tmp_path / "two.pt")
+    with pytest.raises(InputError, match="holds dict; a boundary is one tensor"):
+        read_boundary(tmp_path / "two.pt")
+
+
 def test_what_is_not_a_boundary_is_refused_with_what_it_is(tmp_path: Path) -> None:
     def refused(array: np.ndarray, error: type[InputError], message: str) -> None:
         np.save(tmp_path / "bad.npy", array)
@@ -263,8 +281,9 @@ def test_what_is_not_a_boundary_is_refused_with_what_it_is(tmp_path: Path) -> No
     refused(np.array([[{"a": 1}]], dtype=object), CorruptArtefact, "plain little-endian numbers")
     refused(np.full((1, 4), 1.0), InputError, "norm 2;")
     refused(np.full((1, 4), np.nan), InputError, "norm nan")
-    refused(np.full(4, 0.5), InputError, r"float64 of shape \(4,\)")
-    refused(np.full((2, 4), 0.5), InputError, r"float64 of shape \(2, 4\)")
+    refused(np.full((2, 2, 4), 0.5), InputError, r"float64 of shape \(2, 2, 4\)")
+    refused(np.zeros((0, 4)), InputError, "float64 of shape")
+    refused(np.stack([np.full(4, 0.5), np.full(4, -0.5)]), InputError, "row 1 differs from row 0")
     refused(np.ones((1, 1), dtype=np.int64), InputError, "int64")
     content = (tmp_path / "bad.npy").read_bytes()
     for broken in (content[:-4], content[:5], b"", b"\x80\x04N."):

@@ -33,7 +33,7 @@ from latentedit.benchmark.provenance import (
 )
 from latentedit.benchmark.run_bank import bank_of_run
 from latentedit.benchmark.suite import SUITE_FILE, Suite
-from latentedit.data.attributes import AttributeSchema
+from latentedit.benchmark.tasks import check_attributes, check_tasks
 from latentedit.data.bank import LatentBank
 from latentedit.errors import (
     PluginFault,
@@ -89,6 +89,7 @@ def run_suite(
     check_names(suite, plugins)
     options = dict(executor_options or {}) | ({} if workers is None else {"workers": workers})
     check_options(plugins, "executor", executor, options)
+    check_tasks(suite, plugins)
     run = RunFolder.claim(folder)
     folder, store = run.path, CellStore(run.path)
     with run.locked(), closing(plugins.build("executor", executor, options)) as place:
@@ -173,13 +174,6 @@ def check_options(registry: Registry, kind: str, name: str, options: Mapping[str
     loaded = registry.load(kind, name)
     if options:
         parse_options(loaded, name, options)
-
-
-def check_attributes(suite: Suite, schema: AttributeSchema) -> None:
-    """Raise unless every task's attributes are in the bank's schema."""
-    for task in suite.tasks:
-        for name in (task.attribute, *task.among):
-            _ = schema[name]
 
 
 def plan(

@@ -95,6 +95,15 @@ class Task(_Strict):
             return {**data, "name": str(data["attribute"])}
         return data
 
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _rows(cls, layers: Any) -> Any:
+        if isinstance(layers, list) and not layers:
+            raise ValueError("has no rows; leave it out, so that all rows take the edit")
+        if isinstance(layers, str) and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.+-]*", layers):
+            raise ValueError("are a list of rows, such as [0, 1], or the name of a layer preset")
+        return layers
+
     @field_validator("change")
     @classmethod
     def _positive(cls, change: str | float) -> str | float:

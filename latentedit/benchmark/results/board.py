@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -27,6 +25,7 @@ from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import RESULTS, Curve, Measure
 from latentedit.benchmark.suite import SUITE_FILE
 from latentedit.errors import InputError, LatentEditError
+from latentedit.files.tables import csv_text
 from latentedit.measures.headline import HEADLINES
 from latentedit.measures.metrics import Metric
 
@@ -163,15 +162,13 @@ def boards(folders: Sequence[Path]) -> tuple[list[Board], dict[str, str]]:
 
 def boards_csv(shown: Sequence[Board]) -> str:
     """The measures of all boards as CSV: bank first, a row an entry, task and metric."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    rows: list[Sequence[object]] = [CSV_COLUMNS]
     for board in shown:
         for m in board.measures():
             of = (m.editor, board.folder_of(m.editor), m.task, m.metric.name, m.metric.recogniser)
             numbers = (m.effect, m.mean, m.low, m.high, m.faces, m.seeds)
-            writer.writerow((board.bank_hash, *of, *numbers))
-    return text.getvalue()
+            rows.append((board.bank_hash, *of, *numbers))
+    return csv_text(rows)
 
 
 def _runs_at(folders: Sequence[Path]) -> list[Path]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import Measure, Results, write_costs, write_results
 from latentedit.benchmark.suite import Suite
 from latentedit.files.artefacts import write_bytes
+from latentedit.files.tables import csv_text
 from latentedit.measures.metrics import METRICS
 
 
@@ -83,13 +82,11 @@ def compared_pairs(suite: Suite) -> list[tuple[str, str]]:
 
 def measures_csv(measures: Iterable[Measure]) -> str:
     """One line a measure; the parts of its metric are columns of their own."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     columns = [field.name for field in fields(Measure)]
     at = columns.index("metric") + 1
-    writer.writerow([*columns[:at], "recogniser", "edits", *columns[at:]])
+    rows: list[Sequence[object]] = [[*columns[:at], "recogniser", "edits", *columns[at:]]]
     for row in measures:
         values = [getattr(row, column) for column in columns]
         values[at - 1 : at] = [row.metric.name, row.metric.recogniser, row.metric.edits]
-        writer.writerow(values)
-    return text.getvalue()
+        rows.append(values)
+    return csv_text(rows)
