@@ -18,6 +18,7 @@ from toy import SCHEMA, ToyGenerator
 
 from latentedit import LatentBank, fit_editor
 from latentedit.benchmark.cells.bench import Bench
+from latentedit.benchmark.cells.sequences import measure_sequence
 from latentedit.benchmark.cells.store import CellStore
 from latentedit.benchmark.cells.tuning import NOT_REACHED, Validation
 from latentedit.benchmark.run import run_suite
@@ -108,12 +109,26 @@ def test_a_refused_face_scores_as_one_that_does_not_reach_in_tuning(tmp_path: Pa
     assert bool((scores[served] > 0.9).all())
 
 
+def test_attributes_of_a_refused_face_stay_what_they_were_in_a_sequence(tmp_path: Path) -> None:
+    plugins, folder = toy_editors.registry(), tmp_path / "run"
+    editors = {"particular": {"plugin": "particular"}}
+    suite = Suite.model_validate(SUITE | {"editors": editors, "controls": []})
+    bank = make_bank(
+        plugins, folder / "bank", generator="toy", labeller="toy-labeller", n_fit=100, n_test=40
+    )
+    bench, fitted = Bench(suite, bank, plugins), fit_editor(plugins, "particular", bank)
+    test = bank.split("test")
+    before = {"embeddings": bench.look(test.codes, test.space).embeddings}
+    arrays, _ = measure_sequence(bench, fitted, suite.sequences[0], before, lambda *_: None)
+    assert bool(arrays["drift"].isnan().all())
+
+
 @pytest.fixture
 def latentedit(tmp_path: Path) -> CommandLine:
     run = CommandLine(tmp_path, toy_editors.registry)
     made = "bank make --generator toy --labeller toy-labeller --n 100 --test 12 --out B"
     run.ok(*made.split())
-    for editor in ("timid", "unwilling", "exact"):
+    for editor in ("timid", "unwilling", "exact", "particular"):
         run.ok("fit", editor, "--bank", "B", "--out", editor)
     return run
 
@@ -137,6 +152,12 @@ def test_nothing_edited_is_exit_code_1_and_the_picture_is_there(latentedit: Comm
     assert done.returncode == 1
     assert "12 of 12 faces could not be edited: I do not want" in done.stderr
     assert (latentedit.folder / "o.png").is_file()
+
+
+def test_the_next_edit_takes_a_refused_face_as_it_was(latentedit: CommandLine) -> None:
+    done = latentedit(*edit("particular", "age=40", "glasses=1"))
+    assert done.returncode == 0, done.stderr
+    assert "12 of 12 faces could not be edited" in done.stderr
 
 
 def test_refused_faces_are_crossed_out_in_the_picture(latentedit: CommandLine) -> None:
