@@ -14,7 +14,15 @@ from in_process import CommandLine
 from torch import Tensor
 
 import latentedit_styleflow
-from latentedit import LatentBank, Options, Registry, fit_editor, load_editor, make_bank
+from latentedit import (
+    LatentBank,
+    Options,
+    PluginFault,
+    Registry,
+    fit_editor,
+    load_editor,
+    make_bank,
+)
 from latentedit.plugin import PluginSpec, hookimpl
 
 SMALL: dict[str, Any] = {
@@ -64,7 +72,7 @@ def stop_halfway(fraction: float, message: str) -> None:
 
 
 def interrupted(bank: LatentBank, place: Path) -> None:
-    with pytest.raises(Stopped):
+    with pytest.raises(PluginFault, match="Stopped"):
         fit_editor(world(), "styleflow", bank, SMALL, checkpoint=place, progress=stop_halfway)
 
 

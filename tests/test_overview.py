@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,17 @@ from made_world import EDITORS, GRID, TASKS
 from numpy.typing import NDArray
 from PIL import Image
 
+from latentedit.benchmark.results.records import DIGEST, ResultsRecord, write_results
+from latentedit.files.records import parsed_record
 from latentedit.report.picture import write_overview
 
 Pixels = NDArray[np.int64]
+
+
+def rewrite(folder: Path, results: dict[str, Any]) -> None:
+    """Write changed results as a run writes them, with their digest."""
+    plain = {name: value for name, value in results.items() if name != DIGEST}
+    write_results(folder, parsed_record(plain, ResultsRecord, folder).root)
 
 
 def pixels(picture: Image.Image) -> Pixels:
@@ -34,7 +43,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         level = LEVELS[at] if row["metric"]["recogniser"] == "rec-zeta" else 1.3 - LEVELS[at]
         row["mean"] = [level + 0.03 * up * at] * len(GRID)
         row["reach"] = [1.0, 1.0, 0.5, 0.31, 0.2]
-    (folder / "results.json").write_text(json.dumps(results))
+    rewrite(folder, results)
     return folder
 
 
@@ -116,7 +125,7 @@ def test_the_overview_of_one_task_draws_its_curves(made: Path, tmp_path: Path) -
     shutil.copytree(made, folder)
     results = json.loads((folder / "results.json").read_text())
     middle = [row for row in results["curves"] if row["task"] == TASKS[1]]
-    (folder / "results.json").write_text(json.dumps(results | {"curves": middle}))
+    rewrite(folder, results | {"curves": middle})
     write_overview(folder, tmp_path / "one.png")
     write_overview(made, tmp_path / "all.png")
     with Image.open(tmp_path / "one.png") as one, Image.open(tmp_path / "all.png") as every:
