@@ -66,8 +66,9 @@ def _files(package: str) -> Iterator[tuple[str, Path]]:
         return
     if found is None or (found.origin is None and not found.submodule_search_locations):
         return
-    for home in found.submodule_search_locations or [str(found.origin)]:
-        root = Path(home)
+    # A package without __init__.py may be found twice, by a relative and an absolute path.
+    homes = found.submodule_search_locations or [str(found.origin)]
+    for root in sorted({Path(home).resolve() for home in homes}):
         for file in [root] if root.is_file() else sorted(root.rglob("*")):
             parts = file.relative_to(root.parent).parts
             hidden = any(part.startswith(".") or part == "__pycache__" for part in parts)

@@ -47,7 +47,7 @@ def test_a_bank_verifies_and_shows_the_hash_it_was_made_with(made: CommandLine) 
 
 
 def test_a_changed_bank_does_not_verify(latentedit: CommandLine) -> None:
-    make = ["bank", "make", "--generator", "toy", "--labeller", "toy-labeller", "--n", "5"]
+    make = ["bank", "make", "--generator", "toy", "--labeller", "toy-labeller", "--n", "10"]
     latentedit.ok(*make, "--test", "2", "--out", "B")
     path = latentedit.folder / "B" / "fit-00000.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
@@ -133,7 +133,7 @@ def test_an_editor_that_can_draws_new_faces_with_what_was_asked(made: CommandLin
     base = ("sample", "--editor", "D", "--bank", "B", "--index", "0..1", "--count", "3")
     identities = []
     for seed in ("0", "1"):
-        told = made.ok(*base, "--set", "age=60", "--seed", seed, "--out", "faces.png")
+        told = made.ok(*base, "--set", "age=60", "--seed", seed, "--out", "faces.png", "--force")
         assert "6 new faces" in told
         source = LatentBank.open(made.folder / "B").split("test").attributes[:2].clone()
         source[:, 0] = 60.0

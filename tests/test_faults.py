@@ -200,7 +200,6 @@ def inline_registry() -> Registry:
 SMALL = {
     "bank": SUITE["bank"] | {"n_fit": 20, "n_test": 8},
     "strengths": [0.5, 1.0],
-    "statistics": {"resamples": 100},
     "editors": {"exact": {"plugin": "exact"}},
     "controls": [],
     "sequences": [],

@@ -117,7 +117,7 @@ def first_task(**changes: Any) -> dict[str, Any]:
     [
         ({"name": "other"}, set()),
         ({"summary": "other"}, set()),
-        ({"statistics": {"resamples": 100, "confidence": 0.9}}, set()),
+        ({"statistics": {"confidence": 0.9}}, set()),
         ({"limits": {"seconds": 5, "memory_gib": 3}}, set()),
         ({"judge": {"plugin": "judge", "name": "shown"}}, set()),
         ({"identity": [EYES[0] | {"name": "shown"}, EYES[1]]}, set()),

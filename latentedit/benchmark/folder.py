@@ -27,6 +27,7 @@ from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError
 from latentedit.files.artefacts import Digest, holds_only, move_aside, write_json
 from latentedit.files.records import read_record
 from latentedit.files.staging import remove_abandoned
+from latentedit.files.strict_json import usable_name
 
 MARK, LOCK = "run.json", "run.lock"
 
@@ -59,7 +60,7 @@ class RunFolder:
         Raises:
             InputError: the folder holds other files, or symbolic links; nothing was written.
         """
-        path = path.resolve()
+        path = usable_name(path).resolve()
         if path.exists() and not path.is_dir():
             raise InputError(f"{path} is a file; a run needs a folder of its own")
         if not (path / MARK).is_file():
@@ -81,7 +82,7 @@ class RunFolder:
         Raises:
             InputError: it has no mark, or a symbolic link lies in it; nothing was written.
         """
-        folder = cls(path.resolve())
+        folder = cls(usable_name(path).resolve())
         if not (path / MARK).is_file():
             raise InputError(
                 f"{path} is not the folder of a run: it has no {MARK}. "

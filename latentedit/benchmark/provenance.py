@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from latentedit.files.records import StrictRecord, read_record
 
@@ -75,6 +75,8 @@ class Provenance(StrictRecord):
     Args:
         plugins: versions by kind and name.
         batch: faces that are synthesized and judged together.
+        bounds: the controls that are floor and ceiling, where there are any.
+        left_out: why an installed control is not in the run, by name.
     """
 
     latentedit: str
@@ -86,6 +88,8 @@ class Provenance(StrictRecord):
     plugins: dict[str, str]
     threads: int
     batch: int
+    bounds: dict[str, str] = Field(default_factory=dict)
+    left_out: dict[str, str] = Field(default_factory=dict)
 
 
 def read_provenance(folder: Path) -> Provenance:

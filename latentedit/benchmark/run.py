@@ -8,21 +8,21 @@ from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import latentedit
 from latentedit.benchmark.cells.bench import BATCH, Bench
 from latentedit.benchmark.cells.keys import (
     CellKeys,
-    bank_models,
     code_digest,
     plugins_used,
     suite_code,
 )
 from latentedit.benchmark.cells.store import OUTPUT, Cell, CellRecord, CellStore
+from latentedit.benchmark.controls import bounds, with_controls
 from latentedit.benchmark.execution.executor import Observer, run_jobs
-from latentedit.benchmark.execution.processes import in_process
-from latentedit.benchmark.execution.worker import THREADS, Job, fit_id, make_run_bank
+from latentedit.benchmark.execution.worker import THREADS, Job, fit_id
 from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.provenance import (
     PROVENANCE,
@@ -31,8 +31,9 @@ from latentedit.benchmark.provenance import (
     Provenance,
     RecogniserProvenance,
 )
+from latentedit.benchmark.run_bank import bank_of_run
 from latentedit.benchmark.suite import SUITE_FILE, Suite
-from latentedit.data.attributes import AttributeSchema
+from latentedit.benchmark.tasks import check_attributes, check_tasks
 from latentedit.data.bank import LatentBank
 from latentedit.errors import (
     PluginFault,
@@ -84,20 +85,22 @@ def run_suite(
         EnvironmentFault: another process uses the folder; names it.
     """
     plugins = registry()
-    suite = suite.with_controls(plugins.specs("control"))
+    suite, left_out = with_controls(suite, plugins)
     check_names(suite, plugins)
     options = dict(executor_options or {}) | ({} if workers is None else {"workers": workers})
     check_options(plugins, "executor", executor, options)
+    check_tasks(suite, plugins)
     run = RunFolder.claim(folder)
     folder, store = run.path, CellStore(run.path)
     with run.locked(), closing(plugins.build("executor", executor, options)) as place:
         write_json(folder / SUITE_FILE, suite.model_dump(mode="json"))
-        bank = _bank(suite, run, photographs, registry, observer)
+        bank = bank_of_run(suite, run, photographs, registry, observer)
         check_attributes(suite, bank.schema)
         jobs = plan(suite, folder, bank, plugins, registry)
         store.plan(job.cell for job in jobs)
         store.remove_abandoned()
-        write_json(folder / PROVENANCE, provenance(suite, bank, plugins).model_dump(mode="json"))
+        made_by = provenance(suite, bank, plugins, left_out)
+        write_json(folder / PROVENANCE, made_by.model_dump(mode="json"))
         todo = [job for job in jobs if not store.is_done(job.cell)]
         run_jobs(place, todo, store, observer)
         store.remove_abandoned()  # of cells whose node was lost
@@ -173,52 +176,6 @@ def check_options(registry: Registry, kind: str, name: str, options: Mapping[str
         parse_options(loaded, name, options)
 
 
-def check_attributes(suite: Suite, schema: AttributeSchema) -> None:
-    """Raise unless every task's attributes are in the bank's schema."""
-    for task in suite.tasks:
-        for name in (task.attribute, *task.among):
-            _ = schema[name]
-
-
-def _bank(
-    suite: Suite,
-    run: RunFolder,
-    photographs: Path | None,
-    registry: Callable[[], Registry],
-    observer: Observer,
-) -> LatentBank:
-    """The run's bank: the one that is there if it is whole and as planned, else a new one."""
-    plan = suite.bank
-    wanted: dict[str, Any] = {
-        "seed": plan.seed,
-        "truncation_psi": plan.truncation_psi,
-        "fit": plan.n_fit,
-        "test": plan.n_test,
-    }
-    if photographs is not None:
-        given = LatentBank.open(photographs)
-        given.verify()
-        wanted |= {"test": len(given.split("test")), "photographs": given.hash}
-    kept = run.whole_bank()
-    models = bank_models(suite, registry())
-    if kept is not None and dict(kept.sampling) == wanted:
-        current = (models["generator"]["fingerprint"], models["labeller"]["fingerprint"])
-        same = current == (kept.generator.fingerprint, kept.labeller.fingerprint)
-        if same and run.mark().models in (None, models):
-            return kept
-    if (moved := run.clear_bank()) is not None:
-        observer.progressed("bank", 0.0, f"what was in its place is now {moved}")
-    in_process(
-        make_run_bank,
-        (run.path, suite, photographs, registry),
-        lambda fraction, message: observer.progressed("bank", fraction, message),
-    )
-    bank = LatentBank.open(run.bank)
-    run.record_bank(bank, models)
-    observer.finished("bank", "ok", "")
-    return bank
-
-
 def plan(
     suite: Suite,
     folder: Path,
@@ -247,8 +204,17 @@ def plan(
     return jobs + edits
 
 
-def provenance(suite: Suite, bank: LatentBank, plugins: Registry) -> Provenance:
-    """Everything that a reader needs to make the same run again."""
+def provenance(
+    suite: Suite,
+    bank: LatentBank,
+    plugins: Registry,
+    left_out: Mapping[str, str] = MappingProxyType({}),
+) -> Provenance:
+    """Everything that a reader needs to make the same run again.
+
+    Args:
+        left_out: why a control was left out, by name.
+    """
     bench = Bench(suite, bank, plugins)
     packages = ("torch", "torchdiffeq", "numpy", "scipy", "scikit-learn", "safetensors")
     return Provenance(
@@ -290,4 +256,6 @@ def provenance(suite: Suite, bank: LatentBank, plugins: Registry) -> Provenance:
         },
         threads=THREADS,
         batch=BATCH,
+        bounds=bounds(suite.control_names, plugins),
+        left_out=dict(left_out),
     )

@@ -10,7 +10,14 @@ from rich.table import Table
 from latentedit.cli.choices import example, labeller_of
 from latentedit.cli.console import err, out, print_json, progress_bar, say
 from latentedit.cli.fit import parse_pairs
-from latentedit.cli.options import PATH, with_json, with_new_folder, with_seed, with_settings
+from latentedit.cli.options import (
+    PATH,
+    Finite,
+    with_json,
+    with_new_folder,
+    with_seed,
+    with_settings,
+)
 from latentedit.registry import Registry
 
 
@@ -26,13 +33,25 @@ def bank() -> None:
     help="Attribute estimator that labels the faces; the generator's own by default.",
 )
 @with_settings("the labeller", "--labeller-option", "labeller_options")
-@click.option("--n", "n_fit", default=4000, show_default=True, help="Faces to fit editors on.")
 @click.option(
-    "--test", "n_test", default=200, show_default=True, help="Faces to edit, from another seed."
+    "--n",
+    "n_fit",
+    default=4000,
+    show_default=True,
+    type=click.IntRange(10),
+    help="Faces to fit editors on.",
+)
+@click.option(
+    "--test",
+    "n_test",
+    default=200,
+    show_default=True,
+    type=click.IntRange(2),
+    help="Faces to edit, from another seed.",
 )
 @with_settings("the generator", "--generator-option")
 @with_seed
-@click.option("--truncation-psi", default=1.0, show_default=True)
+@click.option("--truncation-psi", default=1.0, show_default=True, type=Finite(0, 1, min_open=True))
 @with_new_folder
 def make(
     generator: str,
@@ -91,7 +110,12 @@ def make(
     help="Bank importer; required if more than one is installed.",
 )
 @click.option(
-    "--test", "n_test", default=200, show_default=True, help="Faces to edit, drawn at random."
+    "--test",
+    "n_test",
+    default=200,
+    show_default=True,
+    type=click.IntRange(2),
+    help="Faces to edit, drawn at random.",
 )
 @with_seed
 @with_new_folder
@@ -173,7 +197,9 @@ def label(source: Path, labeller: str, options: tuple[str, ...], folder: Path) -
 @bank.command()
 @click.argument("source", metavar="BANK", type=PATH)
 @click.option("--split", default="fit", show_default=True, help="fit or test.")
-@click.option("--count", type=int, help="Number of faces, from the first one; all by default.")
+@click.option(
+    "--count", type=click.IntRange(1), help="Number of faces, from the first one; all by default."
+)
 @with_new_folder
 def images(source: Path, split: str, count: int | None, folder: Path) -> None:
     """Write faces of BANK as PNG files: fit-00000.png, fit-00001.png, …

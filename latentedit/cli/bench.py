@@ -14,6 +14,7 @@ from rich.table import Table
 from latentedit.cli import interrupts
 from latentedit.cli.console import CellProgress, err, out, print_json, say
 from latentedit.cli.fit import parse_pairs
+from latentedit.cli.options import Finite, check_overwrite, with_force
 from latentedit.errors import InputError
 from latentedit.measures.headline import BRIEF, HEADLINES
 from latentedit.registry import Registry
@@ -49,12 +50,10 @@ def bench() -> None:
 @click.option(
     "--with", "joining", multiple=True, metavar="EDITOR", help="An editor to add; may be repeated."
 )
-@click.option(
-    "--limit-seconds", type=click.FloatRange(0, min_open=True), help="Time that a cell may take."
-)
+@click.option("--limit-seconds", type=Finite(0, min_open=True), help="Time that a cell may take.")
 @click.option(
     "--limit-memory",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     metavar="GIB",
     help="Memory that a cell may take.",
 )
@@ -121,12 +120,13 @@ def run(
 
 def _loaded(name: str, joining: tuple[str, ...], **limits: float | None) -> Suite:
     """The suite `name` with the limits that are given, the editors that join, and the controls."""
+    from latentedit.benchmark.controls import with_controls
     from latentedit.benchmark.suite import load_suite
 
     given = {limit: value for limit, value in limits.items() if value is not None}
     suite = load_suite(name)
     suite = suite.model_copy(update={"limits": suite.limits.model_copy(update=given)})
-    return suite.joined(joining).with_controls(Registry.discover().specs("control"))
+    return with_controls(suite.joined(joining), Registry.discover())[0]
 
 
 @bench.command()
@@ -169,7 +169,7 @@ def status(folder: Path, as_json: bool) -> None:
     for state in states:
         error = state.error.strip().splitlines()
         last = escape(error[-1] if error else "")
-        table.add_row(state.id, state.status, f"{state.seconds:.1f}", last)
+        table.add_row(escape(state.id), state.status, f"{state.seconds:.1f}", last)
     out.print(table)
 
 
@@ -200,20 +200,20 @@ def compare(run_a: Path, run_b: Path, editors: str | None, by_task: bool, as_jso
     if run_a.resolve() != run_b.resolve():
         say(f"A is {run_a}, B is {run_b}")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("first", "second", "task", "metric", "first − second", "q", "better"):
-        table.add_column(column, no_wrap=column in ("first", "second", "first − second", "q"))
+    headings = ("first", "second", "task", "metric", "first − second", "faces", "fits", "p")
+    for column in (*headings, "verdict"):
+        table.add_column(column, no_wrap=column in ("first", "second", "first − second"))
     for row in rows:
         if by_task or row.task == ALL_TASKS:
-            names = [_short(name, run_a, run_b) for name in (*row.pair, row.better)]
-            cells = (*names[:2], row.task, str(row.metric), row.in_words(), f"{row.q:.3f}")
-            table.add_row(*map(escape, (*cells, names[2])))
+            names = [_short(name, run_a, run_b) for name in row.pair]
+            holm = "–" if row.holm is None else f"{row.holm:.3f}"
+            of = (row.task, str(row.metric), row.in_words(), str(row.faces), str(row.fits))
+            table.add_row(*map(escape, (*names, *of, holm, row.verdict)))
     out.print(table)
 
 
-def _short(label: str | None, run_a: Path, run_b: Path) -> str:
+def _short(label: str, run_a: Path, run_b: Path) -> str:
     """The editor, with A or B in place of its run where there are two."""
-    if label is None:
-        return "–"
     name, _, folder = label.rpartition(" @ ")
     if run_a.resolve() == run_b.resolve():
         return name
@@ -243,7 +243,10 @@ def explain_cell(folder: Path, cell: str) -> None:
 @click.option(
     "--json", "as_json", is_flag=True, help="Print entries, measures and comparisons as JSON."
 )
-def list_runs(folders: tuple[Path, ...], page: Path | None, as_csv: bool, as_json: bool) -> None:
+@with_force
+def list_runs(
+    folders: tuple[Path, ...], page: Path | None, as_csv: bool, as_json: bool, force: bool
+) -> None:
     """Show the runs in FOLDERS, or directly under them, side by side: one table a bank.
 
     \b
@@ -258,6 +261,8 @@ def list_runs(folders: tuple[Path, ...], page: Path | None, as_csv: bool, as_jso
 
     if as_csv and as_json:
         raise InputError("--csv and --json exclude each other; give one")
+    if page is not None:
+        check_overwrite(page, force)
     shown, refused = boards(folders)
     for folder, reason in refused.items():
         err.print(f"not shown: {escape(folder)}: {escape(reason)}", soft_wrap=True)
@@ -302,7 +307,7 @@ def print_results(results: Results) -> None:
     for key in keys:
         arrow = "↑" if results.metrics[key.name].higher_is_better else "↓"
         heading = f"{HEADLINES[key.name].short} {arrow}"
-        table.add_column(f"{heading}\n[dim]{short_recogniser(key)}[/dim]", no_wrap=True)
+        table.add_column(f"{heading}\n[dim]{escape(short_recogniser(key))}[/dim]", no_wrap=True)
     found = {(m.editor, m.metric): m for m in measures if results.at_effect(m)}
     for name in results.entrants:
         style = "dim" if name in results.controls else "bold"

@@ -9,10 +9,13 @@ import click
 
 from latentedit.cli.console import err, progress_bar, say
 from latentedit.cli.options import (
+    Finite,
+    check_overwrite,
     with_bank,
     with_device,
     with_editor,
     with_faces,
+    with_force,
     with_picture,
     with_targets,
 )
@@ -28,7 +31,8 @@ if TYPE_CHECKING:
 @with_bank
 @with_faces("0..7", "Test faces: 5, or 0..7, or 1,4,9.")
 @with_targets(
-    "A target in natural units, or the name of a value that the bank's schema has; may be repeated."
+    "A target in natural units, or the name of a value that the bank's schema has. += and -= "
+    "change the current value. May be repeated."
 )
 @click.option(
     "--transfer",
@@ -41,7 +45,7 @@ if TYPE_CHECKING:
     "--amount",
     default=1.0,
     show_default=True,
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     help="Share of the way to each target, from 0 to 1.",
 )
 @click.option(
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
 )
 @with_device
 @with_picture
+@with_force
 def edit(
     editor_folder: Path,
     bank_folder: Path,
@@ -62,6 +67,7 @@ def edit(
     layers: str | None,
     device: str,
     picture: Path,
+    force: bool,
 ) -> None:
     """Edit test faces of a bank, and draw them before and after.
 
@@ -72,6 +78,7 @@ def edit(
     \b
     Examples:
       latentedit edit --editor E --bank B --index 0..7 --set age=65 --set glasses=1 --out grid.png
+      latentedit edit --editor E --bank B --set age+=20 --set gender=female --out older.png
       latentedit edit --editor E --bank B --set lighting=left-to-right --amount 0.5 --out light.png
       latentedit edit --editor E --bank B --transfer expression=12 --out transfer.png
     """
@@ -83,6 +90,7 @@ def edit(
     from latentedit.editing.fitted import build_renderer, codes_for, load_editor
     from latentedit.report.grid import refused, save_grid
 
+    check_overwrite(picture, force)
     bank = LatentBank.open(bank_folder)
     registry = Registry.discover()
     fitted = load_editor(registry, editor_folder, device=device)

@@ -121,8 +121,6 @@ def invert(
 
     check_device(device)
     torch.set_num_threads(threads)
-    if folder.exists():
-        raise InputError(f"{folder} exists already; choose another folder or remove it first")
     registry, chosen = Registry.discover(), parse_pairs(options)
     if tune is not None:
         chosen["tuning_steps"] = tune

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from latentedit import __version__
+from latentedit.cli.last_resort import explain, flush, open_streams
 from latentedit.errors import LatentEditError, UnknownName
 
 _COMMANDS = {
@@ -73,11 +74,13 @@ def main() -> None:
     """Run the command line and exit.
 
     Exit codes: 0 success, 1 failed cells, broken rules or nothing done, 2 invalid input,
-    3 environment or plugin, 130 after Ctrl-C, 143 after SIGTERM.
+    3 environment or plugin, 4 a bug in latentedit, 130 after Ctrl-C, 143 after SIGTERM.
     """
+    open_streams()
     try:
         with interrupts.interruptible():
             code = cli.main(standalone_mode=False)
+            flush()
             sys.exit(code if isinstance(code, int) else 0)
     except LatentEditError as error:
         click.echo(f"error: {error}", err=True)
@@ -89,6 +92,8 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
+    except Exception as error:
+        sys.exit(explain(error))
 
 
 def _stop(error: BaseException | None) -> NoReturn:

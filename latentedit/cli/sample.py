@@ -8,10 +8,12 @@ import click
 
 from latentedit.cli.console import progress_bar, say
 from latentedit.cli.options import (
+    check_overwrite,
     with_bank,
     with_device,
     with_editor,
     with_faces,
+    with_force,
     with_picture,
     with_seed,
     with_targets,
@@ -29,6 +31,7 @@ from latentedit.registry import Registry
 @with_seed
 @with_device
 @with_picture
+@with_force
 def sample(
     editor_folder: Path,
     bank_folder: Path,
@@ -38,6 +41,7 @@ def sample(
     seed: int,
     device: str,
     picture: Path,
+    force: bool,
 ) -> None:
     """Sample new faces with given attributes.
 
@@ -56,6 +60,7 @@ def sample(
     from latentedit.editing.fitted import load_editor
     from latentedit.report.grid import save_grid
 
+    check_overwrite(picture, force)
     bank = LatentBank.open(bank_folder)
     fitted = load_editor(Registry.discover(), editor_folder, device=device)
     fitted.check_bank(bank)

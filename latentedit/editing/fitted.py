@@ -16,7 +16,9 @@ from latentedit.data.bank import LatentBank, ModelReference
 from latentedit.editing import guard
 from latentedit.editing.checkpoints import checkpoint_in, fit_key, remove_checkpoint
 from latentedit.editing.checks import (
+    as_floats,
     check_bank,
+    check_counterfactuals,
     check_device,
     check_request,
     check_space,
@@ -63,9 +65,9 @@ class FittedEditor:
 
     def edit(
         self,
-        codes: Tensor,
-        source: Tensor,
-        target: Tensor,
+        codes: Any,
+        source: Any,
+        target: Any,
         *,
         layers: tuple[int, ...] | str | None = None,
         extrapolate: bool = False,
@@ -75,7 +77,8 @@ class FittedEditor:
         Args:
             codes: (N, \\*shape) in `space`; or, for an editor of W, W+ codes (N, L, D), whose rows
                 are edited one by one (rows that are equal, once).
-            source, target: (N, A), natural units.
+            source, target: (N, A), natural units. Like `codes`, they may be nested lists or numpy
+                arrays.
             layers: W+ rows that take the edit, or the name of a preset that has rows for each
                 changed attribute; the others stay. The result is then in W+, or in S, whose
                 channels belong to rows, for an editor of S.
@@ -85,6 +88,7 @@ class FittedEditor:
             OutOfRange: a target that is not finite, or outside its range.
             PluginFault: the editor broke its contract.
         """
+        codes, source, target = as_floats(codes=codes, source=source, target=target)
         check_request(self.schema, len(codes), source, target, extrapolate)
         home, device = codes.device, self.runtime.device
         codes, source, target = codes.to(device), source.to(device), target.to(device)
@@ -204,6 +208,7 @@ def fit_editor(
     if space not in editor.spaces:
         raise InputError(f"{name} edits {', '.join(editor.spaces)}, received space {space!r}")
     check_space(registry, name, space, bank.generator)
+    check_counterfactuals(registry, name, editor.needs, bank.generator.name)
     runtime = _runtime(registry, editor, bank.generator, bank.labeller, seed, device, generator)
     if progress is not None:
         runtime = replace(runtime, progress=progress)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from latentedit.data.bank import Split
-from latentedit.errors import PluginFault
+from latentedit.errors import InputError, PluginFault
 from latentedit.guard import GLOBALS, RANDOM, guarded, one_line
 from latentedit.interfaces.editor import Edited, Editor, FitStats, Runtime
 
@@ -68,9 +68,11 @@ def edit(
     Faces that are not `ok` get their original codes back, so their edited codes may be invalid.
 
     Raises:
+        InputError: codes, source or target hold NaN or infinity; no editor is called then.
         PluginFault: the editor raised, changed its inputs or the process, or returned something
             else than `Edited` with codes of the same shape, dtype and device.
     """
+    _check_finite(codes=codes, source=source, target=target)
     before = [tensor.clone() for tensor in (codes, source, target)]
     with pure(name, "edit"):
         edited = editor.edit(codes, source, target, runtime)
@@ -98,6 +100,15 @@ def edit(
     kept = ok.view(-1, *[1] * (codes.ndim - 1))
     codes = torch.where(kept, edited.codes.detach(), codes)
     return Edited(codes, ok, edited.nfe, one_line(str(edited.reason)))
+
+
+def _check_finite(**given: Tensor) -> None:
+    """Raise `InputError` for the first tensor that is not finite, with its face."""
+    for what, tensor in given.items():
+        finite = tensor.flatten(1).isfinite().all(1)
+        if not bool(finite.all()):
+            face = int((~finite).nonzero()[0])
+            raise InputError(f"{what} holds NaN or infinity for face {face}; give finite numbers")
 
 
 def _same_kind(name: str, result: Tensor, codes: Tensor) -> None:

@@ -18,7 +18,7 @@ from latentedit.interfaces.estimators import AttributeEstimator, IdentityEncoder
 from latentedit.interfaces.generator import Generator
 from latentedit.interfaces.runtime import Progress, seeded_rng, silent
 
-Need = Literal["attributes", "generator", "estimator", "identity"]
+Need = Literal["attributes", "generator", "counterfactual", "estimator", "identity"]
 
 
 class Options(BaseModel):
@@ -98,10 +98,13 @@ class Editor(ABC):
         spaces: the spaces in which it can be fitted, preferred first. An editor of ``"w"`` gets W+
             codes row by row.
         needs: the models that `fit` and `edit` use from the runtime; ``"attributes"`` means that
-            `fit` reads ``data.attributes``.
+            `fit` reads ``data.attributes``, ``"counterfactual"`` that the generator must have
+            counterfactuals.
         fitted: names of the instance attributes (tensors) that form the fitted state.
         invertible: an edit and its undoing return the original code.
         absolute: the result depends on `target` alone, not on `target − source`.
+        bound: for a control, ``"floor"`` where no useful editor is worse, ``"ceiling"`` where none
+            can be better. Reports give every metric as a share of the way from floor to ceiling.
         samplable: it has a method ``sample(attributes, runtime) -> codes``.
         candidates: options to try on a validation split besides the defaults, the most promising
             first. Each entry has only the options that differ from the defaults.
@@ -114,6 +117,7 @@ class Editor(ABC):
     invertible: ClassVar[bool] = False
     absolute: ClassVar[bool] = False
     samplable: ClassVar[bool] = False
+    bound: ClassVar[Literal["floor", "ceiling"] | None] = None
     candidates: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 
     def __init__(self, options: BaseModel | None = None) -> None:

@@ -50,18 +50,30 @@ class Plan:
 
 
 class Condition(nn.Module):
-    """Attribute values to standard scores: (a − mean) / std, 0 where std is 0."""
+    """Attribute values to standard scores: (a − mean) / std, 0 where std is 0.
+
+    Args:
+        mean, std: (A,) of the attributes, natural units.
+        effect: (A, D) change of the mean code per standard score, which the flow does not learn;
+            the flow learns everything if None.
+    """
 
     mean: Tensor
     std: Tensor
+    effect: Tensor | None
 
-    def __init__(self, mean: Tensor, std: Tensor) -> None:
+    def __init__(self, mean: Tensor, std: Tensor, effect: Tensor | None = None) -> None:
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
+        self.register_buffer("effect", effect)
 
     def forward(self, a: Tensor) -> Tensor:
         return torch.where(self.std > 0, (a - self.mean) / self.std, 0.0)
+
+    def shift(self, scores: Tensor) -> Tensor:
+        """B (a − mean) of (N, A) standard scores: (N, D), or the number 0 without an effect."""
+        return scores.new_zeros(()) if self.effect is None else scores @ self.effect
 
 
 class Trainer:
@@ -79,7 +91,7 @@ class Trainer:
         self.flow, self.objective, self.condition = flow.to(runtime.device), objective, condition
         self.plan, self.data, self.runtime = plan, data, runtime
         self.held_out, self.kept = _split(data, plan, runtime)
-        self.optimizer = torch.optim.Adam(flow.parameters(), lr=plan.learning_rate)
+        self.optimizer = torch.optim.Adam(flow.parameters(), lr=plan.learning_rate, fused=True)
         self.schedule = LambdaLR(self.optimizer, self._rate)
         self.average = {name: p.detach().clone() for name, p in flow.named_parameters()}
         self.best = {name: p.clone() for name, p in self.average.items()}
@@ -117,8 +129,9 @@ class Trainer:
         # A short memory at first, so that the random initial weights leave the average.
         decay = min(self.plan.ema, self.step / (self.step + 10))
         with torch.no_grad():
-            for name, p in self.flow.named_parameters():
-                self.average[name].lerp_(p, 1 - decay)
+            torch._foreach_lerp_(
+                list(self.average.values()), list(self.flow.parameters()), 1 - decay
+            )
 
     def _batch(self) -> tuple[Tensor, Tensor]:
         """The next codes and conditions, in an order that depends on seed and epoch."""
@@ -132,7 +145,8 @@ class Trainer:
     def _load(self, index: Tensor) -> tuple[Tensor, Tensor]:
         codes, attributes = self.data.rows(index)
         device = self.runtime.device
-        return codes.to(device), self.condition(attributes.to(device))
+        scores = self.condition(attributes.to(device))
+        return codes.to(device) - self.condition.shift(scores), scores
 
     def _evaluate(self) -> None:
         """Held-out loss of the averaged weights, always with the same noise."""
