@@ -14,6 +14,7 @@ from latentedit.cli.options import (
     with_faces,
     with_picture,
     with_targets,
+    with_threads,
 )
 from latentedit.errors import InputError
 from latentedit.registry import Registry
@@ -46,6 +47,7 @@ from latentedit.registry import Registry
     help="W+ rows to edit, such as 0..3 or 4,5, or the name of an installed layer preset. All rows "
     "by default.",
 )
+@with_threads
 @with_device
 @with_picture
 def edit(
@@ -56,6 +58,7 @@ def edit(
     transfers: tuple[str, ...],
     amount: float,
     layers: str | None,
+    threads: int,
     device: str,
     picture: Path,
 ) -> None:
@@ -78,6 +81,7 @@ def edit(
     from latentedit.editing.fitted import build_renderer, codes_for, load_editor
     from latentedit.report.grid import save_grid
 
+    torch.set_num_threads(threads)
     bank = LatentBank.open(bank_folder)
     registry = Registry.discover()
     fitted = load_editor(registry, editor_folder, device=device)
