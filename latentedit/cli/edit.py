@@ -18,6 +18,7 @@ from latentedit.cli.options import (
     with_force,
     with_picture,
     with_targets,
+    with_threads,
 )
 from latentedit.errors import InputError
 from latentedit.registry import Registry
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     help="W+ rows to edit, such as 0..3 or 4,5, or the name of an installed layer preset. All rows "
     "by default.",
 )
+@with_threads
 @with_device
 @with_picture
 @with_force
@@ -65,6 +67,7 @@ def edit(
     transfers: tuple[str, ...],
     amount: float,
     layers: str | None,
+    threads: int,
     device: str,
     picture: Path,
     force: bool,
@@ -91,6 +94,7 @@ def edit(
     from latentedit.report.grid import refused, save_grid
 
     check_overwrite(picture, force)
+    torch.set_num_threads(threads)
     bank = LatentBank.open(bank_folder)
     registry = Registry.discover()
     fitted = load_editor(registry, editor_folder, device=device)
