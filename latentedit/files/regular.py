@@ -19,7 +19,7 @@ def open_regular(path: Path) -> BufferedReader:
     """
     try:
         # Without O_NONBLOCK, opening a pipe waits until another process writes into it.
-        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
     except IsADirectoryError:
         raise InputError(f"{path} is a folder; give a regular file") from None
     except (FileNotFoundError, NotADirectoryError):
