@@ -264,7 +264,7 @@ def test_a_subset_of_rows_needs_the_generator() -> None:
 
 
 @pytest.mark.parametrize("which", ["source", "target"])
-@pytest.mark.parametrize("shape", [(4, 3), (3, 4), (4,)])
+@pytest.mark.parametrize("shape", [(4, 3), (3, 4), (4, 4, 1)])
 def test_attribute_values_have_a_row_a_face_and_a_column_a_number(
     which: str, shape: tuple[int, ...]
 ) -> None:
