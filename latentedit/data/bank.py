@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -154,8 +154,8 @@ class Split:
         parts = [[(w[i::every], a[i::every]) for w, a in self.shards] for i in firsts]
         others = tuple(shard for part in parts[:-1] for shard in part)
         return (
-            Split(self.space, self.schema, others, self.mappings * (every - 1)),
-            Split(self.space, self.schema, tuple(parts[-1]), self.mappings),
+            replace(self, shards=others, mappings=self.mappings * (every - 1)),
+            replace(self, shards=tuple(parts[-1])),
         )
 
     def take(self, index: Tensor) -> Split:
