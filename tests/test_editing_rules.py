@@ -45,11 +45,7 @@ from latentedit import (
 from latentedit.data.bank import ModelReference
 from latentedit.editing import guard
 from latentedit.editing.checks import check_device, check_space
-from latentedit.editing.fitted import (
-    build_generator,
-    build_renderer,
-    codes_for,
-)
+from latentedit.editing.generators import build_generator, build_renderer, codes_for
 from latentedit.files.artefacts import read_json, write_json
 
 SCHEMA = AttributeSchema(

@@ -12,14 +12,13 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
 import latentedit
+from latentedit.benchmark.plugin_use import ModelUse, PluginUse
 from latentedit.benchmark.statistics_plan import StatisticsPlan
 from latentedit.errors import CorruptArtefact, InputError, SuiteError, UnknownName, nearest
 from latentedit.files.regular import read_bytes
@@ -32,34 +31,6 @@ SUITE_FILE = "suite.json"
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PluginUse(_Strict):
-    """A plugin by name, with its options."""
-
-    plugin: str
-    options: dict[str, Any] = {}
-
-
-class ModelUse(PluginUse):
-    """An estimator or recogniser: its name alone, or with options and a name for the report."""
-
-    name: str = ""
-
-    def __str__(self) -> str:
-        return self.name or self.plugin
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bare(cls, data: Any) -> Any:
-        return {"plugin": data} if isinstance(data, str) else data
-
-    @model_serializer(mode="wrap")
-    def _plain(self, write: SerializerFunctionWrapHandler) -> Any:
-        return write(self) if self.options or self.name else self.plugin
-
-    def same_model(self, other: ModelUse) -> bool:
-        return (self.plugin, self.options) == (other.plugin, other.options)
 
 
 class BankPlan(_Strict):

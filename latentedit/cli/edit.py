@@ -24,6 +24,8 @@ from latentedit.errors import InputError
 from latentedit.registry import Registry
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from latentedit.interfaces.editor import Edited
 
 
@@ -89,9 +91,8 @@ def edit(
 
     from latentedit.cli.targets import parse_rows, parse_settings, parse_transfers
     from latentedit.data.bank import LatentBank
-    from latentedit.data.images import images_to_bytes
-    from latentedit.editing.fitted import build_renderer, codes_for, load_editor
-    from latentedit.report.grid import refused, save_grid
+    from latentedit.editing.fitted import load_editor
+    from latentedit.editing.generators import build_renderer, codes_for
 
     check_overwrite(picture, force)
     torch.set_num_threads(threads)
@@ -129,15 +130,8 @@ def edit(
             space = "w+" if codes.ndim == 3 else space
             columns.append(renderer.synthesize(codes, space))
             progress(done / len(wanted), setting.name)
-    images = [list(images_to_bytes(column).cpu()) for column in columns]
-    for column, ok in zip(images[1:], served, strict=True):
-        column[:] = [image if ok[i] else refused(image) for i, image in enumerate(column)]
-    save_grid(
-        picture,
-        [[image[i] for image in images] for i in range(len(rows))],
-        ["before", *(setting.title for setting in wanted)],
-        [f"face {row}" for row in rows],
-    )
+    titles = ["before", *(setting.title for setting in wanted)]
+    _draw(picture, columns, served, titles, [f"face {row}" for row in rows])
     say(
         f"{picture}: {len(rows)} faces, {len(wanted)} edits, {nfe} function evaluations",
         next_step=f"open {picture}",
@@ -145,6 +139,24 @@ def edit(
     if not torch.stack(served).any():
         err.print("nothing was edited")
         raise SystemExit(1)
+
+
+def _draw(
+    picture: Path,
+    columns: list[Tensor],
+    served: list[Tensor],
+    titles: list[str],
+    faces: list[str],
+) -> None:
+    """A grid of `columns` of images, one row a face; a face that was not served is crossed out."""
+    from latentedit.data.images import images_to_bytes
+    from latentedit.report.grid import refused, save_grid
+
+    images = [list(images_to_bytes(column).cpu()) for column in columns]
+    for column, ok in zip(images[1:], served, strict=True):
+        column[:] = [image if ok[i] else refused(image) for i, image in enumerate(column)]
+    rows = [[column[i] for column in images] for i in range(len(faces))]
+    save_grid(picture, rows, titles, faces)
 
 
 def _say_refused(title: str, edited: Edited) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from latentedit.data.bank import Split
+from latentedit.data.split import Split
 
 _NEGLIGIBLE = 1e-14
 """Variance relative to the mean square, below which it is only rounding error of a constant."""

@@ -14,7 +14,8 @@ from latentedit.benchmark.suite import Task
 from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import LatentBank
 from latentedit.data.images import images_to_bytes
-from latentedit.editing.fitted import FittedEditor, codes_for
+from latentedit.editing.fitted import FittedEditor
+from latentedit.editing.generators import codes_for
 from latentedit.errors import InputError
 from latentedit.interfaces.editor import Edited
 from latentedit.interfaces.runtime import Progress

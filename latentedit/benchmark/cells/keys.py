@@ -9,7 +9,8 @@ from typing import Any
 
 from latentedit.benchmark.cells.bench import BATCH, Bench
 from latentedit.benchmark.cells.tuning import tuning_key
-from latentedit.benchmark.suite import PluginUse, Sequence, Suite, Task
+from latentedit.benchmark.plugin_use import PluginUse
+from latentedit.benchmark.suite import Sequence, Suite, Task
 from latentedit.editing.keys import Key, code_key, core_versions, plugin_key
 from latentedit.editing.layers import LayerPreset
 from latentedit.errors import EnvironmentFault, LatentEditError
