@@ -379,9 +379,13 @@ class Cell:
                 photos = photographed()[0][self.faces, 6:][:, which]
                 to_photo = cosine(photos, identity(u)[:, which])
                 found[f"identity similarity to the photo · {name}"] = to_photo
+        counted = {
+            f"identity with failures · {name}": found[f"identity similarity · {name}"] * reached
+            for name in RECOGNISERS
+        }
         found = {k: np.where(reached, v, np.nan) for k, v in found.items()}
         found["kernel distance"] = self.distances(r)["kernel"]
-        return found | {"reach": reached.astype(float)}
+        return found | counted | {"reach": reached.astype(float)}
 
     def _likelihood(self, u: Array, target: Array) -> tuple[Array, Array]:
         """log p(w | a) and the Mahalanobis distance, a dimension; rows of W+ averaged."""

@@ -44,6 +44,7 @@ FIGURES = [
         for name in ("narrow", "broad")
         for metric in (
             "identity similarity",
+            "identity with failures",
             "identity accuracy",
             "round-trip error in identity",
             "edit–identity area",

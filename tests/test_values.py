@@ -148,6 +148,9 @@ def test_every_metric_is_made_of_its_own_arrays(attribute: str) -> None:
         }
         expected |= {f"{name} @ {effect:g}": v * reached for name, v in by_metric.items()}
         expected[f"reach @ {effect:g}"] = np.nan_to_num(reached)
+        for name, values in zip(THRESHOLDS, similarity, strict=True):
+            counted = values * np.nan_to_num(reached)
+            expected[f"identity with failures · {name} @ {effect:g}"] = counted
     found = found_for(held, attribute)
     areas = {f"edit–identity area · {name} @ 0" for name in THRESHOLDS}
     assert set(found) == set(expected) | areas
@@ -176,10 +179,10 @@ def test_similarity_at_the_threshold_is_not_above_it() -> None:
     assert found["identity accuracy · second @ 0.4"].tolist() == [1.0] * 6
 
 
-def test_a_face_that_does_not_reach_an_effect_counts_for_reach_alone() -> None:
+def test_a_face_that_does_not_reach_an_effect_counts_where_failures_count_alone() -> None:
     found = found_for(arrays())
     for name, values in found.items():
-        missing = name.endswith("@ 0.8") and not name.startswith("reach")
+        missing = name.endswith("@ 0.8") and not name.startswith(("reach", "identity with"))
         assert np.isnan(values).tolist() == [missing and i == 2 for i in range(6)], name
     assert found["reach @ 0.8"].tolist() == [1, 1, 0, 1, 1, 1]
     assert found["reach @ 0.4"].tolist() == [1] * 6

@@ -27,7 +27,8 @@ from latentedit.benchmark.provenance import (
     RecogniserProvenance,
 )
 from latentedit.benchmark.run_bank import bank_of_run
-from latentedit.benchmark.suite import SUITE_FILE, PluginUse, Suite, Task
+from latentedit.benchmark.suite import SUITE_FILE, PluginUse, Suite
+from latentedit.benchmark.task import Task
 from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import LatentBank
 from latentedit.editing.layers import LayerPreset
@@ -39,7 +40,7 @@ from latentedit.files.artefacts import write_json
 from latentedit.files.records import read_record
 from latentedit.registry import Registry, parse_options
 
-CELL_PROTOCOL = 4
+CELL_PROTOCOL = 5
 """Part of every cell's key; raised when cells measure something else or something more."""
 
 
@@ -214,7 +215,16 @@ def plan(
         "batch": BATCH,
         "show_faces": suite.show_faces,
     }
-    jobs = [Job(folder, suite, Cell("faces", base | observers), registry)]
+    reached = {
+        "strengths": suite.strengths,
+        "strength_limit": suite.strength_limit,
+        "effects": suite.effects,
+        "only_possible": suite.only_possible,
+    }
+    faces = base | observers
+    if suite.only_possible:
+        faces |= reached | {"tasks": [task.model_dump(mode="json") for task in suite.tasks]}
+    jobs = [Job(folder, suite, Cell("faces", faces), registry)]
     edits = []
     for name, use in suite.entrants.items():
         kind = plugins.editor_kind(use.plugin)
@@ -226,16 +236,8 @@ def plan(
             key = base | {"editor": use.model_dump(mode="json")} | origin | tune | {"seed": seed}
             jobs.append(Job(folder, suite, Cell("fit", key, name, seed), registry, ("faces",)))
             for task in suite.tasks:
-                edit_key = (
-                    key
-                    | observers
-                    | {
-                        "task": task.model_dump(mode="json"),
-                        "strengths": suite.strengths,
-                        "effects": suite.effects,
-                    }
-                    | _presets([task], plugins)
-                )
+                of_task = {"task": task.model_dump(mode="json")}
+                edit_key = key | observers | of_task | reached | _presets([task], plugins)
                 cell = Cell("edit", edit_key, name, seed, task.name)
                 edits.append(Job(folder, suite, cell, registry, ("faces", fit_id(name, seed))))
             for sequence in suite.sequences:

@@ -35,6 +35,10 @@ HEADLINES = {
             short="similarity",
             subject="identity",
         ),
+        Headline(
+            "identity with failures",
+            "The same, where a face that cannot be changed as wanted counts as a stranger.",
+        ),
         Headline("identity similarity to the photo", "The same, compared with the photo itself."),
         Headline(
             "identity accuracy",

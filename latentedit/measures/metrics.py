@@ -41,6 +41,12 @@ METRICS = {
         Metric("reach", SHARE, True, "share of faces whose achieved change attains r"),
         Metric("identity similarity", "cosine", True, "cos(E(x), E(x'))"),
         Metric(
+            "identity with failures",
+            "cosine",
+            True,
+            "cos(E(x), E(x')), and 0, as between strangers, for a face that does not reach r",
+        ),
+        Metric(
             "identity similarity to the photo",
             "cosine",
             True,

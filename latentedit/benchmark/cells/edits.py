@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from latentedit.benchmark.cells.bench import Bench, Observation, Progress, to_bytes
 from latentedit.benchmark.cells.distances import distances
-from latentedit.benchmark.suite import Task
+from latentedit.benchmark.cells.extending import extended
+from latentedit.benchmark.task import QuantileChange, SigmaChange, Task
 from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import LatentBank
 from latentedit.editing.fitted import FittedEditor, codes_for
@@ -31,7 +33,7 @@ def requested(
 
     Args:
         labels: (N, A) of the test faces.
-        fit_labels: (M, A) of the fit split, for its median.
+        fit_labels: (M, A) of the fit split, for its median, standard deviation and quantiles.
 
     Returns:
         (K,) face indices and (K,) changes Δ in natural units.
@@ -53,13 +55,25 @@ def requested(
         middle = (attribute.low + attribute.high) / 2
         ends = torch.where(values < middle, attribute.high, attribute.low)
         return faces, ends - values
-    if isinstance(task.change, str) or task.change > attribute.high - attribute.low:
+    fitted = fit_labels[:, schema.columns(task.attribute).start]
+    below = values < fitted.median()
+    if isinstance(task.change, QuantileChange):
+        q = task.change.quantile
+        return faces, torch.where(below, fitted.quantile(q), fitted.quantile(1 - q)) - values
+    amount = _amount(task, fitted)
+    if amount > attribute.high - attribute.low:
         raise InputError(
-            f"task {task.name!r} changes {task.attribute} by {task.change}, but its range is "
+            f"task {task.name!r} changes {task.attribute} by {amount:g}, but its range is "
             f"{attribute.low:g} to {attribute.high:g} {attribute.unit}"
         )
-    median = fit_labels[:, schema.columns(task.attribute).start].median()
-    return faces, torch.where(values < median, task.change, -task.change)
+    return faces, torch.where(below, amount, -amount)
+
+
+def _amount(task: Task, fitted: Tensor) -> float:
+    """The change in natural units, given the fit split's labels (M,)."""
+    if isinstance(task.change, SigmaChange):
+        return task.change.sigma * float(fitted.std())
+    return float(cast("float", task.change))
 
 
 def measure_edits(
@@ -83,9 +97,9 @@ def measure_edits(
     for i, strength in enumerate(suite.strengths):
         grid.append(edits.at(strength))
         progress((i + 1) / steps, f"strength {strength:g}")
-    effects = torch.stack([found["effect"] for found in grid])
+    tried, effects = edits.extended(torch.stack([found["effect"] for found in grid]))
     for i, wanted in enumerate(suite.effects):
-        matched.append(edits.matching(wanted, effects))
+        matched.append(edits.matching(wanted, tried, effects))
         progress((len(suite.strengths) + i + 1) / steps, f"effect {wanted:g}")
     arrays = edits.unedited() | edits.undone()
     for name in (name for name in grid[0] if name != "images"):
@@ -132,6 +146,14 @@ class TaskEdits:
         self.bench, self.editor, self.task = bench, editor, task
         test, labels = bench.bank.split("test"), bench.bank.split("fit").attributes
         self._faces, self._change = requested(task, test.attributes, labels, test.schema)
+        if "possible" in before:
+            done = before["possible"][bench.suite.tasks.index(task), self._faces]
+            if int(done.sum()) < 2:
+                raise InputError(
+                    f"task {task.name!r}: {int(done.sum())} of {len(done)} faces can show the "
+                    "largest effect at all, with only this attribute changed; ask for less"
+                )
+            self._faces, self._change = self._faces[done], self._change[done]
         self._originals, self._source = test.rows(self._faces)
         self._originals_space = test.space
         self._codes, self._home = codes_for(
@@ -159,14 +181,26 @@ class TaskEdits:
         edited = self._edit(torch.full((len(self._faces),), strength), self._every)
         return self._described(self.bench.look(edited, self._space))
 
-    def matching(self, wanted: float, effects: Tensor) -> dict[str, Tensor]:
+    def extended(self, effects: Tensor) -> tuple[Tensor, Tensor]:
+        """The suite's strengths and `effects` (S, N), and as many larger ones as it takes."""
+        suite = self.bench.suite
+        return extended(
+            self._tried,
+            torch.tensor(suite.strengths),
+            effects,
+            max(suite.effects),
+            suite.strength_limit or suite.strengths[-1],
+        )
+
+    def matching(self, wanted: float, strengths: Tensor, effects: Tensor) -> dict[str, Tensor]:
         """The same at the strength, face by face, at which the effect is `wanted`.
 
         Args:
-            effects: (S, N) of the suite's strengths.
+            strengths: (S,) at which
+            effects: (S, N) were measured.
         """
         suite = self.bench.suite
-        at = match_effect(self._tried, torch.tensor(suite.strengths), effects, wanted)
+        at = match_effect(self._tried, strengths, effects, wanted)
         edited = self._edit(at.nan_to_num(suite.strengths[-1]), self._every)
         observed = self.bench.look(edited, self._space, suite.show_faces, features=True)
         likelihood, mahalanobis = self.bench.likelihood(

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from latentedit.benchmark.cells.bench import Bench, Progress
 from latentedit.benchmark.cells.edits import TimedEditor, requested
-from latentedit.benchmark.suite import Sequence, Task
+from latentedit.benchmark.suite import Sequence
+from latentedit.benchmark.task import Task
 from latentedit.editing.fitted import FittedEditor, codes_for
 from latentedit.measures.metrics import edit_consistency, identity_similarity, round_trip_error
 

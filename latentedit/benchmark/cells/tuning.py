@@ -13,7 +13,8 @@ from torch import Tensor
 
 from latentedit.benchmark.cells.bench import BATCH, Bench, Progress
 from latentedit.benchmark.cells.edits import requested
-from latentedit.benchmark.suite import PluginUse, Suite, Task
+from latentedit.benchmark.suite import PluginUse, Suite
+from latentedit.benchmark.task import Task
 from latentedit.data.bank import Split
 from latentedit.editing.fitted import FittedEditor, codes_for, fit_editor
 from latentedit.errors import PluginFault

@@ -205,6 +205,20 @@ class CellCounts:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """Faces that a task asks, and that no edit could bring to the largest effect.
+
+    Args:
+        faces: how many the task asks.
+        left_out: how many of them are left out of every figure.
+    """
+
+    task: str
+    faces: int
+    left_out: int
+
+
+@dataclass(frozen=True)
 class Results:
     """Every figure of a run. Equal suites on equal machines give equal results.
 
@@ -213,6 +227,7 @@ class Results:
         estimators: errors of judge and labeller by role; empty where the truth is not known.
         photographs: None where the test faces were sampled.
         metrics: the definitions, by name.
+        left_out: by task, faces that no edit could do; empty where none were looked for.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
@@ -234,6 +249,7 @@ class Results:
     curves: tuple[Curve, ...]
     leakage: tuple[Leakage, ...]
     metrics: dict[str, Metric]
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def effect(self) -> float:

@@ -16,7 +16,7 @@ from latentedit.benchmark.results.accuracy import (
     photographs,
     recogniser_figures,
 )
-from latentedit.benchmark.results.audit import cell_counts, costs, tuning
+from latentedit.benchmark.results.audit import cell_counts, costs, left_out, tuning
 from latentedit.benchmark.results.changes import leakage, realism
 from latentedit.benchmark.results.curves import curves
 from latentedit.benchmark.results.means import measures, per_face
@@ -70,6 +70,7 @@ def results_of(run: Run) -> Results:
         curves=curves(run),
         leakage=leakage(run),
         metrics=METRICS,
+        left_out=left_out(run),
     )
 
 

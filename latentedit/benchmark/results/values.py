@@ -89,7 +89,7 @@ def _at_strength_one(edits: FinishedEdits, reference: Reference) -> FaceValues:
 
 
 def _matched(edits: FinishedEdits, reference: Reference, i: int) -> dict[MetricKey, Tensor]:
-    """Metrics at the i-th effect; NaN for faces that do not reach it, but for reach itself."""
+    """Metrics at the i-th effect; NaN for faces that do not reach it, where these do not count."""
     arrays = edits.arrays
     reached = ~arrays["matched_strength"][i].isnan()
     found = {
@@ -99,6 +99,9 @@ def _matched(edits: FinishedEdits, reference: Reference, i: int) -> dict[MetricK
     }
     nothing = torch.where(reached, 0.0, float("nan"))
     reach = {MetricKey("reach"): reached.float()}
+    for e, recogniser in enumerate(reference.thresholds):
+        similarity = torch.where(reached, arrays["matched_similarity"][i, e], 0.0)
+        reach[MetricKey("identity with failures", recogniser)] = similarity
     return reach | {key: values + nothing for key, values in found.items()}
 
 
