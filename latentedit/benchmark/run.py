@@ -220,6 +220,7 @@ def plan(
         "strength_limit": suite.strength_limit,
         "effects": suite.effects,
         "only_possible": suite.only_possible,
+        "keep_codes": suite.keep_codes,
     }
     faces = base | observers
     if suite.only_possible:

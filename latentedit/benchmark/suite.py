@@ -119,6 +119,8 @@ class Suite(_Strict):
     twice that strength, and so on up to the limit, until the effect attains or stops growing.
     With `only_possible`, a face takes part in a task only where the largest effect is attained by
     the same face with nothing else changed; see `possible_faces`.
+    With `keep_codes`, cells keep edited codes in half precision, so that another judge can score
+    them without the editor.
     """
 
     name: str
@@ -134,6 +136,7 @@ class Suite(_Strict):
     strength_limit: float | None = None
     effects: list[float] = [0.8]
     only_possible: bool = False
+    keep_codes: bool = True
     seeds: list[int] = Field(default=[0], min_length=1)
     tune: Tune | None = None
     show_faces: int = Field(default=6, ge=0, le=64)

@@ -9,21 +9,15 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from latentedit.benchmark.cells.bench import Bench, Observation, Progress, to_bytes
-from latentedit.benchmark.cells.distances import distances
+from latentedit.benchmark.cells.bench import Bench, Progress
 from latentedit.benchmark.cells.extending import extended
+from latentedit.benchmark.cells.observing import TaskObserver, stacked
 from latentedit.benchmark.task import QuantileChange, SigmaChange, Task
 from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import LatentBank
 from latentedit.editing.fitted import FittedEditor, codes_for
 from latentedit.errors import InputError
-from latentedit.measures.metrics import (
-    achieved_change,
-    identity_drift,
-    identity_similarity,
-    match_effect,
-    round_trip_error,
-)
+from latentedit.measures.metrics import match_effect
 
 
 def requested(
@@ -101,12 +95,7 @@ def measure_edits(
     for i, wanted in enumerate(suite.effects):
         matched.append(edits.matching(wanted, tried, effects))
         progress((len(suite.strengths) + i + 1) / steps, f"effect {wanted:g}")
-    arrays = edits.unedited() | edits.undone()
-    for name in (name for name in grid[0] if name != "images"):
-        arrays[name] = torch.stack([found[name] for found in grid])
-    for name in matched[0]:
-        arrays[f"matched_{name}"] = torch.stack([found[name] for found in matched])
-    return arrays, edits.cost
+    return stacked(edits.unedited() | edits.undone(), grid, matched), edits.cost
 
 
 class TimedEditor:
@@ -133,7 +122,7 @@ class TimedEditor:
         return edited.codes
 
 
-class TaskEdits:
+class TaskEdits(TaskObserver):
     """What one editor makes of the faces that a task is asked of, N of the test split.
 
     Args:
@@ -143,32 +132,22 @@ class TaskEdits:
     def __init__(
         self, bench: Bench, editor: FittedEditor, task: Task, before: Mapping[str, Tensor]
     ) -> None:
-        self.bench, self.editor, self.task = bench, editor, task
         test, labels = bench.bank.split("test"), bench.bank.split("fit").attributes
-        self._faces, self._change = requested(task, test.attributes, labels, test.schema)
+        faces, change = requested(task, test.attributes, labels, test.schema)
         if "possible" in before:
-            done = before["possible"][bench.suite.tasks.index(task), self._faces]
+            done = before["possible"][bench.suite.tasks.index(task), faces]
             if int(done.sum()) < 2:
                 raise InputError(
                     f"task {task.name!r}: {int(done.sum())} of {len(done)} faces can show the "
                     "largest effect at all, with only this attribute changed; ask for less"
                 )
-            self._faces, self._change = self._faces[done], self._change[done]
-        self._originals, self._source = test.rows(self._faces)
-        self._originals_space = test.space
-        self._codes, self._home = codes_for(
-            editor.space, self._originals, test.space, bench.generator
+            faces, change = faces[done], change[done]
+        self._codes, home = codes_for(
+            editor.space, test.rows(faces)[0], test.space, bench.generator
         )
-        self._space = "w+" if task.layers is not None and self._home != "s" else self._home
-        self._column = test.schema.columns(task.attribute).start
-        self._judged, self._identity, self._features = (
-            before[name][self._faces] for name in ("judged", "identity", "features")
-        )
-        self._spread = before["features"].std(0)
-        self._embeddings = before["embeddings"][:, self._faces]
-        photos = before.get("photo_embeddings")
-        self._photos = None if photos is None else photos[:, self._faces]
-        self._every = torch.arange(len(self._faces))
+        space = "w+" if task.layers is not None and home != "s" else home
+        super().__init__(bench, task, before, faces, change, space)
+        self.editor = editor
         self._timed = TimedEditor(editor)
 
     @property
@@ -178,8 +157,7 @@ class TaskEdits:
 
     def at(self, strength: float) -> dict[str, Tensor]:
         """Observed when `strength` times the change is asked for; arrays of N faces."""
-        edited = self._edit(torch.full((len(self._faces),), strength), self._every)
-        return self._described(self.bench.look(edited, self._space))
+        return self.seen(self._edit(torch.full((len(self.faces),), strength), self.every))
 
     def extended(self, effects: Tensor) -> tuple[Tensor, Tensor]:
         """The suite's strengths and `effects` (S, N), and as many larger ones as it takes."""
@@ -199,78 +177,26 @@ class TaskEdits:
             strengths: (S,) at which
             effects: (S, N) were measured.
         """
-        suite = self.bench.suite
         at = match_effect(self._tried, strengths, effects, wanted)
-        edited = self._edit(at.nan_to_num(suite.strengths[-1]), self._every)
-        observed = self.bench.look(edited, self._space, suite.show_faces, features=True)
-        likelihood, mahalanobis = self.bench.likelihood(
-            edited, self._space, self._target(wanted * self._change, self._every)
-        )
-        return {
-            "strength": at,
-            "likelihood": likelihood,
-            "mahalanobis": mahalanobis,
-            **self._described(observed),
-            **distances(self._features, observed.features, ~at.isnan(), self._spread),
-        }
-
-    def unedited(self) -> dict[str, Tensor]:
-        """Which faces were asked for which change, and pictures of the first of them."""
-        bench = self.bench
-        shown = self._originals[: bench.suite.show_faces]
-        return {
-            "faces": self._faces,
-            "change": self._change,
-            "source": self._source[:, self._column].clone(),
-            "images": to_bytes(bench.renderer.synthesize(shown, self._originals_space)),
-        }
+        edited = self._edit(at.nan_to_num(self.bench.suite.strengths[-1]), self.every)
+        return self.seen_matched(edited, at, wanted)
 
     def undone(self) -> dict[str, Tensor]:
         """How far an edit at strength 1, and the same edit undone, ends from where it began."""
-        target = self._target(self._change, self._every)
+        target = self.target(self.change, self.every)
         layers, editor = self.task.layers, self.editor
-        there = editor.edit(self._codes, self._source, target, layers=layers, extrapolate=True)
-        back = editor.edit(there.codes, target, self._source, layers=layers, extrapolate=True)
-        embeddings, pixels = self.bench.images_compared(
-            back.codes, self._space, self._originals, self._originals_space
-        )
-        began = self.bench.converted(self._codes, self._home, self._space)
-        return {
-            "round_trip": round_trip_error(began, back.codes),
-            "round_trip_identity": 1 - identity_similarity(self._embeddings, embeddings),
-            "round_trip_pixels": pixels,
-        }
+        there = editor.edit(self._codes, self.source, target, layers=layers, extrapolate=True)
+        back = editor.edit(there.codes, target, self.source, layers=layers, extrapolate=True)
+        return self.seen_back(back.codes)
 
     def _edit(self, strengths: Tensor, rows: Tensor) -> Tensor:
-        codes, source = self._codes[rows], self._source[rows]
-        target = self._target(strengths * self._change[rows], rows)
+        codes, source = self._codes[rows], self.source[rows]
+        target = self.target(strengths * self.change[rows], rows)
         return self._timed.edit(codes, source, target, self.task.layers)
-
-    def _target(self, change: Tensor, rows: Tensor) -> Tensor:
-        target = self._source[rows].clone()
-        target[:, self._column] += change
-        return target
 
     def _tried(self, strengths: Tensor, rows: Tensor) -> Tensor:
         edited = self._edit(strengths, rows)
-        return self._effect(self.bench.judged(edited, self._space), rows)
-
-    def _effect(self, judged: Tensor, rows: Tensor) -> Tensor:
-        column = self._column
-        return achieved_change(self._judged[rows, column], judged[:, column], self._change[rows])
-
-    def _described(self, observed: Observation) -> dict[str, Tensor]:
-        found = {
-            "effect": self._effect(observed.judged, self._every),
-            "judged": observed.judged,
-            "similarity": identity_similarity(self._embeddings, observed.embeddings),
-            "truth": observed.truth,
-            "drift": identity_drift(self._identity, observed.identity),
-            "images": observed.images,
-        }
-        if self._photos is not None:
-            found["photo_similarity"] = identity_similarity(self._photos, observed.embeddings)
-        return found
+        return self.effect(self.bench.judged(edited, self.space), rows)
 
 
 def edit_milliseconds(
