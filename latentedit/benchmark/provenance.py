@@ -74,6 +74,7 @@ class Provenance(_Strict):
         batch: faces that are synthesized and judged together.
         bounds: the controls that are floor and ceiling, where there are any.
         left_out: why an installed control is not in the run, by name.
+        matched_by: the judge by whom effects were matched, where another one scored them.
     """
 
     latentedit: str
@@ -87,6 +88,7 @@ class Provenance(_Strict):
     batch: int
     bounds: dict[str, str] = {}
     left_out: dict[str, str] = {}
+    matched_by: str | None = None
 
 
 def read_provenance(folder: Path) -> Provenance:
