@@ -12,9 +12,11 @@ from torch import Tensor
 from latentedit import SuiteError
 from latentedit.benchmark.cells.edits import requested
 from latentedit.benchmark.cells.extending import extended
+from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.records import Results
+from latentedit.benchmark.results.records import Measure, Results
 from latentedit.benchmark.results.summary import summarise
+from latentedit.benchmark.results.ways import ways
 from latentedit.benchmark.suite import Suite, parse_suite
 from latentedit.benchmark.task import Task
 from latentedit.report.page import write_report
@@ -92,9 +94,36 @@ def test_controls_stand_in_their_order(results: Results) -> None:
     for metric in ("attribute leakage", "true leakage", "true identity drift"):
         assert mean(results, "oracle", metric) < 1e-5
         assert mean(results, "oracle", metric) < 0.1 < mean(results, "resample", metric)
+    assert mean(results, "oracle", "distance to the counterfactual") < 1e-4
+    assert mean(results, "oracle", "structural similarity to the counterfactual") > 1 - 1e-6
+    assert mean(results, "resample", "distance to the counterfactual") > 0.1
     identity = "identity similarity · toy-identity"
     assert mean(results, "oracle", identity) == pytest.approx(1, abs=1e-5)
     assert mean(results, "resample", identity) < 0.5
+
+
+def test_every_figure_is_given_as_a_share_of_the_way_from_floor_to_ceiling(
+    run: Run, results: Results
+) -> None:
+    ways = {(way.editor, str(way.metric)): way.share for way in results.ways}
+    for metric in ("attribute leakage", "identity similarity · toy-identity"):
+        assert ways["oracle", metric] == 1
+        assert ways["resample", metric] == 0
+        floor, ceiling = (mean(results, name, metric) for name in ("resample", "oracle"))
+        timid = (mean(results, "timid", metric) - floor) / (ceiling - floor)
+        assert ways["timid", metric] == pytest.approx(timid)
+    assert ("no-edit", "attribute leakage") not in ways  # it reaches nothing
+    page = (run.folder / "report" / "index.html").read_text("utf-8")
+    assert "Between floor and ceiling" in page
+
+
+def test_a_metric_in_which_floor_and_ceiling_agree_has_no_way() -> None:
+    rows = [
+        Measure(name, "all tasks", MetricKey("reach"), 0.8, 1.0, None, None, 5, 1, None)
+        for name in ("low", "high", "mine")
+    ]
+    assert ways(rows, {"floor": "low", "ceiling": "high"}, 0.8) == ()
+    assert ways(rows, {"ceiling": "high"}, 0.8) == ()
 
 
 def test_without_a_limit_no_strength_is_added_and_nobody_is_left_out(tmp_path: Path) -> None:

@@ -66,6 +66,9 @@ def arrays(seed: int = 0) -> dict[str, Array]:
         "matched_truth": readings[s + r :],
         "matched_similarity": rng.uniform(-0.2, 1, (r, e, n)),
         "matched_photo_similarity": rng.uniform(-1, 1, (r, e, n)),
+        "matched_counterfactual_pixels": rng.uniform(size=(r, n)),
+        "matched_counterfactual_structure": rng.uniform(size=(r, n)),
+        "matched_counterfactual_similarity": rng.uniform(-1, 1, (r, e, n)),
         "matched_kernel": rng.uniform(size=(r, n)),
         "matched_likelihood": rng.uniform(size=(r, n)),
         "matched_mahalanobis": rng.uniform(size=(r, n)),
@@ -143,6 +146,16 @@ def test_every_metric_is_made_of_its_own_arrays(attribute: str) -> None:
             "identity similarity · second": similarity[1],
             "identity similarity to the photo · first": held["matched_photo_similarity"][i, 0],
             "identity similarity to the photo · second": held["matched_photo_similarity"][i, 1],
+            "distance to the counterfactual": held["matched_counterfactual_pixels"][i],
+            "structural similarity to the counterfactual": held["matched_counterfactual_structure"][
+                i
+            ],
+            "identity similarity to the counterfactual · first": held[
+                "matched_counterfactual_similarity"
+            ][i, 0],
+            "identity similarity to the counterfactual · second": held[
+                "matched_counterfactual_similarity"
+            ][i, 1],
             "identity accuracy · first": similarity[0] > 0.5,
             "identity accuracy · second": similarity[1] > 0.2,
         }

@@ -76,6 +76,18 @@ HEADLINES = {
 BRIEF = tuple(name for name, row in HEADLINES.items() if row.short)
 """The few of them that the terminal and the paired differences of a report show."""
 
+WAYS = (
+    "identity similarity",
+    "identity with failures",
+    "identity similarity to the counterfactual",
+    "distance to the counterfactual",
+    "structural similarity to the counterfactual",
+    "attribute leakage",
+    "true leakage",
+    "true identity drift",
+)
+"""The metrics that are shown as shares of the way from floor to ceiling."""
+
 ROUND_TRIP = (
     "round-trip error",
     "round-trip error in pixels",

@@ -61,6 +61,24 @@ METRICS = {
         Metric("attribute leakage", "σ", False, "mean over k' ≠ k of |A(x') − A(x)|_k' / σ_k'"),
         Metric("true leakage", "σ", False, "attribute leakage read off the edited code"),
         Metric("true identity drift", "σ", False, "RMS change of the true identity scores"),
+        Metric(
+            "distance to the counterfactual",
+            "levels",
+            False,
+            "mean |x' − c|, 255 levels; c is the same face with only k changed, as much as in x'",
+        ),
+        Metric(
+            "structural similarity to the counterfactual",
+            "SSIM",
+            True,
+            "mean SSIM of x' and c, Wang et al. 2004, windows of 7 × 7 pixels",
+        ),
+        Metric(
+            "identity similarity to the counterfactual",
+            "cosine",
+            True,
+            "cos(E(c), E(x')), c as above",
+        ),
         Metric("target error", "σ", False, "|A(x') − target|_k / σ_k at strength 1"),
         Metric(
             "round-trip error", "share", False, "|w'' − w| / |w| after an edit by Δ and then −Δ"
@@ -179,6 +197,35 @@ def pixel_error(images: Tensor, back: Tensor) -> Tensor:
     """Mean |x'' − x| of images (N, 3, H, W) in [-1, 1], in levels of 0 to 255 → (N,)."""
     error: Tensor = 127.5 * (back - images).abs().flatten(1).mean(1)
     return error
+
+
+_WINDOW = 7
+_STABLE = ((0.01 * 2) ** 2, (0.03 * 2) ** 2)
+"""c₁ and c₂ of SSIM, for images whose values span 2."""
+
+
+def structural_similarity(images: Tensor, others: Tensor) -> Tensor:
+    """SSIM of images (N, 3, H, W) in [-1, 1], mean over channels and windows → (N,).
+
+        (2 μ_x μ_y + c₁) (2 σ_xy + c₂) / ((μ_x² + μ_y² + c₁) (σ_x² + σ_y² + c₂))
+
+    Wang et al., "Image quality assessment", IEEE TIP 2004, in plain windows of 7 × 7 pixels; of the
+    whole image where it is smaller.
+    """
+    size = min(_WINDOW, images.shape[-1])
+
+    def mean(values: Tensor) -> Tensor:
+        return torch.nn.functional.avg_pool2d(values, size, stride=1)
+
+    x, y = images.double(), others.double()
+    mean_x, mean_y = mean(x), mean(y)
+    var_x, var_y = mean(x * x) - mean_x**2, mean(y * y) - mean_y**2
+    joint = mean(x * y) - mean_x * mean_y
+    first, second = _STABLE
+    light = (2 * mean_x * mean_y + first) / (mean_x**2 + mean_y**2 + first)
+    form = (2 * joint + second) / (var_x + var_y + second)
+    similarity: Tensor = (light * form).flatten(1).mean(1).float()
+    return similarity
 
 
 def peak_signal_to_noise(images: Tensor, others: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from latentedit.benchmark.cells.against_counterfactual import against_counterfactual
 from latentedit.benchmark.cells.bench import Bench, Observation, to_bytes
 from latentedit.benchmark.cells.distances import distances
 from latentedit.benchmark.task import Task
@@ -104,6 +105,14 @@ class TaskObserver:
             "mahalanobis": mahalanobis,
             **self._described(observed),
             **distances(self._features, observed.features, ~at.isnan(), self._spread),
+            **against_counterfactual(
+                self.bench,
+                self.task.attribute,
+                self._originals,
+                self._originals_space,
+                codes,
+                self.space,
+            ),
             **self._kept(codes),
         }
 

@@ -219,6 +219,15 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
+class Way:
+    """A figure as a share of the way from the floor to the ceiling, all tasks together."""
+
+    editor: str
+    metric: MetricKey
+    share: float
+
+
+@dataclass(frozen=True)
 class Results:
     """Every figure of a run. Equal suites on equal machines give equal results.
 
@@ -228,6 +237,7 @@ class Results:
         photographs: None where the test faces were sampled.
         metrics: the definitions, by name.
         left_out: by task, faces that no edit could do; empty where none were looked for.
+        ways: empty where the run has no floor or no ceiling.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
@@ -250,6 +260,7 @@ class Results:
     leakage: tuple[Leakage, ...]
     metrics: dict[str, Metric]
     left_out: tuple[LeftOut, ...] = ()
+    ways: tuple[Way, ...] = ()
 
     @property
     def effect(self) -> float:

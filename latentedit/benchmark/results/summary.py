@@ -23,6 +23,7 @@ from latentedit.benchmark.results.means import measures, per_face
 from latentedit.benchmark.results.paired import comparisons
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import Measure, Results, write_costs, write_results
+from latentedit.benchmark.results.ways import ways
 from latentedit.benchmark.suite import Suite
 from latentedit.files.artefacts import write_bytes
 from latentedit.measures.metrics import METRICS
@@ -52,6 +53,7 @@ def results_of(run: Run) -> Results:
     errors, recognisers = estimator_errors(run), recogniser_figures(run)
     judged = errors["judge"].attributes if errors else {}
     compared = comparisons(scores, compared_pairs(suite), run.tasks, suite.statistics, by_seed)
+    means = measures(scores, by_seed, run.tasks, suite.statistics)
     return Results(
         suite=suite,
         bank_hash=run.bank.hash,
@@ -65,12 +67,13 @@ def results_of(run: Run) -> Results:
         realism=realism(run),
         photographs=photographs(run),
         tuning=tuning(suite, run.store),
-        measures=measures(scores, by_seed, run.tasks, suite.statistics),
+        measures=means,
         comparisons=tuple(compared),
         curves=curves(run),
         leakage=leakage(run),
         metrics=METRICS,
         left_out=left_out(run),
+        ways=ways(means, run.provenance.bounds, suite.effects[0]),
     )
 
 

@@ -118,6 +118,12 @@ def _of_attributes(edits: FinishedEdits, reference: Reference, i: int) -> dict[M
         MetricKey("log-likelihood"): arrays["matched_likelihood"][i],
         MetricKey("Mahalanobis distance"): arrays["matched_mahalanobis"][i],
     }
+    for name, array in (
+        ("distance to the counterfactual", "matched_counterfactual_pixels"),
+        ("structural similarity to the counterfactual", "matched_counterfactual_structure"),
+    ):
+        if array in arrays:
+            found[MetricKey(name)] = arrays[array][i]
     for name, error in (("pose error", pose_error), ("lighting error", lighting_error)):
         angle = error(wanted, judged, schema)
         if angle is not None:
@@ -133,6 +139,9 @@ def _of_identity(edits: FinishedEdits, reference: Reference, i: int) -> dict[Met
         if "matched_photo_similarity" in arrays:
             to_photo = arrays["matched_photo_similarity"][i, e]
             found[MetricKey("identity similarity to the photo", recogniser)] = to_photo
+        if "matched_counterfactual_similarity" in arrays:
+            to_it = arrays["matched_counterfactual_similarity"][i, e]
+            found[MetricKey("identity similarity to the counterfactual", recogniser)] = to_it
         found[MetricKey("identity accuracy", recogniser)] = (similarity > threshold).float()
     return found
 
