@@ -7,7 +7,8 @@ from torch import Tensor
 
 from latentedit.benchmark.cells.bench import BATCH, Bench
 from latentedit.errors import Unsupported
-from latentedit.measures.metrics import identity_similarity, pixel_error, structural_similarity
+from latentedit.measures.metrics import identity_similarity, pixel_error
+from latentedit.measures.structure import structural_similarity
 
 
 @torch.no_grad()
