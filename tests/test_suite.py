@@ -120,7 +120,7 @@ def test_yaml_that_is_no_suite_is_refused(text: str) -> None:
 def test_a_large_file_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "big.yaml"
     path.write_text("#" * (1 << 21))
-    with pytest.raises(SuiteError, match="larger than"):
+    with pytest.raises(InputError, match="more than 65,536"):
         load_suite(str(path))
 
 

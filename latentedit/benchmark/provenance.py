@@ -5,18 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from latentedit.files.records import read_record
+from latentedit.files.records import StrictRecord, read_record
 
 PROVENANCE = "provenance.json"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class BankProvenance(_Strict):
+class BankProvenance(StrictRecord):
     """The run's bank: how it was sampled, by which generator, and who labelled it.
 
     Args:
@@ -43,30 +39,37 @@ class BankProvenance(_Strict):
         return {k: v for k, v in fields.items() if k != "photographs" or v is not None}
 
 
-class JudgeProvenance(_Strict):
-    """The judge, with what its card says of held-out faces."""
-
-    name: str
-    options: dict[str, Any]
-    fingerprint: str
-    card: dict[str, Any]
-
-
-class RecogniserProvenance(_Strict):
-    """A recogniser, with what its card says of held-out faces.
+class JudgeProvenance(StrictRecord):
+    """The judge, with what its card says of held-out faces.
 
     Args:
-        threshold: similarity above which two faces count as one person.
+        code: digest over version and source of its plugin; "" in runs of earlier versions.
     """
 
     name: str
     options: dict[str, Any]
     fingerprint: str
+    code: str = ""
+    card: dict[str, Any]
+
+
+class RecogniserProvenance(StrictRecord):
+    """A recogniser, with what its card says of held-out faces.
+
+    Args:
+        threshold: similarity above which two faces count as one person.
+        code: as in `JudgeProvenance`.
+    """
+
+    name: str
+    options: dict[str, Any]
+    fingerprint: str
+    code: str = ""
     threshold: float
     card: dict[str, Any]
 
 
-class Provenance(_Strict):
+class Provenance(StrictRecord):
     """Versions, models and data of a run.
 
     Args:
@@ -86,8 +89,8 @@ class Provenance(_Strict):
     plugins: dict[str, str]
     threads: int
     batch: int
-    bounds: dict[str, str] = {}
-    left_out: dict[str, str] = {}
+    bounds: dict[str, str] = Field(default_factory=dict)
+    left_out: dict[str, str] = Field(default_factory=dict)
     matched_by: str | None = None
 
 

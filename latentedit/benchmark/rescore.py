@@ -96,7 +96,7 @@ def _bank(source: RunFolder, run: RunFolder) -> LatentBank:
     run.clear_bank()
     shutil.copytree(source.bank, run.bank)
     copied = LatentBank.open(run.bank)
-    run.record_bank(copied)
+    run.record_bank(copied, source.mark().models or {})
     return copied
 
 
@@ -106,7 +106,7 @@ def _with(job: Job, before: CellStore) -> Job:
     of = "" if record is None else record.key_hash
     key = dict(cell.key) | {"rescored": of}
     renamed = Cell(cell.kind, key, cell.entrant, cell.seed, cell.task)
-    return Job(job.run_folder, job.suite, renamed, job.registry, job.after)
+    return replace(job, cell=renamed)
 
 
 def _observe(todo: Sequence[Job], before: CellStore, observer: Observer) -> None:

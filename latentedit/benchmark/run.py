@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -13,8 +13,13 @@ from typing import Any
 
 import latentedit
 from latentedit.benchmark.cells.bench import BATCH, Bench
+from latentedit.benchmark.cells.keys import (
+    CellKeys,
+    code_digest,
+    plugins_used,
+    suite_code,
+)
 from latentedit.benchmark.cells.store import OUTPUT, Cell, CellRecord, CellStore
-from latentedit.benchmark.cells.tuning import tuning_key
 from latentedit.benchmark.controls import bounds, with_controls
 from latentedit.benchmark.execution.executor import Observer, run_jobs
 from latentedit.benchmark.execution.worker import THREADS, Job, fit_id
@@ -27,11 +32,9 @@ from latentedit.benchmark.provenance import (
     RecogniserProvenance,
 )
 from latentedit.benchmark.run_bank import bank_of_run
-from latentedit.benchmark.suite import SUITE_FILE, PluginUse, Suite
-from latentedit.benchmark.task import Task
-from latentedit.data.attributes import AttributeSchema
+from latentedit.benchmark.suite import SUITE_FILE, Suite
+from latentedit.benchmark.tasks import check_attributes, check_tasks
 from latentedit.data.bank import LatentBank
-from latentedit.editing.layers import LayerPreset
 from latentedit.errors import (
     PluginFault,
     UnknownName,
@@ -39,9 +42,6 @@ from latentedit.errors import (
 from latentedit.files.artefacts import write_json
 from latentedit.files.records import read_record
 from latentedit.registry import Registry, parse_options
-
-CELL_PROTOCOL = 5
-"""Part of every cell's key; raised when cells measure something else or something more."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,7 @@ def run_suite(
     check_names(suite, plugins)
     options = dict(executor_options or {}) | ({} if workers is None else {"workers": workers})
     check_options(plugins, "executor", executor, options)
+    check_tasks(suite, plugins)
     run = RunFolder.claim(folder)
     folder, store = run.path, CellStore(run.path)
     with run.locked(), closing(plugins.build("executor", executor, options)) as place:
@@ -144,7 +145,9 @@ def explain(
 
 
 def _flat(value: Any, place: str = "") -> dict[str, Any]:
-    """Nested mappings as dotted fields."""
+    """Nested mappings, and lists of mappings, as dotted fields."""
+    if isinstance(value, list) and any(isinstance(part, dict) for part in value):
+        value = {str(i): part for i, part in enumerate(value)}
     if not isinstance(value, dict):
         return {place: value}
     return {
@@ -156,7 +159,7 @@ def _flat(value: Any, place: str = "") -> dict[str, Any]:
 
 def check_names(suite: Suite, registry: Registry) -> None:
     """Raise unless every plugin that a suite names is there and takes its options."""
-    for kind, listed in _uses(suite, registry).items():
+    for kind, listed in plugins_used(suite, registry).items():
         for use in listed:
             registry.find(kind, use.plugin)
             try:
@@ -173,27 +176,6 @@ def check_options(registry: Registry, kind: str, name: str, options: Mapping[str
         parse_options(loaded, name, options)
 
 
-def _uses(suite: Suite, registry: Registry) -> dict[str, list[PluginUse]]:
-    """Every plugin that a suite names, by kind."""
-    entrants: dict[str, list[PluginUse]] = {"editor": [], "control": []}
-    for use in suite.entrants.values():
-        entrants[registry.editor_kind(use.plugin)].append(use)
-    return {
-        "generator": [suite.bank.generator],
-        "estimator": [suite.bank.labeller, suite.judge],
-        "identity": list(suite.identity),
-        **entrants,
-        "layers": [PluginUse(plugin=t.layers) for t in suite.tasks if isinstance(t.layers, str)],
-    }
-
-
-def check_attributes(suite: Suite, schema: AttributeSchema) -> None:
-    """Raise unless every task's attributes are in the bank's schema."""
-    for task in suite.tasks:
-        for name in (task.attribute, *task.among):
-            _ = schema[name]
-
-
 def plan(
     suite: Suite,
     folder: Path,
@@ -202,60 +184,24 @@ def plan(
     registry: Callable[[], Registry],
 ) -> list[Job]:
     """Every cell of a suite with its key, in an order that never waits for long."""
-    bench = Bench(suite, bank, plugins)
-    base = {
-        "protocol": CELL_PROTOCOL,
-        "bank": bank.hash,
-        "threads": THREADS,
-        "versions": {"latentedit": latentedit.__version__, "torch": version("torch")},
-    }
-    observers = {
-        "judge": bench.judge.fingerprint,
-        "identity": [encoder.fingerprint for encoder in bench.recognisers],
-        "batch": BATCH,
-        "show_faces": suite.show_faces,
-    }
-    reached = {
-        "strengths": suite.strengths,
-        "strength_limit": suite.strength_limit,
-        "effects": suite.effects,
-        "only_possible": suite.only_possible,
-        "keep_codes": suite.keep_codes,
-    }
-    faces = base | observers
-    if suite.only_possible:
-        faces |= reached | {"tasks": [task.model_dump(mode="json") for task in suite.tasks]}
-    jobs = [Job(folder, suite, Cell("faces", faces), registry)]
-    edits = []
-    for name, use in suite.entrants.items():
-        kind = plugins.editor_kind(use.plugin)
-        origin = {"plugin": plugins.version(kind, use.plugin)}
-        if source := plugins.source(kind, use.plugin):
-            origin["source"] = source
-        tune = tuning_key(bench, name)
+    keys = CellKeys(Bench(suite, bank, plugins), THREADS)
+    code = suite_code(suite, plugins)
+
+    def job(cell: Cell, *after: str) -> Job:
+        return Job(folder, suite, cell, registry, after, code)
+
+    jobs, edits = [job(Cell("faces", keys.faces()))], []
+    for name in suite.entrants:
+        editor = keys.editor(name)
         for seed in suite.seeds:
-            key = base | {"editor": use.model_dump(mode="json")} | origin | tune | {"seed": seed}
-            jobs.append(Job(folder, suite, Cell("fit", key, name, seed), registry, ("faces",)))
+            key, after = editor | {"seed": seed}, ("faces", fit_id(name, seed))
+            jobs.append(job(Cell("fit", key, name, seed), "faces"))
             for task in suite.tasks:
-                of_task = {"task": task.model_dump(mode="json")}
-                edit_key = key | observers | of_task | reached | _presets([task], plugins)
-                cell = Cell("edit", edit_key, name, seed, task.name)
-                edits.append(Job(folder, suite, cell, registry, ("faces", fit_id(name, seed))))
+                edits.append(job(Cell("edit", keys.edit(key, task), name, seed, task.name), *after))
             for sequence in suite.sequences:
-                edited = [task for task in suite.tasks if task.name in sequence.edits]
-                tasks = [task.model_dump(mode="json") for task in edited]
-                asked = {"sequence": sequence.model_dump(mode="json"), "tasks": tasks}
-                asked |= _presets(edited, plugins)
-                cell = Cell("sequence", key | observers | asked, name, seed, sequence.name)
-                edits.append(Job(folder, suite, cell, registry, ("faces", fit_id(name, seed))))
+                chain = keys.sequence(key, sequence)
+                edits.append(job(Cell("sequence", chain, name, seed, sequence.name), *after))
     return jobs + edits
-
-
-def _presets(tasks: Iterable[Task], plugins: Registry) -> dict[str, Any]:
-    """What the layer presets that tasks name hold, for a cell's key; empty where none is named."""
-    named = {task.layers for task in tasks if isinstance(task.layers, str)}
-    held: dict[str, LayerPreset] = {name: plugins.load("layers", name) for name in sorted(named)}
-    return {"layers": {name: preset.to_json() for name, preset in held.items()}} if held else {}
 
 
 def provenance(
@@ -289,6 +235,7 @@ def provenance(
             name=str(suite.judge),
             options=suite.judge.options,
             fingerprint=bench.judge.fingerprint,
+            code=code_digest(plugins, "estimator", suite.judge.plugin),
             card=bench.judge.card().get("held_out", {}),
         ),
         identity=[
@@ -296,6 +243,7 @@ def provenance(
                 name=str(use),
                 options=use.options,
                 fingerprint=encoder.fingerprint,
+                code=code_digest(plugins, "identity", use.plugin),
                 threshold=encoder.same_person_threshold,
                 card=encoder.card().get("held_out", {}),
             )
@@ -303,7 +251,7 @@ def provenance(
         ],
         plugins={
             f"{kind} {use.plugin}": plugins.version(kind, use.plugin)
-            for kind, listed in _uses(suite, plugins).items()
+            for kind, listed in plugins_used(suite, plugins).items()
             for use in listed
         },
         threads=THREADS,

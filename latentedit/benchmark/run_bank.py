@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from latentedit.benchmark.cells.keys import bank_models
 from latentedit.benchmark.execution.executor import Observer
 from latentedit.benchmark.execution.processes import in_process
 from latentedit.benchmark.execution.worker import make_run_bank
@@ -35,13 +36,11 @@ def bank_of_run(
         given.verify()
         wanted |= {"test": len(given.split("test")), "photographs": given.hash}
     kept = run.whole_bank()
+    models = bank_models(suite, registry())
     if kept is not None and dict(kept.sampling) == wanted:
-        plugins = registry()
-        current = (
-            plugins.generator(plan.generator.plugin, plan.generator.options).fingerprint,
-            plugins.estimator(plan.labeller.plugin, plan.labeller.options).fingerprint,
-        )
-        if current == (kept.generator.fingerprint, kept.labeller.fingerprint):
+        current = (models["generator"]["fingerprint"], models["labeller"]["fingerprint"])
+        same = current == (kept.generator.fingerprint, kept.labeller.fingerprint)
+        if same and run.mark().models in (None, models):
             return kept
     if (moved := run.clear_bank()) is not None:
         observer.progressed("bank", 0.0, f"what was in its place is now {moved}")
@@ -51,6 +50,6 @@ def bank_of_run(
         lambda fraction, message: observer.progressed("bank", fraction, message),
     )
     bank = LatentBank.open(run.bank)
-    run.record_bank(bank)
+    run.record_bank(bank, models)
     observer.finished("bank", "ok", "")
     return bank

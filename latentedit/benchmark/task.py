@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -46,6 +47,15 @@ class Task(_Strict):
         if isinstance(data, dict) and not data.get("name") and "attribute" in data:
             return {**data, "name": str(data["attribute"])}
         return data
+
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _rows(cls, layers: Any) -> Any:
+        if isinstance(layers, list) and not layers:
+            raise ValueError("has no rows; leave it out, so that all rows take the edit")
+        if isinstance(layers, str) and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.+-]*", layers):
+            raise ValueError("are a list of rows, such as [0, 1], or the name of a layer preset")
+        return layers
 
     @field_validator("change", mode="before")
     @classmethod

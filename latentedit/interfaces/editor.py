@@ -37,7 +37,9 @@ class Runtime:
         progress: function of a fraction in [0, 1] and a short message.
         generator, estimator, identity: set if the editor's `needs` name them, otherwise None.
         checkpoint: a folder in which a long fit may save its state, to resume after an
-            interruption.
+            interruption. It may not exist yet. The core chooses it by everything that decides the
+            fit (bank, options, seed, code), so what lies there is always of the same fit. The core
+            removes it once the editor is saved.
     """
 
     device: str = "cpu"
@@ -68,11 +70,20 @@ class Edited:
         codes: (N, \\*shape), same shape, dtype and device as the input.
         ok: (N,) False for faces that could not be edited as requested; None if all were.
         nfe: number of function evaluations, for methods that integrate or optimise.
+        reason: one line, why the faces that are not ok could not be edited.
     """
 
     codes: Tensor
     ok: Tensor | None = None
     nfe: int = 0
+    reason: str = ""
+
+    @property
+    def served(self) -> Tensor:
+        """(N,) True for faces that were edited as requested."""
+        if self.ok is not None:
+            return self.ok
+        return torch.ones(len(self.codes), dtype=torch.bool, device=self.codes.device)
 
 
 class Editor(ABC):

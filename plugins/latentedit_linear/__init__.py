@@ -17,6 +17,8 @@ def latentedit_plugins() -> list[PluginSpec]:
         ("regression", "regression:Regression", "directions of ridge regression"),
         ("logistic", "logistic:Logistic", "unit normals of logistic regression"),
         ("mean-difference", "mean_difference:MeanDifference", "from low to high faces' mean code"),
+        ("conditional-mean", "conditional_mean:ConditionalMean", "as the mean of codes moves"),
+        ("min-norm", "min_norm:MinNorm", "least Mahalanobis change with the wanted predictions"),
         ("ganspace", "ganspace:GANSpace", "principal axes of W, labelled by correlation"),
         ("sefa", "sefa:SeFa", "eigenvectors of the style weights, labelled by correlation"),
         ("stylespace", "stylespace:StyleSpace", "channels of S that stand out in exemplars"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,19 +10,18 @@ from torch import Tensor
 
 from latentedit.benchmark.suite import Suite
 from latentedit.data.bank import LatentBank
+from latentedit.data.images import images_to_bytes
 from latentedit.editing.fitted import build_generator, build_renderer
 from latentedit.errors import InputError, Unsupported
 from latentedit.interfaces.estimators import AttributeEstimator, IdentityEncoder
 from latentedit.interfaces.generator import Generator
+from latentedit.interfaces.runtime import Progress
 from latentedit.measures.likelihood import CodeDensity
 from latentedit.measures.metrics import pixel_error
 from latentedit.registry import Registry
 
 BATCH = 64
 """Faces synthesized and judged together; part of every cell's key."""
-
-Progress = Callable[[float, str], None]
-"""Is called with the finished fraction of a cell, in [0, 1], and a message."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ class Bench:
             images = self.renderer.synthesize(batch, space)
             judged = self.judge.estimate(images)
             embeddings = self.embeddings(images)
-            shown = to_bytes(images[: max(0, show - start)])
+            shown = images_to_bytes(images[: max(0, show - start)])
             truth, identity = self._truth(batch, space, judged)
             described = self.judge.features(images) if features else judged[:, :0]
             parts.append(Observation(judged, embeddings, truth, identity, described, shown))
@@ -201,8 +199,3 @@ class Bench:
                 (len(codes), self._scores), unknown
             )
         return truth.schema.select(truth.attributes, self.bank.schema.names), truth.identity
-
-
-def to_bytes(images: Tensor) -> Tensor:
-    """Images (N, 3, H, W) in [-1, 1] → uint8."""
-    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from latentedit.benchmark.cells.bench import Bench, Progress
+from latentedit.benchmark.cells.bench import Bench
 from latentedit.benchmark.cells.extending import extended
 from latentedit.benchmark.cells.observing import TaskObserver, stacked
 from latentedit.benchmark.task import QuantileChange, SigmaChange, Task
@@ -17,6 +17,8 @@ from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import LatentBank
 from latentedit.editing.fitted import FittedEditor, codes_for
 from latentedit.errors import InputError
+from latentedit.interfaces.editor import Edited
+from latentedit.interfaces.runtime import Progress
 from latentedit.measures.metrics import match_effect
 
 
@@ -111,7 +113,7 @@ class TimedEditor:
 
     def edit(
         self, codes: Tensor, source: Tensor, target: Tensor, layers: tuple[int, ...] | str | None
-    ) -> Tensor:
+    ) -> Edited:
         """Codes (N, \\*shape) with attributes `source`, edited towards `target`, both (N, A)."""
         started = time.perf_counter()
         edited = self.editor.edit(codes, source, target, layers=layers, extrapolate=True)
@@ -119,7 +121,7 @@ class TimedEditor:
         self.cost["edits"] += len(codes)
         self.cost["edit_calls"] += 1
         self.cost["nfe"] += edited.nfe
-        return edited.codes
+        return edited
 
 
 class TaskEdits(TaskObserver):
@@ -157,7 +159,7 @@ class TaskEdits(TaskObserver):
 
     def at(self, strength: float) -> dict[str, Tensor]:
         """Observed when `strength` times the change is asked for; arrays of N faces."""
-        return self.seen(self._edit(torch.full((len(self.faces),), strength), self.every))
+        return self.seen(self._edit(torch.full((len(self.faces),), strength), self.every).codes)
 
     def extended(self, effects: Tensor) -> tuple[Tensor, Tensor]:
         """The suite's strengths and `effects` (S, N), and as many larger ones as it takes."""
@@ -173,30 +175,36 @@ class TaskEdits(TaskObserver):
     def matching(self, wanted: float, strengths: Tensor, effects: Tensor) -> dict[str, Tensor]:
         """The same at the strength, face by face, at which the effect is `wanted`.
 
+        A face that the editor refuses at this strength does not reach the effect.
+
         Args:
             strengths: (S,) at which
             effects: (S, N) were measured.
         """
         at = match_effect(self._tried, strengths, effects, wanted)
-        edited = self._edit(at.nan_to_num(self.bench.suite.strengths[-1]), self.every)
-        return self.seen_matched(edited, at, wanted)
+        found = self._edit(at.nan_to_num(self.bench.suite.strengths[-1]), self.every)
+        at = torch.where(found.served, at, float("nan"))
+        return self.seen_matched(found.codes, at, wanted)
 
     def undone(self) -> dict[str, Tensor]:
-        """How far an edit at strength 1, and the same edit undone, ends from where it began."""
+        """How far an edit at strength 1, and the same edit undone, ends from where it began.
+
+        NaN for faces that the editor refuses on either way: they have not come back.
+        """
         target = self.target(self.change, self.every)
         layers, editor = self.task.layers, self.editor
         there = editor.edit(self._codes, self.source, target, layers=layers, extrapolate=True)
         back = editor.edit(there.codes, target, self.source, layers=layers, extrapolate=True)
-        return self.seen_back(back.codes)
+        return self.seen_back(back.codes, there.served & back.served)
 
-    def _edit(self, strengths: Tensor, rows: Tensor) -> Tensor:
+    def _edit(self, strengths: Tensor, rows: Tensor) -> Edited:
         codes, source = self._codes[rows], self.source[rows]
         target = self.target(strengths * self.change[rows], rows)
         return self._timed.edit(codes, source, target, self.task.layers)
 
     def _tried(self, strengths: Tensor, rows: Tensor) -> Tensor:
         edited = self._edit(strengths, rows)
-        return self.effect(self.bench.judged(edited, self.space), rows)
+        return self.effect(self.bench.judged(edited.codes, self.space), rows)
 
 
 def edit_milliseconds(

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from latentedit.benchmark.cells.against_counterfactual import against_counterfactual
-from latentedit.benchmark.cells.bench import Bench, Observation, to_bytes
+from latentedit.benchmark.cells.bench import Bench, Observation
 from latentedit.benchmark.cells.distances import distances
 from latentedit.benchmark.task import Task
+from latentedit.data.images import images_to_bytes
 from latentedit.errors import InputError
 from latentedit.measures.metrics import (
     achieved_change,
@@ -83,7 +84,7 @@ class TaskObserver:
             "faces": self.faces,
             "change": self.change,
             "source": self.source[:, self._column].clone(),
-            "images": to_bytes(bench.renderer.synthesize(shown, self._originals_space)),
+            "images": images_to_bytes(bench.renderer.synthesize(shown, self._originals_space)),
         }
         if bench.suite.keep_codes:
             found[SPACE] = torch.tensor(list(bench.generator.spaces).index(self.space))
@@ -116,15 +117,21 @@ class TaskObserver:
             **self._kept(codes),
         }
 
-    def seen_back(self, codes: Tensor) -> dict[str, Tensor]:
-        """How far codes (N, \\*shape) of edits that were undone are from where they began."""
+    def seen_back(self, codes: Tensor, served: Tensor) -> dict[str, Tensor]:
+        """How far codes (N, \\*shape) of edits that were undone are from where they began.
+
+        Args:
+            served: (N,) False for faces that the editor refused on either way; theirs are NaN.
+        """
         embeddings, pixels = self.bench.images_compared(
             codes, self.space, self._originals, self._originals_space
         )
         found = {
-            "round_trip": round_trip_error(self.began, codes),
-            "round_trip_identity": 1 - identity_similarity(self._embeddings, embeddings),
-            "round_trip_pixels": pixels,
+            "round_trip": where_served(served, round_trip_error(self.began, codes)),
+            "round_trip_identity": where_served(
+                served, 1 - identity_similarity(self._embeddings, embeddings)
+            ),
+            "round_trip_pixels": where_served(served, pixels),
         }
         return found | {f"round_trip_{name}": kept for name, kept in self._kept(codes).items()}
 
@@ -146,6 +153,11 @@ class TaskObserver:
         if self._photos is not None:
             found["photo_similarity"] = identity_similarity(self._photos, observed.embeddings)
         return found
+
+
+def where_served(served: Tensor, values: Tensor) -> Tensor:
+    """Values (…, N), and NaN for faces that the editor refused."""
+    return torch.where(served, values, float("nan"))
 
 
 def stacked(
@@ -186,5 +198,6 @@ def seen_again(
             kept["matched_codes"], kept["matched_strength"], bench.suite.effects, strict=True
         )
     ]
-    back = seen.seen_back(seen.began + kept["round_trip_codes"].float())
+    served = ~kept["round_trip"].isnan()
+    back = seen.seen_back(seen.began + kept["round_trip_codes"].float(), served)
     return stacked(seen.unedited() | back, grid, matched)

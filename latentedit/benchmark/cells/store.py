@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import Field, RootModel
 from torch import Tensor
 
 from latentedit.errors import CorruptArtefact, InputError
@@ -26,7 +27,7 @@ from latentedit.files.artefacts import (
     write_json,
     write_tensors,
 )
-from latentedit.files.records import parsed_record, read_record
+from latentedit.files.records import StrictRecord, parsed_record, read_record
 
 CellStatus = Literal["ok", "failed", "crashed", "timeout", "oom", "stale"]
 """What became of a cell: it raised, its process ended, it took too long, or too much memory; or it
@@ -109,15 +110,13 @@ class CellPlan(RootModel[dict[str, Digest]]):
     """``plan.json``: by cell the hash of the key that it is to answer."""
 
 
-class CellFile(BaseModel):
+class CellFile(StrictRecord):
     """``cell.json``: a cell as it was written.
 
     Args:
         files: digest of every other file of the cell, by path.
         self_digest: of all other fields; called ``self`` in the file.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     key: dict[str, Any]
     key_hash: Digest
@@ -135,7 +134,7 @@ class CellStore:
     def __init__(self, run_folder: Path) -> None:
         self.folder = run_folder / "cells"
         plan = run_folder / PLAN
-        self.planned = read_record(plan, CellPlan).root if plan.is_file() else {}
+        self.planned = read_record(plan, CellPlan).root if os.path.lexists(plan) else {}
 
     def plan(self, cells: Iterable[Cell]) -> None:
         """Set which cells the run has; results under other keys are no longer its own."""
