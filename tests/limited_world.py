@@ -56,7 +56,6 @@ SUITE: dict[str, Any] = {
     "only_possible": True,
     "effects": [EFFECT],
     "show_faces": 0,
-    "statistics": {"resamples": 100},
 }
 
 
