@@ -77,6 +77,7 @@ class Provenance(StrictRecord):
         batch: faces that are synthesized and judged together.
         bounds: the controls that are floor and ceiling, where there are any.
         left_out: why an installed control is not in the run, by name.
+        matched_by: the judge by whom effects were matched, where another one scored them.
     """
 
     latentedit: str
@@ -90,6 +91,7 @@ class Provenance(StrictRecord):
     batch: int
     bounds: dict[str, str] = Field(default_factory=dict)
     left_out: dict[str, str] = Field(default_factory=dict)
+    matched_by: str | None = None
 
 
 def read_provenance(folder: Path) -> Provenance:

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from latentedit.benchmark.cells.bench import Bench
-from latentedit.benchmark.cells.edits import TimedEditor, requested, where_served
-from latentedit.benchmark.suite import Sequence, Task
+from latentedit.benchmark.cells.edits import TimedEditor, requested
+from latentedit.benchmark.cells.observing import where_served
+from latentedit.benchmark.suite import Sequence
+from latentedit.benchmark.task import Task
 from latentedit.editing.fitted import FittedEditor
 from latentedit.editing.generators import codes_for
 from latentedit.interfaces.runtime import Progress

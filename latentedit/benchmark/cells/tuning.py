@@ -14,7 +14,8 @@ from torch import Tensor
 from latentedit.benchmark.cells.bench import BATCH, Bench
 from latentedit.benchmark.cells.edits import requested
 from latentedit.benchmark.plugin_use import PluginUse
-from latentedit.benchmark.suite import Suite, Task
+from latentedit.benchmark.suite import Suite
+from latentedit.benchmark.task import Task
 from latentedit.data.split import Split
 from latentedit.editing.fitted import FittedEditor, fit_editor
 from latentedit.editing.generators import codes_for
