@@ -22,8 +22,8 @@ from latentedit.benchmark.results.records import (
     write_costs,
     write_results,
 )
+from latentedit.measures.definitions import METRICS
 from latentedit.measures.headline import BRIEF, HEADLINES, ROUND_TRIP
-from latentedit.measures.metrics import METRICS
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "results.json": read_results,
