@@ -218,7 +218,7 @@ def test_the_headline_is_in_the_order_of_the_protocol(board: Board) -> None:
         "edit–identity area · first",
         "edit–identity area · last",
     ]
-    assert len(HEADLINES) == 9
+    assert len(HEADLINES) == 10
 
 
 def test_a_board_says_what_it_compares(runs: Path, board: Board) -> None:
