@@ -17,6 +17,7 @@ from .editing.fitted import FittedEditor as FittedEditor
 from .registry import Registry as Registry
 
 # For editors
+from .interfaces.editor import ANY_FLAT as ANY_FLAT
 from .interfaces.editor import Editor as Editor
 from .interfaces.editor import Edited as Edited
 from .interfaces.editor import FitStats as FitStats

@@ -17,6 +17,7 @@ class BankProvenance(StrictRecord):
 
     Args:
         fit, test: numbers of faces.
+        space: where codes were sampled, if not in the generator's home space.
         photographs: hash of the bank of photographs that were edited; None for sampled faces.
     """
 
@@ -26,6 +27,7 @@ class BankProvenance(StrictRecord):
     fit: int
     test: int
     photographs: str | None = None
+    space: str | None = None
     generator: str
     generator_options: dict[str, Any]
     generator_fingerprint: str
@@ -34,9 +36,11 @@ class BankProvenance(StrictRecord):
     labeller_fingerprint: str
 
     @model_serializer(mode="wrap")
-    def _without_photographs(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_what_is_none(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = write(self)
-        return {k: v for k, v in fields.items() if k != "photographs" or v is not None}
+        return {
+            k: v for k, v in fields.items() if k not in ("photographs", "space") or v is not None
+        }
 
 
 class JudgeProvenance(StrictRecord):

@@ -62,13 +62,14 @@ class ModelUse(PluginUse):
 
 
 class BankPlan(_Strict):
-    """Which faces: sampled once, shared by all editors."""
+    """Which faces: sampled once, shared by all editors; in `space`, or in the generator's own."""
 
     generator: PluginUse
     labeller: ModelUse
     n_fit: int = Field(ge=10)
     n_test: int = Field(ge=2)
     seed: int = Field(default=0, ge=0, lt=2**31)
+    space: str | None = None
     truncation_psi: float = Field(default=1.0, gt=0, le=1)
 
 

@@ -20,6 +20,7 @@ from latentedit.cli.targets import parse_rows, parse_settings, parse_transfers
 from latentedit.data.bank import LatentBank
 from latentedit.data.images import images_to_bytes
 from latentedit.editing.fitted import build_renderer, codes_for, load_editor
+from latentedit.editing.layers import space_after
 from latentedit.errors import InputError
 from latentedit.registry import Registry
 
@@ -105,7 +106,7 @@ def edit(
             target = setting.target(bank.schema, values, amount)
             edited = fitted.edit(codes, values, target, layers=subset)
             codes, values, nfe = edited.codes, target, nfe + edited.nfe
-            space = "w+" if codes.ndim == 3 else space
+            space = space_after(generator, space, subset)
             columns.append(renderer.synthesize(codes, space))
             progress(done / len(wanted), setting.name)
     images = [list(images_to_bytes(column).cpu()) for column in columns]

@@ -12,17 +12,18 @@ import torch
 from torch import Tensor
 
 from latentedit.data.attributes import AttributeSchema
-from latentedit.data.bank import LatentBank, ModelReference, Split
+from latentedit.data.bank import LatentBank, ModelReference
 from latentedit.editing import guard
 from latentedit.editing.checks import (
     check_bank,
     check_device,
     check_request,
-    check_space,
+    chosen_space,
     plugins_able,
 )
 from latentedit.editing.layers import LayerPreset, edited_in_rows
 from latentedit.editing.saved import read_editor, write_editor
+from latentedit.editing.shapes import converted_split, flat_codes, flat_split
 from latentedit.errors import (
     FingerprintMismatch,
     InputError,
@@ -90,8 +91,7 @@ class FittedEditor:
         check_request(self.schema, len(codes), source, target, extrapolate)
         home, device = codes.device, self.runtime.device
         codes, source, target = codes.to(device), source.to(device), target.to(device)
-        by_row = codes.ndim == 3 and self.space == "w"
-        edited = (self._edit_rows if by_row else self._call)(codes, source, target)
+        edited = (self._edit_rows if self._by_row(codes) else self._call)(codes, source, target)
         if layers is not None:
             edited = self._restrict(codes, edited, layers, source, target)
         ok = None if edited.ok is None else edited.ok.to(home)
@@ -99,10 +99,21 @@ class FittedEditor:
 
     def _call(self, codes: Tensor, source: Tensor, target: Tensor) -> Edited:
         runtime = _declared(self.editor, self.runtime)
-        return guard.edit(self.name, self.editor, codes, source, target, runtime)
+        given = flat_codes(self.editor, codes)
+        edited = guard.edit(self.name, self.editor, given, source, target, runtime)
+        return replace(edited, codes=edited.codes.view(codes.shape))
+
+    def _by_row(self, codes: Tensor) -> bool:
+        """Whether `codes` are rows of codes of the editor's space, as the generator declares."""
+        generator = self.runtime.generator
+        if generator is None or tuple(codes.shape[1:]) == generator.spaces.get(self.space):
+            return False
+        return generator.holds_rows(codes) and (
+            generator.row_spaces[generator.row_space] == self.space
+        )
 
     def _edit_rows(self, codes: Tensor, source: Tensor, target: Tensor) -> Edited:
-        n, rows, _ = codes.shape
+        n, rows = codes.shape[:2]
         if bool((codes == codes[:, :1]).all()):
             once = self._call(codes[:, 0].contiguous(), source, target)
             return replace(once, codes=once.codes[:, None].expand(codes.shape).contiguous())
@@ -126,6 +137,9 @@ class FittedEditor:
         self.schema.check(attributes)
         runtime = replace(_declared(self.editor, self.runtime), seed=seed)
         codes: Tensor = self.editor.sample(attributes.to(self.runtime.device), runtime)  # type: ignore[attr-defined]
+        generator = self.runtime.generator
+        if generator is not None:
+            codes = codes.view(len(codes), *generator.spaces[self.space])
         return codes.to(attributes.device)
 
     def _restrict(
@@ -192,11 +206,9 @@ def fit_editor(
     """
     check_device(device)
     editor = registry.editor(name, options)
-    space = space or (bank.space if bank.space in editor.spaces else editor.spaces[0])
-    if space not in editor.spaces:
-        raise InputError(f"{name} edits {', '.join(editor.spaces)}, received space {space!r}")
-    check_space(registry, name, space, bank.generator)
     runtime = _runtime(registry, editor, bank.generator, bank.labeller, seed, device, generator)
+    built = runtime.generator or build_generator(registry, bank.generator)
+    space = chosen_space(registry, name, editor.spaces, bank, space, built)
     if progress is not None:
         runtime = replace(runtime, progress=progress)
     runtime = replace(runtime, checkpoint=checkpoint)
@@ -204,7 +216,8 @@ def fit_editor(
     if held_out:
         data = data.take(torch.arange(len(data) - held_out))
     if space != data.space:
-        data = _converted(data, space, runtime, registry, bank.generator)
+        data = converted_split(data, space, built)
+    data = flat_split(editor, data)
     started = time.perf_counter()
     stats = guard.fit(name, editor, data, _declared(editor, runtime))
     figures = {**stats.figures, "fit_seconds": time.perf_counter() - started}
@@ -304,7 +317,7 @@ def codes_for(
 ) -> tuple[Tensor, str]:
     """Codes as an editor of `editor_space` takes them, and their space: an editor of W is given
     codes of W+ as they are, row by row."""
-    if space == editor_space or (space, editor_space) == ("w+", "w"):
+    if space == editor_space or generator.row_spaces.get(space) == editor_space:
         return codes, space
     return generator.convert(codes, space, editor_space), editor_space
 
@@ -332,17 +345,3 @@ def _runtime(
 def _declared(editor: Editor, runtime: Runtime) -> Runtime:
     """`runtime` with only what the editor's `needs` name, so that a declaration is never wrong."""
     return replace(runtime, generator=runtime.generator if "generator" in editor.needs else None)
-
-
-def _converted(
-    data: Split, space: str, runtime: Runtime, registry: Registry, reference: ModelReference
-) -> Split:
-    generator = runtime.generator or build_generator(registry, reference)
-    return Split(
-        space,
-        data.schema,
-        tuple(
-            (generator.convert(codes, data.space, space), attributes)
-            for codes, attributes in data.shards
-        ),
-    )

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from latentedit import Edited, Editor, FitStats, Options, Runtime, Split
+from latentedit import ANY_FLAT, Edited, Editor, FitStats, Options, Runtime, Split
 from latentedit_linear.directions import fitted_tensors, unit
 from latentedit_linear.regression import Regression
 
@@ -17,7 +17,7 @@ from latentedit_linear.regression import Regression
 class NoEdit(Editor):
     """w' = w. Keeps every identity and reaches nothing."""
 
-    spaces = ("w", "z", "w+", "s")
+    spaces = ("w", "z", "w+", "s", ANY_FLAT)
     needs = frozenset()
 
     def fit(self, data: Split, runtime: Runtime) -> FitStats:
@@ -51,7 +51,7 @@ class _OtherFace(Editor):
         labels: (M, A) their attributes, natural units.
     """
 
-    spaces = ("w", "z", "w+", "s")
+    spaces = ("w", "z", "w+", "s", ANY_FLAT)
     fitted = ("faces", "labels")
     absolute: ClassVar[bool] = True
     faces: Tensor

@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from latentedit import (
+    ANY_FLAT,
     Edited,
     Editor,
     FitStats,
@@ -88,6 +89,7 @@ class FlowEditor(Editor):
 
     Options: ClassVar[type[FlowOptions]] = FlowOptions
     options: FlowOptions
+    spaces: ClassVar[tuple[str, ...]] = ("w", ANY_FLAT)
     invertible: ClassVar[bool] = True
     absolute: ClassVar[bool] = True
     samplable: ClassVar[bool] = True

@@ -177,7 +177,7 @@ class Bench:
         unknown = codes.new_full((len(codes),), float("nan"))
         if density is None:
             return unknown, unknown
-        if space == "w+" and home == "w":
+        if self.generator.row_spaces.get(space) == home:
             rows = codes.shape[1]
             flat, asked = codes.flatten(0, 1), attributes.repeat_interleave(rows, 0)
             likely, far = density.log_likelihood(flat, asked), density.mahalanobis(flat)

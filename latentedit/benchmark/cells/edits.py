@@ -15,6 +15,7 @@ from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import LatentBank
 from latentedit.data.images import images_to_bytes
 from latentedit.editing.fitted import FittedEditor, codes_for
+from latentedit.editing.layers import space_after
 from latentedit.errors import InputError
 from latentedit.interfaces.runtime import Progress
 from latentedit.measures.metrics import (
@@ -139,7 +140,7 @@ class TaskEdits:
         self._codes, self._home = codes_for(
             editor.space, self._originals, test.space, bench.generator
         )
-        self._space = "w+" if task.layers is not None and self._home != "s" else self._home
+        self._space = space_after(bench.generator, self._home, task.layers)
         self._column = test.schema.columns(task.attribute).start
         self._judged, self._identity, self._features = (
             before[name][self._faces] for name in ("judged", "identity", "features")

@@ -16,6 +16,7 @@ from latentedit.benchmark.cells.edits import requested
 from latentedit.benchmark.suite import PluginUse, Suite, Task
 from latentedit.data.bank import Split
 from latentedit.editing.fitted import FittedEditor, codes_for, fit_editor
+from latentedit.editing.layers import space_after
 from latentedit.errors import PluginFault
 from latentedit.files.artefacts import canonical_json
 from latentedit.interfaces.estimators import AttributeEstimator
@@ -183,7 +184,7 @@ class Validation:
         rows, change = requested(task, faces.attributes, fit_labels, schema)
         codes, source = faces.rows(rows)
         codes, home = codes_for(editor.space, codes, faces.space, self.bench.generator)
-        space = "w+" if task.layers is not None and home != "s" else home
+        space = space_after(self.bench.generator, home, task.layers)
         column = schema.columns(task.attribute).start
 
         def look(strengths: Tensor) -> tuple[Tensor, Tensor]:
