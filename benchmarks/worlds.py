@@ -14,13 +14,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from latentedit.benchmark.plugin_use import PluginUse
 from latentedit.benchmark.results.comparison import Comparison
 from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.paired import ALL_TASKS
 from latentedit.benchmark.results.records import RESULTS, Results, read_results
 from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import run_suite
-from latentedit.benchmark.suite import PluginUse, Suite, load_suite
+from latentedit.benchmark.suite import Suite, load_suite
 from latentedit.report.findings import finding_subjects
 from latentedit.report.page import write_report
 

@@ -47,6 +47,11 @@ from .interfaces.inverter import Inverted as Inverted
 from .interfaces.inverter import PerceptualLoss as PerceptualLoss
 from .interfaces.inverter import WeightedLoss as WeightedLoss
 
+# For metrics
+from .interfaces.metric import EditMetric as EditMetric
+from .interfaces.metric import EditsSeen as EditsSeen
+from .interfaces.metric import Seen as Seen
+
 # For importers, published networks, landmarks and layer presets
 from .downloads.catalogue import PublishedNetwork as PublishedNetwork
 from .editing.layers import LayerPreset as LayerPreset

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         IdentityEncoder,
     )
     from latentedit.interfaces.generator import Generator
+    from latentedit.interfaces.metric import EditMetric
 
 BUILT_IN = PluginSpec(
     "executor",
@@ -34,6 +35,13 @@ BUILT_IN = PluginSpec(
     "cells on this machine, a process each",
 )
 """The executor of every run that names no other; known without any plugin."""
+
+BUILT_IN_METRIC = PluginSpec(
+    "metric",
+    "structural-similarity",
+    "latentedit.benchmark.cells.structural_similarity:StructuralSimilarity",
+    "how much of an image's structure an edit keeps",
+)
 
 OriginStatus = Literal["ok", "broken", "incompatible", "disabled", "collision"]
 
@@ -58,7 +66,9 @@ class Registry:
     """
 
     def __init__(self) -> None:
-        self.origins = [Origin("latentedit", "latentedit", __version__, specs=[BUILT_IN])]
+        self.origins = [
+            Origin("latentedit", "latentedit", __version__, specs=[BUILT_IN, BUILT_IN_METRIC])
+        ]
 
     @classmethod
     def discover(cls, environment: Mapping[str, str] | None = None) -> Registry:
@@ -235,6 +245,10 @@ class Registry:
 
     def identity(self, name: str, options: Mapping[str, Any] | None = None) -> IdentityEncoder:
         built: IdentityEncoder = self.build("identity", name, options)
+        return built
+
+    def metric(self, name: str, options: Mapping[str, Any] | None = None) -> EditMetric:
+        built: EditMetric = self.build("metric", name, options)
         return built
 
     def editor(self, name: str, options: Mapping[str, Any] | None = None) -> Editor:

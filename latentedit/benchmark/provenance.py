@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from latentedit.files.records import StrictRecord, read_record
+from latentedit.measures.metrics import Metric
 
 PROVENANCE = "provenance.json"
 
@@ -66,6 +67,22 @@ class RecogniserProvenance(StrictRecord):
     card: dict[str, Any]
 
 
+class MetricProvenance(StrictRecord):
+    """A metric that the suite adds; see `EditMetric`."""
+
+    name: str
+    options: dict[str, Any]
+    fingerprint: str
+    unit: str
+    higher_is_better: bool
+    formula: str
+    smallest_difference: float
+
+    @property
+    def definition(self) -> Metric:
+        return Metric(self.name, self.unit, self.higher_is_better, self.formula)
+
+
 class Provenance(StrictRecord):
     """Versions, models and data of a run.
 
@@ -80,9 +97,15 @@ class Provenance(StrictRecord):
     bank: BankProvenance
     judge: JudgeProvenance
     identity: list[RecogniserProvenance]
+    metrics: list[MetricProvenance] = Field(default=[])
     plugins: dict[str, str]
     threads: int
     batch: int
+
+    @model_serializer(mode="wrap")
+    def _without_no_metrics(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = write(self)
+        return {k: v for k, v in fields.items() if k != "metrics" or v}
 
 
 def read_provenance(folder: Path) -> Provenance:

@@ -18,14 +18,16 @@ from latentedit.benchmark.execution.executor import Observer, run_jobs
 from latentedit.benchmark.execution.processes import in_process
 from latentedit.benchmark.execution.worker import THREADS, Job, fit_id, make_run_bank
 from latentedit.benchmark.folder import RunFolder
+from latentedit.benchmark.plugin_use import PluginUse
 from latentedit.benchmark.provenance import (
     PROVENANCE,
     BankProvenance,
     JudgeProvenance,
+    MetricProvenance,
     Provenance,
     RecogniserProvenance,
 )
-from latentedit.benchmark.suite import SUITE_FILE, PluginUse, Suite, Task
+from latentedit.benchmark.suite import SUITE_FILE, Suite, Task
 from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import LatentBank
 from latentedit.editing.layers import LayerPreset
@@ -178,6 +180,7 @@ def _uses(suite: Suite, registry: Registry) -> dict[str, list[PluginUse]]:
         "generator": [suite.bank.generator],
         "estimator": [suite.bank.labeller, suite.judge],
         "identity": list(suite.identity),
+        "metric": list(suite.metrics),
         **entrants,
         "layers": [PluginUse(plugin=t.layers) for t in suite.tasks if isinstance(t.layers, str)],
     }
@@ -275,6 +278,7 @@ def plan(
                         "effects": suite.effects,
                     }
                     | _presets([task], plugins)
+                    | _metrics(bench, plugins)
                 )
                 cell = Cell("edit", edit_key, name, seed, task.name)
                 edits.append(Job(folder, suite, cell, registry, ("faces", fit_id(name, seed))))
@@ -286,6 +290,15 @@ def plan(
                 cell = Cell("sequence", key | observers | asked, name, seed, sequence.name)
                 edits.append(Job(folder, suite, cell, registry, ("faces", fit_id(name, seed))))
     return jobs + edits
+
+
+def _metrics(bench: Bench, plugins: Registry) -> dict[str, Any]:
+    """The metrics that a suite adds, for a cell's key; empty where there are none."""
+    found = {
+        str(use): [bench.metrics[str(use)].fingerprint, plugins.source("metric", use.plugin)]
+        for use in bench.suite.metrics
+    }
+    return {"metrics": found} if found else {}
 
 
 def _presets(tasks: Iterable[Task], plugins: Registry) -> dict[str, Any]:
@@ -328,6 +341,18 @@ def provenance(suite: Suite, bank: LatentBank, plugins: Registry) -> Provenance:
                 card=encoder.card().get("held_out", {}),
             )
             for use, encoder in zip(suite.identity, bench.recognisers, strict=True)
+        ],
+        metrics=[
+            MetricProvenance(
+                name=str(use),
+                options=use.options,
+                fingerprint=metric.fingerprint,
+                unit=metric.unit,
+                higher_is_better=metric.higher_is_better,
+                formula=metric.formula,
+                smallest_difference=metric.smallest_difference,
+            )
+            for use, metric in zip(suite.metrics, bench.metrics.values(), strict=True)
         ],
         plugins={
             f"{kind} {use.plugin}": plugins.version(kind, use.plugin)

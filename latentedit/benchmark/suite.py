@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import yaml
 from pydantic import (
@@ -21,8 +21,10 @@ from pydantic import (
 )
 
 import latentedit
+from latentedit.benchmark.plugin_use import ModelUse, PluginUse
 from latentedit.errors import InputError, SuiteError, UnknownName, nearest
 from latentedit.files.strict_yaml import StrictLoader
+from latentedit.measures.metrics import METRICS
 
 SUITE_BYTES = 1 << 20
 SUITE_FILE = "suite.json"
@@ -30,39 +32,22 @@ SUITE_FILE = "suite.json"
 
 
 class _Strict(BaseModel):
+    """A part of a suite. Fields that `OPTIONAL` names are written only if they have a value, so that
+    the records of other suites stay as they were."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PluginUse(_Strict):
-    """A plugin by name, with its options."""
-
-    plugin: str
-    options: dict[str, Any] = {}
-
-
-class ModelUse(PluginUse):
-    """An estimator or recogniser: its name alone, or with options and a name for the report."""
-
-    name: str = ""
-
-    def __str__(self) -> str:
-        return self.name or self.plugin
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bare(cls, data: Any) -> Any:
-        return {"plugin": data} if isinstance(data, str) else data
+    OPTIONAL: ClassVar[tuple[str, ...]] = ()
 
     @model_serializer(mode="wrap")
-    def _plain(self, write: SerializerFunctionWrapHandler) -> Any:
-        return write(self) if self.options or self.name else self.plugin
-
-    def same_model(self, other: ModelUse) -> bool:
-        return (self.plugin, self.options) == (other.plugin, other.options)
+    def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = write(self)
+        return {k: v for k, v in fields.items() if v or k not in self.OPTIONAL}
 
 
 class BankPlan(_Strict):
     """Which faces: sampled once, shared by all editors; in `space`, or in the generator's own."""
+
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("space",)
 
     generator: PluginUse
     labeller: ModelUse
@@ -146,6 +131,8 @@ class Suite(_Strict):
     Where `controls` is None, a run has every control that is installed when it starts.
     """
 
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("metrics",)
+
     name: str
     summary: str = ""
     bank: BankPlan
@@ -153,6 +140,7 @@ class Suite(_Strict):
     identity: list[ModelUse] = Field(min_length=1)
     editors: dict[str, PluginUse] = Field(min_length=1)
     controls: list[str] | None = None
+    metrics: list[ModelUse] = []
     tasks: list[Task] = Field(min_length=1)
     sequences: list[Sequence] = []
     strengths: list[float] = [0.25, 0.5, 0.75, 1.0, 1.5, 2.0]
@@ -192,12 +180,19 @@ class Suite(_Strict):
             raise ValueError("has two entries of one name; give them a `name` each")
         return value
 
-    @field_validator("identity")
+    @field_validator("identity", "metrics")
     @classmethod
-    def _told_apart(cls, identity: list[ModelUse]) -> list[ModelUse]:
-        if len({str(use) for use in identity}) != len(identity):
+    def _told_apart(cls, uses: list[ModelUse]) -> list[ModelUse]:
+        if len({str(use) for use in uses}) != len(uses):
             raise ValueError("has two entries of one name; give them a `name` each")
-        return identity
+        return uses
+
+    @field_validator("metrics")
+    @classmethod
+    def _new(cls, metrics: list[ModelUse]) -> list[ModelUse]:
+        if known := [str(use) for use in metrics if str(use) in METRICS]:
+            raise ValueError(f"{known[0]} is measured in every run; give yours another `name`")
+        return metrics
 
     @model_validator(mode="after")
     def _apart(self) -> Suite:
@@ -338,6 +333,7 @@ def _valid_keys(place: tuple[Any, ...]) -> list[str]:
         "labeller": ModelUse,
         "judge": ModelUse,
         "identity": ModelUse,
+        "metrics": ModelUse,
         "editors": PluginUse,
         "tasks": Task,
         "sequences": Sequence,

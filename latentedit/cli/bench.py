@@ -25,7 +25,7 @@ from latentedit.cli.boards import print_boards, short_recogniser
 from latentedit.cli.console import CellProgress, err, out, print_json, say
 from latentedit.cli.fit import parse_pairs
 from latentedit.errors import InputError
-from latentedit.measures.headline import BRIEF, HEADLINES
+from latentedit.measures.headline import brief, headlines
 from latentedit.registry import Registry
 
 FOLDER = click.Path(path_type=Path)
@@ -285,7 +285,7 @@ def list_suites() -> None:
 def print_results(results: Results) -> None:
     """The headline table: one row an editor, all tasks together, with intervals."""
     measures = [m for m in results.measures if m.task == ALL_TASKS]
-    keys = in_order((m.metric for m in measures), BRIEF)
+    keys = in_order((m.metric for m in measures), brief(results.metrics))
     table = Table(
         title=f"at {results.effect:.0%} of the requested change, {results.faces} faces, "
         f"{results.suite.statistics.confidence:.0%} intervals",
@@ -297,7 +297,7 @@ def print_results(results: Results) -> None:
     table.add_column("editor", no_wrap=True)
     for key in keys:
         arrow = "↑" if results.metrics[key.name].higher_is_better else "↓"
-        heading = f"{HEADLINES[key.name].short} {arrow}"
+        heading = f"{headlines(results.metrics)[key.name].short} {arrow}"
         table.add_column(f"{heading}\n[dim]{short_recogniser(key)}[/dim]", no_wrap=True)
     found = {(m.editor, m.metric): m for m in measures if results.at_effect(m)}
     for name in results.entrants:

@@ -15,6 +15,7 @@ from torch import Tensor
 from latentedit.data.bank import Split
 from latentedit.errors import LatentEditError, PluginFault
 from latentedit.interfaces.editor import Edited, Editor, FitStats, Runtime
+from latentedit.interfaces.metric import EditMetric, EditsSeen
 
 
 @contextmanager
@@ -89,6 +90,35 @@ def edit(
         raise PluginFault(name, f"edit returned NaN or infinity for face {bad} and called it ok")
     kept = ok.view(-1, *[1] * (codes.ndim - 1))
     return Edited(torch.where(kept, edited.codes.detach(), codes), ok, edited.nfe)
+
+
+def measure(name: str, metric: EditMetric, edits: EditsSeen) -> Tensor:
+    """Call `metric.measure`, and check that it is pure and returns one number each, or one.
+
+    Raises:
+        PluginFault: the metric raised, changed its inputs or the process, or returned something
+            else than float numbers (N,), () for a metric of sets, without infinity.
+    """
+    seen = [edits.target]
+    for side in (edits.before, edits.after):
+        seen += [side.images, side.codes, side.attributes, *side.embeddings.values()]
+    before = [tensor.clone() for tensor in seen]
+    with pure(name, "measure"):
+        found = metric.measure(edits)
+    if not all(torch.equal(now, then) for now, then in zip(seen, before, strict=True)):
+        raise PluginFault(name, "measure changed its inputs in place; work on a copy")
+    if not isinstance(found, Tensor):
+        raise PluginFault(name, f"measure returned {type(found).__name__}, not Tensor")
+    shape = (len(edits.target),) if metric.of == "image" else ()
+    if tuple(found.shape) != shape or not found.is_floating_point():
+        raise PluginFault(
+            name,
+            f"measure returned {_kind(found)}; a metric of one {metric.of} returns float numbers "
+            f"of shape {shape}",
+        )
+    if bool(found.isinf().any()):
+        raise PluginFault(name, "measure returned infinity; return NaN where there is no number")
+    return found.detach().float().cpu()
 
 
 def _same_kind(name: str, result: Tensor, codes: Tensor) -> None:

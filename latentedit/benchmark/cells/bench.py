@@ -15,6 +15,7 @@ from latentedit.editing.fitted import build_generator, build_renderer
 from latentedit.errors import InputError, Unsupported
 from latentedit.interfaces.estimators import AttributeEstimator, IdentityEncoder
 from latentedit.interfaces.generator import Generator
+from latentedit.interfaces.metric import EditMetric
 from latentedit.interfaces.runtime import Progress
 from latentedit.measures.likelihood import CodeDensity
 from latentedit.measures.metrics import pixel_error
@@ -77,6 +78,12 @@ class Bench:
     @cached_property
     def recognisers(self) -> list[IdentityEncoder]:
         return [self.registry.identity(use.plugin, use.options) for use in self.suite.identity]
+
+    @cached_property
+    def metrics(self) -> dict[str, EditMetric]:
+        """Those that the suite adds, by the name that results have."""
+        found = self.suite.metrics
+        return {str(use): self.registry.metric(use.plugin, use.options) for use in found}
 
     @cached_property
     def sigma(self) -> Tensor:

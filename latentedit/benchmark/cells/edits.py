@@ -10,6 +10,7 @@ from torch import Tensor
 
 from latentedit.benchmark.cells.bench import Bench, Observation
 from latentedit.benchmark.cells.distances import distances
+from latentedit.benchmark.cells.suite_metrics import suite_metrics
 from latentedit.benchmark.suite import Task
 from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import LatentBank
@@ -17,6 +18,7 @@ from latentedit.data.images import images_to_bytes
 from latentedit.editing.fitted import FittedEditor, codes_for
 from latentedit.editing.layers import space_after
 from latentedit.errors import InputError
+from latentedit.interfaces.metric import EditsSeen, Seen
 from latentedit.interfaces.runtime import Progress
 from latentedit.measures.metrics import (
     achieved_change,
@@ -181,7 +183,26 @@ class TaskEdits:
             "mahalanobis": mahalanobis,
             **self._described(observed),
             **distances(self._features, observed.features, ~at.isnan(), self._spread),
+            **self._suite_metrics(wanted, edited, observed, ~at.isnan()),
         }
+
+    def _suite_metrics(
+        self, wanted: float, edited: Tensor, observed: Observation, reached: Tensor
+    ) -> dict[str, Tensor]:
+        """The metrics that the suite adds, of codes edited to the effect `wanted`."""
+        bench, nothing = self.bench, edited[:0]
+        if not bench.metrics:
+            return {}
+        names = [str(use) for use in bench.suite.identity]
+        began = bench.converted(self._codes, self._home, self._space)
+        before = Seen(nothing, began, self._judged, dict(zip(names, self._embeddings, strict=True)))
+        embedded = dict(zip(names, observed.embeddings, strict=True))
+        after = Seen(nothing, edited, observed.judged, embedded)
+        target = self._target(wanted * self._change, self._every)
+        schema, of = bench.bank.schema, self.task.attribute
+        edits = EditsSeen(before, after, target, schema, bench.sigma, of, self.editor.seed)
+        shown = (self._originals, self._originals_space), (edited, self._space)
+        return suite_metrics(bench, edits, reached, shown)
 
     def unedited(self) -> dict[str, Tensor]:
         """Which faces were asked for which change, and pictures of the first of them."""

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from latentedit.benchmark.cells.bench import BATCH, Bench
 from latentedit.benchmark.cells.edits import requested
-from latentedit.benchmark.suite import PluginUse, Suite, Task
+from latentedit.benchmark.plugin_use import PluginUse
+from latentedit.benchmark.suite import Suite, Task
 from latentedit.data.bank import Split
 from latentedit.editing.fitted import FittedEditor, codes_for, fit_editor
 from latentedit.editing.layers import space_after

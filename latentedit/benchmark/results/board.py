@@ -20,7 +20,7 @@ from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import RESULTS, Curve, Measure
 from latentedit.benchmark.suite import SUITE_FILE
 from latentedit.errors import InputError, LatentEditError
-from latentedit.measures.headline import HEADLINES
+from latentedit.measures.headline import headlines
 from latentedit.measures.metrics import Metric
 
 CSV_COLUMNS = (
@@ -95,7 +95,7 @@ class Board:
         return self._shown(metric, effect) and not bool(np.isnan(table).all())
 
     def _shown(self, metric: MetricKey, effect: float) -> bool:
-        return metric.name in HEADLINES and effect in (0.0, self.effect)
+        return metric.name in headlines(self.metrics) and effect in (0.0, self.effect)
 
     def folder_of(self, name: str) -> str:
         """The run folder of the entry `name`."""
@@ -177,6 +177,7 @@ def _sameness(run: Run) -> str:
     """What runs must share to stand in one table."""
     suite, seen = run.suite, run.provenance
     observers = [seen.judge.fingerprint, *(entry.fingerprint for entry in seen.identity)]
+    observers += [entry.fingerprint for entry in seen.metrics]
     return repr(
         [
             run.bank.hash,
@@ -213,5 +214,6 @@ def _labels(runs: Sequence[Run]) -> list[str]:
 
 
 def headline(board: Board) -> list[MetricKey]:
-    """The board's metrics over all tasks, recognisers apart, in the order of `HEADLINES`."""
-    return in_order((m.metric for m in board.measures() if m.task == ALL_TASKS), tuple(HEADLINES))
+    """The board's metrics over all tasks, recognisers apart, in the order of `headlines`."""
+    names = tuple(headlines(board.metrics))
+    return in_order((m.metric for m in board.measures() if m.task == ALL_TASKS), names)

@@ -13,6 +13,7 @@ from latentedit.benchmark.suite import SUITE_FILE, Suite
 from latentedit.data.bank import LatentBank
 from latentedit.errors import InputError
 from latentedit.files.records import read_record
+from latentedit.measures.metrics import declare
 
 
 class Run:
@@ -21,6 +22,7 @@ class Run:
     Raises:
         InputError: it has no suite.
         CorruptArtefact: a record in it was changed.
+        InputError: it adds a metric that another run defines otherwise.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,6 +36,7 @@ class Run:
         self.bank = LatentBank.open(folder / "bank")
         self.store = CellStore(folder)
         self.provenance = read_provenance(folder)
+        declare(entry.definition for entry in self.provenance.metrics)
         faces = self.store.arrays("faces")
         self.n = len(faces["judged"])
         self.reference = Reference(

@@ -1,0 +1,45 @@
+"""Plugins as a suite names them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PluginUse(_Strict):
+    """A plugin by name, with its options."""
+
+    plugin: str
+    options: dict[str, Any] = {}
+
+
+class ModelUse(PluginUse):
+    """An estimator or recogniser: its name alone, or with options and a name for the report."""
+
+    name: str = ""
+
+    def __str__(self) -> str:
+        return self.name or self.plugin
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare(cls, data: Any) -> Any:
+        return {"plugin": data} if isinstance(data, str) else data
+
+    @model_serializer(mode="wrap")
+    def _plain(self, write: SerializerFunctionWrapHandler) -> Any:
+        return write(self) if self.options or self.name else self.plugin
+
+    def same_model(self, other: ModelUse) -> bool:
+        return (self.plugin, self.options) == (other.plugin, other.options)
