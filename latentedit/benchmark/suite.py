@@ -32,7 +32,7 @@ SUITE_FILE = "suite.json"
 
 
 class _Strict(BaseModel):
-    """A part of a suite. Fields that `OPTIONAL` names are written only if they have a value, so that
+    """A part of a suite. Fields in `OPTIONAL` are written only if they have a value, so that
     the records of other suites stay as they were."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

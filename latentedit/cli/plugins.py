@@ -64,9 +64,10 @@ def list_plugins(as_json: bool) -> None:
 @with_settings("the plugin", name="settings")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
-    """Test the editor, control or generator NAME against the rules of its kind.
+    """Test the plugin NAME against the rules of its kind.
 
-    Editors are tried in a small linear world. A generator is built with the options that are given.
+    Editors, controls and metrics are tried in a small linear world, estimators and identity
+    encoders on random images of 64 pixels. All are built with the options that are given.
 
     \b
     Examples:
@@ -74,12 +75,17 @@ def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
       latentedit plugins check EDITOR --option steps=200 --option hidden=[64,64]
       latentedit plugins check GENERATOR --option path=G
     """
+    from latentedit import testing
     from latentedit.cli.fit import parse_pairs
-    from latentedit.testing import check_editor, check_generator
 
     verdicts, registry = [], Registry.discover()
     kind = _kind(registry, name)
-    tried = check_generator if kind == "generator" else check_editor
+    tried = {
+        "generator": testing.check_generator,
+        "estimator": testing.check_estimator,
+        "identity": testing.check_identity,
+        "metric": testing.check_metric,
+    }.get(kind, testing.check_editor)
     for verdict in tried(name, parse_pairs(settings), registry):
         verdicts.append(verdict)
         if as_json:
@@ -100,16 +106,20 @@ def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
 
 
 def _kind(registry: Registry, name: str) -> str:
-    """``"generator"`` where only a generator has this name; else that of an editor."""
-    kind = registry.editor_kind(name)
-    known = registry.names(kind)
-    bare = name.rpartition("/")[2]
-    return "generator" if bare in registry.names("generator") and bare not in known else kind
+    """The kind of the plugin `name` that has rules: an editor's where it has several, or none."""
+    kind, bare = registry.editor_kind(name), name.rpartition("/")[2]
+    if bare in registry.names(kind):
+        return kind
+    others = ("generator", "estimator", "identity", "metric")
+    return next((other for other in others if bare in registry.names(other)), kind)
 
 
 def _after(kind: str, name: str) -> str:
     if kind == "generator":
         return f"latentedit bank make --generator {name} --n 4000 --out B"
+    if kind in ("estimator", "identity", "metric"):
+        place = {"estimator": "judge", "identity": "identity", "metric": "metrics"}[kind]
+        return f"name it in a suite, under {place}:"
     joining = "" if kind == "control" else f"--with {name} "
     return f"latentedit bench run quickstart {joining}--out runs/{name}"
 
