@@ -32,6 +32,7 @@ from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import LatentBank
 from latentedit.editing.layers import LayerPreset
 from latentedit.errors import (
+    InputError,
     PluginFault,
     UnknownName,
 )
@@ -92,6 +93,8 @@ def run_suite(
     folder, store = run.path, CellStore(run.path)
     with run.locked(), closing(plugins.build("executor", executor, options)) as place:
         write_json(folder / SUITE_FILE, suite.model_dump(mode="json"))
+        if (expected := _expected_schema(suite, plugins)) is not None:
+            check_attributes(suite, expected)
         bank = _bank(suite, run, photographs, registry, observer)
         check_attributes(suite, bank.schema)
         jobs = plan(suite, folder, bank, plugins, registry)
@@ -187,10 +190,28 @@ def _uses(suite: Suite, registry: Registry) -> dict[str, list[PluginUse]]:
 
 
 def check_attributes(suite: Suite, schema: AttributeSchema) -> None:
-    """Raise unless every task's attributes are in the bank's schema."""
+    """Raise unless every task's attributes are in `schema`, and its change is possible there."""
     for task in suite.tasks:
         for name in (task.attribute, *task.among):
             _ = schema[name]
+        attribute = schema[task.attribute]
+        if attribute.kind == "vector":
+            raise InputError(f"a task changes one number; {task.attribute!r} is a vector")
+        if not isinstance(task.change, str) and task.change > attribute.high - attribute.low:
+            raise InputError(
+                f"task {task.name!r} changes {task.attribute} by {task.change}, but its range is "
+                f"{attribute.low:g} to {attribute.high:g} {attribute.unit}".rstrip()
+            )
+
+
+def _expected_schema(suite: Suite, plugins: Registry) -> AttributeSchema | None:
+    """What the labeller will read; None where it cannot be built here, which making the bank then
+    reports."""
+    use = suite.bank.labeller
+    try:
+        return plugins.estimator(use.plugin, use.options).schema
+    except Exception:
+        return None
 
 
 def _bank(

@@ -57,6 +57,11 @@ class BankPlan(_Strict):
     space: str | None = None
     truncation_psi: float = Field(default=1.0, gt=0, le=1)
 
+    @field_validator("generator", mode="before")
+    @classmethod
+    def _bare(cls, generator: Any) -> Any:
+        return {"plugin": generator} if isinstance(generator, str) else generator
+
 
 class Task(_Strict):
     """One requested change of one attribute.
@@ -137,7 +142,7 @@ class Suite(_Strict):
     summary: str = ""
     bank: BankPlan
     judge: ModelUse
-    identity: list[ModelUse] = Field(min_length=1)
+    identity: list[ModelUse] = []
     editors: dict[str, PluginUse] = Field(min_length=1)
     controls: list[str] | None = None
     metrics: list[ModelUse] = []

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import torch
 
+from latentedit.cli.choices import example_setting
 from latentedit.cli.console import progress_bar, say
 from latentedit.cli.options import (
     with_bank,
@@ -88,7 +89,10 @@ def edit(
     wanted = parse_settings(settings, bank.schema)
     wanted += parse_transfers(transfers, bank.schema, test.attributes)
     if not wanted:
-        raise InputError("nothing to edit: add --set age=65, or --transfer age=12")
+        name = bank.schema.names[0]
+        raise InputError(
+            f"nothing to edit: add --set {example_setting(bank.schema)}, or --transfer {name}=12"
+        )
     generator = fitted.runtime.generator
     if generator is None:
         raise InputError(

@@ -116,7 +116,7 @@ class Bench:
             batch = codes[start : start + BATCH]
             images = self.renderer.synthesize(batch, space)
             judged = self.judge.estimate(images)
-            embeddings = self._embeddings(images)
+            embeddings = self.embeddings(images)
             shown = images_to_bytes(images[: max(0, show - start)])
             truth, identity = self._truth(batch, space, judged)
             described = self.judge.features(images) if features else judged[:, :0]
@@ -138,8 +138,10 @@ class Bench:
         images = (self.renderer.synthesize(batch, space) for batch in codes.split(BATCH))
         return torch.cat([self.judge.estimate(shown) for shown in images])
 
-    def _embeddings(self, images: Tensor) -> Tensor:
+    def embeddings(self, images: Tensor) -> Tensor:
         """(E, N, D) by each recogniser, zero-padded to one width."""
+        if not self.recognisers:
+            return images.new_zeros(0, len(images), 1)
         return torch.nn.utils.rnn.pad_sequence(
             [encoder.embed(images).T for encoder in self.recognisers], batch_first=True
         ).mT
@@ -148,7 +150,7 @@ class Bench:
     def photo_embeddings(self) -> Tensor:
         """(E, N, D) of the photographs themselves; N is 0 where the test faces were sampled."""
         parts = self.bank.photographs.split(BATCH)
-        found = [self._embeddings(part) for part in parts if len(part)]
+        found = [self.embeddings(part) for part in parts if len(part)]
         return torch.cat(found, 1) if found else torch.zeros(len(self.recognisers), 0, 1)
 
     @torch.no_grad()
@@ -160,7 +162,7 @@ class Bench:
         embeddings, errors = [], []
         for batch, other in zip(codes.split(BATCH), others.split(BATCH), strict=True):
             images = self.renderer.synthesize(batch, space)
-            embeddings.append(self._embeddings(images))
+            embeddings.append(self.embeddings(images))
             errors.append(pixel_error(self.renderer.synthesize(other, other_space), images))
         return torch.cat(embeddings, 1), torch.cat(errors)
 

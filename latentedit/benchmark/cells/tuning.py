@@ -202,9 +202,10 @@ class Validation:
         grid = torch.tensor(suite.strengths)
         at = strength_reaching(grid, effects, suite.effects[0])
         after, embeddings = look(at.nan_to_num(suite.strengths[-1]))
-        similarity = identity_similarity(self.embeddings[:, rows], embeddings).mean(0)
+        similarity = identity_similarity(self.embeddings[:, rows], embeddings)
+        kept = similarity.mean(0) if len(similarity) else 0.0
         leakage = attribute_leakage(before, after, self.bench.sigma, schema, task.attribute)
-        return torch.where(at.isnan(), NOT_REACHED, similarity - leakage)
+        return torch.where(at.isnan(), NOT_REACHED, kept - leakage)
 
     @torch.no_grad()
     def _look(self, codes: Tensor, space: str) -> tuple[Tensor, Tensor]:
@@ -213,6 +214,5 @@ class Validation:
         for batch in codes.split(BATCH):
             images = self.bench.generator.synthesize(batch, space)
             read.append(self.labeller.estimate(images))
-            parts = [encoder.embed(images).T for encoder in self.bench.recognisers]
-            embedded.append(torch.nn.utils.rnn.pad_sequence(parts, batch_first=True).mT)
+            embedded.append(self.bench.embeddings(images))
         return torch.cat(read), torch.cat(embedded, 1)
