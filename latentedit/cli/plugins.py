@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -126,6 +127,38 @@ def _after(kind: str, name: str) -> str:
 
 @plugins.command()
 @click.argument("name")
+@click.option("--kind", help="Kind of the plugin; required if several kinds have one of this name.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def show(name: str, kind: str | None, as_json: bool) -> None:
+    """Print the interface of the plugin NAME, and its options with type, default and meaning.
+
+    \b
+    Examples:
+      latentedit plugins show EDITOR
+      latentedit plugins show NAME --kind estimator
+    """
+    from latentedit.testing.describe import describe
+
+    found = describe(Registry.discover(), name, kind)
+    if as_json:
+        print_json(asdict(found))
+        return
+    out.print(f"[bold]{escape(found.name)}[/bold], {found.kind} of {escape(found.origin)}")
+    out.print(escape(f"{found.target}\n{found.interface}\n\n{found.meaning}\n"), soft_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("option", "type", "default", "meaning"):
+        table.add_column(column)
+    for option in found.options:
+        cells = (option.name, option.type, option.default, option.meaning)
+        table.add_row(*(escape(cell) for cell in cells))
+    if found.options:
+        out.print(table)
+    else:
+        out.print("It has no options.")
+
+
+@plugins.command()
+@click.argument("name")
 @click.option(
     "--out",
     "folder",
@@ -136,22 +169,30 @@ def _after(kind: str, name: str) -> str:
     "--generator",
     help="Generator of the suite in the package; by default the first with a labeller and a judge.",
 )
-def new(name: str, folder: Path | None, generator: str | None) -> None:
-    """Write a package with a working editor NAME, as a start for your own.
+@click.option(
+    "--kind",
+    type=click.Choice(["editor", "generator", "estimator", "identity", "metric"]),
+    default="editor",
+    show_default=True,
+    help="What the package offers.",
+)
+def new(name: str, folder: Path | None, generator: str | None, kind: str) -> None:
+    """Write a package with a working plugin NAME, as a start for your own.
 
     \b
     Examples:
       latentedit plugins new my-editor
       latentedit plugins new my-editor --out ~/my-editor
+      latentedit plugins new my-metric --kind metric
     """
     from latentedit.testing.new import write_package
 
     folder = folder or Path(f"latentedit-{name}")
-    written = write_package(name, folder, generator=generator)
+    written = write_package(name, folder, generator=generator, kind=kind)
     for path in written:
         out.print(escape(str(path)))
     say(
-        f"{folder}: a working editor with its tests",
+        f"{folder}: a working {kind} with its tests",
         next_step=f"pip install -e {folder} && latentedit plugins check {name}",
     )
 
