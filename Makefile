@@ -62,6 +62,7 @@ torture: install  ## 500 kills of a running suite, a million mutated weight file
 	LATENTEDIT_ROUNDS=100 LATENTEDIT_STEPS=50 $(BIN)/python -m pytest tests/test_bank.py tests/test_synthface_net.py
 	LATENTEDIT_LIES=10000 $(BIN)/python -m pytest tests/test_inert.py -k within_its
 	$(BIN)/python tests/torture/kills.py --kills 50
+	LATENTEDIT_MUTANTS=50000 $(BIN)/python -m pytest tests/test_record_fuzz.py -k mutant
 
 synthface-judges: install  ## train labeller, judge and recognisers of synthface into SYNTHFACE; hours
 	$(WORKSHOP).train labeller --data $(SYNTHFACE)/renders --out $(SYNTHFACE)/weights

@@ -1,192 +1,257 @@
-"""Simulated coverage of a report's 95 % intervals, and its rate of false "better" verdicts.
+"""Simulated error rates of whole reports: coverage of intervals, and false verdicts.
 
-    python benchmarks/coverage.py                         the table, about 15 minutes on one core
-    python benchmarks/coverage.py --runs 200 --faces 30 100
+    python benchmarks/coverage.py run                   all figures, some minutes on one core
+    python benchmarks/coverage.py run --runs 2000       the same, more precise
+    python benchmarks/coverage.py page                  docs/statistics.md from the figures
 
-Every run is simulated as a benchmark makes them: faces differ in how hard they are, tasks share the
-faces, hard faces are reached less often, similarities are skewed and end at 1, leakages have long
-tails, and an editor is fitted and measured with noise of its own. What is checked are the rows that
-`latentedit.measures.statistics.interval` and
-`latentedit.benchmark.results.paired.comparisons` return for it.
-The truth is the same figure over a population of 400,000 faces.
+A simulated report has five editors and a control, four tasks, six metrics, one to five fits and
+about 40 % missing cases; `simulated_reports.py` says how they are drawn. Its intervals and verdicts
+are those of `latentedit.benchmark.results.means.measures` and
+`latentedit.benchmark.results.paired.comparisons`. The truth is that of 100,000 faces with a fit
+of their own each. With fewer than five fits it is the truth of these fits.
 
-coverage  share of 95 % intervals that hold the truth; the bar is 93 to 97 %
-false     share of runs of two equal editors (other noise, same expectation) in which at least one
-          of the rows of a metric is called better; the bar is 5 %
+coverage  share of printed 95 % intervals that contain the truth; the bar is 93 to 97 %
+verdicts  share of reports that prefer one of two editors with equal expectations; the bar is 5 %
+bootstrap  coverage of the plain bootstrap over faces × fits, which reports do not use
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import io
+import itertools
+import re
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from simulated_reports import (
+    CONTROLS,
+    EDITORS,
+    EFFECT,
+    EQUALS,
+    TASKS,
+    Array,
+    Truth,
+    report,
+    truth,
+)
 
-from latentedit.benchmark.results.comparison import Comparison
+from latentedit.benchmark.results.comparison import ENOUGH_FITS, Comparison
 from latentedit.benchmark.results.keys import MetricKey
-from latentedit.benchmark.results.paired import ALL_TASKS, by_task, comparisons
-from latentedit.benchmark.suite import StatisticsPlan
-from latentedit.measures.statistics import interval
+from latentedit.benchmark.results.means import measures
+from latentedit.benchmark.results.paired import (
+    ALL_TASKS,
+    Scores,
+    SeedScores,
+    comparisons,
+    family,
+    mean_known,
+)
+from latentedit.benchmark.statistics_plan import StatisticsPlan
+from latentedit.files.artefacts import write_bytes
+from latentedit.measures.metrics import METRICS
+from latentedit.measures.statistics import FEWEST
 
-Array = NDArray[np.float64]
-
-TASKS = ["yaw", "glasses", "age", "beard"]
-_DIFFICULTY = np.array([-2.5, -1.0, -0.5, 0.5])
-"""Of reaching each task, in logits: 92 % of the average faces reach the first, 38 % the last."""
-_POPULATION = 400_000
-METRICS = ("reach", "identity similarity", "true leakage", "target error")
-EFFECT = 0.8
-
-
-@dataclass(frozen=True)
-class Faces:
-    """(N,) how hard each face is to edit and how far its edits stray, in standard scores."""
-
-    hard: Array
-    stray: Array
-
-    @classmethod
-    def drawn(cls, n: int, rng: np.random.Generator) -> Faces:
-        return cls(rng.normal(size=n), rng.normal(size=n))
+ROOT = Path(__file__).parents[1]
+FIGURES = ROOT / "docs" / "statistics" / "coverage.csv"
+PAGE = ROOT / "docs" / "statistics.md"
+PLAN = StatisticsPlan()
+DIFFERENT = ("equal", "worse")
+PAIRS = (EQUALS, DIFFERENT)
+BLOCK = re.compile(
+    r"(<!-- (coverage|verdicts|bootstrap|margins) -->\n).*?(<!-- end -->)", re.DOTALL
+)
+COVERED = (0.93, 0.97)
+BOOTSTRAPPED = ("target error", "equal editors, all tasks")
+RESAMPLES = 500
 
 
-def measured(faces: Faces, worse: float, rng: np.random.Generator) -> dict[str, Array]:
-    """What one editor leaves of each metric: (T, N), NaN where a face is not reached.
+class Figure(NamedTuple):
+    """A share of `simulated` intervals or reports."""
 
-    Args:
-        worse: added to every logit and log; 0 for the better of two editors.
+    table: str
+    metric: str
+    row: str
+    fits: int
+    faces: int
+    share: float
+    simulated: int
+
+
+def figures(faces: list[int], fits: list[int], runs: int, seed: int) -> Iterator[Figure]:
+    """Every figure, for each number of faces and fits."""
+    for s in fits:
+        for n in faces:
+            print(f"{s} fits, {n} faces", file=sys.stderr, flush=True)
+            yield from _setting(n, s, runs, seed)
+
+
+def _setting(n: int, fits: int, runs: int, seed: int) -> Iterator[Figure]:
+    """Of few fits the intervals are checked where fits do not differ, since they are of these
+    fits; verdicts are counted in both ways."""
+    counted: dict[tuple[str, str, str], list[bool]] = {}
+    for refit in (True,) if fits >= ENOUGH_FITS else (False, True):
+        true = truth(fits, refit, PAIRS)
+        for run in range(runs):
+            rng = np.random.default_rng([seed, n, fits, run])
+            scores, by_seed = report(n, fits, rng, refit)
+            rows = _comparisons(scores, by_seed)
+            for key, said in _said(rows, "" if refit else ", fits alike"):
+                counted.setdefault(("verdicts", *key), []).append(said)
+            if refit == (fits >= ENOUGH_FITS):
+                one = {key: table for key, table in scores.items() if key[0] == "equal"}
+                for key, held in _held(one, by_seed, rows, true):
+                    counted.setdefault(("coverage", *key), []).append(held)
+            if refit and fits > 1 and n >= FEWEST:
+                held = _bootstrap_holds_none(by_seed, rng)
+                counted.setdefault(("bootstrap", *BOOTSTRAPPED), []).append(held)
+    for (table, metric, row), hits in counted.items():
+        yield Figure(table, metric, row, fits, n, float(np.mean(hits)), len(hits))
+
+
+def _comparisons(scores: Scores, by_seed: SeedScores) -> list[Comparison]:
+    """As in a report: each editor with each later editor and control."""
+    pairs = [(a, b) for a, b in itertools.combinations([*EDITORS, *CONTROLS], 2) if a in EDITORS]
+    of = family(PLAN, scores, EFFECT, CONTROLS)
+    return comparisons(scores, pairs, TASKS, PLAN, of, by_seed)
+
+
+def _bootstrap_holds_none(by_seed: SeedScores, rng: np.random.Generator) -> bool:
+    """Whether the percentiles of resampled faces × fits hold the true difference of 0.
+
+    Reports do not use this interval: a few resampled fits scatter less than new ones.
     """
-    size = (len(TASKS), len(faces.hard))
-    logits = _DIFFICULTY[:, None] + faces.hard + worse + 0.7 * rng.logistic(size=size)
-    reached = logits < 0
-    loss = np.exp(-3 + worse + 0.6 * faces.stray + 0.3 * _DIFFICULTY[:, None] + _noise(size, rng))
-    leakage = np.exp(-1.5 + worse + 0.5 * faces.stray + 0.8 * _noise(size, rng))
-    values = {
-        "identity similarity": 1 - np.minimum(loss, 2.0),
-        "true leakage": leakage,
-        "target error": np.abs(0.4 + worse + 0.3 * faces.hard + _noise(size, rng)),
-    }
-    # the error of asking once is there for every face, the others where the effect was matched
-    found = {
-        name: table if name == "target error" else np.where(reached, table, np.nan)
-        for name, table in values.items()
-    }
-    return {"reach": reached.astype(float), **found}
+    drawn = [
+        np.stack([mean_known(table) for table in by_seed[name, MetricKey(BOOTSTRAPPED[0]), 0.0]])
+        for name in EQUALS
+    ]
+    n, fits = drawn[0].shape[1], drawn[0].shape[0]
+
+    def weights(of: int) -> Array:
+        counts: Array = rng.multinomial(of, np.full(of, 1 / of), size=RESAMPLES) / of
+        return counts
+
+    faces = weights(n)
+    means = [((weights(fits) @ values) * faces).sum(1) for values in drawn]
+    low, high = np.quantile(means[0] - means[1], [0.025, 0.975])
+    return bool(low <= 0 <= high)
 
 
-def _noise(size: tuple[int, int], rng: np.random.Generator) -> Array:
-    return 0.5 * rng.normal(size=size)
+def _held(
+    scores: Scores, by_seed: SeedScores, rows: list[Comparison], true: Truth
+) -> Iterator[tuple[tuple[str, str], bool]]:
+    """Whether each printed interval holds the truth: of means and of differences."""
+    for mean in measures(scores, by_seed, TASKS, PLAN):
+        if mean.low is not None and mean.high is not None:
+            row = "all tasks" if mean.task == ALL_TASKS else "one task"
+            held = mean.low <= true[mean.editor, mean.metric, mean.task] <= mean.high
+            yield (str(mean.metric), row), held
+    for gap in rows:
+        if gap.pair in PAIRS and gap.low is not None and gap.high is not None:
+            row = "equal" if gap.pair == EQUALS else "different"
+            row += " editors, " + ("all tasks" if gap.task == ALL_TASKS else "one task")
+            expected = true[" − ".join(gap.pair), gap.metric, gap.task]
+            yield (str(gap.metric), row), gap.low <= expected <= gap.high
 
 
-def coverage(n: int, runs: int, worse: float, seed: int) -> dict[tuple[str, str], float]:
-    """Share of intervals that hold the truth, by metric: of one task, of all tasks, and of the
-    paired difference over all tasks."""
-    truth = _truth(worse)
-    held: dict[tuple[str, str], list[bool]] = {}
-    for rng, plan in _runs(runs, seed):
-        faces = Faces.drawn(n, rng)
-        first, second = measured(faces, 0.0, rng), measured(faces, worse, rng)
-        for metric in METRICS:
-            for task, values in by_task(first[metric], TASKS):
-                found = interval(values, resamples=plan.resamples, share=metric == "reach")
-                row = "all tasks" if task == ALL_TASKS else "one task"
-                held.setdefault((metric, row), []).append(
-                    found.low <= truth[metric, task] <= found.high
-                )
-        for gap in _rows(first, second, plan):
-            if gap.task == ALL_TASKS and gap.low is not None and gap.high is not None:
-                metric = gap.metric.name
-                held.setdefault((metric, "difference"), []).append(
-                    gap.low <= truth[metric, "difference"] <= gap.high
-                )
-    return {key: float(np.mean(hits)) for key, hits in held.items()}
+def _said(rows: list[Comparison], how: str) -> Iterator[tuple[tuple[str, str], bool]]:
+    """What a report says of the two equal editors, and of two different ones."""
+    equal = [row for row in rows if row.pair == EQUALS]
+    different = [row for row in rows if row.pair == DIFFERENT]
+    yield ("any metric", f"equal, better{how}"), any(row.better for row in equal)
+    yield ("any metric", f"equal, ahead or better{how}"), any(row.leader for row in equal)
+    yield (
+        ("any metric", f"equal, p ≤ 0.05 in any row{how}"),
+        any(row.p <= PLAN.error_rate for row in equal),
+    )
+    yield ("any metric", f"different, ahead or better{how}"), any(row.leader for row in different)
 
 
-def false_better(n: int, runs: int, seed: int) -> dict[tuple[str, str], float]:
-    """Share of runs in which two equal editors are told apart, by metric: over all tasks, by the
-    interval alone (without the false-discovery rate), and anywhere."""
-    said: dict[tuple[str, str], list[bool]] = {}
-    for rng, plan in _runs(runs, seed):
-        faces = Faces.drawn(n, rng)
-        rows = _rows(measured(faces, 0.0, rng), measured(faces, 0.0, rng), plan)
-        for metric in METRICS:
-            own = [row for row in rows if row.metric.name == metric]
-            over_all = [row for row in own if row.task == ALL_TASKS]
-            for kind, found in {
-                "all tasks, interval alone": [row.apart for row in over_all],
-                "all tasks": [row.better is not None for row in over_all],
-                "any row": [row.better is not None for row in own],
-            }.items():
-                said.setdefault((metric, kind), []).append(any(found))
-        everywhere = [row.better is not None for row in rows]
-        said.setdefault(("any metric", "any row"), []).append(any(everywhere))
-    return {key: float(np.mean(hits)) for key, hits in said.items()}
+def written(found: list[Figure]) -> str:
+    """As CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(Figure._fields)
+    for figure in found:
+        writer.writerow([*figure[:5], f"{figure.share:.4f}", figure.simulated])
+    return text.getvalue()
 
 
-def _runs(runs: int, seed: int) -> Iterator[tuple[np.random.Generator, StatisticsPlan]]:
-    for run in range(runs):
-        yield np.random.default_rng([seed, run]), StatisticsPlan()
+def read(path: Path = FIGURES) -> list[Figure]:
+    """The figures that `written` wrote."""
+    kinds = (str, str, str, int, int, float, int)
+    with path.open(encoding="utf-8") as file:
+        _, *rows = csv.reader(file)
+    return [Figure(*(kind(cell) for kind, cell in zip(kinds, row, strict=True))) for row in rows]
 
 
-def _rows(
-    first: dict[str, Array], second: dict[str, Array], plan: StatisticsPlan
-) -> list[Comparison]:
-    scores = {
-        (name, MetricKey(metric), EFFECT): table
-        for name, tables in (("first", first), ("second", second))
-        for metric, table in tables.items()
-    }
-    return comparisons(scores, [("first", "second")], TASKS, plan)
+def filled(page: str, found: list[Figure]) -> str:
+    """The page with its tables as the figures have them."""
+
+    def table(name: str) -> str:
+        return _margins() if name == "margins" else _table(name, found)
+
+    return BLOCK.sub(lambda m: f"{m[1]}{table(m[2])}\n{m[3]}", page)
 
 
-def _truth(worse: float) -> dict[tuple[str, str], float]:
-    """Expectations over a population, by metric and task, and of the paired difference."""
-    rng = np.random.default_rng(2**20)
-    faces = Faces.drawn(_POPULATION, rng)
-    first, second = measured(faces, 0.0, rng), measured(faces, worse, rng)
-    truth = {
-        (metric, task): float(np.nanmean(values))
-        for metric in METRICS
-        for task, values in by_task(first[metric], TASKS)
-    }
-    for metric in METRICS:
-        *_, (_, gaps) = by_task(first[metric] - second[metric], TASKS)
-        truth[metric, "difference"] = float(np.nanmean(gaps))
-    return truth
-
-
-def _table(
-    title: str, sizes: list[int], work: Callable[[int], dict[tuple[str, str], float]]
-) -> str:
-    """Markdown: a row a figure, a column a number of faces."""
-    found = {}
-    for n in sizes:
-        print(f"{title}: {n} faces", file=sys.stderr, flush=True)
-        found[n] = work(n)
-    head = " | ".join(f"{n} faces" for n in sizes)
-    lines = [f"| {title} | | {head} |", "|---" * (2 + len(sizes)) + "|"]
-    for key in found[sizes[0]]:
-        cells = " | ".join(f"{found[n].get(key, float('nan')):.1%}" for n in sizes)
-        lines.append(f"| {key[0]} | {key[1]} | {cells} |")
+def _margins() -> str:
+    """Markdown: the smallest difference that matters of each metric that has one."""
+    lines = ["| metric | margin |", "|---|---|"]
+    for metric in METRICS.values():
+        if metric.margin is not None:
+            lines.append(f"| {metric.name} | {metric.margin} ({metric.unit}) |")
     return "\n".join(lines)
+
+
+def _table(name: str, found: list[Figure]) -> str:
+    """Markdown: a row a figure, a column a number of faces. Missed coverage is bold."""
+    own = [figure for figure in found if figure.table == name]
+    sizes = sorted({figure.faces for figure in own})
+    shares = {(f.metric, f.row, f.fits, f.faces): f for f in own}
+    lines = [
+        f"| {name} | | fits | {' | '.join(f'{n} faces' for n in sizes)} |",
+        "|---" * (3 + len(sizes)) + "|",
+    ]
+    for metric, row, fits in dict.fromkeys((f.metric, f.row, f.fits) for f in own):
+        cells = (_cell(shares.get((metric, row, fits, n))) for n in sizes)
+        lines.append(f"| {metric} | {row} | {fits} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(figure: Figure | None) -> str:
+    if figure is None:
+        return "–"
+    return f"**{figure.share:.1%}**" if _missed(figure) else f"{figure.share:.1%}"
+
+
+def _missed(figure: Figure) -> bool:
+    """Whether a share is outside the bar of coverage by more than two standard errors."""
+    if figure.table == "verdicts":
+        return False
+    error = 2 * (figure.share * (1 - figure.share) / figure.simulated) ** 0.5
+    return not COVERED[0] - error <= figure.share <= COVERED[1] + error
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--faces", type=int, nargs="+", default=[30, 100, 200, 500])
-    parser.add_argument("--runs", type=int, default=1000, help="simulated runs (default 1000)")
-    parser.add_argument("--worse", type=float, default=0.1, help="how much the second editor is")
+    parser.add_argument("what", choices=("run", "page"))
+    parser.add_argument("--faces", type=int, nargs="+", default=[5, 10, 20, 50, 200])
+    parser.add_argument("--fits", type=int, nargs="+", default=[1, 3, 5])
+    parser.add_argument("--runs", type=int, default=400, help="reports of each kind (default 400)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--csv", type=Path, default=FIGURES)
     given = parser.parse_args()
-    runs, seed = given.runs, given.seed
-    print(_table("coverage", given.faces, lambda n: coverage(n, runs, given.worse, seed)))
-    print()
-    print(_table("false", given.faces, lambda n: false_better(n, runs, seed + 1)))
+    if given.what == "run":
+        found = list(figures(given.faces, given.fits, given.runs, given.seed))
+        write_bytes(given.csv, written(found).encode())
+    else:
+        write_bytes(PAGE, filled(PAGE.read_text(encoding="utf-8"), read(given.csv)).encode())
 
 
 if __name__ == "__main__":

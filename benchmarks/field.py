@@ -95,28 +95,25 @@ class Field:
         return _table(["editor", *map(self._heading, metrics)], rows)
 
     def paired(self) -> str:
-        """Our editor less each other editor, and on how many tasks it is better and worse."""
+        """Our editor less each other editor."""
         metrics, others = self.metrics(), [name for name in self.ranked() if name != self.ours]
         rows = [[name, *(self._comparison(name, metric) for metric in metrics)] for name in others]
         return _table([f"{self.ours} −", *map(self._heading, metrics)], rows)
 
     def _comparison(self, other: str, metric: MetricKey) -> str:
-        rows = {
-            row.task: row
+        rows = (
+            row
             for row in self.results.comparisons
             if set(row.pair) == {self.ours, other}
-            and row.metric == metric
+            and (row.metric, row.task) == (metric, ALL_TASKS)
             and self.results.at_effect(row)
-        }
-        total = rows.pop(ALL_TASKS, None)
+        )
+        total = next(rows, None)
         if total is None:
             return "–"
         total = total if total.first == self.ours else total.turned()
-        wins, losses = (sum(r.better == name for r in rows.values()) for name in (self.ours, other))
-        words = total.in_words()
-        shown = f"**{words}**" if total.better == self.ours else words
-        shown = f"{shown}, undecided" if total.better is None else shown
-        return f"{shown}, {wins} : {losses}"
+        words = f"{total.in_words()}, {total.verdict}"
+        return f"**{words}**" if total.leader == self.ours else words
 
     def reach(self) -> str:
         return self._by_task(MetricKey("reach"), "{:.0%}")

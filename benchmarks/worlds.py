@@ -22,7 +22,7 @@ from latentedit.benchmark.results.records import RESULTS, Results, read_results
 from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import run_suite
 from latentedit.benchmark.suite import Suite, load_suite
-from latentedit.report.findings import finding_subjects
+from latentedit.report.findings import primary
 from latentedit.report.page import write_report
 
 CURVATURES = ("linear", "default", "curved")
@@ -111,8 +111,8 @@ def _findings(results: Results) -> list[Finding]:
         for row in results.comparisons
         if row.first == first and row.second not in results.controls and results.at_effect(row)
     ]
-    subjects = finding_subjects(rows)
-    return [_key(row) for row in rows if row.metric in subjects]
+    metrics = {row.metric for row in primary(rows)}
+    return [_key(row) for row in rows if row.metric in metrics]
 
 
 def _key(row: Comparison) -> Finding:
@@ -132,13 +132,12 @@ def _title(finding: Finding) -> str:
 def _cell(row: Comparison | None) -> str:
     if row is None:
         return "–"
-    winner = "undecided" if row.better is None else f"{row.better} better"
-    return f"{winner} {row.difference:+.3f}"
+    return f"{row.verdict} {row.difference:+.3f}"
 
 
 def _where(rows: list[Comparison | None]) -> str:
-    """In how many worlds each editor is better."""
-    winners = [row.better for row in rows if row is not None and row.better]
+    """In how many worlds each editor is better or ahead."""
+    winners = [row.leader for row in rows if row is not None and row.leader]
     counts = {name: winners.count(name) for name in dict.fromkeys(winners)}
     if not counts:
         return "nowhere decided"

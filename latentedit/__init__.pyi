@@ -83,11 +83,17 @@ from .files.artefacts import read_tensors as read_tensors
 from .files.artefacts import write_tensors as write_tensors
 from .files.artefacts import new_folder as new_folder
 from .files.artefacts import file_digest as file_digest
+from .files.digests import check_digest as check_digest
 from .files.artefacts import fingerprint as fingerprint
 from .files.records import StrictRecord as StrictRecord
 from .files.records import read_record as read_record
 from .files.npy import mapped_array as mapped_array
 from .files.npy import parsed_array as parsed_array
+
+from .files.pictures import open_picture as open_picture
+from .files.pictures import picture_files as picture_files
+from .files.regular import open_regular as open_regular
+from .files.strict_yaml import read_yaml_file as read_yaml_file
 
 # Weight files of other projects
 from .weights.network import read_network as read_network

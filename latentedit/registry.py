@@ -7,16 +7,15 @@ import os
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, is_dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-import pluggy
-
 from latentedit import __version__
-from latentedit import plugin as hooks
 from latentedit.errors import EnvironmentFault, InputError, PluginFault, UnknownName
-from latentedit.plugin import API_VERSION, ENTRY_POINTS, INTERFACES, KINDS, PluginKind, PluginSpec
+from latentedit.guard import guarded
+from latentedit.plugin import API_VERSION, INTERFACES, PluginKind, PluginSpec
 from latentedit.plugin_source import source_digest
+from latentedit.plugin_specs import entries, read_specs
 
 if TYPE_CHECKING:
     from latentedit.interfaces.editor import Editor
@@ -48,7 +47,11 @@ OriginStatus = Literal["ok", "broken", "incompatible", "disabled", "collision"]
 
 @dataclass
 class Origin:
-    """One entry point of plugins, or what is built in, with the result of loading it."""
+    """One entry point of plugins, or what is built in, with the result of loading it.
+
+    Args:
+        note: what its import changed in the process, and was put back.
+    """
 
     name: str
     distribution: str
@@ -56,6 +59,7 @@ class Origin:
     status: OriginStatus = "ok"
     detail: str = ""
     specs: list[PluginSpec] = field(default_factory=list)
+    note: str = ""
 
 
 class Registry:
@@ -82,7 +86,7 @@ class Registry:
         registry = cls()
         only = environment.get("LATENTEDIT_LOAD_PLUGINS")
         blocked = _names(environment.get("LATENTEDIT_BLOCK_PLUGINS", ""))
-        found = sorted(entry_points(group=ENTRY_POINTS), key=lambda e: (e.name, e.value))
+        found = sorted(entries(), key=lambda e: (e.name, e.value))
         for entry in found:
             origin = _origin(entry)
             if entry.name in blocked or (only is not None and entry.name not in _names(only)):
@@ -100,24 +104,28 @@ class Registry:
 
     def _load(self, origin: Origin, entry: EntryPoint) -> None:
         try:
-            plugin = entry.load()
+            with guarded(origin.name, "import", faults=()) as changed:
+                plugin = entry.load()
         except KeyboardInterrupt:
             raise
-        except BaseException:  # a plugin may raise anything at import, SystemExit included
-            origin.status, origin.detail = "broken", traceback.format_exc()
+        except BaseException as error:
             self.origins.append(origin)
-            return
-        self._register(origin, plugin)
+            origin.status, origin.detail = "broken", _traceback(error)
+        else:
+            origin.note = _put_back(changed)
+            self._register(origin, plugin)
 
     def _register(self, origin: Origin, plugin: object) -> None:
         self.origins.append(origin)
         try:
-            origin.specs = _specs(plugin)
+            with guarded(origin.name, "latentedit_plugins", faults=()) as changed:
+                origin.specs = read_specs(plugin)
         except KeyboardInterrupt:
             raise
-        except BaseException:
-            origin.status, origin.detail = "broken", traceback.format_exc()
+        except BaseException as error:
+            origin.status, origin.detail = "broken", _traceback(error)
             return
+        origin.note = origin.note or _put_back(changed)
         versions = {spec.api_version for spec in origin.specs}
         if versions - {API_VERSION}:
             origin.status = "incompatible"
@@ -214,26 +222,35 @@ class Registry:
             PluginFault: the target cannot be imported, or does not implement the interface.
         """
         origin, spec = self.find(kind, name)
-        try:
+        with guarded(name, f"import of {spec.target} of {origin.name}"):
             loaded = _imported(spec.target)
-        except Exception as error:
-            raise PluginFault(
-                name, f"could not import {spec.target} of {origin.name}: {error}"
-            ) from error
-        expected: type = _imported(INTERFACES[cast(PluginKind, kind)])
-        if not _implements(loaded, expected):
+            expected: type = _imported(INTERFACES[cast(PluginKind, kind)])
+            fits = _implements(loaded, expected)
+        if not fits:
             raise PluginFault(name, f"{spec.target} is not a {expected.__name__}")
         return loaded
 
     def build(self, kind: str, name: str, options: Mapping[str, Any] | None = None) -> Any:
-        """An instance of a plugin, with its options checked.
+        """An instance of a plugin, with its options checked, and its methods guarded.
 
         Raises:
             UnknownName: the plugin has no such option.
             InputError: the value of an option is invalid.
+            PluginFault: it cannot be made, or lacks an attribute of its interface.
         """
-        loaded = self.load(kind, name)
-        return loaded(parse_options(loaded, name, options or {})) if options else loaded()
+        from latentedit.interfaces import guarded as guards
+
+        loaded, origin = self.load(kind, name), self.find(kind, name)[0]
+        if origin.specs == [BUILT_IN]:
+            return _made(loaded, name, options)
+        with guarded(name, "construction", parts=guards.construction_parts(kind)):
+            made = _made(guards.guarded_class(kind, name, loaded), name, options)
+        guards.check_attributes(kind, name, made)
+        return made
+
+    def bare(self, kind: str, name: str, options: Mapping[str, Any] | None = None) -> Any:
+        """The same without any guard, for rules that look at what a plugin does by itself."""
+        return _made(self.load(kind, name), name, options)
 
     def generator(self, name: str, options: Mapping[str, Any] | None = None) -> Generator:
         built: Generator = self.build("generator", name, options)
@@ -285,6 +302,10 @@ class Registry:
         return "" if origin.distribution == "latentedit" else source_digest(spec.target)
 
 
+def _made(loaded: type[Any], name: str, options: Mapping[str, Any] | None) -> Any:
+    return loaded(parse_options(loaded, name, options)) if options else loaded()
+
+
 def parse_options(loaded: type[Any], name: str, options: Mapping[str, Any]) -> Any:
     """The options object of a plugin, from a plain mapping."""
     from pydantic import ValidationError
@@ -316,24 +337,15 @@ def _implements(loaded: Any, interface: type) -> bool:
     return isinstance(loaded, type) and issubclass(loaded, interface)
 
 
-def _specs(plugin: object) -> list[PluginSpec]:
-    """The specs of `plugin`, read through pluggy, which rejects unknown hooks."""
-    manager = pluggy.PluginManager("latentedit")
-    manager.add_hookspecs(hooks)
-    manager.register(plugin)
-    manager.check_pending()
-    if not manager.hook.latentedit_plugins.get_hookimpls():
-        raise InputError(
-            f"{plugin!r} has no hook latentedit_plugins; "
-            "decorate one with latentedit.plugin.hookimpl"
-        )
-    specs = [spec for result in manager.hook.latentedit_plugins() for spec in result]
-    for spec in specs:
-        if not isinstance(spec, PluginSpec):
-            raise InputError(f"latentedit_plugins returned {spec!r}, which is not a PluginSpec")
-        if spec.kind not in KINDS:
-            raise UnknownName("plugin kind", spec.kind, KINDS, f"of {spec.name!r}")
-    return specs
+def _put_back(changed: list[str]) -> str:
+    """A note of what the import of a plugin changed in the process; empty for nothing."""
+    return f"its import changed {', '.join(changed)}; this was put back" if changed else ""
+
+
+def _traceback(error: BaseException) -> str:
+    """Of the plugin's own error, without the guard's around it."""
+    own = error.__cause__ if isinstance(error, PluginFault) and error.__cause__ else error
+    return "".join(traceback.format_exception(own))
 
 
 def _origin(entry: EntryPoint) -> Origin:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -12,7 +13,7 @@ from latentedit.benchmark.results import summary
 from latentedit.benchmark.results.comparison import Comparison
 from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.records import Results, ResultsRecord
-from latentedit.files.artefacts import write_json
+from latentedit.files.artefacts import canonical_json, write_json
 
 
 def key_of(text: str) -> MetricKey:
@@ -54,12 +55,14 @@ def with_keys(value: Any) -> Any:
 def read_flat(folder: Path) -> dict[str, Any]:
     """``results.json`` of a run."""
     found: dict[str, Any] = flat(json.loads((folder / "results.json").read_text()))
-    return found
+    return {name: value for name, value in found.items() if name != "sha256"}
 
 
 def write_flat(folder: Path, results: dict[str, Any]) -> None:
     """``results.json`` of a run."""
-    write_json(folder / "results.json", with_keys(results))
+    plain = with_keys(results)
+    digest = hashlib.sha256(canonical_json(plain)).hexdigest()
+    write_json(folder / "results.json", plain | {"sha256": digest})
 
 
 def summarise(folder: Path) -> dict[str, Any]:
@@ -76,5 +79,11 @@ def comparison(**fields: Any) -> Comparison:
     """One with these fields, and some value for every other."""
     given = {"first": "a", "second": "b", "task": "age", "metric": MetricKey("reach")}
     given |= {"effect": 0.8, "difference": 0.2, "low": None, "high": None, "faces": 9, "p": 1.0}
-    given |= {"seeds": 1, "seed_low": None, "seed_high": None, "q": 1.0, "better": None}
+    given |= {"fits": 1, "holm": None, "verdict": "exploratory"}
     return Comparison(**(given | fields))
+
+
+def leader(row: dict[str, Any]) -> str | None:
+    """The editor that a plain row of a comparison says is better or ahead."""
+    leads = {"better": "first", "ahead": "first", "worse": "second", "behind": "second"}
+    return row[leads[row["verdict"]]] if row["verdict"] in leads else None

@@ -65,9 +65,7 @@ def entry_of(name: str) -> dict[tuple[str, str], dict[str, Any]]:
 
 def write_runs(folder: Path) -> None:
     """Two runs of one bank, one of another, and one without results."""
-    often: dict[str, Any] = {
-        "statistics": {"resamples": 100, "confidence": 0.9, "false_discovery_rate": 0.5}
-    }
+    often: dict[str, Any] = {"statistics": {"confidence": 0.9, "error_rate": 0.5}}
     write_run(folder / "first", **often)
     two = {"editors": {n: {"plugin": n} for n in SECOND[:2]}, "controls": SECOND[2:]}
     write_run(folder / "second", 1, **two, **often)

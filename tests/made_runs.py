@@ -80,6 +80,7 @@ BETTER = {
 }
 """Over all tasks at the first effect: who is better of alpha and beta, alpha and gamma, beta and
 gamma. So alpha is best by rec-zeta, beta by rec-eta and in target error, gamma in leakage."""
+PRIMARY = tuple(BETTER)
 WON = {
     ("beta", "identity similarity · rec-zeta"): ("alpha", "beta", "alpha"),
     ("beta", "identity similarity · rec-eta"): (None, None, None),
@@ -108,7 +109,7 @@ def comparisons() -> list[dict[str, Any]]:
                     "task": task,
                     "metric": metric,
                     "effect": effect,
-                    "better": _better(first, second, metric, effect, task),
+                    "verdict": _verdict(first, second, metric, effect, task),
                 }
                 | _difference(first, second, metric, effect, task, len(rows))
             )
@@ -128,6 +129,14 @@ def _better(first: str, second: str, metric: str, effect: float, task: str) -> s
     return first
 
 
+def _verdict(first: str, second: str, metric: str, effect: float, task: str) -> str:
+    """Over all tasks an editor is ahead of another one; all else is exploratory."""
+    if second in CONTROLS or task != "all tasks" or metric not in PRIMARY:
+        return "exploratory"
+    leads = {first: "ahead", second: "behind", None: "undecided"}
+    return leads[_better(first, second, metric, effect, task)]
+
+
 def _difference(
     first: str, second: str, metric: str, effect: float, task: str, count: int
 ) -> dict[str, Any]:
@@ -138,8 +147,7 @@ def _difference(
     low, high = (size - 0.11, size + 0.23) if better else (-0.41, size + 0.23)
     low, high = (low, high) if sign > 0 else (-high, -low)
     numbers = {"difference": sign * size, "low": low, "high": high}
-    seeds = {"seeds": 1, "seed_low": None, "seed_high": None}
-    return numbers | {"faces": 100 + count, "p": 0.01, "q": 0.02} | seeds
+    return numbers | {"faces": 100 + count, "fits": 1, "p": 0.01, "holm": 0.02}
 
 
 def curves(names: Sequence[str] = (*EDITORS, *CONTROLS), number: int = 0) -> list[dict[str, Any]]:
@@ -232,6 +240,7 @@ def results(suite: Suite, bank_hash: str, number: int) -> dict[str, Any]:
                 "unit": metric.unit,
                 "higher_is_better": metric.higher_is_better,
                 "formula": f"formula of {name}",
+                "margin": metric.margin,
             }
             for name, metric in METRICS.items()
         },
@@ -241,7 +250,7 @@ def results(suite: Suite, bank_hash: str, number: int) -> dict[str, Any]:
 def provenance() -> dict[str, Any]:
     cards = {"rec-zeta": {"auc": 0.98765, "true_accept_rate": 0.87654}, "rec-eta": {"auc": 0.91234}}
     identity = [
-        {"name": n, "options": {}, "fingerprint": n * 2}
+        {"name": n, "options": {}, "fingerprint": n * 2, "code": ""}
         | {"threshold": THRESHOLDS[n], "card": cards[n]}
         for n in RECOGNISERS
     ]
@@ -255,7 +264,13 @@ def provenance() -> dict[str, Any]:
             **{"generator": "g", "generator_options": {}, "generator_fingerprint": "f" * 16},
             **{"labeller": "l", "labeller_options": {}, "labeller_fingerprint": "e" * 16},
         },
-        "judge": {"name": "the-judge", "options": {}, "fingerprint": "j" * 12, "card": {}},
+        "judge": {
+            "name": "the-judge",
+            "options": {},
+            "fingerprint": "j" * 12,
+            "code": "",
+            "card": {},
+        },
         "identity": identity,
         "plugins": {},
         "threads": 1,

@@ -13,7 +13,7 @@ SCHEMA = AttributeSchema(
         Attribute("yaw", "continuous", -40.0, 40.0, "degrees"),
     )
 )
-N = 12
+N = 24
 """Faces. Each task edits those of `FACES`."""
 RECOGNISERS = ("rec-zeta", "rec-eta")
 """In the order of the suite, which is not that of the alphabet."""
@@ -21,9 +21,9 @@ THRESHOLDS = {"rec-zeta": 0.3125, "rec-eta": 0.4375}
 EDITORS, CONTROLS = ("alpha", "beta", "gamma"), ("still", "stray")
 TASKS = ("age", "glasses", "turn")
 FACES = {
-    "age": [7, 2, 0, 5, 11, 3, 1, 9, 4, 6, 10, 8],
-    "glasses": [1, 0, 3, 9, 2, 6, 11, 7, 4, 8, 10],
-    "turn": [4, 6, 5, 10, 1, 0, 3, 11, 8, 9],
+    "age": [7, 2, 0, 5, 11, 3, 1, 9, 4, 6, 10, 8, *range(12, N)],
+    "glasses": [1, 0, 3, 9, 2, 6, 11, 7, 4, 8, 10, *range(N - 1, 11, -1)],
+    "turn": [4, 6, 5, 10, 1, 0, 3, 11, 8, 9, *range(12, N)],
 }
 EFFECTS = (0.8, 0.5)
 SHOWN = 3
@@ -45,7 +45,7 @@ SUITE: dict[str, Any] = {
     "strengths": [0.5, 1.0, 2.0],
     "effects": list(EFFECTS),
     "show_faces": SHOWN,
-    "statistics": {"resamples": 100, "confidence": 0.9, "false_discovery_rate": 0.1},
+    "statistics": {"confidence": 0.9, "error_rate": 0.1},
 }
 
 

@@ -198,7 +198,6 @@ class Oracle:
         t = np.zeros((len(u), 1, 24))
         t[:, 0, :6] = (target - source) / SCALE
         total = t.sum(2, keepdims=True)
-        served = np.full(u.shape, True)
         if name == "leaky":
             push = t + LEAK * total + SCAR * np.abs(total)
         elif name == "seedy":
@@ -208,10 +207,9 @@ class Oracle:
             share = 0.6 + 0.4 * u[:, :, 23:] + 0.1 * (source[:, None, 1:2] - 0.5) / 0.15
             push = np.clip(share, 0.05, 1.5) * t + 0.5 * LEAK * total
             push[:, :, 23:] += 0.3 * total
-            served[:] = u[:, :, 22:23] <= 0.6
         else:
             push = t * (name == "straight")
-        moved = np.where(served, u + push, u)
+        moved = np.where(served(name, u)[:, None, None], u + push, u)
         if layers is not None:
             still = [row for row in range(ROWS) if row not in layers]
             moved[:, still] = u[:, still]
@@ -340,16 +338,18 @@ class Cell:
     def _unmatched(self) -> dict[str, Array]:
         sigma, k = self.oracle.sigma[self.column], self.column
         asked = self.source[:, k] + self.change
-        back = self._edit(self.at(1.0), self.target(1.0), self.source)
+        there = self.at(1.0)
+        back = self._edit(there, self.target(1.0), self.source)
+        both = np.where(served(self.name, self.u) & served(self.name, there), 0.0, np.nan)
         found = {
             "target error": np.abs(judged(self.at(1.0))[:, k] - asked) / sigma,
-            "round-trip error": apart(self.u, back),
-            "round-trip error in pixels": 127.5
-            * np.abs(pixels(back) - pixels(self.u)).sum(1)
-            / (3 * 8 * 8),
+            "round-trip error": both + apart(self.u, back),
+            "round-trip error in pixels": both
+            + 127.5 * np.abs(pixels(back) - pixels(self.u)).sum(1) / (3 * 8 * 8),
         }
         for name, (which, _) in RECOGNISERS.items():
-            found[f"round-trip error in identity · {name}"] = 1 - self.similarity(back, which)
+            lost = 1 - self.similarity(back, which)
+            found[f"round-trip error in identity · {name}"] = both + lost
             curve = np.nan_to_num(self.similarities_along(name))
             found[f"edit–identity area · {name}"] = ((curve[1:] + curve[:-1]) / 2 / 20).sum(0)
         return found
@@ -423,34 +423,46 @@ class Chain:
         ]
         self.u = oracle.test[self.faces]
 
-    def done(self, requests: list[tuple[int, Array, Any]]) -> Array:
+    def done(self, requests: list[tuple[int, Array, Any]]) -> tuple[Array, Array]:
+        """Scores after all requests, and 0 for each face, or NaN where one of them was refused."""
         u, now = self.u, labels(self.oracle.test)[self.faces]
+        all_served = np.zeros(len(u))
         for column, change, layers in requests:
-            target = now.copy()
+            target, ok = now.copy(), served(self.name, u)
             target[:, column] += change
-            u, now = self.oracle.edited(self.name, self.seed, u, now, target, layers), target
-        return u
+            u = self.oracle.edited(self.name, self.seed, u, now, target, layers)
+            now, all_served = np.where(ok[:, None], target, now), np.where(ok, all_served, np.nan)
+        return u, all_served
 
     @cached_property
     def values(self) -> dict[tuple[str, float], Array]:
         a, b, c = self.requests
         orders = [(a, b, c), (a, c, b), (b, a, c), (b, c, a), (c, a, b), (c, b, a)]
-        ends = [judged(self.done(list(order))) / self.oracle.sigma for order in orders]
+        done = [self.done(list(order)) for order in orders]
+        ends = [judged(u) / self.oracle.sigma for u, _ in done]
         gaps = [
             np.mean([np.abs(x - y)[:, k].mean(1) for k in ATTRIBUTES.values()], 0)
             for i, x in enumerate(ends)
             for y in ends[:i]
         ]
-        found = {("edit consistency", 0.0): np.mean(gaps, 0)}
+        in_every_order = np.sum([ok for _, ok in done], 0)
+        found = {("edit consistency", 0.0): np.mean(gaps, 0) + in_every_order}
         for n in (1, 2, 3):
             first = self.requests[:n]
-            back = self.done([*first, *((k, -change, rows) for k, change, rows in first[::-1])])
+            undone = [(k, -change, rows) for k, change, rows in first[::-1]]
+            back, ok = self.done([*first, *undone])
             edits = "1 edit" if n == 1 else f"{n} edits"
-            found[f"drift · {edits}", 0.0] = apart(self.u, back)
+            found[f"drift · {edits}", 0.0] = ok + apart(self.u, back)
             for name, (which, _) in RECOGNISERS.items():
                 lost = 1 - cosine(identity(self.u)[:, which], identity(back)[:, which])
-                found[f"drift in identity · {edits} · {name}", 0.0] = lost
+                found[f"drift in identity · {edits} · {name}", 0.0] = ok + lost
         return found
+
+
+def served(name: str, u: Array) -> Array:
+    """(N,) which of the faces (N, 4, 24) an editor edits: all, but for one that is wary."""
+    refused: Array = (u[:, :, 22] > 0.6).any(1) & (name == "wary")
+    return ~refused
 
 
 def apart(u: Array, back: Array) -> Array:

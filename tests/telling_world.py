@@ -78,7 +78,7 @@ SCAR[20] = 0.5
 
 SEEDS, STRENGTHS, EFFECTS, PSI = [0, 1, 3], [0.5, 1.0, 2.0], [0.5, 0.8], 0.7
 N_FIT, N_TEST, BANK_SEED, CORRELATION = 60, 70, 5, 0.4
-CONFIDENCE, RESAMPLES = 0.9, 200
+CONFIDENCE = 0.9
 NARROW, WIDE = 0.93, 0.985
 
 SUITE: dict[str, Any] = {
@@ -111,7 +111,7 @@ SUITE: dict[str, Any] = {
     "effects": EFFECTS,
     "seeds": SEEDS,
     "show_faces": 2,
-    "statistics": {"confidence": CONFIDENCE, "resamples": RESAMPLES},
+    "statistics": {"confidence": CONFIDENCE},
 }
 
 PHOTO_SUITE: dict[str, Any] = SUITE | {

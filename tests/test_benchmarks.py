@@ -90,7 +90,7 @@ def test_the_tables_of_the_field_say_what_the_run_found(tmp_path: Path) -> None:
     """A leak of 0.3 makes 0.8 · 0.3 σ of one of the three other attributes; an editor without leak
     is found by tuning."""
     editors = {name: SUITE["editors"][name] for name in ("adjustable", "leaking")}
-    carry_out(tmp_path / "run", editors=editors, statistics={"resamples": 2000})
+    carry_out(tmp_path / "run", editors=editors)
     results = summarise(tmp_path / "run")
     module = script("field")
     field = module.Field(tmp_path / "run", ours="adjustable")

@@ -43,7 +43,6 @@ SUITE: dict[str, Any] = {
     "strengths": [0.5, 1.0, 2.0],
     "effects": [0.8, 0.4],
     "show_faces": 0,
-    "statistics": {"resamples": 100},
 }
 
 
@@ -304,7 +303,6 @@ def test_two_runs_compare_their_common_editors_the_first_less_the_second(runs: P
     for task in ("age", "yaw"):
         (row,) = of(rows, first=ours, second=theirs, task=task)
         assert row.difference == pytest.approx(leakage(runs, -0.4, task), abs=1e-3)
-        assert row.better == ours
     assert {(row.first.split()[0], row.second.split()[0]) for row in rows} == {("shared", "shared")}
 
 

@@ -47,7 +47,7 @@ def test_a_bank_verifies_and_shows_the_hash_it_was_made_with(made: CommandLine) 
 
 
 def test_a_changed_bank_does_not_verify(latentedit: CommandLine) -> None:
-    make = ["bank", "make", "--generator", "toy", "--labeller", "toy-labeller", "--n", "5"]
+    make = ["bank", "make", "--generator", "toy", "--labeller", "toy-labeller", "--n", "10"]
     latentedit.ok(*make, "--test", "2", "--out", "B")
     path = latentedit.folder / "B" / "fit-00000.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
@@ -133,7 +133,7 @@ def test_an_editor_that_can_draws_new_faces_with_what_was_asked(made: CommandLin
     base = ("sample", "--editor", "D", "--bank", "B", "--index", "0..1", "--count", "3")
     identities = []
     for seed in ("0", "1"):
-        told = made.ok(*base, "--set", "age=60", "--seed", seed, "--out", "faces.png")
+        told = made.ok(*base, "--set", "age=60", "--seed", seed, "--out", "faces.png", "--force")
         assert "6 new faces" in told
         source = LatentBank.open(made.folder / "B").split("test").attributes[:2].clone()
         source[:, 0] = 60.0
@@ -281,6 +281,35 @@ def test_every_command_has_help_with_an_example(latentedit: CommandLine, command
     assert f"latentedit {command} [OPTIONS]" in told.splitlines()[0]
     if command not in ("bank", "bench", "plugins"):  # groups, whose own commands have them
         assert f"\n    latentedit {command}" in told
+
+
+HEAVY = {
+    *("torch", "torchdiffeq", "numpy", "scipy", "sklearn", "matplotlib", "PIL"),
+    *("pydantic", "jinja2", "safetensors", "httpx2"),
+}
+EVERY_HELP = """
+import sys, click
+from latentedit.cli.main import cli
+
+def help_of(command, parent, name):
+    context = click.Context(command, info_name=name, parent=parent)
+    print(command.get_help(context))
+    if isinstance(command, click.Group):
+        for child in command.list_commands(context):
+            help_of(command.get_command(context, child), context, child)
+
+help_of(cli, None, "latentedit")
+print("MODULES", *sys.modules)
+"""
+
+
+def test_no_help_imports_what_only_work_needs() -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", EVERY_HELP], capture_output=True, text=True, check=True
+    )
+    told, _, modules = found.stdout.partition("MODULES ")
+    assert all(f"latentedit {each}" in told for each in (*COMMANDS, "bench list", "bank make"))
+    assert HEAVY.isdisjoint(modules.split())
 
 
 PROGRAM = (sys.executable, "-m", "latentedit.cli.main")

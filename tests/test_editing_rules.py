@@ -385,7 +385,7 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> LatentBank:
 
 
 def fit(editor: Editor, bank: LatentBank, **options: Any) -> FittedEditor:
-    return fit_editor(OneEditor(editor), "noted", bank, **options)  # type: ignore[arg-type]
+    return fit_editor(OneEditor(editor), "exact", bank, **options)  # type: ignore[arg-type]
 
 
 def test_validation_faces_are_the_last_of_the_fit_split(bank: LatentBank) -> None:
@@ -409,12 +409,14 @@ def test_a_fit_is_given_what_was_asked_for_and_notes_what_it_was(
         progress=lambda fraction, message: told.append((fraction, message)),
     )
     assert told == [(0.5, "half")]
-    assert (editor.runtime.seed, editor.runtime.checkpoint) == (11, tmp_path)
+    assert editor.runtime.seed == 11
+    assert editor.runtime.checkpoint == fitted.checkpoint
+    assert editor.runtime.checkpoint.parent == tmp_path
     assert editor.runtime.estimator is not None
     assert editor.runtime.generator is None
     assert fitted.runtime.generator is not None
     assert fitted.runtime.checkpoint is None
-    assert (fitted.name, fitted.space, fitted.seed) == ("noted", "w", 11)
+    assert (fitted.name, fitted.space, fitted.seed) == ("exact", "w", 11)
     assert (fitted.generator, fitted.labeller) == (bank.generator, bank.labeller)
     assert (fitted.bank_hash, fitted.schema) == (bank.hash, bank.schema)
     assert fitted.figures["r2"] == 0.25
@@ -440,7 +442,7 @@ def test_a_bank_is_converted_to_the_space_that_is_edited(bank: LatentBank) -> No
     editor = Noted()
     assert fit(editor, bank, space="s").space == "s"
     assert torch.equal(editor.data.codes, world.convert(whole.codes, "w", "s"))
-    with pytest.raises(InputError, match="noted edits w, s, received space 'z'"):
+    with pytest.raises(InputError, match="exact edits w, s, received space 'z'"):
         fit(editor, bank, space="z")
 
 

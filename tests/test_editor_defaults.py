@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from latentedit import Editor
+from latentedit_linear.conditional_mean import ConditionalMean
 from latentedit_linear.controls import NearestNeighbour, NoEdit, RandomDirection, Resample
 from latentedit_linear.ganspace import GANSpace
 from latentedit_linear.interfacegan import InterFaceGAN
 from latentedit_linear.logistic import Logistic
 from latentedit_linear.mean_difference import MeanDifference
+from latentedit_linear.min_norm import MinNorm
 from latentedit_linear.regression import Regression
 from latentedit_linear.sefa import SeFa
 from latentedit_linear.stylespace import StyleSpace
@@ -26,6 +28,7 @@ from latentedit_styleflow.editor import CouplingEditor, StyleFlow
 FLOW = {
     "attributes": None,
     "gains": "none",
+    "residual": False,
     "steps": 1000,
     "batch": 256,
     "learning_rate": 1e-3,
@@ -42,10 +45,12 @@ REGRESSOR = {
     "learning_rate": 1e-3,
     "weight_decay": 0.1,
 }
-RIDGES = ({"ridge": 0.01}, {"ridge": 1.0}, {"ridge": 0.0})
+RIDGES = ({"whiten": True}, {"ridge": 0.01}, {"ridge": 1.0}, {"ridge": 0.0})
 EDITORS: list[tuple[type[Editor], dict[str, Any], tuple[dict[str, Any], ...]]] = [
     (NoEdit, {}, ()),
-    (RandomDirection, {"ridge": 0.1}, RIDGES),
+    (ConditionalMean, {}, ()),
+    (MinNorm, {"ridge": 0.1}, ({"ridge": 0.01}, {"ridge": 1.0}, {"ridge": 10.0})),
+    (RandomDirection, {"ridge": 0.1, "whiten": False}, RIDGES),
     (Resample, {"neighbours": 50}, ()),
     (NearestNeighbour, {"tolerance": 0.1}, ()),
     (
@@ -61,16 +66,22 @@ EDITORS: list[tuple[type[Editor], dict[str, Any], tuple[dict[str, Any], ...]]] =
             "c": 1.0,
             "conditional": "none",
             "boundaries": {},
+            "whiten": False,
         },
         (
+            {"whiten": True, "extreme_share": 0.1, "c": 0.001},
             {"extreme_share": 0.1},
             {"extreme_share": 0.1, "c": 0.01},
             {"extreme_share": 0.3, "c": 0.01},
         ),
     ),
-    (Logistic, {"c": 0.001}, ({"c": 0.01}, {"c": 0.0001}, {"c": 0.1})),
+    (
+        Logistic,
+        {"c": 0.001, "whiten": False},
+        ({"whiten": True}, {"c": 0.01}, {"c": 0.0001}, {"c": 0.1}),
+    ),
     (MeanDifference, {"share": 0.5}, ({"share": 0.1}, {"share": 0.02}, {"share": 0.25})),
-    (Regression, {"ridge": 0.1}, RIDGES),
+    (Regression, {"ridge": 0.1, "whiten": False}, RIDGES),
     (
         SeFa,
         {"components": None, "rows": None, "normalize_styles": False},
@@ -95,6 +106,10 @@ EDITORS: list[tuple[type[Editor], dict[str, Any], tuple[dict[str, Any], ...]]] =
             "method": "rk4",
             "solver_steps": 2,
             "tolerance": 1e-5,
+            "residual": True,
+            "edit": "invert",
+            "flowedit_steps": 4,
+            "flowedit_samples": 1,
             "weights": None,
         },
         ({"learning_rate": 3e-4}, {"steps": 2000}, {"batch": 64}),

@@ -48,7 +48,6 @@ def test_a_suite_with_models_in_files_gives_the_known_answers(tmp_path: Path) ->
             "controls": [],
             "tasks": [{"attribute": "age", "change": 10}],
             "show_faces": 1,
-            "statistics": {"resamples": 100},
         }
     )
     outcome = run_suite(suite, tmp_path / "run", Silent(), registry=faces_world.registry, workers=1)
@@ -63,7 +62,7 @@ def test_a_suite_with_models_in_files_gives_the_known_answers(tmp_path: Path) ->
     assert results["provenance"]["judge"]["name"] == "mine"
     assert results["provenance"]["bank"]["labeller_options"]["contract"].endswith(".yaml")
     (tmp_path / "attributes.yaml").unlink()
-    with pytest.raises(InputError, match=r"cannot read .*attributes.yaml"):
+    with pytest.raises(InputError, match=r"there is no file .*attributes.yaml"):
         run_suite(suite, tmp_path / "run", Silent(), registry=faces_world.registry, workers=1)
     LatentBank.open(tmp_path / "run" / "bank").verify()
 

@@ -53,11 +53,11 @@ FAULTS = {
     "changes-threads": ("failed", "the number of threads"),
     "changes-folder": ("failed", "the current folder"),
     "crashes": ("crashed", "SIGSEGV"),
-    "leaves": ("crashed", "exit code 7"),
-    "exits": ("crashed", "exit code 1"),
+    "leaves": ("crashed", "exited with code 7"),
+    "exits": ("failed", "edit raised SystemExit: I have had enough"),
     "eats-memory": ("oom", "took more than 1 GiB of memory"),
     "asks-for-too-much": ("oom", "cannot allocate 8 EiB"),
-    "leaves-quietly": ("crashed", "exit code 0"),
+    "leaves-quietly": ("crashed", "exited with code 0"),
     "raises-on-save": ("failed", "state raised ValueError: nothing that I could write down"),
     "raises-on-load": ("failed", "load_state raised ValueError: I cannot read my own writing"),
     "unspeakable": ("failed", "Mute"),
@@ -140,8 +140,7 @@ def test_what_plugins_print_is_kept_with_their_cell_and_out_of_the_way(
     store = CellStore(disturbed[0])
     printed = (store.path("fit--crashes--seed0") / OUTPUT).read_text()
     assert "toy_editors.py" in printed  # where it crashed
-    told = explain(disturbed[0], "fit--exits--seed0", registry=toy_editors.registry)
-    assert "I have had enough" in (store.path("fit--exits--seed0") / OUTPUT).read_text()
+    told = explain(disturbed[0], "fit--crashes--seed0", registry=toy_editors.registry)
     assert any(OUTPUT in line for line in told)
     changes = {"editors": {"talks": {"plugin": "talks"}}, "controls": []}
     assert not carry_out(tmp_path / "run", toy_editors.registry, changes=changes).failed
@@ -201,7 +200,6 @@ def inline_registry() -> Registry:
 SMALL = {
     "bank": SUITE["bank"] | {"n_fit": 20, "n_test": 8},
     "strengths": [0.5, 1.0],
-    "statistics": {"resamples": 100},
     "editors": {"exact": {"plugin": "exact"}},
     "controls": [],
     "sequences": [],

@@ -15,7 +15,6 @@ import pytest
 import torch
 from flat_results import summarise
 from harness_plugins import Silent, scores
-from scipy import stats
 from torch import Tensor
 from toy import ToyGenerator
 
@@ -61,7 +60,6 @@ SUITE: dict[str, Any] = {
     "strengths": [0.5, 1.0, 2.0],
     "seeds": list(SEEDS),
     "show_faces": 0,
-    "statistics": {"resamples": 200},
 }
 EACH = [(name, seed) for name in ("drifting", "steady") for seed in SEEDS]
 
@@ -172,9 +170,7 @@ def test_a_measure_is_the_mean_over_seeds_with_their_spread(
     assert row["faces"] == 12
 
 
-def test_a_comparison_has_welchs_interval_over_the_seeds(
-    run: Path, results: dict[str, Any]
-) -> None:
+def test_a_comparison_is_of_the_means_over_seeds(run: Path, results: dict[str, Any]) -> None:
     row = next(
         row
         for row in results["comparisons"]
@@ -184,15 +180,9 @@ def test_a_comparison_has_welchs_interval_over_the_seeds(
     mine, theirs = (
         [leakage(run, editor, seed, "age") for seed in SEEDS] for editor in ("drifting", "steady")
     )
-    # Only one of the two is spread: Welch's interval is then Student's of that one.
-    gap, half = np.mean(mine) - theirs[0], stats.t.ppf(0.975, 1) * np.std(mine, ddof=1) / 2**0.5
+    gap = np.mean(mine) - theirs[0]
     assert row["difference"] == pytest.approx(gap, abs=1e-3)
-    assert row["seed_low"] == pytest.approx(gap - half, rel=0.01)
-    assert row["seed_high"] == pytest.approx(gap + half, rel=0.01)
-    assert row["seeds"] == 2
-    # Over faces the two differ for sure; another pair of seeds might turn it round.
-    assert row["high"] < 0 < row["seed_high"]
-    assert row["better"] is None
+    assert (row["fits"], row["faces"], row["verdict"]) == (2, 12, "exploratory")
 
 
 @pytest.mark.parametrize("editor", ["drifting", "steady"])

@@ -240,7 +240,7 @@ def test_the_commands_work_on_photos(command: Any, photos: Path) -> None:
 
 def test_codes_are_compared_with_the_true_ones_of_a_bank(command: Any) -> None:
     make = ("bank", "make", "--generator", "toy", "--labeller", "toy-labeller", "--out", "B")
-    assert command(*make, "--n", "5", "--test", "3").exit_code == 0
+    assert command(*make, "--n", "10", "--test", "3").exit_code == 0
     assert command("bank", "images", "B", "--split", "test", "--out", "faces").exit_code == 0
     options = ("--generator", "toy", "--labeller", "toy-labeller", "--truth", "B", "--json")
     options += ("--inverter", "optimisation")
@@ -271,6 +271,7 @@ def test_an_editor_of_another_generator_refuses_the_code(command: Any, code: Lat
 
 def test_a_folder_in_use_is_refused_before_anything_is_computed(command: Any, photos: Path) -> None:
     Path("code").mkdir()
+    Path("code", "notes.txt").touch()
     refused = command("invert", str(photos), "--generator", "toy", "--out", "code").exception
     assert isinstance(refused, InputError)
     assert "exists already" in str(refused)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flat_results import flat
+from flat_results import flat, leader
 from made_boards import (
     COLOURS,
     COLUMNS,
@@ -70,7 +70,7 @@ def test_boards_stand_with_most_editors_first_and_say_what_they_compare(
     ]
     assert [link.attributes["href"] for link in page.one("main").all("a")] == ["#board0", "#board1"]
     assert parts[0].all("p")[0].text == (
-        "12 faces, tasks: age, glasses, turn; compared at 80 % of the requested change. "
+        "24 faces, tasks: age, glasses, turn; compared at 80 % of the requested change. "
         "Judge: the-judge. Recognisers: rec-zeta, rec-eta."
     )
 
@@ -192,7 +192,7 @@ def test_who_was_made_better_is_better_and_marked_best(
     }
     editors = set(ENTRIES) - set(CONTROLS)
     won = [
-        (row_of["better"], row_of["metric"])
+        (leader(row_of), row_of["metric"])
         for row_of in board["comparisons"]
         if row_of["task"] == "all tasks" and {row_of["first"], row_of["second"]} <= editors
     ]
@@ -214,7 +214,7 @@ def test_row_minus_column_is_shown_from_both_sides_with_who_won(
         for row in board["comparisons"]
         if row["task"] == "all tasks"
     }
-    shown: dict[str, int] = {"won": 0, "lost": 0, "undecided": 0}
+    shown: dict[str, int] = {"won": 0, "lost": 0, "undecided": 0, "equivalent": 0}
     for block, metric in zip(details, COLUMNS, strict=True):
         table = block.one("table")
         assert headings(table) == ["row − column", *ENTRIES]
@@ -230,8 +230,10 @@ def test_row_minus_column_is_shown_from_both_sides_with_who_won(
                     continue
                 bounds = sorted((sign * row_of["low"], sign * row_of["high"]))
                 assert cell.own == signed(sign * row_of["difference"])
-                assert cell.small == f"{signed(bounds[0])} to {signed(bounds[1])}"
-                won = {None: "undecided", name: "won", other: "lost"}[row_of["better"]]
+                over = f"{row_of['faces']} faces, one fit"
+                assert cell.small == f"{signed(bounds[0])} to {signed(bounds[1])}, {over}"
+                won = {None: "undecided", name: "won", other: "lost"}[leader(row_of)]
+                won = "equivalent" if row_of["verdict"] == "equivalent" else won
                 assert cell.classes == [won]
                 shown[won] += 1
     assert shown["won"] == shown["lost"] > 20
@@ -246,12 +248,14 @@ def test_the_data_for_the_script_are_the_differences_rounded(
     assert data["metrics"] == [
         [*metric.partition(" · ")[::2], metric not in LOWER] for metric in COLUMNS
     ]
-    keys = ("first", "second", "task", "metric", "difference", "low", "high", "faces", "better")
+    keys = ("first", "second", "task", "metric", "difference", "low", "high")
     assert len(data["rows"]) == len(board["comparisons"])
     for row, row_of in zip(data["rows"], board["comparisons"], strict=True):
         expected = [row_of[key] for key in keys]
         expected[3] = COLUMNS.index(row_of["metric"])
-        assert row[:4] + row[7:] == expected[:4] + expected[7:]
+        assert row[:4] == expected[:4]
+        over = f"{row_of['faces']} faces, one fit"
+        assert row[7:] == [over, leader(row_of), row_of["verdict"] == "equivalent"]
         assert row[4:7] == pytest.approx(expected[4:7], abs=5.1e-5)
     form = part.one("form")
     assert form.attributes["data-comparisons"] == "board0-comparisons"

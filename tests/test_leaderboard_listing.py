@@ -48,7 +48,7 @@ def test_the_terminal_has_a_row_an_entry_with_run_and_means(runs: Path) -> None:
     lines = listing(str(runs)).stdout.splitlines()
     titles = [i for i, line in enumerate(lines) if line.startswith("bank ")]
     assert [lines[i].rstrip() for i in titles] == [
-        f"bank {digest}, 12 faces, age, glasses, turn, at 80% of the requested change"
+        f"bank {digest}, 24 faces, age, glasses, turn, at 80% of the requested change"
         for digest in digests
     ]
     shown = [line.split() for line in lines[titles[0] : titles[1]] if line.strip()]

@@ -95,7 +95,6 @@ def test_the_example_is_listed_and_runs_in_a_suite(environment: Path, tmp_path: 
         "controls": ["no-edit"],
         "tasks": [{"attribute": "yaw", "change": 10}],
         "strengths": [0.5, 1.0],
-        "statistics": {"resamples": 100},
     }
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(suite))
     out = run(environment, tmp_path, "bench", "run", "mine.yaml", "--out", "run")

@@ -1,27 +1,31 @@
-"""Paired comparisons in numbers: differences, both intervals, q, and who is called better."""
+"""Paired comparisons in numbers: differences, intervals, Holm's p-values and verdicts."""
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 from flat_results import comparison, key_of
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from latentedit.benchmark.results.comparison import Comparison, winner
 from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.paired import (
     ALL_TASKS,
+    Family,
     by_task,
     comparisons,
+    family,
     known,
     mean_known,
 )
-from latentedit.benchmark.suite import StatisticsPlan
+from latentedit.benchmark.statistics_plan import ENDPOINTS, StatisticsPlan
 
-PLAN = StatisticsPlan(resamples=500)
+PLAN = StatisticsPlan()
+EVERYTHING = Family(frozenset(ENDPOINTS), 0.8)
 NAN = float("nan")
 N = 40
 
@@ -37,6 +41,7 @@ def compared(
     plan: StatisticsPlan = PLAN,
     seeds: tuple[list[Any], list[Any]] | None = None,
     tasks: list[str] | None = None,
+    of: Family = EVERYTHING,
 ) -> dict[str, Comparison]:
     """By task the row of editors a and b with these (T, N) scores."""
     tables = {
@@ -47,7 +52,7 @@ def compared(
         (name, key_of(metric), 0.8): [np.atleast_2d(np.asarray(v, dtype=float)) for v in values]
         for name, values in zip("ab", seeds, strict=True)
     }
-    rows = comparisons(tables, [("a", "b")], tasks or ["age"], plan, by_seed)
+    rows = comparisons(tables, [("a", "b")], tasks or ["age"], plan, of, by_seed)
     return {row.task: row for row in rows}
 
 
@@ -65,7 +70,7 @@ def test_the_interval_has_the_confidence_of_the_plan() -> None:
     """At least as wide as Student's, and close to it where values are normal."""
     gap = noise(3)
     for confidence in (0.9, 0.99):
-        plan = StatisticsPlan(resamples=2000, confidence=confidence)
+        plan = StatisticsPlan(confidence=confidence)
         row = compared(gap, np.zeros(N), plan=plan)["age"]
         low, high = stats.t.interval(confidence, N - 1, gap.mean(), stats.sem(gap))
         assert row.low == pytest.approx(low, abs=0.1)
@@ -73,10 +78,20 @@ def test_the_interval_has_the_confidence_of_the_plan() -> None:
         assert row.low <= low + 1e-9 < high - 1e-9 <= row.high
 
 
-def test_p_cannot_be_below_one_in_the_number_of_resamples() -> None:
-    """No sign flip of a constant difference reaches it, but the identity's own: p = 1 / 501."""
-    row = compared(np.ones(N), np.zeros(N))["age"]
-    assert row.p == pytest.approx(1 / 501)
+@pytest.mark.parametrize(("first", "second", "same"), [(30, 20, 10), (4, 0, 36), (0, 0, 40)])
+def test_shares_of_one_task_have_the_adjusted_interval_of_paired_proportions(
+    first: int, second: int, same: int
+) -> None:
+    """Bonett and Price (2012): one face more on which each editor succeeds alone."""
+    a = np.array([1.0] * first + [0.0] * second + [1.0] * same)
+    b = np.array([0.0] * first + [1.0] * second + [1.0] * same)
+    row = compared(a, b, "reach")["age"]
+    n = len(a) + 2
+    more, less = (first + 1) / n, (second + 1) / n
+    half = stats.norm.isf(0.025) * np.sqrt((more + less - (more - less) ** 2) / n)
+    assert (row.low, row.high) == pytest.approx((more - less - half, more - less + half))
+    assert row.difference == pytest.approx((first - second) / len(a))
+    assert (row.p <= 0.05) == (not row.low <= 0 <= row.high)
 
 
 def test_all_tasks_average_the_cases_of_a_face_first() -> None:
@@ -110,155 +125,181 @@ def test_a_task_without_a_common_face_has_no_row() -> None:
     assert list(compared(first, np.zeros((2, 6)), tasks=["age", "yaw"])) == ["age", ALL_TASKS]
 
 
-@pytest.mark.parametrize(("faces", "bounded"), [(4, False), (5, True)])
-def test_below_five_faces_there_are_no_bounds_and_nobody_is_better(
-    faces: int, bounded: bool
-) -> None:
-    row = compared(
-        np.linspace(1, 1.1, faces),
-        np.zeros(faces),
-        plan=StatisticsPlan(resamples=500, false_discovery_rate=0.5),
-    )["age"]
+@pytest.mark.parametrize(("faces", "bounded"), [(9, False), (10, True)])
+def test_below_ten_faces_there_are_no_bounds(faces: int, bounded: bool) -> None:
+    row = compared(np.linspace(1, 1.1, faces), np.zeros(faces))[ALL_TASKS]
     assert (row.low is not None, row.high is not None) == (bounded, bounded)
-    assert row.better == ("a" if bounded else None)
-    assert (row.q == 1.0) == (not bounded)
+
+
+@pytest.mark.parametrize(("faces", "verdict"), [(19, "undecided"), (20, "ahead")])
+def test_below_twenty_faces_there_is_no_verdict(faces: int, verdict: str) -> None:
+    row = compared(1 + 0.1 * noise(1, faces), np.zeros(faces))[ALL_TASKS]
+    assert row.low > 0.5
+    assert (row.verdict, row.leader) == (verdict, "a" if verdict == "ahead" else None)
 
 
 @pytest.mark.parametrize(
-    ("metric", "better"),
+    ("metric", "verdict"),
     [
-        ("identity similarity · eye", "a"),
-        ("reach", "a"),
-        ("edit–identity area · eye", "a"),
-        ("attribute leakage", "b"),
-        ("target error", "b"),
-        ("drift · 2 edits", "b"),
-        ("drift in identity · 1 edit · eye", "b"),
-        ("Mahalanobis distance", None),
-        ("log-likelihood", None),
+        ("identity similarity · eye", "ahead"),
+        ("reach", "ahead"),
+        ("attribute leakage", "behind"),
+        ("target error", "behind"),
     ],
 )
-def test_the_metric_says_whether_more_is_better(metric: str, better: str | None) -> None:
+def test_the_metric_says_whether_more_is_better(metric: str, verdict: str) -> None:
     high, low = 1 + 0.1 * noise(4), 0.1 * noise(5)
-    assert compared(high, low, metric)["age"].better == better
-    other = {"a": "b", "b": "a", None: None}[better]
-    assert compared(low, high, metric)["age"].better == other
+    opposite = {"ahead": "behind", "behind": "ahead"}[verdict]
+    assert compared(high, low, metric)[ALL_TASKS].verdict == verdict
+    assert compared(low, high, metric)[ALL_TASKS].verdict == opposite
 
 
-def test_an_interval_over_faces_that_holds_zero_makes_nobody_better() -> None:
-    row = compared(
-        noise(6) + 0.05, np.zeros(N), plan=StatisticsPlan(resamples=500, false_discovery_rate=0.99)
-    )["age"]
-    assert row.low < 0 < row.high
-    assert row.q < 0.99
-    assert row.better is None
+@pytest.mark.parametrize(
+    ("shift", "spread", "verdict"),
+    [
+        (0.0, 0.001, "equivalent"),
+        (0.005, 0.001, "equivalent"),  # a difference for sure, and not one that matters
+        (1e-7, 1e-8, "equivalent"),  # rounding
+        (0.0, 1.0, "undecided"),
+        (0.009, 0.01, "undecided"),  # for sure, and perhaps one that matters
+        (0.011, 0.01, "ahead"),
+        (-0.011, 0.01, "behind"),
+    ],
+)
+def test_a_difference_matters_from_the_margin_of_its_metric_on(
+    shift: float, spread: float, verdict: str
+) -> None:
+    """A margin of 0.01 in identity similarity."""
+    gaps = noise(7)
+    gaps = shift + spread * (gaps - gaps.mean()) / gaps.std()
+    assert compared(gaps, np.zeros(N))[ALL_TASKS].verdict == verdict
 
 
-def test_q_is_controlled_over_all_rows_and_decides_with_the_rate_of_the_plan() -> None:
+def test_verdicts_are_on_primary_endpoints_over_all_tasks_between_editors() -> None:
+    good, bad = 1 + 0.1 * noise(4), 0.1 * noise(5)
+    keys = [MetricKey("reach"), MetricKey("true identity drift"), MetricKey("identity similarity")]
+    scores = {
+        (name, key, effect): values[None]
+        for name, values in (("a", good), ("b", bad), ("control", bad - 1))
+        for key in keys
+        for effect in (0.8, 0.5)
+    }
+    of = Family(frozenset({"reach"}), 0.8, frozenset({"control"}))
+    rows = comparisons(scores, combinations(("a", "b", "control"), 2), ["age"], PLAN, of)
+    decided = [row for row in rows if row.verdict != "exploratory"]
+    assert len(rows) == 3 * 3 * 2 * 2
+    assert [(r.pair, r.metric.name, r.effect, r.task) for r in decided] == [
+        (("a", "b"), "reach", 0.8, ALL_TASKS)
+    ]
+    assert all(row.holm is None for row in rows if row not in decided)
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "truth", "expected"),
+    [
+        (None, True, {"reach", "identity similarity", "true leakage", "target error"}),
+        (None, False, {"reach", "identity similarity", "attribute leakage", "target error"}),
+        (["identity accuracy"], True, {"identity accuracy"}),
+    ],
+)
+def test_leakage_is_primary_in_truth_where_it_is_known(
+    endpoints: list[str] | None, truth: bool, expected: set[str]
+) -> None:
+    names = ["reach", "attribute leakage", *(["true leakage"] if truth else [])]
+    scores = {("a", MetricKey(name), 0.8): np.zeros((1, 1)) for name in names}
+    found = family(StatisticsPlan(endpoints=endpoints), scores, 0.8, ["c"])
+    assert found == Family(frozenset(expected), 0.8, frozenset("c"))
+
+
+def test_holms_rule_is_over_all_pairs_and_decides_with_the_rate_of_the_plan() -> None:
     """Twenty pairs without a difference beside one with p of about 0.01."""
     gaps = [noise(10 + i) for i in range(20)]
     gaps = [gap - gap.mean() + 0.02 for gap in gaps]
     real = noise(50)
     real = (real - real.mean()) / real.std(ddof=1) + 2.5 / N**0.5
-    reach = MetricKey("reach")
-    scores = {("z", reach, 0.8): np.zeros((1, N)), ("real", reach, 0.8): real[None]}
-    scores |= {(f"e{i}", reach, 0.8): gap[None] for i, gap in enumerate(gaps)}
+    error = MetricKey("target error")
+    scores = {("z", error, 0.0): np.zeros((1, N)), ("real", error, 0.0): real[None]}
+    scores |= {(f"e{i}", error, 0.0): gap[None] for i, gap in enumerate(gaps)}
     pairs = [("real", "z"), *((f"e{i}", "z") for i in range(20))]
 
     def found(rate: float, pairs: list[tuple[str, str]]) -> list[Comparison]:
-        plan = StatisticsPlan(resamples=2000, false_discovery_rate=rate)
-        return [row for row in comparisons(scores, pairs, ["t"], plan) if row.task == "t"]
+        plan = StatisticsPlan(error_rate=rate)
+        rows = comparisons(scores, pairs, ["t"], plan, EVERYTHING)
+        return [row for row in rows if row.task == ALL_TASKS]
 
     rows = found(0.05, pairs)
-    # one task: its rows and those of all tasks hold the same numbers, so 42 tests
-    p = np.array([row.p for row in rows for _ in range(2)])
-    order = np.argsort(p)
-    q = np.minimum.accumulate((p[order] * 42 / np.arange(1, 43))[::-1])[::-1]
-    wanted = dict(zip(order.tolist(), np.minimum(q, 1.0), strict=True))
-    for i, row in enumerate(rows):
-        assert row.q == pytest.approx(wanted[2 * i], rel=1e-9)
+    wanted = multipletests([row.p for row in rows], method="holm")[1]
+    assert [row.holm for row in rows] == pytest.approx(list(wanted))
     assert 0.001 < rows[0].p < 0.03
-    assert rows[0].q > 0.1
     assert rows[0].low > 0
-    assert rows[0].better is None
-    assert found(0.05, pairs[:1])[0].better == "real"
-    assert found(rows[0].q + 0.01, pairs)[0].better == "real"
-    assert found(rows[0].q - 0.01, pairs)[0].better is None
+    assert rows[0].verdict == "undecided"
+    assert found(0.05, pairs[:1])[0].verdict == "behind"
+    assert rows[0].holm is not None
+    assert found(rows[0].holm + 0.01, pairs)[0].verdict == "behind"
+    assert found(rows[0].holm - 0.01, pairs)[0].verdict == "undecided"
 
 
-def welch(first: Any, second: Any, confidence: float) -> tuple[float, float]:
-    test = stats.ttest_ind(first, second, equal_var=False)
-    found = test.confidence_interval(confidence)
-    return float(found.low), float(found.high)
+def test_rows_of_few_faces_are_not_in_the_family() -> None:
+    few = np.where(np.arange(N) < 19, 1 + 0.1 * noise(3), NAN)
+    many = 1 + 0.1 * noise(4)
+    scores = {
+        (name, MetricKey("reach"), 0.8): values[None]
+        for name, values in (("a", many), ("b", np.zeros(N)), ("c", few))
+    }
+    rows = comparisons(scores, [("a", "b"), ("c", "b")], ["t"], PLAN, EVERYTHING)
+    decided = {row.pair: row for row in rows if row.task == ALL_TASKS}
+    assert decided["a", "b"].holm == pytest.approx(decided["a", "b"].p)
+    assert (decided["c", "b"].holm, decided["c", "b"].verdict) == (1.0, "undecided")
 
 
-@pytest.mark.parametrize("confidence", [0.8, 0.95])
-def test_the_interval_over_seeds_is_welchs_of_the_means_of_each_fit(confidence: float) -> None:
-    plan = StatisticsPlan(resamples=500, confidence=confidence)
-    first = [1.0 + noise(20 + i) * 0.1 + 0.05 * i for i in range(3)]
-    second = [0.5 + noise(30 + i) * 0.1 + 0.2 * i for i in range(2)]
-    row = compared(np.mean(first, 0), np.mean(second, 0), plan=plan, seeds=(first, second))["age"]
-    low, high = welch([x.mean() for x in first], [x.mean() for x in second], confidence)
-    assert (row.seed_low, row.seed_high) == pytest.approx((low, high))
-    assert row.seeds == 2
+def refitted(count: int, spread: float, base: float, seed: int) -> list[np.ndarray]:
+    """Fits that are `spread` apart, of faces with noise."""
+    steps = np.linspace(-1, 1, count) if count > 1 else np.zeros(1)
+    return [base + spread * step + 0.01 * noise(seed + i) for i, step in enumerate(steps)]
 
 
-def test_nobody_is_better_where_another_fit_may_turn_it_round() -> None:
-    """Both intervals over faces leave zero out; the fits of b differ by twice the gap."""
-    first = [np.full(N, 1.0) + 0.01 * noise(1), np.full(N, 1.1) + 0.01 * noise(2)]
-    wide = [np.full(N, 0.0) + 0.01 * noise(3), np.full(N, 1.0) + 0.01 * noise(4)]
-    narrow = [np.full(N, 0.49) + 0.01 * noise(3), np.full(N, 0.51) + 0.01 * noise(4)]
-    row = compared(np.mean(first, 0), np.mean(wide, 0), seeds=(first, wide))["age"]
-    assert row.low > 0.5
-    assert row.seed_low < 0 < row.seed_high
-    assert row.better is None
-    sure = compared(np.mean(first, 0), np.mean(narrow, 0), seeds=(first, narrow))["age"]
-    assert sure.seed_low > 0
-    assert sure.better == "a"
+@pytest.mark.parametrize(
+    ("fits", "verdict"),
+    [((1, 1), "ahead"), ((4, 5), "ahead"), ((5, 4), "ahead"), ((5, 5), "better")],
+)
+def test_better_takes_five_fits_of_both_editors(fits: tuple[int, int], verdict: str) -> None:
+    first, second = refitted(fits[0], 0.1, 1.0, 1), refitted(fits[1], 0.1, 0.0, 50)
+    row = compared(np.mean(first, 0), np.mean(second, 0), seeds=(first, second))[ALL_TASKS]
+    assert (row.fits, row.verdict) == (min(fits), verdict)
+    assert row.leader == "a"
+    assert row.better == ("a" if verdict == "better" else None)
+    turned = row.turned()
+    assert turned.verdict == {"ahead": "behind", "better": "worse"}[verdict]
+    assert (turned.leader, turned.better) == (row.leader, row.better)
 
 
-@pytest.mark.parametrize("fits", [(1, 1), (1, 3), (3, 1), (0, 0)])
-def test_one_fit_on_a_side_has_no_interval_over_seeds_and_hinders_nobody(
-    fits: tuple[int, int],
-) -> None:
-    values = np.linspace(1, 1.2, N)
-    seeds = ([values] * fits[0], [values - 1] * fits[1])
-    row = compared(values, values - 1, seeds=seeds)["age"]
-    assert (row.seeds, row.seed_low, row.seed_high) == (min(fits), None, None)
-    assert row.better == "a"
+def test_from_five_fits_on_the_interval_is_over_faces_and_fits() -> None:
+    """Hardly any noise of faces: then it is Welch's interval of the means of the fits."""
+    first, second = refitted(5, 0.5, 1.0, 1), refitted(5, 1.5, 0.0, 50)
+    row = compared(np.mean(first, 0), np.mean(second, 0), seeds=(first, second))[ALL_TASKS]
+    test = stats.ttest_ind(
+        [fit.mean() for fit in first], [fit.mean() for fit in second], equal_var=False
+    )
+    bounds = test.confidence_interval(0.95)
+    assert (row.low, row.high) == pytest.approx((bounds.low, bounds.high), rel=0.01)
+    assert row.verdict == "undecided"
+    four = compared(np.mean(first, 0), np.mean(second, 0), seeds=(first[:4], second))[ALL_TASKS]
+    assert four.low > 0.9
+    assert four.verdict == "ahead"
 
 
-def test_seeds_are_compared_on_the_faces_that_every_fit_has() -> None:
-    """Face 0, far away, is missing in one fit of b: it may move no mean."""
-    first = [np.array([100.0, 1, 2, 3, 4, 5]), np.array([100.0, 2, 3, 4, 5, 7])]
-    second = [np.array([50.0, 0, 0, 0, 0, 0]), np.array([NAN, 1, 1, 1, 1, 2])]
-    row = compared(np.mean(first, 0), mean_known(np.array(second)), seeds=(first, second))["age"]
-    low, high = welch([3.0, 4.2], [0.0, 1.2], 0.95)
-    assert (row.seed_low, row.seed_high) == pytest.approx((low, high))
+def test_fits_without_a_common_face_count_as_one() -> None:
+    fits = [np.where(np.arange(N) % 5 == i, NAN, 1 + 0.01 * noise(i)) for i in range(5)]
+    others = refitted(5, 0.0, 0.0, 50)
+    mean = mean_known(np.array(fits))
+    assert compared(mean, np.mean(others, 0), seeds=(fits, others))[ALL_TASKS].fits == 1
 
 
 def test_a_fit_without_any_number_is_no_fit() -> None:
-    fits = [np.linspace(1, 2, N), np.full(N, NAN), np.linspace(1.1, 2.2, N)]
-    others = [np.linspace(0, 1, N), np.linspace(0.1, 1.2, N)]
-    row = compared(mean_known(np.array(fits)), np.mean(others, 0), seeds=(fits, others))["age"]
-    low, high = welch([1.5, 1.65], [0.5, 0.65], 0.95)
-    assert row.seeds == 2
-    assert (row.seed_low, row.seed_high) == pytest.approx((low, high))
-
-
-def test_each_task_has_its_own_interval_over_seeds_and_all_tasks_that_of_face_means() -> None:
-    first = [np.array([[1.0] * 6, [3.0] * 6]), np.array([[1.2] * 6, [3.6] * 6])]
-    second = [np.zeros((2, 6)), np.array([[0.2] * 6, [0.0] * 6])]
-    rows = compared(
-        np.mean(first, 0), np.mean(second, 0), seeds=(first, second), tasks=["age", "yaw"]
-    )
-    for task, mine, theirs in (
-        ("age", [1, 1.2], [0, 0.2]),
-        ("yaw", [3, 3.6], [0, 0]),
-        (ALL_TASKS, [2, 2.4], [0, 0.1]),
-    ):
-        bounds = (rows[task].seed_low, rows[task].seed_high)
-        assert bounds == pytest.approx(welch(mine, theirs, 0.95)), task
+    fits = [*refitted(4, 0.1, 1.0, 1), np.full(N, NAN)]
+    others = refitted(5, 0.1, 0.0, 50)
+    row = compared(mean_known(np.array(fits)), np.mean(others, 0), seeds=(fits, others))[ALL_TASKS]
+    assert (row.fits, row.verdict) == (4, "ahead")
 
 
 def test_metrics_and_effects_are_compared_with_their_own_kind_only() -> None:
@@ -270,7 +311,7 @@ def test_metrics_and_effects_are_compared_with_their_own_kind_only() -> None:
         ("b", MetricKey("reach"), 0.5): np.full((1, 6), 0.1),
         ("c", MetricKey("reach"), 0.8): np.full((1, 6), 0.9),
     }
-    rows = comparisons(scores, [("a", "b"), ("a", "c")], ["age"], PLAN)
+    rows = comparisons(scores, [("a", "b"), ("a", "c")], ["age"], PLAN, EVERYTHING)
     found = {
         (row.second, str(row.metric), row.effect): row.difference
         for row in rows
@@ -284,29 +325,24 @@ def test_metrics_and_effects_are_compared_with_their_own_kind_only() -> None:
 
 
 def test_a_turned_comparison_says_the_same_of_the_second_editor() -> None:
-    row = comparison(
-        difference=0.25, low=0.125, high=0.5, seed_low=-0.1, seed_high=0.6, q=0.01, better="a"
-    )
+    row = comparison(difference=0.25, low=0.125, high=0.5, holm=0.01, verdict="ahead")
     assert row.turned() == comparison(
-        first="b",
-        second="a",
-        difference=-0.25,
-        low=-0.5,
-        high=-0.125,
-        seed_low=-0.6,
-        seed_high=0.1,
-        q=0.01,
-        better="a",
+        **{"first": "b", "second": "a", "difference": -0.25, "low": -0.5, "high": -0.125},
+        **{"holm": 0.01, "verdict": "behind"},
     )
     assert row.turned().turned() == row
     few = comparison(difference=0.25).turned()
-    assert (few.low, few.high, few.seed_low, few.seed_high) == (None, None, None, None)
+    assert (few.low, few.high, few.verdict) == (None, None, "exploratory")
 
 
 def test_words_give_the_difference_and_its_bounds_or_the_faces() -> None:
     row = comparison(difference=-0.2, low=-0.3, high=0.1)
     assert row.in_words() == "-0.200 (-0.300 to +0.100)"
     assert comparison(difference=-0.2, faces=3).in_words() == "-0.200 (of 3 faces)"
+
+
+def verdict_of(leader: str | None, first: str) -> str:
+    return "undecided" if leader is None else "better" if leader == first else "behind"
 
 
 @pytest.mark.parametrize(
@@ -327,19 +363,19 @@ def test_the_winner_is_better_than_every_other_of_those_asked_for(
     better: tuple[str | None, ...], names: str, wins: str | None
 ) -> None:
     rows = [
-        comparison(first=first, second=second, better=b)
+        comparison(first=first, second=second, verdict=verdict_of(b, first))
         for (first, second), b in zip(("ab", "ac", "bc"), better, strict=True)
     ]
     assert winner(rows, names) == wins
 
 
 def test_who_has_not_met_every_other_has_not_won() -> None:
-    assert winner([comparison(first="a", second="b", better="a")], "abc") is None
+    assert winner([comparison(first="a", second="b", verdict="better")], "abc") is None
 
 
 def test_rows_keep_the_order_of_pairs_and_tasks() -> None:
     scores = {(name, MetricKey("reach"), 0.8): noise(i)[None] for i, name in enumerate("abc")}
-    rows = comparisons(scores, pairwise("abc"), ["age"], PLAN)
+    rows = comparisons(scores, pairwise("abc"), ["age"], PLAN, EVERYTHING)
     found = [(row.first, row.second, row.task) for row in rows]
     assert found == [
         ("a", "b", "age"),

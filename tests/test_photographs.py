@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import struct
 import sys
+import unicodedata
 import zlib
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -138,10 +139,60 @@ def test_eyes_in_one_place_are_refused() -> None:
 
 def test_a_photo_without_a_face_falls_back_to_the_middle(tmp_path: Path) -> None:
     scene().save(tmp_path / "other.png")
-    finder = landmark_finder(Registry(), str(recorded(tmp_path, POINTS)))
-    assert (
-        read_photograph(tmp_path / "other.png", 8, finder).crop == "the middle: no face was found"
-    )
+    found = read_photograph(tmp_path / "other.png", 8, lambda name, picture: None)
+    assert found.crop == "the middle: no face was found"
+
+
+@pytest.mark.parametrize(
+    "key", ["a", "A.png", "photos/a.png", "photos\\\\A.PNG", "a.jpg", "aa.png"]
+)
+def test_a_photo_that_the_landmarks_do_not_name_is_an_error(tmp_path: Path, key: str) -> None:
+    scene().save(tmp_path / "a.png")
+    finder = landmark_finder(Registry(), str(recorded(tmp_path, POINTS, key)))
+    with pytest.raises(InputError, match=r"does not name the photo 'a\.png'; did you mean") as told:
+        read_photograph(tmp_path / "a.png", 8, finder)
+    assert repr(key) in str(told.value)
+
+
+@pytest.mark.parametrize(("stored", "asked"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_are_matched_after_unicode_normalisation(
+    tmp_path: Path, stored: Literal["NFC", "NFD"], asked: Literal["NFC", "NFD"]
+) -> None:
+    photo = tmp_path / unicodedata.normalize(asked, "zoë.png")
+    scene().save(photo)
+    file = recorded(tmp_path, POINTS, unicodedata.normalize(stored, "zoë.png"))
+    found = read_photograph(photo, 8, landmark_finder(Registry(), str(file)))
+    assert found.crop == "aligned by landmarks"
+
+
+def test_two_names_that_are_one_after_normalisation_are_refused(tmp_path: Path) -> None:
+    file = recorded(tmp_path, POINTS, unicodedata.normalize("NFC", "zoë.png"))
+    rows = json.loads(file.read_text())
+    rows[unicodedata.normalize("NFD", "zoë.png")] = next(iter(rows.values()))
+    file.write_text(json.dumps(rows))
+    with pytest.raises(CorruptArtefact, match="two entries for"):
+        landmark_finder(Registry(), str(file))
+
+
+@pytest.mark.parametrize(
+    ("points", "told"),
+    [
+        (POINTS[[1, 0, 3, 2]], "left and right seem to be exchanged: left is the left side"),
+        (POINTS[[1, 0, 2, 3]], "left and right seem to be exchanged: left is the left side"),
+        (POINTS[[0, 1, 3, 2]], "exchanged for the eyes or for the mouth alone"),
+        (POINTS[:, ::-1], "y seems to stand before x"),
+        (POINTS / 256, "shares of the picture's sides"),
+        (np.array([[0, 0], [40, 0], [10, 0], [30, 0]]), "on one line"),
+        (np.array([[0, 9], [40, 9], [0, 9], [40, 9]]), "on one line"),
+    ],
+)
+def test_landmarks_that_cannot_be_a_face_name_the_likely_cause(
+    tmp_path: Path, points: np.ndarray, told: str
+) -> None:
+    scene().save(tmp_path / "photo.png")
+    finder = landmark_finder(Registry(), str(recorded(tmp_path, points)))
+    with pytest.raises(InputError, match=rf"photo\.png: .*{told}"):
+        read_photograph(tmp_path / "photo.png", 8, finder)
 
 
 def huge_header(width: int, height: int) -> bytes:
@@ -161,7 +212,7 @@ def huge_header(width: int, height: int) -> bytes:
         (b"", CorruptArtefact, "none of PNG, JPEG, WEBP"),
         (b"<svg></svg>", CorruptArtefact, "none of PNG, JPEG, WEBP"),
         (b"GIF89a" + bytes(20), CorruptArtefact, "none of PNG, JPEG, WEBP"),
-        (huge_header(60_000, 60_000), (InputError, CorruptArtefact), "60000|decoded"),
+        (huge_header(60_000, 60_000), InputError, "more than 16,000,000"),
         (huge_header(5_000, 4_000), InputError, "more than 16,000,000"),
         (huge_header(50, 40), CorruptArtefact, "cannot be decoded"),
     ],
@@ -188,7 +239,26 @@ def test_folders_are_read_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[]", "{}x", '{"a": {}}', '{"a": {"left_eye": [1]}}', '{"a": 1}', '{"a": null}']
+    "text",
+    [
+        "[]",
+        "{}x",
+        '{"a": {}}',
+        '{"a": {"left_eye": [1]}}',
+        '{"a": 1}',
+        '{"a": null}',
+        *(
+            f'{{"a": {{"left_eye": {point}, "right_eye": [9, 1], "left_mouth": [1, 9],'
+            ' "right_mouth": [9, 9]}}'
+            for point in (
+                '["1", 2]',
+                "[true, 2]",
+                "[NaN, 2]",
+                "[1e400, 2]",
+                "[1" + "0" * 400 + ", 2]",
+            )
+        ),
+    ],
 )
 def test_landmark_files_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "landmarks.json").write_text(text)

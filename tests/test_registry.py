@@ -150,7 +150,7 @@ def test_broken_packages_are_listed_and_harm_nobody(
         importlib.metadata.EntryPoint(module, module, "latentedit.plugins")
         for module in [*(f"bad_{name}" for name in BROKEN_MODULES), "good_one"]
     ]
-    monkeypatch.setattr("latentedit.registry.entry_points", lambda group: found)
+    monkeypatch.setattr("latentedit.plugin_specs.entry_points", lambda group: found)
     registry = Registry.discover({})
     statuses = {origin.name: origin.status for origin in registry.origins}
     assert statuses == {f"bad_{name}": "broken" for name in BROKEN_MODULES} | {
@@ -181,7 +181,7 @@ def test_off_switches(
         SimpleNamespace(name=n, value=n, dist=None, load=lambda n=n: plugin(editor(f"{n}-editor")))
         for n in ("a", "b")
     ]
-    monkeypatch.setattr("latentedit.registry.entry_points", lambda group: found)
+    monkeypatch.setattr("latentedit.plugin_specs.entry_points", lambda group: found)
     registry = Registry.discover(environment)
     assert {origin.name for origin in registry.origins if origin.status == "ok"} == on | {
         "latentedit"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flat_results import comparison, read_flat, write_flat
+from flat_results import comparison, leader, read_flat, write_flat
 from made_cells import colour, edit_arrays, fit_attributes, unedited
 from made_runs import comparisons, curves, write_run
 from made_world import CONTROLS, CURVED, EDITORS, FACES, SHOWN, TASKS
@@ -149,7 +149,7 @@ def test_differences_are_drawn_for_editors_alone_by_pair_and_metric(page: Elemen
 
 
 def test_every_difference_stands_at_its_number_with_its_interval(page: Element) -> None:
-    """A full dot where an editor is better, an empty one where none is."""
+    """A full dot where an editor is ahead, an empty one where none is."""
     part = section(page, "Paired differences")
     for heading, block in zip(part.all("h3"), part.all("div", class_="panels"), strict=True):
         first, second = heading.text.split(" − ")
@@ -178,7 +178,7 @@ def test_every_difference_stands_at_its_number_with_its_interval(page: Element) 
                 assert (x, y) == pytest.approx((row["difference"], i), abs=0.01)
                 assert bar[:, 1] == pytest.approx([i, i], abs=0.01)
                 assert sorted(bar[:, 0]) == pytest.approx([row["low"], row["high"]], abs=0.01)
-                assert fill == ("#ffffff" if row["better"] is None else "#30343a")
+                assert fill == ("#ffffff" if leader(row) is None else "#30343a")
             unit = METRICS[metric.split(" · ")[0]].unit
             side = "left" if "leakage" in metric or "error" in metric else "right"
             assert f"difference in {unit} ({side} is better)" in drawing.texts()
@@ -186,7 +186,7 @@ def test_every_difference_stands_at_its_number_with_its_interval(page: Element) 
 
 def test_a_difference_without_an_interval_is_an_empty_dot() -> None:
     row = comparison(task="age", difference=0.25)
-    other = comparison(task="turn", difference=1.5, low=1.0, high=2.0, better="a")
+    other = comparison(task="turn", difference=1.5, low=1.0, high=2.0, verdict="behind")
     drawing = Drawing(read_page(forest([row, other], "σ", False)).one("svg"))
     dots = sorted(drawing.dots(), key=lambda dot: dot[1])
     assert [dot[2] for dot in dots] == ["#ffffff", "#30343a"]

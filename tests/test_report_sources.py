@@ -56,7 +56,7 @@ def test_errors_of_judge_and_labeller_have_their_columns_and_units(page: Element
     ]
     assert estimators()["labeller"]["attributes"]["age"]["mae"] == pytest.approx(6.7845)
     told = section(page, "Accuracy of judge and recognisers").all("p")[0].text
-    assert told.endswith("exact truth, on the 12 unedited faces.")
+    assert told.endswith("exact truth, on the 24 unedited faces.")
 
 
 def test_each_recogniser_has_its_own_threshold_and_card(page: Element) -> None:
@@ -79,9 +79,9 @@ def test_the_bank_and_the_suite_are_those_of_the_run(page: Element, made: dict[s
     assert codes[0] == made["bank_hash"]
     assert codes[1:] == ["made.yaml", "latentedit bench run made.yaml --out again"]
     assert "not even Zoë." in section(page, "Provenance").text
-    assert "false_discovery_rate: 0.1 " in section(page, "Provenance").text
+    assert "error_rate: 0.1 " in section(page, "Provenance").text
     told = section(page, "Paired differences").all("p")[0].text
-    assert told.endswith("the false-discovery rate is controlled at 10 %.")
+    assert "of two equal editors is at most 10 % (Holm)" in told
 
 
 def test_a_whole_run_lists_no_failed_cells_and_no_photographs(page: Element) -> None:
@@ -105,7 +105,7 @@ def test_failed_cells_are_listed_with_status_and_error(richer: Element) -> None:
 def test_photographs_are_told_of_with_levels_similarity_and_share(richer: Element) -> None:
     told = section(richer, "At a glance").all("p")[1].text
     assert told.startswith(
-        "The faces are 12 photographs. Before any edit their reconstructions, by the generator "
+        "The faces are 24 photographs. Before any edit their reconstructions, by the generator "
         "tuned to them, differ from them by 12.3 of 255 levels; by rec-zeta their similarity to "
         "them is 0.813, and 76 % count as the same person; by rec-eta their similarity to them is "
         "0.625, and 34 % count as the same person."

@@ -20,13 +20,13 @@ from flat_results import summarise
 from test_benchmark import SUITE, Silent
 from toy import ToyEstimator, ToyGenerator, ToyIdentity, ToyJudge, toy_plugins
 
-import latentedit
 from latentedit import CellStore, EnvironmentFault, PluginSpec, Registry, fingerprint, hookimpl
 from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.results.audit import cell_states
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.run import explain, run_suite
 from latentedit.benchmark.suite import Suite
+from latentedit.editing import keys
 
 CELLS = {"faces": 1, "fit": 4, "edit": 8, "sequence": 4}
 LOOKS = ("faces", "edit", "sequence")
@@ -114,9 +114,9 @@ def repeat(folder: Path, registry: Callable[[], Registry], **changes: Any) -> di
     [
         (other_generator, tuple(CELLS), "bank was"),
         (other_labeller, tuple(CELLS), "bank was"),
-        (other_judge, LOOKS, "judge was"),
-        (other_identity, LOOKS, "identity was"),
-        (other_editors, ("fit", "edit", "sequence"), "plugin was"),
+        (other_judge, LOOKS, "judge.fingerprint was"),
+        (other_identity, LOOKS, "identity.0.fingerprint was"),
+        (other_editors, ("fit", "edit", "sequence"), "editor.version was"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -135,15 +135,15 @@ def test_another_version_of_a_plugin_leaves_no_cell_that_rests_on_the_old_one(
 @pytest.mark.parametrize(
     ("name", "value", "field"),
     [
-        ("THREADS", 2, "threads was 1, is 2"),
-        ("BATCH", 32, "batch was 64, is 32"),
-        ("version", lambda package: "9.9", "versions.torch was"),
+        ("run.THREADS", 2, "threads was 1, is 2"),
+        ("cells.keys.BATCH", 32, "batch was 64, is 32"),
+        ("cells.keys.core_versions", lambda: {"torch": "9.9"}, "versions.torch was"),
     ],
 )
 def test_threads_batches_and_versions_are_part_of_the_key(
     run: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: Any, field: str
 ) -> None:
-    monkeypatch.setattr(f"latentedit.benchmark.run.{name}", value)
+    monkeypatch.setattr(f"latentedit.benchmark.{name}", value)
     told = explain(run, "edit--exact--seed0--age", registry=toy_editors.registry)
     assert [line for line in told if line.startswith(field)], told
 
@@ -151,7 +151,7 @@ def test_threads_batches_and_versions_are_part_of_the_key(
 def test_another_version_of_latentedit_is_another_key(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(latentedit, "__version__", "99")
+    monkeypatch.setattr(keys, "__version__", "99")
     told = explain(run, "faces", registry=toy_editors.registry)
     assert any(line.startswith("versions.latentedit was") for line in told)
 
@@ -160,7 +160,9 @@ def test_other_code_of_a_plugin_is_another_key(run: Path, monkeypatch: pytest.Mo
     assert explain(run, "edit--exact--seed0--age", registry=toy_editors.registry) == []
     monkeypatch.setattr(Registry, "source", lambda *of: "changed")
     told = explain(run, "edit--exact--seed0--age", registry=toy_editors.registry)
-    assert [line for line in told if line.startswith("source was") and "is changed" in line], told
+    assert [
+        line for line in told if line.startswith("editor.source was") and "is changed" in line
+    ], told
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,6 @@ SUITE: dict[str, Any] = {
     "controls": [],
     "tasks": [{"attribute": "age", "change": 5}],
     "show_faces": 1,
-    "statistics": {"resamples": 100},
 }
 
 

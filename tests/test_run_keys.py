@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,8 @@ from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.run import check_names, explain, plan, provenance, run_suite
 from latentedit.benchmark.suite import Suite
 from latentedit.data.bank import LatentBank, Split
-from latentedit.errors import InputError, UnknownName
+from latentedit.editing import keys as editing_keys
+from latentedit.errors import EnvironmentFault, InputError, UnknownName
 from latentedit.registry import Registry
 from latentedit.sampling.make import make_bank
 
@@ -42,6 +46,7 @@ SEQUENCES: list[dict[str, Any]] = [
     {"name": "two", "edits": ["yaw", "glasses"]},
 ]
 LEAK = {"leak": 0.2}
+SET = {"plugin": "push", "options": LEAK}
 SUITE: dict[str, Any] = {
     "name": "keys",
     "bank": BANK,
@@ -112,7 +117,7 @@ def first_task(**changes: Any) -> dict[str, Any]:
     [
         ({"name": "other"}, set()),
         ({"summary": "other"}, set()),
-        ({"statistics": {"resamples": 100, "confidence": 0.9}}, set()),
+        ({"statistics": {"confidence": 0.9}}, set()),
         ({"limits": {"seconds": 5, "memory_gib": 3}}, set()),
         ({"judge": {"plugin": "judge", "name": "shown"}}, set()),
         ({"identity": [EYES[0] | {"name": "shown"}, EYES[1]]}, set()),
@@ -217,6 +222,175 @@ def test_cells_wait_for_the_faces_and_for_the_fit_of_their_own_editor_and_seed(
     assert kinds[:7] == ["faces"] + ["fit"] * 6
     assert {cell.key["seed"] for cell in (job.cell for job in jobs) if cell.entrant} == {2, 5}
     assert all(job.cell.key["seed"] == job.cell.seed for job in jobs if job.cell.kind != "faces")
+
+
+PLUGINS = {
+    "generator toy": EVERY,
+    "estimator labeller": EVERY,
+    "estimator judge": FACES | EDITS | CHAINS,
+    "identity eye": FACES | EDITS | CHAINS | TUNED,
+    "editor push": among("tuned") | among("set"),
+    "editor no-edit": among("no-edit"),
+}
+"""By kind and name of a plugin: the cells that its code decides."""
+
+
+class Changed(Registry):
+    """The registry of these tests, where one plugin has another version or other source code."""
+
+    def __init__(self, what: str = "", plugin: str = "") -> None:
+        super().__init__()
+        self.what, self.plugin = what, plugin
+        self.origins = harness_plugins.registry().origins
+
+    def version(self, kind: str, name: str) -> str:
+        other = self.what == "version" and self.plugin == f"{kind} {name}"
+        return "harness 2" if other else super().version(kind, name)
+
+    def source(self, kind: str, name: str) -> str:
+        other = self.what == "source" and self.plugin == f"{kind} {name}"
+        return "0" * 64 if other else super().source(kind, name)
+
+
+@pytest.mark.parametrize("what", ["version", "source"])
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_other_code_of_a_plugin_makes_exactly_its_own_cells_anew(
+    bank: LatentBank, what: str, plugin: str
+) -> None:
+    before, after = keys(bank, Changed()), keys(bank, Changed(what, plugin))
+    assert {cell for cell in EVERY if before[cell] != after[cell]} == PLUGINS[plugin]
+
+
+def test_what_a_plugin_imports_counts_by_version(
+    bank: LatentBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = keys(bank)
+    real = editing_keys.imported_versions
+
+    def newer(target: str) -> dict[str, str]:
+        found = real(target)
+        return found | {"numpy": "99"} if target == "harness_plugins:Judge" else found
+
+    monkeypatch.setattr(editing_keys, "imported_versions", newer)
+    after = keys(bank)
+    anew = {cell for cell in EVERY if before[cell] != after[cell]}
+    assert anew == PLUGINS["estimator judge"]
+
+
+def test_options_that_are_given_as_they_are_by_default_change_no_key(bank: LatentBank) -> None:
+    given = {"tuned": {"plugin": "push", "options": {"gain": 1.0, "mark": 0}}, "set": SET}
+    eyes = [EYES[0] | {"options": {"first": 0}}, EYES[1]]
+    judge = {"plugin": "judge", "options": {"tired": False}}
+    assert keys(bank) == keys(bank, editors=given, identity=eyes, judge=judge)
+
+
+def test_a_default_that_changes_makes_the_cells_of_its_plugin_anew(
+    bank: LatentBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Louder(harness_plugins.PushOptions):
+        gain: float = 1.1
+
+    before = keys(bank, tune=None)
+    monkeypatch.setattr(harness_plugins.Push, "Options", Louder)
+    after = keys(bank, tune=None)
+    anew = {cell for cell in EVERY if before[cell] != after[cell]}
+    assert anew == EVERY - FACES  # the control is the same class with the same options
+
+
+def test_a_file_that_an_option_names_counts_by_its_content(
+    bank: LatentBank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Reading(harness_plugins.PushOptions):
+        weights: Path | None = None
+
+    monkeypatch.setattr(harness_plugins.Push, "Options", Reading)
+
+    def found(place: Path) -> dict[str, str]:
+        editors = SUITE["editors"] | {"set": {"plugin": "push", "options": {"weights": str(place)}}}
+        return keys(bank, editors=editors)
+
+    file, folder = tmp_path / "weights", tmp_path / "folder"
+    file.write_text("one")
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner" / "weights").write_text("one")
+    first, deep, missing = found(file), found(folder), found(tmp_path / "nothing")
+    file.write_text("two!")
+    (folder / "inner" / "weights").write_text("two!")
+    for before, after in ((first, found(file)), (deep, found(folder)), (missing, first)):
+        assert {cell for cell in EVERY if before[cell] != after[cell]} == among("set")
+    copy = tmp_path / "copy"
+    copy.write_text("one")
+    assert found(copy) == first
+
+
+def test_a_labeller_of_other_code_labels_the_bank_anew(tmp_path: Path) -> None:
+    def made(what: str = "") -> Silent:
+        observer = Silent()
+        one = {"seeds": [0], "controls": [], "sequences": [], "tune": None}
+        run_suite(
+            Suite.model_validate(SUITE | one), tmp_path / "run", observer,
+            registry=partial(Changed, what, "estimator labeller"), executor="idle",
+        )  # fmt: skip
+        return observer
+
+    assert made().ended["bank"] == "ok"
+    assert "bank" not in made().ended
+    assert made("version").ended["bank"] == "ok"
+    assert "bank" not in made("version").ended
+    assert made("source").ended["bank"] == "ok"
+
+
+def test_two_judges_never_get_into_one_table(tmp_path: Path) -> None:
+    made(RunFolder.claim(tmp_path / "run").bank)
+    one = {"seeds": [0], "sequences": [], "tasks": TASKS[:1], "controls": [], "tune": None}
+    two = SUITE["editors"] | {"new": {"plugin": "push"}}
+
+    def again(executor: str, what: str, **changes: Any) -> tuple[int, int]:
+        suite = Suite.model_validate(SUITE | one | changes)
+        outcome = run_suite(
+            suite, tmp_path / "run", Silent(), executor=executor,
+            registry=partial(Changed, what, "estimator judge"),
+        )  # fmt: skip
+        return outcome.computed, outcome.kept
+
+    store = CellStore(tmp_path / "run")
+    assert again("here", "") == (5, 0)
+    old = store.path("edit--set--seed0--age") / "cell.json"
+    kept = old.read_bytes()
+    # The judge of another version sees everything again: faces and three edits, and a new fit.
+    assert again("here", "version", editors=two) == (5, 2)
+    old.write_bytes(kept)
+    record = CellStore(tmp_path / "run").record("edit--set--seed0--age")
+    assert record is not None
+    assert record.status == "stale"
+    with pytest.raises(InputError, match="no results: stale"):
+        CellStore(tmp_path / "run").arrays("edit--set--seed0--age")
+
+
+@pytest.mark.parametrize("what", ["version", "source"])
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_a_worker_with_other_plugins_refuses_the_suite(
+    bank: LatentBank, what: str, plugin: str
+) -> None:
+    suite = Suite.model_validate(SUITE)
+    jobs = plan(suite, bank.folder.parent, bank, harness_plugins.registry(), Changed)
+    assert open_bench(replace(jobs[0], run_folder=placed(bank))).suite == suite
+    for job in (jobs[0], jobs[-1]):
+        other = replace(job, registry=partial(Changed, what, plugin))
+        told = f"has another {plugin} than the run: {what} is (harness 2|0{{64}}) there and .*same"
+        with pytest.raises(EnvironmentFault, match=told):
+            open_bench(other)
+    missing = replace(jobs[0], registry=Registry)
+    with pytest.raises(EnvironmentFault, match="cannot compute cells of this run: unknown"):
+        open_bench(missing)
+
+
+def placed(bank: LatentBank) -> Path:
+    """A folder that has `bank` as runs have theirs."""
+    place = bank.folder.parent / "placed"
+    if not place.exists():
+        shutil.copytree(bank.folder, place / "bank")
+    return place
 
 
 def carry_out(folder: Path, photographs: Path | None = None, **changes: Any) -> Silent:
@@ -393,9 +567,11 @@ def test_what_differs_from_before_is_told_by_field_in_order(tmp_path: Path) -> N
     (tmp_path / "run" / "suite.json").write_text(changed.model_dump_json())
     found = explain(tmp_path / "run", "edit--set--seed0--age", registry=registry)
     eyes = [registry().identity("eye", use.get("options")).fingerprint for use in EYES]
-    assert found == [
+    lost = [line for line in found if line.startswith("identity.1.")]
+    assert f"identity.1.fingerprint was {eyes[1]}, is nothing" in lost
+    assert "identity.1.options.first was 4, is nothing" in lost
+    assert [line for line in found if line not in lost] == [
         "effects was [0.8, 0.4], is [0.5]",
-        f"identity was {eyes}, is {eyes[:1]}",
         "show_faces was 2, is 3",
         "strengths was [0.5, 1.0, 2.0], is [0.5, 1.0]",
         "task.change was 10.0, is 9.0",

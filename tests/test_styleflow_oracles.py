@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,17 @@ from scipy.special import expit
 from scipy.stats import multivariate_normal
 from torch import Tensor, nn
 
-from latentedit import Attribute, AttributeSchema, InputError, NotFitted, Runtime, Split, moments
+from latentedit import (
+    Attribute,
+    AttributeSchema,
+    InputError,
+    NotFitted,
+    Runtime,
+    Split,
+    moments,
+    read_tensors,
+    write_tensors,
+)
 from latentedit_styleflow import editor as editors
 from latentedit_styleflow.checkpoint import RELEASED_CONDITION, flow_of, from_released, to_released
 from latentedit_styleflow.coupling import AffineCoupling, CouplingFlow
@@ -179,7 +190,7 @@ def test_a_layer_is_gated_and_shifted_by_time_and_attributes(by_face: bool) -> N
     scrambled(layer)
     x, a = double(6, 3, seed=1), double(6, A, seed=2)
     t = double(6, 1, seed=3) if by_face else torch.tensor(0.3, dtype=torch.float64)
-    found = layer.under(a)(t, x).detach().numpy()
+    found = layer(torch.cat([t.expand(len(a), 1), a], 1), x).detach().numpy()
     c = np.concatenate([np.broadcast_to(t.numpy(), (6, 1)), a.numpy()], 1)
     p = {k: v.detach().numpy() for k, v in layer.state_dict().items()}
     assert set(p) == {"linear.weight", "linear.bias", "gate.weight", "gate.bias", "shift.weight"}
@@ -638,17 +649,21 @@ def test_the_share_held_out_has_a_least_and_a_largest_size(n: int, share: float,
         Trainer(Point(), Watched(), still, plan, numbered(3), Runtime())
 
 
-def test_a_checkpoint_of_another_plan_or_seed_is_not_gone_on_with(tmp_path: Path) -> None:
+def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
     trainer(Watched(), runtime=Runtime(seed=7, checkpoint=tmp_path)).train()
-    same, other, longer = Watched(), Watched(), Watched()
-    copy = Runtime(seed=7, checkpoint=tmp_path)
-    found = trainer(same, runtime=copy).train()
+    same = Watched()
+    found = trainer(same, runtime=Runtime(seed=7, checkpoint=tmp_path)).train()
     assert same.trained == []
     assert found["steps"] == 30
-    trainer(other, runtime=replace(copy, seed=8)).train()
-    assert len(other.trained) == 30
-    trainer(longer, runtime=replace(copy, seed=8), learning_rate=0.2).train()
-    assert len(longer.trained) == 30
+
+
+def test_a_changed_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
+    trainer(Watched(), runtime=Runtime(seed=7, checkpoint=tmp_path)).train()
+    file = tmp_path / "training.safetensors"
+    tensors = read_tensors(file)
+    write_tensors(file, {name: t for name, t in tensors.items() if name != "numbers"})
+    with pytest.raises(InputError, match=r"training\.safetensors does not hold .*Remove it"):
+        trainer(Watched(), runtime=Runtime(seed=7, checkpoint=tmp_path)).train()
 
 
 def test_a_condition_is_standard_scores_and_zero_where_nothing_varies() -> None:
@@ -743,20 +758,24 @@ SMALL = {"hidden": (5,), "steps": 3, "evaluations": 1, "batch": 16}
 def test_fitting_standardises_by_the_fit_split_and_starts_from_its_moments() -> None:
     data = bank()
     w, a = data.codes.double().numpy(), data.attributes.double().numpy()
-    for whiten in (True, False):
-        editor = StyleFlow(StyleFlow.Options(**SMALL, whiten=whiten))
+    design = np.column_stack([a, np.ones(len(a))])
+    residuals = w - design @ np.linalg.lstsq(design, w, rcond=None)[0]
+    for whiten, residual in product((True, False), repeat=2):
+        left = residuals if residual else w
+        editor = StyleFlow(StyleFlow.Options(**SMALL, whiten=whiten, residual=residual))
         editor.fit(data, Runtime())
         state = editor.state()
+        assert ("condition.effect" in state) == residual
         assert np.allclose(state["condition.mean"], a.mean(0), rtol=1e-5)
         assert np.allclose(state["condition.std"], a.std(0), rtol=1e-4)
         if whiten:
             assert np.allclose(state["flow.norms.0.mean"], w.mean(0), atol=1e-4)
             basis, variance = state["flow.norms.0.basis"], state["flow.norms.0.variance"]
             found = (basis * variance) @ basis.T
-            assert np.allclose(found, np.cov(w.T, bias=True), atol=1e-3)
+            assert np.allclose(found, np.cov(left.T, bias=True), atol=1e-3)
         else:
             assert np.allclose(state["flow.norms.0.running_mean"], w.mean(0), atol=1e-4)
-            assert np.allclose(state["flow.norms.0.running_var"], w.var(0), rtol=1e-3)
+            assert np.allclose(state["flow.norms.0.running_var"], left.var(0), rtol=1e-3)
     assert state["columns"].tolist() == [0, 1]
     assert state["gains"].tolist() == [1.0, 1.0]
 

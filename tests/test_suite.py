@@ -120,7 +120,7 @@ def test_yaml_that_is_no_suite_is_refused(text: str) -> None:
 def test_a_large_file_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "big.yaml"
     path.write_text("#" * (1 << 21))
-    with pytest.raises(SuiteError, match="larger than"):
+    with pytest.raises(InputError, match="more than 65,536"):
         load_suite(str(path))
 
 
@@ -161,7 +161,7 @@ def test_a_suite_without_controls_takes_those_that_are_installed_in_their_order(
 
 def test_the_bundled_controls_stand_in_the_order_of_their_plugin() -> None:
     controls = list(Registry.discover({}).specs("control"))
-    assert controls == ["no-edit", "random-direction", "resample", "nearest-neighbour"]
+    assert controls == ["oracle", "no-edit", "random-direction", "resample", "nearest-neighbour"]
 
 
 def test_a_layer_preset_that_is_not_installed_is_refused_before_anything_is_computed() -> None:

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
+from latentedit.benchmark.statistics_plan import StatisticsPlan
 from latentedit.benchmark.suite import (
     ModelUse,
     PluginUse,
-    StatisticsPlan,
     Suite,
     find_suite,
     load_suite,
@@ -87,10 +87,10 @@ TINY = 1e-9
         (sequence("x", "y", name="v"), sequence("x", "y", name="w")),
         (statistics(confidence=0.5 + TINY), statistics(confidence=0.5)),
         (statistics(confidence=1 - TINY), statistics(confidence=1.0)),
-        (statistics(resamples=100), statistics(resamples=99)),
-        (statistics(resamples=100_000), statistics(resamples=100_001)),
-        (statistics(false_discovery_rate=TINY), statistics(false_discovery_rate=0)),
-        (statistics(false_discovery_rate=1 - TINY), statistics(false_discovery_rate=1)),
+        (statistics(endpoints=["reach"]), statistics(endpoints=[])),
+        (statistics(endpoints=["true leakage"]), statistics(endpoints=["drift"])),
+        (statistics(error_rate=TINY), statistics(error_rate=0)),
+        (statistics(error_rate=1 - TINY), statistics(error_rate=1)),
         (tune(trials=2), tune(trials=1)),
         (tune(trials=100), tune(trials=101)),
         (tune(faces=2), tune(faces=1)),
@@ -152,9 +152,7 @@ def test_what_is_not_given_has_the_protocols_value() -> None:
     assert suite.effects == [0.8]
     assert suite.seeds == [0]
     assert (suite.sequences, suite.tune, suite.show_faces) == ([], None, 6)
-    assert suite.statistics == StatisticsPlan(
-        confidence=0.95, resamples=2000, false_discovery_rate=0.05
-    )
+    assert suite.statistics == StatisticsPlan(confidence=0.95, error_rate=0.05, endpoints=None)
     assert (suite.limits.seconds, suite.limits.memory_gib) == (1800, None)
     assert [task.name for task in suite.tasks] == ["age", "yaw"]
     tuned = Suite.model_validate(MINIMAL | {"tune": {}}).tune
@@ -236,12 +234,12 @@ def test_a_suite_is_read_as_utf_8_whatever_the_machine_speaks(tmp_path: Path) ->
     assert found.stdout == "'Gr\\xfcn'\n"
 
 
-def test_a_file_of_exactly_a_mebibyte_is_read_and_a_byte_more_is_not(tmp_path: Any) -> None:
+def test_a_file_of_exactly_64_kibibytes_is_read_and_a_byte_more_is_not(tmp_path: Any) -> None:
     text, path = yaml.safe_dump(MINIMAL) + "#", tmp_path / "big.yaml"
-    path.write_text(text + "x" * ((1 << 20) - len(text)))
+    path.write_text(text + "x" * ((64 << 10) - len(text)))
     assert load_suite(str(path)).name == "toy"
-    path.write_text(text + "x" * ((1 << 20) - len(text) + 1))
-    with pytest.raises(SuiteError, match="larger than"):
+    path.write_text(text + "x" * ((64 << 10) - len(text) + 1))
+    with pytest.raises(InputError, match="more than 65,536"):
         load_suite(str(path))
 
 

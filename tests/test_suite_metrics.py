@@ -85,7 +85,9 @@ def test_results_hold_the_mean_of_an_added_metric_with_its_interval(run: Path) -
     spread = rows["timid", "all tasks", "spread"]
     assert (spread.low, spread.high) == (None, None)
     assert np.isclose(spread.mean, float(arrays["matched_metric spread"][0]))
-    assert results.metrics["move"] == Metric("move", "code units", False, "scale · |w' − w|")
+    assert results.metrics["move"] == Metric(
+        "move", "code units", False, "scale · |w' − w|", margin=0.1
+    )
     compared = [c for c in results.comparisons if c.metric.name == "twice"]
     assert {c.task for c in compared} == {"age", "all tasks"}
 

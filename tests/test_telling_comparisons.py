@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import telling_world as world
 from statsmodels.stats.multitest import multipletests
 from telling_runs import Told, assert_near
-from telling_statistics import interval, p_value, seed_interval
+from telling_statistics import difference, interval
 
 HIGHER = ("reach", "identity similarity", "identity accuracy", "edit–identity area")
-NEITHER = ("log-likelihood", "Mahalanobis distance")
 Where = tuple[str, float, str]
 
 
@@ -30,12 +30,12 @@ def each(telling: Told, rows: list[dict[str, Any]]) -> Iterator[tuple[dict[str, 
         yield row, first - second, where
 
 
-def assert_same_p(p: float, faces: Any, where: Where) -> None:
-    """Where nothing but rounding differs, any p is as good as another."""
+def assert_same(row: dict[str, Any], faces: Any, where: Where) -> None:
+    """Bounds and p; where nothing but rounding differs, any p is as good as another."""
+    bounds, p = difference(faces, where[0] == "reach" or where[0].startswith("identity accuracy"))
+    assert_near([row["low"], row["high"]], bounds or [None] * 2, where)
     if np.nanmax(np.abs(faces)) > 1e-4:
-        assert p == pytest.approx(p_value(faces)), where
-    else:
-        assert p > 1 / 300, where
+        assert row["p"] == pytest.approx(p, rel=1e-3, abs=1e-12), where
 
 
 def test_figures_have_the_bounds_of_their_faces(telling: Told) -> None:
@@ -74,8 +74,7 @@ def test_a_difference_is_paired_by_face(telling: Told, rows: list[dict[str, Any]
         if row["task"] != "all tasks":
             assert row["faces"] == (~np.isnan(faces)).sum()
             assert_near(row["difference"], np.nanmean(faces), where)
-            assert_near([row["low"], row["high"]], interval(faces, False) or [None] * 2, where)
-            assert_same_p(row["p"], faces, where)
+            assert_same(row, faces, where)
 
 
 def test_over_all_tasks_the_tasks_that_both_do_are_averaged_face_by_face(
@@ -94,47 +93,50 @@ def test_over_all_tasks_the_tasks_that_both_do_are_averaged_face_by_face(
             seen += 1
             assert row["faces"] == known.any(0).sum()
             assert_near(row["difference"], np.nanmean(faces), where)
-            assert_near([row["low"], row["high"]], interval(faces, False) or [None] * 2, where)
-            assert_same_p(row["p"], faces, where)
+            assert_same(row, faces, where)
     assert seen > 100
 
 
-@pytest.mark.filterwarnings("ignore:Precision loss")
-def test_seeds_have_an_interval_of_their_own(telling: Told, rows: list[dict[str, Any]]) -> None:
-    wide = 0
+def primary(row: dict[str, Any]) -> bool:
+    """True leakage is known here, so the judged one is exploratory."""
+    endpoints = ("reach", "identity similarity", "true leakage", "target error")
+    return (
+        row["metric"].split(" · ")[0] in endpoints
+        and row["task"] == "all tasks"
+        and row["effect"] in (0.0, world.EFFECTS[0])
+        and "no-edit" not in (row["first"], row["second"])
+    )
+
+
+def test_holms_rule_is_over_the_primary_endpoints_of_all_editors(
+    rows: list[dict[str, Any]],
+) -> None:
+    tested = [row for row in rows if primary(row) and row["faces"] >= 20]
+    assert len(tested) >= 20
+    adjusted = multipletests([row["p"] for row in tested], method="holm")[1]
+    assert_near([row["holm"] for row in tested], adjusted)
+    assert all(row["holm"] is None for row in rows if not primary(row))
+
+
+def test_a_verdict_is_by_holm_by_what_matters_and_of_these_fits(
+    rows: list[dict[str, Any]],
+) -> None:
+    margins = {"reach": 0.02, "identity similarity": 0.01, "true leakage": 0.02}
+    seen = set()
     for row in rows:
-        where = (row["metric"], row["effect"], row["task"])
-        fits = [telling.seeds_of(row[name], *where) for name in ("first", "second")]
-        seeds, bounds = seed_interval(*fits)
-        assert row["seeds"] == seeds, where
-        assert_near([row["seed_low"], row["seed_high"]], bounds or [None] * 2, where)
-        wide += bounds is not None and bounds.high - bounds.low > 0.01
-    assert wide > 100
-    assert {row["seeds"] for row in rows} == {2, 3}
-
-
-def test_false_discoveries_are_held_over_all_rows_with_bounds(rows: list[dict[str, Any]]) -> None:
-    tested = [row for row in rows if row["low"] is not None]
-    q = multipletests([row["p"] for row in tested], method="fdr_bh")[1]
-    assert_near([row["q"] for row in tested], q)
-    assert all(row["q"] == 1 for row in rows if row["low"] is None)
-
-
-def test_better_is_who_is_better_by_faces_by_seeds_and_by_q(rows: list[dict[str, Any]]) -> None:
-    for row in rows:
-        apart = row["low"] is not None and not row["low"] <= 0 <= row["high"]
-        steady = row["seed_low"] is None or not row["seed_low"] <= 0 <= row["seed_high"]
         metric = row["metric"].split(" · ")[0]
-        ahead = (row["difference"] > 0) == metric.startswith(HIGHER)
-        expected = row["first"] if ahead else row["second"]
-        if not (apart and steady and row["q"] <= 0.05) or metric in NEITHER:
-            expected = None
-        assert row["better"] == expected, row
-    blocked = [
-        row
-        for row in rows
-        if row["seed_low"] is not None
-        and row["seed_low"] <= 0 <= row["seed_high"]
-        and (row["low"] > 0 or row["high"] < 0)
-    ]
-    assert blocked
+        margin = margins.get(metric, 0.05)
+        expected = "undecided"
+        if not primary(row):
+            expected = "exploratory"
+        elif row["faces"] < 20:
+            pass
+        elif max(-row["low"], row["high"]) < margin:
+            expected = "equivalent"
+        elif row["holm"] <= 0.05 and abs(row["difference"]) >= margin:
+            ahead = (row["difference"] > 0) == metric.startswith(HIGHER)
+            expected = "ahead" if ahead else "behind"
+        assert row["verdict"] == expected, row
+        assert row["fits"] in (2, 3)
+        seen.add(expected)
+    assert {"ahead", "behind", "exploratory"} <= seen

@@ -28,7 +28,7 @@ COLUMNS = [
     ("target error", 0.0),
 ]
 
-OFTEN = {"resamples": 100, "confidence": 0.9, "false_discovery_rate": 0.5}
+OFTEN = {"confidence": 0.9, "error_rate": 0.5}
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_the_table_of_a_run_has_every_mean_and_interval_in_its_column(
 ) -> None:
     print_results(typed(made))
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
-    assert lines[0] == "at 80% of the requested change, 12 faces, 90% intervals"
+    assert lines[0] == "at 80% of the requested change, 24 faces, 90% intervals"
     assert cells_of(lines[1]) == [
         "reach ↑",
         "similarity ↑",
@@ -185,7 +185,9 @@ def mean_difference(
     return float(np.mean(faces))
 
 
-HEADINGS = ["first", "second", "task", "metric", "first − second", "q", "better"]
+HEADINGS = [
+    *("first", "second", "task", "metric", "first − second", "faces", "fits", "p", "verdict")
+]
 
 
 def test_two_editors_of_a_run_are_compared_first_minus_second(second: Path) -> None:
@@ -198,12 +200,12 @@ def test_two_editors_of_a_run_are_compared_first_minus_second(second: Path) -> N
     assert len(table) == len(rows) > 40
     for line, row in zip(table, rows, strict=True):
         bounds = f"({row['low']:+.3f} to {row['high']:+.3f})"
-        better = "–" if row["better"] is None else row["better"].split(" @ ")[0]
         assert line == [
             *("beta", "alpha", row["task"], row["metric"]),
             f"{row['difference']:+.3f} {bounds}",
-            f"{row['q']:.3f}",
-            better,
+            *(str(row["faces"]), "1"),
+            "–" if row["holm"] is None else f"{row['holm']:.3f}",
+            row["verdict"],
         ]
     for task, tasks in (*((task, (task,)) for task in TASKS), ("all tasks", TASKS)):
         for e, name in enumerate(("rec-zeta", "rec-eta")):
@@ -217,9 +219,9 @@ def test_two_editors_of_a_run_are_compared_first_minus_second(second: Path) -> N
 def test_an_editor_of_two_runs_is_compared_a_minus_b(tmp_path: Path, second: Path) -> None:
     """alpha is much more similar by rec-zeta in the first run, so the difference is above 1."""
     first = write_run(tmp_path / "first", statistics=OFTEN)
-    for runs, numbers, better in (
-        ((first, second), (0, 1), "alpha (A)"),
-        ((second, first), (1, 0), "alpha (B)"),
+    for runs, numbers, verdict in (
+        ((first, second), (0, 1), "ahead"),
+        ((second, first), (1, 0), "behind"),
     ):
         lines = printed("bench", "compare", *map(str, runs))
         assert lines[0] == f"A is {runs[0]}, B is {runs[1]}"
@@ -231,12 +233,12 @@ def test_an_editor_of_two_runs_is_compared_a_minus_b(tmp_path: Path, second: Pat
         mean = mean_difference(("alpha", "alpha"), numbers, 0, TASKS)
         assert float(line[4].split()[0]) == pytest.approx(mean, abs=0.00051)
         assert (mean > 1) == (runs[0] == first)
-        assert line[-1] == better
+        assert line[-1] == verdict
 
 
 def test_a_bank_is_shown_with_moments_and_ends_of_every_column(folder: Path) -> None:
     lines = printed("bank", "show", str(folder / "bank"))
-    assert lines[0] == f"{folder / 'bank'}: 12 faces to fit on, 12 to edit"
+    assert lines[0] == f"{folder / 'bank'}: 24 faces to fit on, 24 to edit"
     assert lines[2:4] == [f"generator g ({'f' * 12})", f"labeller l ({'e' * 12})"]
     values = fit_attributes().double().numpy()
     assert cells_of(lines[5]) == ["attribute", "mean", "sd", "low", "high"]

@@ -39,7 +39,6 @@ SUITE: dict[str, Any] = {
     "strengths": [1.0, 2.0],
     "tune": {"trials": 3, "faces": 20},
     "show_faces": 2,
-    "statistics": {"resamples": 100},
 }
 
 
@@ -153,6 +152,7 @@ def test_every_bundled_editor_declares_candidates_that_its_options_take() -> Non
     )
     for name in registry.names("editor"):
         tried = trial_options(shipped, name, registry)
-        assert len(tried) == 4, f"{name} declares {len(tried) - 1} candidates"
+        wanted = 4 if registry.load("editor", name).Options.model_fields else 1
+        assert len(tried) == wanted, f"{name} declares {len(tried) - 1} candidates"
         for options in tried:
             parse_options(registry.load("editor", name), name, options)

@@ -9,7 +9,7 @@ from typing import Any
 import harness_plugins
 import pytest
 import torch
-from harness_plugins import scores
+from harness_plugins import PushOptions, scores
 from torch import Tensor
 
 from latentedit import PluginSpec, hookimpl
@@ -319,21 +319,19 @@ def test_faces_that_are_not_reached_are_looked_at_at_the_largest_strength(
 
 def test_the_key_of_tuning_names_all_that_decides_it(bank: LatentBank) -> None:
     found = bench(bank)
-    key = tuning_key(found, "push")["tune"]
+    recognisers = [{"fingerprint": "one"}, {"fingerprint": "two"}]
+    key = tuning_key(found, "push", recognisers)["tune"]
     assert key == {
         "trials": 5,
         "faces": 20,
-        "options": options_of(5),
+        "options": [PushOptions(**options).model_dump() for options in options_of(5)],
         "tasks": [{"attribute": "age", "change": 10.0, "among": {}, "layers": None, "name": "age"}],
         "strengths": [0.5, 1.0, 2.0],
         "effect": 0.8,
-        "identity": [
-            harness_plugins.registry().identity("eye", options).fingerprint
-            for options in ({}, {"first": 4})
-        ],
+        "identity": recognisers,
     }
-    assert tuning_key(found, "no-edit") == {}
-    assert tuning_key(bench(bank, tune=None), "push") == {}
+    assert tuning_key(found, "no-edit", recognisers) == {}
+    assert tuning_key(bench(bank, tune=None), "push", recognisers) == {}
 
 
 def test_results_list_what_was_tried_by_editor_and_seed(tmp_path: Path) -> None:

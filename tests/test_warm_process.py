@@ -96,13 +96,13 @@ def test_leaving_while_models_are_loaded_ends_every_cell_with_the_exit_code(
     tmp_path: Path,
 ) -> None:
     found = ends(jobs(tmp_path, plugins=odd_generators.leaving))
-    told = "the process left with exit code 0, while it held the models of the suite"
+    told = "the process exited with code 0, while it held the models of the suite"
     assert [(end.status, end.error) for end in found.values()] == [("crashed", told)] * 2
 
 
 def test_what_a_cell_printed_before_it_left_is_kept(tmp_path: Path) -> None:
     end = ends(jobs(tmp_path, "leaves")[:1])[FACES.id]
-    assert (end.status, end.error) == ("crashed", "the process left with exit code 3")
+    assert (end.status, end.error) == ("crashed", "the process exited with code 3")
     assert end.output == "about to leave\n"
 
 

@@ -60,7 +60,28 @@ class Timid(Exact):
     """Serves only half of the faces: those with a positive first coordinate."""
 
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
-        return Edited(super().edit(codes, source, target, runtime).codes, codes[:, 0] > 0)
+        moved = super().edit(codes, source, target, runtime).codes
+        return Edited(moved, codes[:, 0] > 0, reason="its first coordinate is negative")
+
+
+class Particular(Exact):
+    """Refuses to change the age, and breaks where a face is not what it is said to be."""
+
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        if float((ToyGenerator().truth(codes).attributes - source).abs().max()) > 0.1:
+            raise ValueError("this is another face")
+        moved = super().edit(codes, source, target, runtime).codes
+        return Edited(moved, target[:, 0] == source[:, 0])
+
+
+class Unwilling(Exact):
+    """Serves no face at all."""
+
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        moved = super().edit(codes, source, target, runtime).codes
+        return Edited(
+            moved, torch.zeros(len(codes), dtype=torch.bool), reason="I do\nnot \x1b want"
+        )
 
 
 class Draws(Exact):
@@ -262,6 +283,8 @@ GOOD = {
     "exact": "Exact",
     "leaky": "Leaky",
     "timid": "Timid",
+    "particular": "Particular",
+    "unwilling": "Unwilling",
     "no-edit": "NoEdit",
     "draws": "Draws",
     "lingers": "Lingers",

@@ -137,6 +137,17 @@ class KnowsAnotherTruthInRows(ToyGenerator):
         return Truth(known.attributes + 9 * (space == "w+"), known.identity, SCHEMA)
 
 
+class KeepsCounterfactualsToItself(ToyGenerator):
+    has_counterfactuals: ClassVar[bool] = False
+
+
+class ChangesMoreThanAsked(ToyGenerator):
+    def counterfactual(self, codes: Tensor, attributes: Tensor, space: str = "w") -> Tensor:
+        if torch.equal(attributes, self.truth(codes, space).attributes):
+            return codes
+        return super().counterfactual(codes, attributes, space) + 0.3
+
+
 class MixesUpRows(ToyGenerator):
     def style_rows(self) -> Tensor:
         return (super().style_rows() + 1) % ROWS
@@ -171,6 +182,16 @@ WRONG = {
         KnowsAnotherTruthInRows,
         "knows the truth if it says so",
         "than of the same face in z",
+    ),
+    "keeps-counterfactuals-to-itself": (
+        KeepsCounterfactualsToItself,
+        "changes one attribute if it says so",
+        "declare True exactly where",
+    ),
+    "changes-more-than-asked": (
+        ChangesMoreThanAsked,
+        "changes one attribute if it says so",
+        "and nothing else",
     ),
     "mixes-up-rows": (MixesUpRows, "assigns styles to rows if it has any", "other rows"),
 }

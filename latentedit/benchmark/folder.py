@@ -14,10 +14,10 @@ import os
 import shutil
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -27,6 +27,7 @@ from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError
 from latentedit.files.artefacts import Digest, holds_only, move_aside, write_json
 from latentedit.files.records import read_record
 from latentedit.files.staging import remove_abandoned
+from latentedit.files.strict_json import usable_name
 
 MARK, LOCK = "run.json", "run.lock"
 
@@ -36,12 +37,14 @@ class RunMark(BaseModel):
 
     Args:
         bank: hash of the bank that the run wrote to ``RUN/bank``; None where it wrote none yet.
+        models: code, options and fingerprints of the generator and labeller that made it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     format: Literal["latentedit run 1"] = "latentedit run 1"
     bank: Digest | None = None
+    models: dict[str, Any] | None = None
 
 
 class RunFolder:
@@ -57,7 +60,7 @@ class RunFolder:
         Raises:
             InputError: the folder holds other files, or symbolic links; nothing was written.
         """
-        path = path.resolve()
+        path = usable_name(path).resolve()
         if path.exists() and not path.is_dir():
             raise InputError(f"{path} is a file; a run needs a folder of its own")
         if not (path / MARK).is_file():
@@ -79,7 +82,7 @@ class RunFolder:
         Raises:
             InputError: it has no mark, or a symbolic link lies in it; nothing was written.
         """
-        folder = cls(path.resolve())
+        folder = cls(usable_name(path).resolve())
         if not (path / MARK).is_file():
             raise InputError(
                 f"{path} is not the folder of a run: it has no {MARK}. "
@@ -134,8 +137,10 @@ class RunFolder:
             return None
         return move_aside(self.bank, self.path / SET_ASIDE)
 
-    def record_bank(self, bank: LatentBank) -> None:
-        write_json(self.path / MARK, RunMark(bank=bank.hash).model_dump())
+    def record_bank(self, bank: LatentBank, models: Mapping[str, Any]) -> None:
+        """Record a bank that was made just now, and the `models` that made it."""
+        mark = RunMark(bank=bank.hash, models=dict(models))
+        write_json(self.path / MARK, mark.model_dump())
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -45,11 +45,16 @@ class BankProvenance(StrictRecord):
 
 
 class JudgeProvenance(StrictRecord):
-    """The judge, with what its card says of held-out faces."""
+    """The judge, with what its card says of held-out faces.
+
+    Args:
+        code: digest over version and source of its plugin; "" in runs of earlier versions.
+    """
 
     name: str
     options: dict[str, Any]
     fingerprint: str
+    code: str = ""
     card: dict[str, Any]
 
 
@@ -58,21 +63,28 @@ class RecogniserProvenance(StrictRecord):
 
     Args:
         threshold: similarity above which two faces count as one person.
+        code: as in `JudgeProvenance`.
     """
 
     name: str
     options: dict[str, Any]
     fingerprint: str
+    code: str = ""
     threshold: float
     card: dict[str, Any]
 
 
 class MetricProvenance(StrictRecord):
-    """A metric that the suite adds; see `EditMetric`."""
+    """A metric that the suite adds; see `EditMetric`.
+
+    Args:
+        code: as in `JudgeProvenance`.
+    """
 
     name: str
     options: dict[str, Any]
     fingerprint: str
+    code: str = ""
     unit: str
     higher_is_better: bool
     formula: str
@@ -80,7 +92,9 @@ class MetricProvenance(StrictRecord):
 
     @property
     def definition(self) -> Metric:
-        return Metric(self.name, self.unit, self.higher_is_better, self.formula)
+        return Metric(
+            self.name, self.unit, self.higher_is_better, self.formula, self.smallest_difference
+        )
 
 
 class Provenance(StrictRecord):
@@ -89,6 +103,8 @@ class Provenance(StrictRecord):
     Args:
         plugins: versions by kind and name.
         batch: faces that are synthesized and judged together.
+        bounds: the controls that are floor and ceiling, where there are any.
+        left_out: why an installed control is not in the run, by name.
     """
 
     latentedit: str
@@ -101,6 +117,8 @@ class Provenance(StrictRecord):
     plugins: dict[str, str]
     threads: int
     batch: int
+    bounds: dict[str, str] = Field(default_factory=dict)
+    left_out: dict[str, str] = Field(default_factory=dict)
 
     @model_serializer(mode="wrap")
     def _without_no_metrics(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

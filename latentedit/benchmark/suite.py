@@ -6,9 +6,8 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -22,11 +21,13 @@ from pydantic import (
 
 import latentedit
 from latentedit.benchmark.plugin_use import ModelUse, PluginUse
-from latentedit.errors import InputError, SuiteError, UnknownName, nearest
-from latentedit.files.strict_yaml import StrictLoader
+from latentedit.benchmark.statistics_plan import StatisticsPlan
+from latentedit.errors import CorruptArtefact, InputError, SuiteError, UnknownName, nearest
+from latentedit.files.regular import read_bytes
+from latentedit.files.strict_yaml import YAML_BYTES, read_yaml
+from latentedit.interfaces.runtime import SEEDS
 from latentedit.measures.metrics import METRICS
 
-SUITE_BYTES = 1 << 20
 SUITE_FILE = "suite.json"
 """Of a run: the suite that it computes."""
 
@@ -53,7 +54,7 @@ class BankPlan(_Strict):
     labeller: ModelUse
     n_fit: int = Field(ge=10)
     n_test: int = Field(ge=2)
-    seed: int = Field(default=0, ge=0, lt=2**31)
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
     space: str | None = None
     truncation_psi: float = Field(default=1.0, gt=0, le=1)
 
@@ -85,6 +86,15 @@ class Task(_Strict):
             return {**data, "name": str(data["attribute"])}
         return data
 
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _rows(cls, layers: Any) -> Any:
+        if isinstance(layers, list) and not layers:
+            raise ValueError("has no rows; leave it out, so that all rows take the edit")
+        if isinstance(layers, str) and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.+-]*", layers):
+            raise ValueError("are a list of rows, such as [0, 1], or the name of a layer preset")
+        return layers
+
     @field_validator("change")
     @classmethod
     def _positive(cls, change: str | float) -> str | float:
@@ -101,12 +111,6 @@ class Sequence(_Strict):
 
     name: str
     edits: list[str] = Field(min_length=2, max_length=3)
-
-
-class StatisticsPlan(_Strict):
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    resamples: int = Field(default=2000, ge=100, le=100_000)
-    false_discovery_rate: float = Field(default=0.05, gt=0, lt=1)
 
 
 class Tune(_Strict):
@@ -150,7 +154,7 @@ class Suite(_Strict):
     sequences: list[Sequence] = []
     strengths: list[float] = [0.25, 0.5, 0.75, 1.0, 1.5, 2.0]
     effects: list[float] = [0.8]
-    seeds: list[int] = Field(default=[0], min_length=1)
+    seeds: list[Annotated[int, Field(ge=0, lt=SEEDS)]] = Field(default=[0], min_length=1)
     tune: Tune | None = None
     show_faces: int = Field(default=6, ge=0, le=64)
     statistics: StatisticsPlan = StatisticsPlan()
@@ -159,7 +163,8 @@ class Suite(_Strict):
     @field_validator("strengths")
     @classmethod
     def _ascending(cls, strengths: list[float]) -> list[float]:
-        if len(strengths) < 2 or strengths[0] <= 0 or sorted(set(strengths)) != strengths:
+        finite = all(0 < strength < float("inf") for strength in strengths)
+        if len(strengths) < 2 or not finite or sorted(set(strengths)) != strengths:
             raise ValueError("are at least two numbers above 0 in ascending order")
         if 1.0 not in strengths:
             raise ValueError("must hold 1.0, at which target error is measured")
@@ -278,7 +283,7 @@ def find_suite(name_or_path: str) -> Path:
     """
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml") or os.sep in name_or_path:
-        if not path.is_file():
+        if not path.exists():
             raise InputError(f"there is no suite file {path}")
         return path
     shipped = {file.stem: file for file in sorted(suite_folder().glob("*.yaml"))}
@@ -289,9 +294,8 @@ def find_suite(name_or_path: str) -> Path:
 
 def load_suite(name_or_path: str) -> Suite:
     path = find_suite(name_or_path)
-    if path.stat().st_size > SUITE_BYTES:
-        raise SuiteError(f"{path} is larger than {SUITE_BYTES} bytes; a suite is a page of YAML")
-    return parse_suite(path.read_text(encoding="utf-8", errors="replace"), str(path))
+    data = read_bytes(path, YAML_BYTES)
+    return parse_suite(data.decode("utf-8-sig", errors="replace"), str(path))
 
 
 def parse_suite(text: str, where: str = "suite") -> Suite:
@@ -301,9 +305,9 @@ def parse_suite(text: str, where: str = "suite") -> Suite:
         SuiteError: naming the field, what was found there, and the nearest valid key.
     """
     try:
-        data = yaml.load(text, StrictLoader)  # noqa: S506  (a SafeLoader, with more refused)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise SuiteError(f"{where} is not YAML that a suite may use: {error}") from None
+        data = read_yaml(text, where)
+    except CorruptArtefact as error:
+        raise SuiteError(str(error)) from None
     if not isinstance(data, dict):
         raise SuiteError(f"{where} is not a mapping; it holds {type(data).__name__}")
     try:

@@ -5,19 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import torch
 from rich.table import Table
 
 from latentedit.cli.choices import example, labeller_of
 from latentedit.cli.console import err, out, print_json, progress_bar, say
 from latentedit.cli.fit import parse_pairs
-from latentedit.cli.options import PATH, with_json, with_new_folder, with_seed, with_settings
-from latentedit.data.bank import LatentBank
+from latentedit.cli.options import (
+    PATH,
+    Finite,
+    with_json,
+    with_new_folder,
+    with_seed,
+    with_settings,
+)
 from latentedit.registry import Registry
-from latentedit.sampling.importing import import_bank
-from latentedit.sampling.make import make_bank
-from latentedit.sampling.pictures import write_images
-from latentedit.sampling.relabel import relabel_bank
 
 
 @click.group()
@@ -32,14 +33,26 @@ def bank() -> None:
     help="Attribute estimator that labels the faces; the generator's own by default.",
 )
 @with_settings("the labeller", "--labeller-option", "labeller_options")
-@click.option("--n", "n_fit", default=4000, show_default=True, help="Faces to fit editors on.")
 @click.option(
-    "--test", "n_test", default=200, show_default=True, help="Faces to edit, from another seed."
+    "--n",
+    "n_fit",
+    default=4000,
+    show_default=True,
+    type=click.IntRange(10),
+    help="Faces to fit editors on.",
+)
+@click.option(
+    "--test",
+    "n_test",
+    default=200,
+    show_default=True,
+    type=click.IntRange(2),
+    help="Faces to edit, from another seed.",
 )
 @with_settings("the generator", "--generator-option")
 @with_seed
 @click.option("--space", help="Space to sample in; the generator's home space by default.")
-@click.option("--truncation-psi", default=1.0, show_default=True)
+@click.option("--truncation-psi", default=1.0, show_default=True, type=Finite(0, 1, min_open=True))
 @with_new_folder
 def make(
     generator: str,
@@ -61,6 +74,10 @@ def make(
     Example:
       latentedit bank make --generator GENERATOR --n 4000 --seed 0 --out B
     """
+    import torch
+
+    from latentedit.sampling.make import make_bank
+
     torch.set_num_threads(1)
     registry = Registry.discover()
     labeller = labeller_of(registry, generator, labeller)
@@ -96,7 +113,12 @@ def make(
     help="Bank importer; required if more than one is installed.",
 )
 @click.option(
-    "--test", "n_test", default=200, show_default=True, help="Faces to edit, drawn at random."
+    "--test",
+    "n_test",
+    default=200,
+    show_default=True,
+    type=click.IntRange(2),
+    help="Faces to edit, drawn at random.",
 )
 @with_seed
 @with_new_folder
@@ -119,6 +141,8 @@ def import_(
     Example:
       latentedit bank import data --generator GENERATOR --generator-option path=G --out B
     """
+    from latentedit.sampling.importing import import_bank
+
     registry = Registry.discover()
     importer = importer or registry.only("bank-importer", "--as")
     with err.status(f"reading {source}"):
@@ -152,6 +176,11 @@ def label(source: Path, labeller: str, options: tuple[str, ...], folder: Path) -
     Example:
       latentedit bank label B --labeller ESTIMATOR --labeller-option file=labels.csv --out C
     """
+    import torch
+
+    from latentedit.data.bank import LatentBank
+    from latentedit.sampling.relabel import relabel_bank
+
     torch.set_num_threads(1)
     with progress_bar("bank") as progress:
         made = relabel_bank(
@@ -171,7 +200,9 @@ def label(source: Path, labeller: str, options: tuple[str, ...], folder: Path) -
 @bank.command()
 @click.argument("source", metavar="BANK", type=PATH)
 @click.option("--split", default="fit", show_default=True, help="fit or test.")
-@click.option("--count", type=int, help="Number of faces, from the first one; all by default.")
+@click.option(
+    "--count", type=click.IntRange(1), help="Number of faces, from the first one; all by default."
+)
 @with_new_folder
 def images(source: Path, split: str, count: int | None, folder: Path) -> None:
     """Write faces of BANK as PNG files: fit-00000.png, fit-00001.png, …
@@ -182,6 +213,11 @@ def images(source: Path, split: str, count: int | None, folder: Path) -> None:
     Example:
       latentedit bank images B --split fit --count 300 --out faces
     """
+    import torch
+
+    from latentedit.data.bank import LatentBank
+    from latentedit.sampling.pictures import write_images
+
     torch.set_num_threads(1)
     registry = Registry.discover()
     with progress_bar("images") as progress:
@@ -209,6 +245,8 @@ def verify(folder: Path) -> None:
     Example:
       latentedit bank verify B
     """
+    from latentedit.data.bank import LatentBank
+
     found = LatentBank.open(folder)
     found.verify()
     say(f"{folder}: every file is as recorded\nhash {found.hash}")
@@ -224,6 +262,8 @@ def show(folder: Path, as_json: bool) -> None:
     Example:
       latentedit bank show B
     """
+    from latentedit.data.bank import LatentBank
+
     found = LatentBank.open(folder)
     values = found.split("fit" if "fit" in found.splits else "test").attributes
     rows = [

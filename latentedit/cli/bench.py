@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
 import click
 from rich.markup import escape
 from rich.table import Table
 
-from latentedit.benchmark.results.audit import cell_states
-from latentedit.benchmark.results.compare import compare_runs
-from latentedit.benchmark.results.keys import in_order
-from latentedit.benchmark.results.paired import ALL_TASKS
-from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.records import Measure, Results, ResultsRecord, Tuning
-from latentedit.benchmark.results.summary import summarise
-from latentedit.benchmark.run import explain, run_suite
-from latentedit.benchmark.suite import Suite, load_suite, suite_folder
-from latentedit.cli.boards import print_boards, short_recogniser
+from latentedit.cli import interrupts
 from latentedit.cli.console import CellProgress, err, out, print_json, say
 from latentedit.cli.fit import parse_pairs
+from latentedit.cli.options import Finite, check_overwrite, with_force
 from latentedit.errors import InputError
-from latentedit.measures.headline import brief, headlines
 from latentedit.registry import Registry
+
+if TYPE_CHECKING:
+    from latentedit.benchmark.results.records import Measure, Results, Tuning
+    from latentedit.benchmark.suite import Suite
 
 FOLDER = click.Path(path_type=Path)
 
@@ -55,12 +49,10 @@ def bench() -> None:
 @click.option(
     "--with", "joining", multiple=True, metavar="EDITOR", help="An editor to add; may be repeated."
 )
-@click.option(
-    "--limit-seconds", type=click.FloatRange(0, min_open=True), help="Time that a cell may take."
-)
+@click.option("--limit-seconds", type=Finite(0, min_open=True), help="Time that a cell may take.")
 @click.option(
     "--limit-memory",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     metavar="GIB",
     help="Memory that a cell may take.",
 )
@@ -92,11 +84,12 @@ def run(
       latentedit bench run quickstart --photos code --out runs/photos
       latentedit bench run quickstart --with my-editor --out runs/mine
     """
+    from latentedit.benchmark.results.records import ResultsRecord
+    from latentedit.benchmark.results.summary import summarise
+    from latentedit.benchmark.run import run_suite
     from latentedit.report.page import write_report
 
-    loaded = _limited(load_suite(suite), seconds=limit_seconds, memory_gib=limit_memory)
-    controls = Registry.discover().specs("control")
-    loaded = loaded.joined(joining).with_controls(controls)
+    loaded = _loaded(suite, joining, seconds=limit_seconds, memory_gib=limit_memory)
     try:
         with CellProgress(loaded.cell_count) as progress:
             outcome = run_suite(
@@ -109,8 +102,8 @@ def run(
                 photographs=photos,
                 executor_options=parse_pairs(settings),
             )
-    except KeyboardInterrupt:
-        _stop_interrupted(suite, folder, joining, photos)
+    except KeyboardInterrupt as error:
+        interrupts.stop(error)
     with err.status("computing intervals and drawing the report"):
         results = summarise(folder)
         page = write_report(folder)
@@ -124,21 +117,15 @@ def run(
         sys.exit(1)
 
 
-def _stop_interrupted(
-    suite: str, folder: Path, joining: tuple[str, ...], photos: Path | None
-) -> NoReturn:
-    """Say how to go on, and exit as a shell does after Ctrl-C."""
-    again = f"latentedit bench run {shlex.quote(suite)} --out {shlex.quote(str(folder))}"
-    again += "".join(f" --with {shlex.quote(name)}" for name in joining)
-    again += f" --photos {shlex.quote(str(photos))}" if photos else ""
-    err.print(f"interrupted; finished cells are kept. Go on with: {again}", soft_wrap=True)
-    sys.exit(130)
+def _loaded(name: str, joining: tuple[str, ...], **limits: float | None) -> Suite:
+    """The suite `name` with the limits that are given, the editors that join, and the controls."""
+    from latentedit.benchmark.controls import with_controls
+    from latentedit.benchmark.suite import load_suite
 
-
-def _limited(suite: Suite, **limits: float | None) -> Suite:
-    """`suite` with the limits that are given."""
-    given = {name: limit for name, limit in limits.items() if limit is not None}
-    return suite.model_copy(update={"limits": suite.limits.model_copy(update=given)})
+    given = {limit: value for limit, value in limits.items() if value is not None}
+    suite = load_suite(name)
+    suite = suite.model_copy(update={"limits": suite.limits.model_copy(update=given)})
+    return with_controls(suite.joined(joining), Registry.discover())[0]
 
 
 @bench.command()
@@ -150,6 +137,7 @@ def report(folder: Path) -> None:
     Example:
       latentedit bench report runs/quickstart
     """
+    from latentedit.benchmark.results.summary import summarise
     from latentedit.report.page import write_report
 
     print_results(summarise(folder))
@@ -167,6 +155,9 @@ def status(folder: Path, as_json: bool) -> None:
     Example:
       latentedit bench status runs/quickstart
     """
+    from latentedit.benchmark.results.audit import cell_states
+    from latentedit.benchmark.results.reading import Run
+
     states = cell_states(Run(folder))
     if as_json:
         print_json([asdict(state) for state in states])
@@ -177,7 +168,7 @@ def status(folder: Path, as_json: bool) -> None:
     for state in states:
         error = state.error.strip().splitlines()
         last = escape(error[-1] if error else "")
-        table.add_row(state.id, state.status, f"{state.seconds:.1f}", last)
+        table.add_row(escape(state.id), state.status, f"{state.seconds:.1f}", last)
     out.print(table)
 
 
@@ -195,6 +186,9 @@ def compare(run_a: Path, run_b: Path, editors: str | None, by_task: bool, as_jso
       latentedit bench compare runs/a runs/b
       latentedit bench compare runs/a runs/a --editors my-editor,other-editor
     """
+    from latentedit.benchmark.results.compare import compare_runs
+    from latentedit.benchmark.results.paired import ALL_TASKS
+
     pair = tuple(editors.split(",")) if editors else None
     if pair is not None and len(pair) != 2:
         raise InputError(f"--editors takes two names, as in A,B; received {editors!r}")
@@ -205,20 +199,20 @@ def compare(run_a: Path, run_b: Path, editors: str | None, by_task: bool, as_jso
     if run_a.resolve() != run_b.resolve():
         say(f"A is {run_a}, B is {run_b}")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("first", "second", "task", "metric", "first − second", "q", "better"):
-        table.add_column(column, no_wrap=column in ("first", "second", "first − second", "q"))
+    headings = ("first", "second", "task", "metric", "first − second", "faces", "fits", "p")
+    for column in (*headings, "verdict"):
+        table.add_column(column, no_wrap=column in ("first", "second", "first − second"))
     for row in rows:
         if by_task or row.task == ALL_TASKS:
-            names = [_short(name, run_a, run_b) for name in (*row.pair, row.better)]
-            cells = (*names[:2], row.task, str(row.metric), row.in_words(), f"{row.q:.3f}")
-            table.add_row(*map(escape, (*cells, names[2])))
+            names = [_short(name, run_a, run_b) for name in row.pair]
+            holm = "–" if row.holm is None else f"{row.holm:.3f}"
+            of = (row.task, str(row.metric), row.in_words(), str(row.faces), str(row.fits))
+            table.add_row(*map(escape, (*names, *of, holm, row.verdict)))
     out.print(table)
 
 
-def _short(label: str | None, run_a: Path, run_b: Path) -> str:
+def _short(label: str, run_a: Path, run_b: Path) -> str:
     """The editor, with A or B in place of its run where there are two."""
-    if label is None:
-        return "–"
     name, _, folder = label.rpartition(" @ ")
     if run_a.resolve() == run_b.resolve():
         return name
@@ -235,6 +229,8 @@ def explain_cell(folder: Path, cell: str) -> None:
     Example:
       latentedit bench explain runs/quickstart edit--my-editor--seed0--age
     """
+    from latentedit.benchmark.run import explain
+
     lines = explain(folder, cell, registry=Registry.discover)
     say("\n".join(lines) if lines else f"{cell} is done; nothing that decides it has changed")
 
@@ -246,7 +242,10 @@ def explain_cell(folder: Path, cell: str) -> None:
 @click.option(
     "--json", "as_json", is_flag=True, help="Print entries, measures and comparisons as JSON."
 )
-def list_runs(folders: tuple[Path, ...], page: Path | None, as_csv: bool, as_json: bool) -> None:
+@with_force
+def list_runs(
+    folders: tuple[Path, ...], page: Path | None, as_csv: bool, as_json: bool, force: bool
+) -> None:
     """Show the runs in FOLDERS, or directly under them, side by side: one table a bank.
 
     \b
@@ -256,10 +255,13 @@ def list_runs(folders: tuple[Path, ...], page: Path | None, as_csv: bool, as_jso
       latentedit bench list runs --csv > leaderboard.csv
     """
     from latentedit.benchmark.results.board import boards, boards_csv
+    from latentedit.cli.boards import print_boards
     from latentedit.report.leaderboard import write_leaderboard
 
     if as_csv and as_json:
         raise InputError("--csv and --json exclude each other; give one")
+    if page is not None:
+        check_overwrite(page, force)
     shown, refused = boards(folders)
     for folder, reason in refused.items():
         err.print(f"not shown: {escape(folder)}: {escape(reason)}", soft_wrap=True)
@@ -278,12 +280,19 @@ def list_runs(folders: tuple[Path, ...], page: Path | None, as_csv: bool, as_jso
 @bench.command("suites")
 def list_suites() -> None:
     """List the shipped suites."""
+    from latentedit.benchmark.suite import load_suite, suite_folder
+
     for file in sorted(suite_folder().glob("*.yaml")):
         say(f"{file.stem:14} {load_suite(file.stem).summary}")
 
 
 def print_results(results: Results) -> None:
     """The headline table: one row an editor, all tasks together, with intervals."""
+    from latentedit.benchmark.results.keys import in_order
+    from latentedit.benchmark.results.paired import ALL_TASKS
+    from latentedit.cli.boards import short_recogniser
+    from latentedit.measures.headline import brief, headlines
+
     measures = [m for m in results.measures if m.task == ALL_TASKS]
     keys = in_order((m.metric for m in measures), brief(results.metrics))
     table = Table(
@@ -298,7 +307,7 @@ def print_results(results: Results) -> None:
     for key in keys:
         arrow = "↑" if results.metrics[key.name].higher_is_better else "↓"
         heading = f"{headlines(results.metrics)[key.name].short} {arrow}"
-        table.add_column(f"{heading}\n[dim]{short_recogniser(key)}[/dim]", no_wrap=True)
+        table.add_column(f"{heading}\n[dim]{escape(short_recogniser(key))}[/dim]", no_wrap=True)
     found = {(m.editor, m.metric): m for m in measures if results.at_effect(m)}
     for name in results.entrants:
         style = "dim" if name in results.controls else "bold"

@@ -28,8 +28,8 @@ def print_boards(shown: Sequence[Board]) -> None:
 
 def _table(board: Board) -> Table:
     table = Table(
-        title=f"bank {board.bank_hash[:8]}, {board.first.n} faces, {', '.join(board.tasks)}, "
-        f"at {board.effect:.0%} of the requested change",
+        title=f"bank {board.bank_hash[:8]}, {board.first.n} faces, "
+        f"{escape(', '.join(board.tasks))}, at {board.effect:.0%} of the requested change",
         title_justify="left",
         box=None,
         pad_edge=False,
@@ -40,7 +40,7 @@ def _table(board: Board) -> Table:
     table.add_column("run")
     for key in keys:
         arrow = "↑" if board.metrics[key.name].higher_is_better else "↓"
-        table.add_column(f"{key.name} {arrow}\n[dim]{short_recogniser(key)}[/dim]")
+        table.add_column(f"{key.name} {arrow}\n[dim]{escape(short_recogniser(key))}[/dim]")
     found = {(m.editor, m.metric): m for m in board.measures() if m.task == ALL_TASKS}
     for entry in board.entries:
         style = "dim" if entry.control else "bold"

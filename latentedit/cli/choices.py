@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from latentedit.data.attributes import AttributeSchema
+from typing import TYPE_CHECKING
+
 from latentedit.errors import InputError
-from latentedit.interfaces.generator import Companions
 from latentedit.registry import Registry
+
+if TYPE_CHECKING:
+    from latentedit.data.attributes import AttributeSchema
+    from latentedit.interfaces.generator import Companions
 
 
 def companions_of(registry: Registry, generator: str) -> Companions | None:

@@ -6,7 +6,6 @@ import platform
 import sys
 
 import click
-import torch
 from rich.markup import escape
 
 from latentedit import __version__
@@ -22,6 +21,8 @@ def doctor() -> None:
     Example:
       latentedit doctor
     """
+    import torch
+
     out.print(
         f"latentedit {__version__}, Python {platform.python_version()}, torch {torch.__version__}"
     )

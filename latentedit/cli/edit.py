@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import torch
 
 from latentedit.cli.choices import example_setting
-from latentedit.cli.console import progress_bar, say
+from latentedit.cli.console import err, progress_bar, say
 from latentedit.cli.options import (
+    Finite,
+    check_overwrite,
     with_bank,
     with_device,
     with_editor,
     with_faces,
+    with_force,
     with_picture,
     with_targets,
 )
-from latentedit.cli.targets import parse_rows, parse_settings, parse_transfers
-from latentedit.data.bank import LatentBank
-from latentedit.data.images import images_to_bytes
-from latentedit.editing.fitted import build_renderer, codes_for, load_editor
-from latentedit.editing.layers import space_after
 from latentedit.errors import InputError
 from latentedit.registry import Registry
+
+if TYPE_CHECKING:
+    from latentedit.interfaces.editor import Edited
 
 
 @click.command()
@@ -31,7 +32,8 @@ from latentedit.registry import Registry
 @with_bank
 @with_faces("0..7", "Test faces: 5, or 0..7, or 1,4,9.")
 @with_targets(
-    "A target in natural units, or the name of a value that the bank's schema has; may be repeated."
+    "A target in natural units, or the name of a value that the bank's schema has. += and -= "
+    "change the current value. May be repeated."
 )
 @click.option(
     "--transfer",
@@ -44,7 +46,7 @@ from latentedit.registry import Registry
     "--amount",
     default=1.0,
     show_default=True,
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     help="Share of the way to each target, from 0 to 1.",
 )
 @click.option(
@@ -55,6 +57,7 @@ from latentedit.registry import Registry
 )
 @with_device
 @with_picture
+@with_force
 def edit(
     editor_folder: Path,
     bank_folder: Path,
@@ -65,20 +68,31 @@ def edit(
     layers: str | None,
     device: str,
     picture: Path,
+    force: bool,
 ) -> None:
     """Edit test faces of a bank, and draw them before and after.
 
     Edits are applied in sequence: each one starts from the result of the edit before it. The
-    picture has one column per edit.
+    picture has one column per edit. A face that the editor cannot edit is crossed out, and stays as
+    it was for the next edit. The exit code is 1 if no face could be edited.
 
     \b
     Examples:
       latentedit edit --editor E --bank B --index 0..7 --set age=65 --set glasses=1 --out grid.png
+      latentedit edit --editor E --bank B --set age+=20 --set gender=female --out older.png
       latentedit edit --editor E --bank B --set lighting=left-to-right --amount 0.5 --out light.png
       latentedit edit --editor E --bank B --transfer expression=12 --out transfer.png
     """
-    from latentedit.report.grid import save_grid
+    import torch
 
+    from latentedit.cli.targets import parse_rows, parse_settings, parse_transfers
+    from latentedit.data.bank import LatentBank
+    from latentedit.data.images import images_to_bytes
+    from latentedit.editing.fitted import build_renderer, codes_for, load_editor
+    from latentedit.editing.layers import space_after
+    from latentedit.report.grid import refused, save_grid
+
+    check_overwrite(picture, force)
     bank = LatentBank.open(bank_folder)
     registry = Registry.discover()
     fitted = load_editor(registry, editor_folder, device=device)
@@ -105,15 +119,20 @@ def edit(
     codes, space = codes_for(fitted.space, codes, test.space, generator)
     renderer = build_renderer(registry, bank, generator)
     with progress_bar("edit") as progress, torch.no_grad():
-        columns, nfe = [renderer.synthesize(codes, space)], 0
+        columns, nfe, served = [renderer.synthesize(codes, space)], 0, list[torch.Tensor]()
         for done, setting in enumerate(wanted, 1):
             target = setting.target(bank.schema, values, amount)
             edited = fitted.edit(codes, values, target, layers=subset)
-            codes, values, nfe = edited.codes, target, nfe + edited.nfe
+            codes, nfe = edited.codes, nfe + edited.nfe
+            values = torch.where(edited.served[:, None], target, values)
+            served.append(edited.served)
+            _say_refused(setting.title, edited)
             space = space_after(generator, space, subset)
             columns.append(renderer.synthesize(codes, space))
             progress(done / len(wanted), setting.name)
     images = [list(images_to_bytes(column).cpu()) for column in columns]
+    for column, ok in zip(images[1:], served, strict=True):
+        column[:] = [image if ok[i] else refused(image) for i, image in enumerate(column)]
     save_grid(
         picture,
         [[image[i] for image in images] for i in range(len(rows))],
@@ -124,3 +143,15 @@ def edit(
         f"{picture}: {len(rows)} faces, {len(wanted)} edits, {nfe} function evaluations",
         next_step=f"open {picture}",
     )
+    if not torch.stack(served).any():
+        err.print("nothing was edited")
+        raise SystemExit(1)
+
+
+def _say_refused(title: str, edited: Edited) -> None:
+    """How many faces an edit left as they were, and why."""
+    n, missed = len(edited.served), int((~edited.served).sum())
+    if missed:
+        why = f": {edited.reason}" if edited.reason else ""
+        told = f"{title}: {missed} of {n} faces could not be edited{why}"
+        err.print(told, soft_wrap=True, markup=False)

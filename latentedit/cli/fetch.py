@@ -5,17 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
 from latentedit.cli.console import out, print_json, progress_bar, say
 from latentedit.cli.options import PATH, with_json
-from latentedit.downloads.cache import cache_folder
-from latentedit.downloads.cache import fetch as fetch_network
-from latentedit.downloads.catalogue import PublishedNetwork, published_networks
 from latentedit.errors import InputError
 from latentedit.registry import Registry
+
+if TYPE_CHECKING:
+    from latentedit.downloads.catalogue import PublishedNetwork
 
 
 @click.command()
@@ -41,6 +42,10 @@ def fetch(name: str | None, yes: bool, folder: Path | None, as_json: bool) -> No
       latentedit fetch NAME
       latentedit fetch NAME --yes --out weights
     """
+    from latentedit.downloads.cache import cache_folder
+    from latentedit.downloads.cache import fetch as fetch_network
+    from latentedit.downloads.catalogue import published_networks
+
     registry = Registry.discover()
     if name is None:
         _list(published_networks(registry), as_json)

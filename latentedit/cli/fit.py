@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
+from rich.markup import escape
 
 from latentedit.cli.choices import example_setting
-from latentedit.cli.console import progress_bar, say
+from latentedit.cli.console import err, progress_bar, say
 from latentedit.cli.options import with_bank, with_device, with_new_folder, with_seed, with_settings
-from latentedit.data.bank import LatentBank
-from latentedit.editing.fitted import fit_editor
-from latentedit.errors import InputError
+from latentedit.errors import CorruptArtefact, InputError
+from latentedit.files.strict_yaml import read_yaml
 from latentedit.registry import Registry
 
 
@@ -34,8 +33,9 @@ def fit(
       latentedit fit EDITOR --bank B --out E
       latentedit fit EDITOR --bank B --out S --option NAME=VALUE
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder} exists already; choose another folder or remove it first")
+    from latentedit.data.bank import LatentBank
+    from latentedit.editing.fitted import fit_editor
+
     with progress_bar(f"fit {editor}") as progress:
         fitted = fit_editor(
             Registry.discover(),
@@ -46,6 +46,7 @@ def fit(
             device=device,
             progress=progress,
             checkpoint=folder.with_name(f"{folder.name}.checkpoint"),
+            notify=lambda text: err.print(escape(text), soft_wrap=True),
         )
     fitted.save(folder)
     figures = ", ".join(f"{name} {value:.4g}" for name, value in fitted.figures.items())
@@ -67,8 +68,10 @@ def parse_pairs(pairs: tuple[str, ...]) -> dict[str, Any]:
         name, found, value = pair.partition("=")
         if not found or not name:
             raise InputError(f"write NAME=VALUE, received {pair!r}")
+        if name in parsed:
+            raise InputError(f"{name} is given twice, received {pair!r}; give it once")
         try:
-            parsed[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise InputError(f"{name}: cannot read {value!r}: {error}") from None
+            parsed[name] = read_yaml(value, name)
+        except CorruptArtefact as error:
+            raise InputError(f"cannot read {pair[:80]!r}: {error}") from None
     return parsed

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from latentedit.cli.console import err, say
 from latentedit.cli.options import PATH, with_new_folder
 from latentedit.errors import InputError
-from latentedit.interfaces.importers import WeightImporter
 from latentedit.registry import Registry
+
+if TYPE_CHECKING:
+    from latentedit.interfaces.importers import WeightImporter
 
 
 @click.command("import")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import torch
 
 from latentedit.cli.choices import companions_of, labeller_of
 from latentedit.cli.console import print_json, progress_bar, say
@@ -20,15 +19,12 @@ from latentedit.cli.options import (
     with_seed,
     with_settings,
 )
-from latentedit.data.bank import LatentBank
-from latentedit.data.images import images_to_bytes
-from latentedit.editing.checks import check_device
 from latentedit.errors import InputError
-from latentedit.photos.align import find_photographs, read_photograph
-from latentedit.photos.invert import PICTURE, InversionPlan, invert_photographs, parse_losses
-from latentedit.photos.landmarks import landmark_finder
-from latentedit.photos.reconstruction import Reconstruction, true_codes
 from latentedit.registry import Registry
+
+if TYPE_CHECKING:
+    from latentedit.data.bank import LatentBank
+    from latentedit.photos.reconstruction import Reconstruction
 
 
 @click.command()
@@ -114,10 +110,17 @@ def invert(
       latentedit invert photos/ --generator GENERATOR --generator-option path=G \\
           --labeller ESTIMATOR --labeller-option file=words.yaml --tune 300 --out code
     """
+    import torch
+
+    from latentedit.data.bank import LatentBank
+    from latentedit.editing.checks import check_device
+    from latentedit.photos.align import find_photographs, read_photograph
+    from latentedit.photos.invert import InversionPlan, invert_photographs, parse_losses
+    from latentedit.photos.landmarks import landmark_finder
+    from latentedit.photos.reconstruction import true_codes
+
     check_device(device)
     torch.set_num_threads(threads)
-    if folder.exists():
-        raise InputError(f"{folder} exists already; choose another folder or remove it first")
     registry, chosen = Registry.discover(), parse_pairs(options)
     if tune is not None:
         chosen["tuning_steps"] = tune
@@ -171,6 +174,8 @@ def _own_recognisers(registry: Registry, generator: str, labeller: str) -> tuple
 
 def _report(bank: LatentBank, folder: Path, as_json: bool) -> None:
     """Print the reconstruction error of each photo, and a command that uses the bank."""
+    from latentedit.photos.invert import PICTURE
+
     rows = (bank.inversion or {})["photographs"]
     if as_json:
         print_json({"hash": bank.hash, "photographs": rows})
@@ -196,6 +201,7 @@ def _errors(row: Mapping[str, Any]) -> str:
 
 def _picture(found: Reconstruction, rows: Sequence[Mapping[str, Any]]) -> bytes:
     """A picture with one row per photo: photo, reconstruction and their difference around grey."""
+    from latentedit.data.images import images_to_bytes
     from latentedit.report.grid import draw_grid, png
 
     photos, images = found.photographs, found.images

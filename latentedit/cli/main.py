@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+# ruff: noqa: E402  (a signal is answered before anything that takes time is imported)
+from latentedit.cli import interrupts
+
+interrupts.begin(is_program=__name__ == "__main__")
+
 import importlib
 import keyword
 import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from latentedit import __version__
+from latentedit.cli.last_resort import explain, flush, open_streams
 from latentedit.errors import LatentEditError, UnknownName
 
 _COMMANDS = {
@@ -39,7 +45,8 @@ class _Lazy(click.Group):
             return None
         module, _ = _COMMANDS[name]
         attribute = f"{name}_" if keyword.iskeyword(name) else name
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        with interrupts.importing():
+            command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
@@ -66,24 +73,37 @@ def cli(no_plugins: bool) -> None:
 def main() -> None:
     """Run the command line and exit.
 
-    Exit codes: 0 success, 1 failed cells or broken rules, 2 invalid input, 3 environment or plugin,
-    130 interrupted.
+    Exit codes: 0 success, 1 failed cells, broken rules or nothing done, 2 invalid input,
+    3 environment or plugin, 4 a bug in latentedit, 130 after Ctrl-C, 143 after SIGTERM.
     """
+    open_streams()
     try:
-        code = cli.main(standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
+        with interrupts.interruptible():
+            code = cli.main(standalone_mode=False)
+            flush()
+            sys.exit(code if isinstance(code, int) else 0)
     except LatentEditError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    except click.exceptions.Abort:
-        click.echo("interrupted", err=True)
-        sys.exit(130)
-    except KeyboardInterrupt:
-        click.echo("interrupted; run the same command again to continue", err=True)
-        sys.exit(130)
+    except click.exceptions.Abort as error:
+        _stop(error.__cause__)
+    except KeyboardInterrupt as error:
+        _stop(error)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
+    except Exception as error:
+        sys.exit(explain(error))
+
+
+def _stop(error: BaseException | None) -> NoReturn:
+    """Say what stopped a command, and exit."""
+    if isinstance(error, EOFError):  # click takes every EOFError for the end of the user's input
+        click.echo("error: a process or a stream ended early; run the same command again", err=True)
+        sys.exit(3)
+    word, code = interrupts.told(error)
+    click.echo(f"{word}; run the same command again to continue", err=True)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

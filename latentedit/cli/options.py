@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,21 @@ from typing import Any
 import click
 
 from latentedit.errors import InputError
+from latentedit.interfaces.runtime import SEEDS
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 PATH = click.Path(path_type=Path)
+
+
+class Finite(click.FloatRange):
+    """A number within bounds; NaN and infinity are refused, which `click.FloatRange` lets pass."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
 
 
 def _png(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
@@ -21,10 +34,29 @@ def _png(context: click.Context, parameter: click.Parameter, path: Path) -> Path
     return path
 
 
-with_new_folder = click.option("--out", "folder", required=True, type=PATH, help="New folder.")
+def _new(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
+    """`path`, refused before anything is computed if something is there."""
+    empty = not path.is_symlink() and path.is_dir() and not any(path.iterdir())
+    if os.path.lexists(path) and not empty:
+        raise InputError(f"{path} exists already; choose another folder or remove it first")
+    return path
+
+
+def check_overwrite(path: Path, force: bool) -> None:
+    """Raise `InputError` if `path` exists and is not to be overwritten, or is no regular file."""
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} exists and is no regular file; choose another name")
+    if path.exists() and not force:
+        raise InputError(f"{path} exists already; choose another name, or add --force")
+
+
+with_new_folder = click.option(
+    "--out", "folder", required=True, type=PATH, callback=_new, help="New folder."
+)
 with_picture = click.option(
     "--out", "picture", required=True, type=PATH, callback=_png, help="A PNG file."
 )
+with_force = click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
 with_bank = click.option(
     "--bank", "bank_folder", required=True, type=PATH, help="Folder with a bank."
 )
@@ -35,7 +67,7 @@ with_editor = click.option(
     type=PATH,
     help="Folder written by latentedit fit.",
 )
-with_seed = click.option("--seed", default=0, show_default=True)
+with_seed = click.option("--seed", default=0, show_default=True, type=click.IntRange(0, SEEDS - 1))
 with_device = click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 with_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -62,5 +94,7 @@ def with_faces(default: str, meaning: str) -> Decorator:
 
 
 def with_targets(meaning: str) -> Decorator:
-    """``--set ATTRIBUTE=VALUE``, any number of times."""
-    return click.option("--set", "settings", multiple=True, metavar="ATTRIBUTE=VALUE", help=meaning)
+    """``--set ATTRIBUTE=VALUE`` or ``ATTRIBUTE+=VALUE``, any number of times."""
+    return click.option(
+        "--set", "settings", multiple=True, metavar="ATTRIBUTE[+|-]=VALUE", help=meaning
+    )

@@ -51,6 +51,9 @@ def list_plugins(as_json: bool) -> None:
             table.add_row("–", "–", origin.name, origin.version, _coloured(origin.status), "")
     out.print(table)
     for origin in registry.origins:
+        if origin.note:
+            note = escape(f"{origin.name} ({origin.distribution}): {origin.note}")
+            out.print(f"\n[yellow]note[/yellow] {note}", soft_wrap=True)
         if origin.status not in ("ok", "disabled"):
             out.print(
                 f"\n[red]{origin.status}[/red] {escape(origin.name)} "
@@ -204,6 +207,7 @@ def _row(origin: Origin) -> dict[str, object]:
         "version": origin.version,
         "status": origin.status,
         "detail": origin.detail,
+        "note": origin.note,
         "plugins": [
             {"kind": s.kind, "name": s.name, "target": s.target, "summary": s.summary}
             for s in origin.specs

@@ -5,22 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import torch
 
 from latentedit.cli.console import progress_bar, say
 from latentedit.cli.options import (
+    check_overwrite,
     with_bank,
     with_device,
     with_editor,
     with_faces,
+    with_force,
     with_picture,
     with_seed,
     with_targets,
 )
-from latentedit.cli.targets import parse_rows, parse_settings
-from latentedit.data.bank import LatentBank
-from latentedit.data.images import images_to_bytes
-from latentedit.editing.fitted import load_editor
 from latentedit.errors import InputError
 from latentedit.registry import Registry
 
@@ -34,6 +31,7 @@ from latentedit.registry import Registry
 @with_seed
 @with_device
 @with_picture
+@with_force
 def sample(
     editor_folder: Path,
     bank_folder: Path,
@@ -43,6 +41,7 @@ def sample(
     seed: int,
     device: str,
     picture: Path,
+    force: bool,
 ) -> None:
     """Sample new faces with given attributes.
 
@@ -53,8 +52,15 @@ def sample(
     Example:
       latentedit sample --editor E --bank B --index 0..3 --set glasses=1 --count 6 --out faces.png
     """
+    import torch
+
+    from latentedit.cli.targets import parse_rows, parse_settings
+    from latentedit.data.bank import LatentBank
+    from latentedit.data.images import images_to_bytes
+    from latentedit.editing.fitted import load_editor
     from latentedit.report.grid import save_grid
 
+    check_overwrite(picture, force)
     bank = LatentBank.open(bank_folder)
     fitted = load_editor(Registry.discover(), editor_folder, device=device)
     fitted.check_bank(bank)

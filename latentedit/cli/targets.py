@@ -3,30 +3,47 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from latentedit.cli.fit import parse_pairs
 from latentedit.data.attributes import Attribute, AttributeSchema
-from latentedit.errors import InputError
+from latentedit.errors import InputError, OutOfRange
+from latentedit.files.strict_yaml import read_yaml
 
 
 @dataclass(frozen=True)
 class AttributeTarget:
-    """A target of one edit: `values` (size,) or (N, size) for the attribute `name`."""
+    """A target of one edit of the attribute `name`.
+
+    Args:
+        values: (size,) or (N, size), natural units.
+        relative: whether `values` are added to the current ones.
+    """
 
     name: str
     values: Tensor
     title: str
+    relative: bool = False
 
     def target(self, schema: AttributeSchema, source: Tensor, amount: float) -> Tensor:
-        """`source` (N, A) with the attribute moved towards `values` by the share `amount`."""
+        """`source` (N, A) with the attribute moved towards the target by the share `amount`.
+
+        Raises:
+            OutOfRange: a target is outside the attribute's range.
+        """
         now = source[:, schema.columns(self.name)]
-        return schema.changed(source, **{self.name: torch.lerp(now, self.values.to(now), amount)})
+        values = self.values.to(now)
+        ends = now + values if self.relative else values.expand_as(now)
+        try:
+            return schema.changed(source, **{self.name: torch.lerp(now, ends, amount)})
+        except OutOfRange as error:
+            if not self.relative:
+                raise
+            raise OutOfRange(
+                f"{self.title}: {error}; choose a smaller change or other faces"
+            ) from None
 
 
 def parse_rows(text: str, count: int, option: str) -> list[int]:
@@ -37,7 +54,7 @@ def parse_rows(text: str, count: int, option: str) -> list[int]:
     """
     rows: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:\.\.(\d+))?\s*", part)
+        match = re.fullmatch(r"\s*([0-9]{1,9})(?:\.\.([0-9]{1,9}))?\s*", part)
         if match is None:
             raise InputError(
                 f"{option} takes a number, a range like 0..7 or a list like 1,4; received {text!r}"
@@ -51,8 +68,11 @@ def parse_rows(text: str, count: int, option: str) -> list[int]:
 
 
 def parse_settings(pairs: tuple[str, ...], schema: AttributeSchema) -> list[AttributeTarget]:
-    """Targets of ``NAME=VALUE`` pairs, checked against the schema."""
-    return [_setting(schema[name], value) for name, value in _each(pairs)]
+    """Targets of ``NAME=VALUE``, ``NAME+=VALUE`` and ``NAME-=VALUE``, checked against the schema.
+
+    An attribute may occur more than once; edits are done in order.
+    """
+    return [_setting(schema, *_parts(pair)) for pair in pairs]
 
 
 def parse_transfers(
@@ -60,33 +80,53 @@ def parse_transfers(
 ) -> list[AttributeTarget]:
     """Targets of ``NAME=FACE`` pairs, copied from the values (N, A) of N faces."""
     settings = []
-    for name, face in _each(pairs):
-        (row,) = parse_rows(str(face), len(values), "--transfer") if "." not in str(face) else (-1,)
-        if row < 0:
+    for name, sign, face in map(_parts, pairs):
+        if sign or not re.fullmatch(r"[0-9]{1,9}", face):
             raise InputError(f"--transfer takes one face, as in {name}=12, received {face!r}")
+        (row,) = parse_rows(face, len(values), "--transfer")
         columns = schema.columns(schema[name].name)
         settings.append(AttributeTarget(name, values[row, columns], f"{name} of face {row}"))
     return settings
 
 
-def _each(pairs: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    """The parsed pairs in order; an attribute may occur twice, so this is not a dictionary."""
-    for pair in pairs:
-        yield from parse_pairs((pair,)).items()
+def _parts(pair: str) -> tuple[str, str, str]:
+    """``"age+=20"`` → ``("age", "+", "20")``; the sign of ``"age=20"`` is empty."""
+    name, found, value = pair.partition("=")
+    sign = name[-1:] if name[-1:] in ("+", "-") else ""
+    name = name.removesuffix(sign).strip()
+    if not found or not name:
+        raise InputError(f"write NAME=VALUE, or NAME+=VALUE for a change, received {pair!r}")
+    return name, sign, value.strip()
 
 
-def _setting(attribute: Attribute, value: Any) -> AttributeTarget:
+def _setting(schema: AttributeSchema, name: str, sign: str, text: str) -> AttributeTarget:
+    attribute = schema[name]
+    if text in attribute.named and not sign:
+        return AttributeTarget(name, attribute.value(text), text)
+    if text.startswith("+"):
+        raise InputError(f"write {name}+={text[1:]} for a change, or {name}={text[1:]} for a value")
+    numbers = _numbers(attribute, text)
+    title = f"{name} = {float(numbers):g}" if len(numbers) == 1 else name
+    if not sign:
+        attribute.check(numbers)
+        return AttributeTarget(name, numbers, title)
+    if not bool(numbers.isfinite().all()):
+        raise InputError(f"{name} takes finite numbers, received {text!r}")
+    title = f"{name} {sign} {float(numbers):g}" if len(numbers) == 1 else f"{name} {sign} …"
+    return AttributeTarget(name, numbers if sign == "+" else -numbers, title, relative=True)
+
+
+def _numbers(attribute: Attribute, text: str) -> Tensor:
+    """The number or list of numbers in `text`, decimal, as (1,) or (size,)."""
+    value = read_yaml(text, attribute.name)
     if isinstance(value, str) and attribute.named:
-        return AttributeTarget(attribute.name, attribute.value(value), value)
-    try:
-        numbers = torch.tensor(value, dtype=torch.float32).reshape(-1)
-    except (TypeError, ValueError, RuntimeError):
-        raise InputError(f"{attribute.name} takes {_kind(attribute)}, received {value!r}") from None
+        return attribute.value(value)
+    numbers = value if isinstance(value, list) else [value]
+    if not all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in numbers):
+        raise InputError(f"{attribute.name} takes {_kind(attribute)}, received {text!r}")
     if len(numbers) not in (1, attribute.size):
         raise InputError(f"{attribute.name} takes {_kind(attribute)}, received {len(numbers)}")
-    attribute.check(numbers)
-    title = f"{attribute.name} = {float(numbers):g}" if len(numbers) == 1 else attribute.name
-    return AttributeTarget(attribute.name, numbers, title)
+    return torch.tensor(numbers, dtype=torch.float64).float()
 
 
 def _kind(attribute: Attribute) -> str:

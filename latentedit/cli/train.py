@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import torch
 
 from latentedit.cli.console import print_json, progress_bar, say
 from latentedit.cli.fit import parse_pairs
@@ -39,6 +38,8 @@ def train(
     Example:
       latentedit train TRAINER --images photos --labels labels.csv --out E
     """
+    import torch
+
     torch.set_num_threads(1)
     with progress_bar(f"train {trainer}") as progress:
         made = Registry.discover().trainer(trainer, parse_pairs(options))

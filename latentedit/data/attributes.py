@@ -78,6 +78,28 @@ class Attribute:
             raise UnknownName(f"value of {self.name!r}", name, self.named)
         return torch.tensor(self.named[name], dtype=torch.float32)
 
+    def broadcast(self, value: Any, like: Tensor) -> Tensor:
+        """`value` as a tensor that broadcasts to `like` (N, size).
+
+        Raises:
+            InputError: it is no number, list, array or tensor of numbers, or has another shape.
+        """
+        try:
+            numbers = torch.as_tensor(value).to(like)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"attribute {self.name!r} takes numbers, received {str(value)[:80]}: {error}"
+            ) from None
+        if self.size == 1 and numbers.shape == like.shape[:1]:
+            numbers = numbers[:, None]  # one number for each face
+        try:
+            return numbers.broadcast_to(like.shape)
+        except RuntimeError:
+            raise InputError(
+                f"attribute {self.name!r} takes a number, or the shape {tuple(like.shape)}, "
+                f"received {tuple(numbers.shape)}"
+            ) from None
+
     def check(self, values: Tensor) -> None:
         """Raise `OutOfRange` unless every value is finite and within [low, high]."""
         bad = ~((values >= self.low) & (values <= self.high))  # also true for NaN
@@ -164,25 +186,26 @@ class AttributeSchema:
             if not torch.equal(source[:, self.columns(name)], target[:, self.columns(name)])
         )
 
-    def changed(self, source: Tensor, **values: float | str | Tensor) -> Tensor:
+    def changed(self, source: Tensor, **values: Any) -> Tensor:
         """A copy of `source` (N, A) with the named attributes set.
 
         Args:
             source: (N, A), natural units.
-            values: for each attribute a number, a tensor that broadcasts to (N, size), or the name
-                of a value.
+            values: for each attribute a number, the name of a value, or a list, array or tensor of
+                shape (size,), (N, size), or (N,) if `size` is 1.
 
         Raises:
             UnknownName: the schema has no such attribute, or the attribute no such named value.
             OutOfRange: a value is outside its range or not finite.
+            InputError: a value is no number, or has another shape.
         """
-        target = source.clone()
+        # Integer attributes would cut 50.7 to 50.
+        target = source.clone() if source.is_floating_point() else source.float()
         for name, value in values.items():
             given = self[name].value(value) if isinstance(value, str) else value
-            target[:, self.columns(name)] = (
-                source.new_tensor(given) if isinstance(given, (int, float)) else given.to(source)
-            )
-            self[name].check(target[:, self.columns(name)])
+            columns = target[:, self.columns(name)]
+            columns[:] = self[name].broadcast(given, columns)
+            self[name].check(columns)
         return target
 
     def check(self, values: Tensor) -> None:

@@ -36,7 +36,9 @@ from latentedit.files.artefacts import (
     write_json,
     write_tensors,
 )
+from latentedit.files.digests import check_digest
 from latentedit.files.records import parsed_record
+from latentedit.files.strict_json import usable_name
 
 FORMAT = 1
 SHARD_ROWS = 65_536
@@ -44,6 +46,8 @@ FILES = ("photographs", "tuning")
 BATCH = 4_096
 SMALL_BANK = 20_000
 """Number of rows up to which a whole split may stay in memory."""
+HELD_OUT_EVERY = 5
+"""One of so many faces is held out: it chooses no direction, and measures those chosen."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ class Split:
     Args:
         space: the space of the codes.
         schema: the columns of `attributes`.
-        shards: pairs of codes (n, \\*shape) and attributes (n, A), natural units.
+        shards: pairs of codes (n, \\*shape) and attributes (n, A), natural units. Lists and numpy
+            arrays are converted.
         mappings: memory maps of the shards' files. `rows` releases their pages after each use, so
             memory does not grow with the size of the bank.
     """
@@ -74,6 +79,11 @@ class Split:
     schema: AttributeSchema
     shards: tuple[tuple[Tensor, Tensor], ...]
     mappings: tuple[mmap.mmap, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.mappings:  # shards of a file are checked tensors already
+            shards = tuple(_shard(pair, self.schema) for pair in self.shards)
+            object.__setattr__(self, "shards", shards)  # the dataclass is frozen
 
     def __len__(self) -> int:
         return sum(len(codes) for codes, _ in self.shards)
@@ -113,16 +123,60 @@ class Split:
 
         Memory is that of one batch, for any size of the bank.
         """
-        for index in torch.arange(len(self)).split(size):
-            yield self.rows(index)
+        for start in range(0, len(self), size):
+            yield self._slice(start, min(start + size, len(self)))
+
+    def _slice(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Rows `start` to `stop`, as copies. The rows of a shard are read as one block."""
+        parts, first = [], 0
+        for i, shard in enumerate(self.shards):
+            rows = slice(max(start - first, 0), max(stop - first, 0))
+            if parted := rows.start < min(rows.stop, len(shard[0])):
+                parts.append(tuple(part[rows].clone() for part in shard))
+            if parted and self.mappings:
+                self.mappings[i].madvise(mmap.MADV_DONTNEED)
+            first += len(shard[0])
+        codes, attributes = zip(*parts, strict=True)
+        return _joined(list(codes)), _joined(list(attributes))
 
     @property
     def _rows_at_once(self) -> int:
         """Rows read before pages are released: one row can load 2 MiB, by read-ahead."""
         return 16 if self.mappings and len(self) > SMALL_BANK else len(self)
 
+    def hold_out(self, every: int = HELD_OUT_EVERY) -> tuple[Split, Split]:
+        """All other faces, and every `every`-th face of each shard, without copies.
+
+        The first part chooses by labels, for instance a direction. The second part measures what
+        was chosen, for instance its slope: faces that chose a direction overstate it.
+        """
+        firsts = range(every)
+        parts = [[(w[i::every], a[i::every]) for w, a in self.shards] for i in firsts]
+        others = tuple(shard for part in parts[:-1] for shard in part)
+        return (
+            Split(self.space, self.schema, others, self.mappings * (every - 1)),
+            Split(self.space, self.schema, tuple(parts[-1]), self.mappings),
+        )
+
     def take(self, index: Tensor) -> Split:
         return Split(self.space, self.schema, (self.rows(index),))
+
+
+def _shard(pair: Any, schema: AttributeSchema) -> tuple[Tensor, Tensor]:
+    """Codes and attributes as tensors of floats; lists and numpy arrays are converted."""
+    try:
+        codes, attributes = (torch.as_tensor(part) for part in pair)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"a shard is a pair of codes and attributes, as numbers: {error}"
+        ) from None
+    if codes.ndim < 2 or attributes.shape != (len(codes), schema.width):
+        raise InputError(
+            f"a shard has codes (N, *shape) and attributes (N, {schema.width}), received "
+            f"{tuple(codes.shape)} and {tuple(attributes.shape)}"
+        )
+    floats = (part if part.is_floating_point() else part.float() for part in (codes, attributes))
+    return next(floats), next(floats)
 
 
 def _joined(parts: list[Tensor]) -> Tensor:
@@ -151,7 +205,7 @@ class LatentBank:
             InputError: there is no bank, or it has another format version.
             CorruptArtefact: its record is damaged.
         """
-        folder = Path(folder)
+        folder = usable_name(Path(folder))
         if not (folder / "bank.json").is_file():
             raise InputError(
                 f"{folder} is not a bank: it has no bank.json. "
@@ -181,13 +235,13 @@ class LatentBank:
 
         Raises:
             UnknownName: the bank has no such split.
-            CorruptArtefact: a shard is damaged.
+            CorruptArtefact: a shard is damaged, or is not the file that was recorded.
         """
         parts, mappings, space = [], [], self.space
         for shard in self.shards:
             if shard["split"] == name:
                 space = shard.get("space", space)
-                path = within(self.folder, shard["file"])
+                path = self._checked(shard["file"], shard["sha256"])
                 mapped, mapping = map_tensors(path)
                 if "codes" not in mapped or "attributes" not in mapped:
                     raise CorruptArtefact(
@@ -209,7 +263,13 @@ class LatentBank:
         """The tensors of ``"photographs"`` or ``"tuning"``; empty if the bank has no such file."""
         if name not in self._files:
             return {}
-        return read_tensors(self.folder / f"{name}.safetensors")
+        return read_tensors(self._checked(f"{name}.safetensors", self._files[name]))
+
+    def _checked(self, file: str, digest: Digest) -> Path:
+        """The path of a file that has the recorded digest; it is read once a process for that."""
+        path = within(self.folder, file)
+        check_digest(path, digest, "bank.json", "Make the bank again.")
+        return path
 
     def files(self) -> dict[str, dict[str, Tensor]]:
         """All tensors apart from the splits, by file."""

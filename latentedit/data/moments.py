@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
+from scipy.special import stdtrit
 from torch import Tensor
 
 from latentedit.data.bank import Split
 
 _NEGLIGIBLE = 1e-14
 """Variance relative to the mean square, below which it is only rounding error of a constant."""
+FALSE_SLOPES = 0.05
+"""Share of attributes without any relation to codes that get a slope all the same."""
+_DEPENDENT = 1e-9
+"""Eigenvalue of a correlation matrix relative to the largest, below which it counts as 0."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,7 @@ class Moments:
         covariance: (D, D) Σ, of the codes.
         shared: (D, A) cov(w, a).
         attribute_mean: (A,) of the attributes, natural units.
-        variance: (A,) of the attributes; 0 for one that does not vary.
+        attribute_covariance: (A, A) cov(a); 0 for an attribute that does not vary.
     """
 
     n: int
@@ -31,7 +37,36 @@ class Moments:
     covariance: Tensor
     shared: Tensor
     attribute_mean: Tensor
-    variance: Tensor
+    attribute_covariance: Tensor
+
+    @property
+    def variance(self) -> Tensor:
+        """(A,) of the attributes; 0 for one that does not vary."""
+        return self.attribute_covariance.diagonal()
+
+    def of_columns(self, columns: Tensor) -> Moments:
+        """The moments with only these attribute columns, (K,) indices, in their order."""
+        return replace(
+            self,
+            shared=self.shared[:, columns],
+            attribute_mean=self.attribute_mean[columns],
+            attribute_covariance=self.attribute_covariance[columns][:, columns],
+        )
+
+    def effects(self) -> Tensor:
+        """Change of the mean code per unit of each attribute, the other attributes unchanged.
+
+            B = cov(w, a) cov(a)⁻¹,    E[w | a] ≈ mean + B (a − attribute mean)
+
+        Returns:
+            (D, A); 0 for an attribute that does not vary. Attributes that depend on each other
+            linearly share the effect, by the pseudo-inverse.
+        """
+        scale = torch.where(self.variance > 0, self.variance.rsqrt(), 0.0)
+        correlation = scale[:, None] * self.attribute_covariance * scale
+        inverse = torch.linalg.pinv(correlation, rtol=_DEPENDENT, hermitian=True)
+        effects: Tensor = (self.shared * scale) @ inverse * scale
+        return effects
 
     def variance_along(self, axes: Tensor) -> Tensor:
         """(K, D) → (K,) vᵀ Σ v, the variance of w·v; 0 where w does not vary along v."""
@@ -52,16 +87,28 @@ class Moments:
         This is least squares of attribute k on the projection w·d_k. A move by
         (target − source) / slope_k therefore asks for what the target says, to first order.
 
+        These must be the moments of faces that did not choose the directions; see
+        `Split.hold_out`. Otherwise slopes are overstated, and noise gets one.
+
         Args:
             directions: (A, D), unit norm or zero.
 
         Returns:
             (A,) natural units per unit of strength, in the precision of `directions`; 0 where w
-            does not vary along the direction.
+            does not vary along the direction, or where the correlation does not differ from 0 by
+            a two-sided t-test at 5 %.
         """
         shared = (directions.double() * self.shared.T).sum(1)
         variance = self.variance_along(directions)
-        return torch.where(variance > 0, shared / variance, 0.0).to(directions.dtype)
+        certain = self.correlations(directions).diagonal().abs() > self._least_correlation()
+        return torch.where(certain, shared / variance, 0.0).to(directions.dtype)
+
+    def _least_correlation(self) -> float:
+        """The least |r| of N pairs that is significant: t = r √((N − 2) / (1 − r²))."""
+        if self.n <= 2:
+            return 1.0
+        t = float(stdtrit(self.n - 2, 1 - FALSE_SLOPES / 2))
+        return t / math.sqrt(self.n - 2 + t**2)
 
 
 def _varying(variance: Tensor, square: Tensor) -> Tensor:
@@ -83,5 +130,7 @@ def moments(data: Split) -> Moments:
         covariance += centred.T @ centred / n
         shared += centred.T @ (values.double() - centre) / n
     variance = (attributes - centre).square().mean(0)
-    variance = _varying(variance, attributes.square().mean(0))
-    return Moments(n, mean, covariance, shared, centre, variance)
+    still = _varying(variance, attributes.square().mean(0)) == 0
+    among = (attributes - centre).T @ (attributes - centre) / n
+    among = among.masked_fill(still | still[:, None], 0.0)
+    return Moments(n, mean, covariance, shared, centre, among)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Container
 from contextlib import suppress
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,12 +26,17 @@ from latentedit.registry import Registry
 
 def check_device(device: str) -> None:
     """Raise `EnvironmentFault` where `device` is not there."""
-    if device.split(":", maxsplit=1)[0] not in ("cpu", "cuda"):
+    found = re.fullmatch(r"cpu|cuda(?::([0-9]{1,3}))?", device)
+    if found is None:
         raise InputError(f"device is cpu or cuda, received {device!r}")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise EnvironmentFault(
             "no CUDA device was found; leave out --device cuda, or install a CUDA build of torch "
             "on a machine with a GPU that CUDA supports"
+        )
+    if found[1] and int(found[1]) >= torch.cuda.device_count():
+        raise EnvironmentFault(
+            f"there is no {device}; this machine has cuda:0 to cuda:{torch.cuda.device_count() - 1}"
         )
 
 
@@ -85,6 +93,20 @@ def check_space(registry: Registry, editor: str, space: str, reference: ModelRef
         )
 
 
+def check_counterfactuals(
+    registry: Registry, editor: str, needs: Container[str], generator: str
+) -> None:
+    """Raise `Unsupported` where `editor` needs counterfactuals and the generator has none."""
+    if "counterfactual" not in needs:
+        return
+    if not registry.load("generator", generator).has_counterfactuals:
+        raise Unsupported(
+            f"{editor} asks the generator for the same face with one attribute changed, and "
+            f"{generator} does not know its world so well; generators that do: "
+            f"{plugins_able(registry, 'generator', 'has_counterfactuals')}"
+        )
+
+
 def plugins_able(registry: Registry, kind: str, ability: str) -> str:
     """The plugins of `kind` whose class attribute `ability` is true, for a message."""
     found = []
@@ -93,6 +115,27 @@ def plugins_able(registry: Registry, kind: str, ability: str) -> str:
             if getattr(registry.load(kind, name), ability):
                 found.append(name)
     return ", ".join(found) or "(none is installed)"
+
+
+def as_floats(**given: Any) -> tuple[Tensor, ...]:
+    """Nested lists, numpy arrays and tensors of numbers as tensors of floats.
+
+    Floating tensors are returned unchanged; other numbers become float32.
+
+    Raises:
+        InputError: one holds something else than numbers, or has no rows.
+    """
+    found = []
+    for what, value in given.items():
+        try:
+            tensor = torch.as_tensor(value)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"{what} must be numbers of shape (N, …): {error}") from None
+        if tensor.ndim < 2 or tensor.is_complex():
+            raise InputError(f"{what} has one row per face, received shape {tuple(tensor.shape)}")
+        floating = isinstance(value, Tensor) and tensor.is_floating_point()
+        found.append(tensor if floating else tensor.float())
+    return tuple(found)
 
 
 def check_request(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,28 +14,26 @@ from torch import Tensor
 from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import LatentBank, ModelReference
 from latentedit.editing import guard
+from latentedit.editing.checkpoints import checkpoint_in, fit_key, remove_checkpoint
 from latentedit.editing.checks import (
+    as_floats,
     check_bank,
+    check_counterfactuals,
     check_device,
     check_request,
     chosen_space,
     plugins_able,
 )
+from latentedit.editing.conversion import converted_split
 from latentedit.editing.layers import LayerPreset, edited_in_rows
 from latentedit.editing.saved import read_editor, write_editor
-from latentedit.editing.shapes import converted_split, flat_codes, flat_split
-from latentedit.errors import (
-    FingerprintMismatch,
-    InputError,
-    Unsupported,
-)
-from latentedit.files.artefacts import (
-    Digest,
-)
+from latentedit.editing.shapes import flat_codes, flat_split
+from latentedit.errors import FingerprintMismatch, InputError, Unsupported
+from latentedit.files.artefacts import Digest
 from latentedit.interfaces.editor import Edited, Editor, Runtime
 from latentedit.interfaces.generator import Generator
 from latentedit.interfaces.runtime import Progress
-from latentedit.registry import Registry, parse_options
+from latentedit.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,7 @@ class FittedEditor:
         bank_hash: which faces it was fitted on.
         figures: what fitting reported, seconds included.
         registry: where layer presets are found by name.
+        checkpoint: the state of its fit on disk, which `save` removes.
     """
 
     name: str
@@ -63,12 +62,13 @@ class FittedEditor:
     runtime: Runtime
     figures: Mapping[str, float] = field(default_factory=dict)
     registry: Registry = field(default_factory=Registry, repr=False, compare=False)
+    checkpoint: Path | None = field(default=None, repr=False, compare=False)
 
     def edit(
         self,
-        codes: Tensor,
-        source: Tensor,
-        target: Tensor,
+        codes: Any,
+        source: Any,
+        target: Any,
         *,
         layers: tuple[int, ...] | str | None = None,
         extrapolate: bool = False,
@@ -78,7 +78,8 @@ class FittedEditor:
         Args:
             codes: (N, \\*shape) in `space`; or, for an editor of W, W+ codes (N, L, D), whose rows
                 are edited one by one (rows that are equal, once).
-            source, target: (N, A), natural units.
+            source, target: (N, A), natural units. Like `codes`, they may be nested lists or numpy
+                arrays.
             layers: W+ rows that take the edit, or the name of a preset that has rows for each
                 changed attribute; the others stay. The result is then in W+, or in S, whose
                 channels belong to rows, for an editor of S.
@@ -88,6 +89,7 @@ class FittedEditor:
             OutOfRange: a target that is not finite, or outside its range.
             PluginFault: the editor broke its contract.
         """
+        codes, source, target = as_floats(codes=codes, source=source, target=target)
         check_request(self.schema, len(codes), source, target, extrapolate)
         home, device = codes.device, self.runtime.device
         codes, source, target = codes.to(device), source.to(device), target.to(device)
@@ -95,7 +97,7 @@ class FittedEditor:
         if layers is not None:
             edited = self._restrict(codes, edited, layers, source, target)
         ok = None if edited.ok is None else edited.ok.to(home)
-        return Edited(edited.codes.to(home), ok, edited.nfe)
+        return replace(edited, codes=edited.codes.to(home), ok=ok)
 
     def _call(self, codes: Tensor, source: Tensor, target: Tensor) -> Edited:
         runtime = _declared(self.editor, self.runtime)
@@ -119,8 +121,9 @@ class FittedEditor:
             return replace(once, codes=once.codes[:, None].expand(codes.shape).contiguous())
         per_row = (values.repeat_interleave(rows, 0) for values in (source, target))
         flat = self._call(codes.flatten(0, 1), *per_row)
-        ok = None if flat.ok is None else flat.ok.view(n, rows).all(1)
-        return Edited(flat.codes.view(codes.shape), ok, flat.nfe)
+        ok = flat.served.view(n, rows).all(1)  # a face is refused if one of its rows is
+        kept = torch.where(ok[:, None, None], flat.codes.view(codes.shape), codes)
+        return replace(flat, codes=kept, ok=ok)
 
     def sample(self, attributes: Tensor, seed: int = 0) -> Tensor:
         """New codes (N, \\*shape) of faces that have `attributes` (N, A); equal seeds, equal codes.
@@ -136,7 +139,8 @@ class FittedEditor:
             )
         self.schema.check(attributes)
         runtime = replace(_declared(self.editor, self.runtime), seed=seed)
-        codes: Tensor = self.editor.sample(attributes.to(self.runtime.device), runtime)  # type: ignore[attr-defined]
+        asked = attributes.to(self.runtime.device)
+        codes = guard.sample(self.name, self.editor, asked, runtime)
         generator = self.runtime.generator
         if generator is not None:
             codes = codes.view(len(codes), *generator.spaces[self.space])
@@ -166,7 +170,10 @@ class FittedEditor:
         check_bank(bank, self.name, self.generator, self.schema)
 
     def save(self, folder: str | Path) -> None:
-        """Write ``config.json`` and ``model.safetensors`` to a new folder."""
+        """Write ``config.json`` and ``model.safetensors`` to a new folder.
+
+        The checkpoint of its fit is removed then.
+        """
         config = {
             "editor": self.name,
             "options": self.editor.options.model_dump(mode="json"),
@@ -179,6 +186,8 @@ class FittedEditor:
             "figures": dict(self.figures),
         }
         write_editor(Path(folder), config, guard.state(self.name, self.editor))
+        if self.checkpoint is not None:
+            remove_checkpoint(self.checkpoint)
 
 
 def fit_editor(
@@ -194,6 +203,7 @@ def fit_editor(
     held_out: int = 0,
     progress: Progress | None = None,
     checkpoint: Path | None = None,
+    notify: Callable[[str], None] | None = None,
 ) -> FittedEditor:
     """Fit the editor `name` on the fit split of `bank`.
 
@@ -202,22 +212,28 @@ def fit_editor(
         space: where to edit; the editor's first choice if not given.
         generator: one that is built already, to save building it.
         held_out: how many faces at the end of the fit split to leave out, for validation.
-        checkpoint: a folder from which an interrupted fit goes on.
+        checkpoint: a folder in which a long fit saves its state. A fit that was interrupted goes
+            on from there. The state of another fit is never used: bank, editor, options, seed,
+            device and code must be the same. `FittedEditor.save` removes it.
+        notify: is told, in a sentence, whether an interrupted fit goes on or starts afresh.
     """
     check_device(device)
     editor = registry.editor(name, options)
+    check_counterfactuals(registry, name, editor.needs, bank.generator.name)
     runtime = _runtime(registry, editor, bank.generator, bank.labeller, seed, device, generator)
     built = runtime.generator or build_generator(registry, bank.generator)
     space = chosen_space(registry, name, editor.spaces, bank, space, built)
     if progress is not None:
         runtime = replace(runtime, progress=progress)
-    runtime = replace(runtime, checkpoint=checkpoint)
+    if checkpoint is not None:
+        decides = {"seed": seed, "device": device, "space": space, "held_out": held_out}
+        key = fit_key(registry, name, options, bank) | decides
+        checkpoint = checkpoint_in(checkpoint, key, notify or (lambda text: None))
+        runtime = replace(runtime, checkpoint=checkpoint)
     data = bank.split("fit")
     if held_out:
         data = data.take(torch.arange(len(data) - held_out))
-    if space != data.space:
-        data = converted_split(data, space, built)
-    data = flat_split(editor, data)
+    data = flat_split(editor, converted_split(data, space, built))
     started = time.perf_counter()
     stats = guard.fit(name, editor, data, _declared(editor, runtime))
     figures = {**stats.figures, "fit_seconds": time.perf_counter() - started}
@@ -233,6 +249,7 @@ def fit_editor(
         replace(runtime, checkpoint=None),
         figures,
         registry,
+        checkpoint,
     )
 
 
@@ -256,8 +273,7 @@ def load_editor(
         ModelReference(**record.generator.model_dump()),
         ModelReference(**record.labeller.model_dump()),
     )
-    loaded = registry.load(registry.editor_kind(name), name)
-    editor: Editor = loaded(parse_options(loaded, name, record.options))
+    editor = registry.editor(name, record.options)
     guard.load_state(name, editor, fitted)
     return FittedEditor(
         name,

@@ -1,33 +1,28 @@
-"""The guard around plugin calls: it checks results and names the plugin in errors."""
+"""The guard around calls of editors, which checks what they return."""
 
 from __future__ import annotations
 
-import os
-import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from latentedit.data.bank import Split
-from latentedit.errors import LatentEditError, PluginFault
+from latentedit.errors import InputError, PluginFault
+from latentedit.guard import GLOBALS, RANDOM, guarded, one_line
 from latentedit.interfaces.editor import Edited, Editor, FitStats, Runtime
 from latentedit.interfaces.metric import EditMetric, EditsSeen
 
 
-@contextmanager
-def pure(name: str, method: str) -> Iterator[None]:
-    """Name the faults of a call, and refuse one that leaves the process's state changed."""
-    with _named(name, method), _same_globals(name, method, GLOBALS | RANDOM):
-        yield
+def pure(name: str, method: str) -> AbstractContextManager[list[str]]:
+    """Guard a call that may not use global random state either."""
+    return guarded(name, method, faults=(*GLOBALS, *RANDOM))
 
 
 def fit(name: str, editor: Editor, data: Split, runtime: Runtime) -> FitStats:
     """Call `editor.fit`; its errors become a `PluginFault` that names the plugin."""
-    with _named(name, "fit"), _same_globals(name, "fit", GLOBALS):
+    with guarded(name, "fit"):
         stats = editor.fit(data, runtime)
     if not isinstance(stats, FitStats):
         raise PluginFault(name, f"fit returned {type(stats).__name__}, not FitStats")
@@ -37,7 +32,7 @@ def fit(name: str, editor: Editor, data: Split, runtime: Runtime) -> FitStats:
 
 def state(name: str, editor: Editor) -> dict[str, Tensor]:
     """Call `editor.state`; raises `PluginFault` unless all values are finite tensors."""
-    with _named(name, "state"):
+    with guarded(name, "state"):
         fitted = editor.state()
     for key, tensor in fitted.items():
         if not isinstance(tensor, Tensor):
@@ -49,8 +44,21 @@ def state(name: str, editor: Editor) -> dict[str, Tensor]:
 
 def load_state(name: str, editor: Editor, fitted: Mapping[str, Tensor]) -> None:
     """Call `editor.load_state`; its errors become a `PluginFault` that names the plugin."""
-    with _named(name, "load_state"):
+    with guarded(name, "load_state"):
         editor.load_state(fitted)
+
+
+def sample(name: str, editor: Editor, attributes: Tensor, runtime: Runtime) -> Tensor:
+    """Call `editor.sample`; raises `PluginFault` unless it returns finite codes, one a row."""
+    with guarded(name, "sample"):
+        codes = editor.sample(attributes, runtime)  # type: ignore[attr-defined]
+    if not isinstance(codes, Tensor):
+        raise PluginFault(name, f"sample returned {type(codes).__name__}, not Tensor")
+    if len(codes) != len(attributes) or not codes.is_floating_point():
+        raise PluginFault(name, f"sample returned codes {_kind(codes)} for {len(attributes)} faces")
+    if not bool(codes.isfinite().all()):
+        raise PluginFault(name, "sample returned NaN or infinity")
+    return codes
 
 
 def edit(
@@ -61,9 +69,11 @@ def edit(
     Faces that are not `ok` get their original codes back, so their edited codes may be invalid.
 
     Raises:
+        InputError: codes, source or target hold NaN or infinity; no editor is called then.
         PluginFault: the editor raised, changed its inputs or the process, or returned something
             else than `Edited` with codes of the same shape, dtype and device.
     """
+    _check_finite(codes=codes, source=source, target=target)
     before = [tensor.clone() for tensor in (codes, source, target)]
     with pure(name, "edit"):
         edited = editor.edit(codes, source, target, runtime)
@@ -75,21 +85,31 @@ def edit(
     if not isinstance(edited, Edited):
         raise PluginFault(name, f"edit returned {type(edited).__name__}, not Edited")
     _same_kind(name, edited.codes, codes)
-    ok = (
-        torch.ones(len(codes), dtype=torch.bool, device=codes.device)
-        if edited.ok is None
-        else edited.ok
-    )
-    if ok.shape != (len(codes),) or ok.dtype != torch.bool:
+    ok = edited.served
+    if not isinstance(ok, Tensor):
+        raise PluginFault(name, f"edit returned an ok mask of type {type(ok).__name__}, not Tensor")
+    if ok.shape != (len(codes),) or ok.dtype != torch.bool or ok.device != codes.device:
         raise PluginFault(
-            name, f"edit returned an ok mask {_kind(ok)}; it must be bool of shape ({len(codes)},)"
+            name,
+            f"edit returned an ok mask {_kind(ok)}; it must be bool of shape ({len(codes)},) on "
+            f"{codes.device}",
         )
     finite = edited.codes.flatten(1).isfinite().all(1)
     if bool((ok & ~finite).any()):
         bad = int((ok & ~finite).nonzero()[0])
         raise PluginFault(name, f"edit returned NaN or infinity for face {bad} and called it ok")
     kept = ok.view(-1, *[1] * (codes.ndim - 1))
-    return Edited(torch.where(kept, edited.codes.detach(), codes), ok, edited.nfe)
+    codes = torch.where(kept, edited.codes.detach(), codes)
+    return Edited(codes, ok, edited.nfe, one_line(str(edited.reason)))
+
+
+def _check_finite(**given: Tensor) -> None:
+    """Raise `InputError` for the first tensor that is not finite, with its face."""
+    for what, tensor in given.items():
+        finite = tensor.flatten(1).isfinite().all(1)
+        if not bool(finite.all()):
+            face = int((~finite).nonzero()[0])
+            raise InputError(f"{what} holds NaN or infinity for face {face}; give finite numbers")
 
 
 def measure(name: str, metric: EditMetric, edits: EditsSeen) -> Tensor:
@@ -130,58 +150,3 @@ def _same_kind(name: str, result: Tensor, codes: Tensor) -> None:
 
 def _kind(tensor: Tensor) -> str:
     return f"{tuple(tensor.shape)} {tensor.dtype} on {tensor.device}"
-
-
-@contextmanager
-def _named(name: str, method: str) -> Iterator[None]:
-    """Turn errors of a plugin into `PluginFault`; the project's own errors pass unchanged."""
-    try:
-        yield
-    except (LatentEditError, MemoryError):  # a cell reports MemoryError as a status of its own
-        raise
-    except Exception as error:
-        raise PluginFault(name, f"{method} raised {type(error).__name__}: {error}") from error
-
-
-State = dict[str, tuple[Callable[[], Any], Callable[[Any], object]]]
-"""For each part of the process's state: a function that reads it and one that restores it."""
-
-GLOBALS: State = {
-    "the number of threads": (torch.get_num_threads, torch.set_num_threads),
-    "the default dtype": (torch.get_default_dtype, torch.set_default_dtype),
-    "the gradient mode": (torch.is_grad_enabled, torch.set_grad_enabled),
-    "the current folder": (os.getcwd, os.chdir),
-}
-RANDOM: State = {
-    "torch's global random state (use runtime.rng instead)": (
-        lambda: torch.get_rng_state().numpy().tobytes(),
-        lambda state: torch.set_rng_state(torch.frombuffer(bytearray(state), dtype=torch.uint8)),
-    ),
-    "numpy's global random state (use runtime.rng instead)": (
-        lambda: _packed(*np.random.get_state()),
-        lambda state: np.random.set_state(
-            (state[0], np.frombuffer(state[1], np.uint32), *state[2:])
-        ),
-    ),
-    "Python's global random state (use runtime.rng instead)": (random.getstate, random.setstate),
-}
-"""Random state that `edit` must not use. `fit` may: it is seeded and runs in its own process."""
-
-
-def _packed(algorithm: str, numbers: Any, *rest: Any) -> tuple[Any, ...]:
-    """A state of numpy's generator in a form that ``==`` compares."""
-    return algorithm, numbers.tobytes(), *rest
-
-
-@contextmanager
-def _same_globals(name: str, method: str, globals_: State) -> Iterator[None]:
-    """Restore the process's state after a call, and raise `PluginFault` if the call changed it."""
-    before = {what: read() for what, (read, _) in globals_.items()}
-    try:
-        yield
-    finally:
-        changed = [what for what, (read, _) in globals_.items() if read() != before[what]]
-        for what in changed:
-            globals_[what][1](before[what])
-    if changed:
-        raise PluginFault(name, f"{method} changed {', '.join(changed)}")

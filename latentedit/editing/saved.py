@@ -22,7 +22,9 @@ from latentedit.files.artefacts import (
     write_json,
     write_tensors,
 )
+from latentedit.files.digests import check_digest
 from latentedit.files.records import StrictRecord, read_record
+from latentedit.files.strict_json import usable_name
 
 CONFIG, MODEL = "config.json", "model.safetensors"
 
@@ -65,11 +67,14 @@ def read_editor(folder: Path) -> tuple[EditorRecord, dict[str, Tensor]]:
 
     Raises:
         InputError: there is none.
-        CorruptArtefact: a field of the record is missing or invalid; names it.
+        CorruptArtefact: a field of the record is missing or invalid; names it. Or the tensors are
+            not those that were written.
     """
-    if not (folder / CONFIG).is_file():
+    if not (usable_name(folder) / CONFIG).is_file():
         raise InputError(
             f"{folder} is not a fitted editor: it has no {CONFIG}. "
             f"Make one with: latentedit fit EDITOR --bank BANK --out {folder}"
         )
-    return read_record(folder / CONFIG, EditorRecord), read_tensors(folder / MODEL)
+    record, model = read_record(folder / CONFIG, EditorRecord), folder / MODEL
+    check_digest(model, record.sha256, CONFIG, "Fit the editor again.")
+    return record, read_tensors(model)

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from latentedit.data.bank import Split
 from latentedit.interfaces.editor import ANY_FLAT, Editor
-from latentedit.interfaces.generator import Generator
 
 
 def flat_codes(editor: Editor, codes: Tensor) -> Tensor:
@@ -22,15 +21,3 @@ def flat_split(editor: Editor, data: Split) -> Split:
         return data
     shards = tuple((flat_codes(editor, codes), attributes) for codes, attributes in data.shards)
     return replace(data, shards=shards)
-
-
-def converted_split(data: Split, space: str, generator: Generator) -> Split:
-    """`data` with its codes in the space `space`."""
-    return Split(
-        space,
-        data.schema,
-        tuple(
-            (generator.convert(codes, data.space, space), attributes)
-            for codes, attributes in data.shards
-        ),
-    )

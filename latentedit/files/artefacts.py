@@ -22,7 +22,9 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError
+from latentedit.files.headers import LENGTH_BYTES, TensorPlace, header_length, tensor_places
 from latentedit.files.staging import remove_abandoned, unfinished_file, unfinished_folder
+from latentedit.files.strict_json import MAX_BYTES, opened, regular_bytes, strict_json
 
 Digest = str
 """A SHA-256 in hexadecimal."""
@@ -203,12 +205,17 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON; raises `InputError` if there is no file, `CorruptArtefact` if it is not JSON."""
+    """Read JSON strictly; see `strict_json`.
+
+    Raises:
+        InputError: there is no regular file.
+        CorruptArtefact: it is not JSON, or too large, too deep or ambiguous.
+        EnvironmentFault: it cannot be read.
+    """
+    data = regular_bytes(path, MAX_BYTES)
     try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
-    except (ValueError, RecursionError) as error:
+        return strict_json(data)
+    except ValueError as error:
         raise CorruptArtefact(f"{path} is not JSON: {error}") from None
 
 
@@ -223,74 +230,76 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file, by name.
 
     Raises:
-        InputError: there is no file.
+        InputError: there is no regular file.
         CorruptArtefact: it is not a safetensors file.
+        EnvironmentFault: it cannot be read.
     """
+    data = regular_bytes(path)
     try:
-        return load_safetensors(path.read_bytes())
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
-    except (SafetensorError, ValueError) as error:
+        length = header_length(data[:LENGTH_BYTES], len(data))
+        tensor_places(data[LENGTH_BYTES : LENGTH_BYTES + length], len(data))
+        return load_safetensors(data)
+    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise CorruptArtefact(f"{path} is not a safetensors file: {error}") from None
 
 
 def map_tensors(path: Path) -> tuple[dict[str, Tensor], mmap.mmap]:
     """The float32 tensors of a safetensors file, memory-mapped, and the mapping.
 
-    Only rows in use are read. Writes change the copy of this process, never the file. The owner of
-    the mapping can release pages with ``madvise``.
+    The header is checked first. Only rows in use are read. Writes change the copy of this process,
+    never the file. The owner of the mapping can release pages with ``madvise``.
 
     Raises:
-        InputError: there is no file.
+        InputError: there is no regular file.
         CorruptArtefact: it is not a safetensors file, or holds something else than float32.
+        EnvironmentFault: it cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            # Layout: 8 bytes of header length, the header in JSON, then the numbers.
-            length = int.from_bytes(file.read(8), "little")
-            if length > min(path.stat().st_size, 100_000_000):
-                raise CorruptArtefact(f"{path} is truncated: its header claims {length} bytes")
-            header = json.loads(file.read(length))
-            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
-    except ValueError as error:
-        raise CorruptArtefact(f"{path} is not a safetensors file: {error}") from None
-    header.pop("__metadata__", None)
-    return {
-        name: _mapped(path, mapping, 8 + length, name, entry) for name, entry in header.items()
-    }, mapping
+    with opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            header = file.read(header_length(file.read(LENGTH_BYTES), size))
+            places = tensor_places(header, size)
+        except ValueError as error:
+            raise CorruptArtefact(f"{path} is not a safetensors file: {error}") from None
+        for name, place in places.items():
+            if place.dtype != "F32" or place.start % 4:
+                at = f"{place.dtype} at byte {place.start}, not F32 at a multiple of 4"
+                raise CorruptArtefact(f"{path}: tensor {name[:80]!r} is {at}")
+        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    return {name: _mapped(mapping, place) for name, place in places.items()}, mapping
 
 
-def _mapped(path: Path, mapping: mmap.mmap, start: int, name: str, entry: Any) -> Tensor:
-    try:
-        if entry["dtype"] != "F32":
-            raise CorruptArtefact(f"{path}: tensor {name!r} is {entry['dtype']}, not F32")
-        shape, offset = tuple(entry["shape"]), start + entry["data_offsets"][0]
-        array = np.frombuffer(mapping, np.float32, math.prod(shape), offset)
-        return torch.from_numpy(array.reshape(shape))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise CorruptArtefact(f"{path}: tensor {name!r} cannot be mapped: {error}") from None
+def _mapped(mapping: mmap.mmap, place: TensorPlace) -> Tensor:
+    count = math.prod(place.shape)
+    if not count:
+        return torch.zeros(place.shape)
+    array = np.frombuffer(mapping, np.float32, count, place.start)
+    return torch.from_numpy(array.reshape(place.shape))
 
 
 def within(folder: Path, name: str) -> Path:
     """The path of the file `name` in `folder`.
 
     Raises:
-        CorruptArtefact: the path leaves the folder, by ``..``, an absolute path or a link.
+        CorruptArtefact: the path leaves the folder, by ``..``, an absolute path or a link, or no
+            file can have this name.
     """
     path = folder / str(name)
-    if path.is_dir() or not path.resolve().is_relative_to(folder.resolve()):
-        raise CorruptArtefact(f"a record in {folder} names {name!r}, which is not a file in it")
+    try:
+        inside = not path.is_dir() and path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # a loop of links, NUL, or a name too long
+        inside = False
+    if not inside:
+        raise CorruptArtefact(
+            f"a record in {folder} names {str(name)[:200]!r}, which is not a file in it"
+        )
     return path
 
 
 def file_digest(path: Path) -> Digest:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
+    """SHA-256 of a regular file; raises as `regular_bytes` does."""
+    with opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fingerprint(configuration: Any, tensors: Mapping[str, Tensor] | None = None) -> Digest:

@@ -18,7 +18,7 @@ from latentedit.interfaces.estimators import AttributeEstimator, IdentityEncoder
 from latentedit.interfaces.generator import Generator
 from latentedit.interfaces.runtime import Progress, seeded_rng, silent
 
-Need = Literal["attributes", "generator", "estimator", "identity"]
+Need = Literal["attributes", "generator", "counterfactual", "estimator", "identity"]
 
 ANY_FLAT = "any flat space"
 """Among an editor's `spaces`: it edits vectors of any space.
@@ -43,7 +43,9 @@ class Runtime:
         progress: function of a fraction in [0, 1] and a short message.
         generator, estimator, identity: set if the editor's `needs` name them, otherwise None.
         checkpoint: a folder in which a long fit may save its state, to resume after an
-            interruption.
+            interruption. It may not exist yet. The core chooses it by everything that decides the
+            fit (bank, options, seed, code), so what lies there is always of the same fit. The core
+            removes it once the editor is saved.
     """
 
     device: str = "cpu"
@@ -74,11 +76,20 @@ class Edited:
         codes: (N, \\*shape), same shape, dtype and device as the input.
         ok: (N,) False for faces that could not be edited as requested; None if all were.
         nfe: number of function evaluations, for methods that integrate or optimise.
+        reason: one line, why the faces that are not ok could not be edited.
     """
 
     codes: Tensor
     ok: Tensor | None = None
     nfe: int = 0
+    reason: str = ""
+
+    @property
+    def served(self) -> Tensor:
+        """(N,) True for faces that were edited as requested."""
+        if self.ok is not None:
+            return self.ok
+        return torch.ones(len(self.codes), dtype=torch.bool, device=self.codes.device)
 
 
 class Editor(ABC):
@@ -93,10 +104,13 @@ class Editor(ABC):
         spaces: the spaces in which it can be fitted, preferred first. An editor of ``"w"`` gets W+
             codes row by row. With `ANY_FLAT` among them it takes every space, as vectors.
         needs: the models that `fit` and `edit` use from the runtime; ``"attributes"`` means that
-            `fit` reads ``data.attributes``.
+            `fit` reads ``data.attributes``, ``"counterfactual"`` that the generator must have
+            counterfactuals.
         fitted: names of the instance attributes (tensors) that form the fitted state.
         invertible: an edit and its undoing return the original code.
         absolute: the result depends on `target` alone, not on `target − source`.
+        bound: for a control, ``"floor"`` where no useful editor is worse, ``"ceiling"`` where none
+            can be better. Reports give every metric as a share of the way from floor to ceiling.
         samplable: it has a method ``sample(attributes, runtime) -> codes``.
         candidates: options to try on a validation split besides the defaults, the most promising
             first. Each entry has only the options that differ from the defaults.
@@ -109,6 +123,7 @@ class Editor(ABC):
     invertible: ClassVar[bool] = False
     absolute: ClassVar[bool] = False
     samplable: ClassVar[bool] = False
+    bound: ClassVar[Literal["floor", "ceiling"] | None] = None
     candidates: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 
     def __init__(self, options: BaseModel | None = None) -> None:

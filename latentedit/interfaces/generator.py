@@ -78,12 +78,15 @@ class Generator(ABC):
         row_spaces: for each space whose codes are rows, (L, \\*shape), the space of one row. An
             editor of that space edits the rows one by one. A space that is not named here is never
             taken apart, whatever its shape.
+        has_counterfactuals: it knows its world well enough to change one attribute of a face and
+            nothing else; see `counterfactual`.
         companions: default plugins of commands that use this generator.
     """
 
     has_styles: ClassVar[bool] = False
     home_space: ClassVar[Space] = ""
     row_spaces: ClassVar[Mapping[Space, Space]] = MappingProxyType({"w+": "w"})
+    has_counterfactuals: ClassVar[bool] = False
     companions: ClassVar[Companions | None] = None
     spaces: Mapping[Space, tuple[int, ...]]
     resolution: int
@@ -167,6 +170,26 @@ class Generator(ABC):
     def truth(self, codes: Tensor, space: Space = "w") -> Truth:
         """Exact attributes and identity of the faces of `codes`."""
         raise Unsupported(f"{type(self).__name__} does not know the truth about its images")
+
+    def counterfactual(self, codes: Tensor, attributes: Tensor, space: Space = "w") -> Tensor:
+        """Codes of the same faces with exactly these attributes, everything else as it was.
+
+        Args:
+            codes: (N, \\*shape) of `space`.
+            attributes: (N, A) in natural units, columns as in ``truth(codes).schema``. Columns that
+                equal the face's own stay. A value that no face of this world has becomes the
+                nearest one that some face has.
+
+        Returns:
+            (N, \\*shape) codes of `space`, moved as little as possible; those of faces of which
+            nothing is asked are unchanged.
+
+        Raises:
+            Unsupported: the generator has no counterfactuals, or none in `space`.
+        """
+        raise Unsupported(
+            f"{type(self).__name__} cannot change one attribute of a face and nothing else"
+        )
 
     def describe(self) -> dict[str, Any]:
         """Facts for reports and model cards, as plain data."""

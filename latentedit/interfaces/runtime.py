@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 import torch
 
+SEEDS = 2**31
+"""Seeds are integers from 0 to SEEDS − 1."""
+
 Progress = Callable[[float, str], None]
 """Takes the share that is done, in [0, 1], and a short message."""
 

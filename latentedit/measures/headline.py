@@ -17,13 +17,11 @@ class Headline:
         meaning: one plain line.
         short: its name where space is narrow. Only metrics with one are in the terminal's tables
             and among the paired differences of a report.
-        subject: what an editor keeps that is better in it; findings name the metrics with one.
     """
 
     metric: str
     meaning: str
     short: str = ""
-    subject: str = ""
 
 
 HEADLINES = {
@@ -36,7 +34,6 @@ HEADLINES = {
             "identity similarity",
             "How much the edited face still looks like the same person.",
             short="similarity",
-            subject="identity",
         ),
         Headline("identity similarity to the photo", "The same, compared with the photo itself."),
         Headline(
@@ -47,13 +44,11 @@ HEADLINES = {
             "attribute leakage",
             "How much everything else changed along, as an independent judge sees it.",
             short="leakage",
-            subject="the other attributes as judged",
         ),
         Headline(
             "true leakage",
             "The same, as the generator knows it exactly.",
             short="true leakage",
-            subject="the other attributes in truth",
         ),
         Headline(
             "true identity drift",

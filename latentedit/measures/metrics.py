@@ -25,12 +25,15 @@ class Metric:
         unit: its unit.
         higher_is_better: the direction of improvement; None for a figure that is only descriptive.
         formula: text of the report's footnote.
+        margin: the smallest difference between editors that matters; None where none is stated, so
+            that the metric cannot be a primary endpoint.
     """
 
     name: str
     unit: str
     higher_is_better: bool | None
     formula: str
+    margin: float | None = None
 
 
 SHARE = "share of faces"
@@ -39,24 +42,36 @@ SHARE = "share of faces"
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("reach", SHARE, True, "share of faces whose achieved change attains r"),
-        Metric("identity similarity", "cosine", True, "cos(E(x), E(x'))"),
+        Metric("reach", SHARE, True, "share of faces whose achieved change attains r", margin=0.02),
+        Metric("identity similarity", "cosine", True, "cos(E(x), E(x'))", margin=0.01),
         Metric(
             "identity similarity to the photo",
             "cosine",
             True,
             "cos(E(photo), E(x')), where x is a photo's reconstruction",
+            margin=0.01,
         ),
         Metric(
             "identity accuracy",
             SHARE,
             True,
             "share with cos(E(x), E(x')) above the recogniser's threshold at FAR 1e-3",
+            margin=0.02,
         ),
-        Metric("attribute leakage", "σ", False, "mean over k' ≠ k of |A(x') − A(x)|_k' / σ_k'"),
-        Metric("true leakage", "σ", False, "attribute leakage read off the edited code"),
-        Metric("true identity drift", "σ", False, "RMS change of the true identity scores"),
-        Metric("target error", "σ", False, "|A(x') − target|_k / σ_k at strength 1"),
+        Metric(
+            "attribute leakage",
+            "σ",
+            False,
+            "mean over k' ≠ k of |A(x') − A(x)|_k' / σ_k'",
+            margin=0.02,
+        ),
+        Metric(
+            "true leakage", "σ", False, "attribute leakage read off the edited code", margin=0.02
+        ),
+        Metric(
+            "true identity drift", "σ", False, "RMS change of the true identity scores", margin=0.02
+        ),
+        Metric("target error", "σ", False, "|A(x') − target|_k / σ_k at strength 1", margin=0.05),
         Metric(
             "round-trip error", "share", False, "|w'' − w| / |w| after an edit by Δ and then −Δ"
         ),
@@ -77,6 +92,7 @@ METRICS = {
             "σ",
             False,
             "mean |A − A'| / σ between two orders of the same edits, over all pairs of orders",
+            margin=0.02,
         ),
         Metric("drift", "share", False, "|w'' − w| / |w| after N edits and the same N undone"),
         Metric(
@@ -120,6 +136,7 @@ METRICS = {
             "cosine",
             True,
             "area under identity similarity against r on [0, 1]; effects not reached count 0",
+            margin=0.01,
         ),
     )
 }

@@ -9,17 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from latentedit.data.images import bytes_to_images
-from latentedit.errors import CorruptArtefact, InputError
+from latentedit.errors import InputError
+from latentedit.files.pictures import open_picture, picture_files
 from latentedit.interfaces.landmarks import Landmarks
 from latentedit.photos.landmarks import LandmarkFinder, Quad, face_square
 
-FORMATS = ("PNG", "JPEG", "WEBP")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-MAX_PIXELS = 16_000_000
 _MARGIN = 0.5
 """Largest part of a square outside the photograph that is filled by mirroring, in sides."""
 
@@ -48,10 +46,7 @@ def find_photographs(paths: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-            if not files:
-                raise InputError(f"{path} holds no picture; supported: {', '.join(SUFFIXES)}")
-            found += files
+            found += picture_files(path)
         else:
             found.append(path)
     names = [path.name for path in found]
@@ -68,10 +63,11 @@ def read_photograph(
     """A square part of the photograph, `resolution` pixels wide.
 
     With landmarks it is the square around the face (see `face_square`). Without landmarks, or if no
-    face is found, it is the largest central square.
+    face is found, it is the largest central square. See `open_picture` for depth, transparency and
+    orientation.
 
     Raises:
-        InputError: there is no such file, or it is too large.
+        InputError: there is no such file, it is too large, or the landmarks cannot be a face's.
         CorruptArtefact: it is not a readable picture.
     """
     picture = open_picture(path)
@@ -79,36 +75,13 @@ def read_photograph(
         quad, crop = centre_square(picture.size), "the middle: no landmarks were asked for"
     else:
         found = landmarks(path.name, np.asarray(picture))
-        quad, crop = _square(picture, found)
+        try:
+            quad, crop = _square(picture, found)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
     image = _cut(picture, quad, resolution)
     values = torch.from_numpy(np.array(image)).permute(2, 0, 1)
     return Photograph(path.name, bytes_to_images(values), crop)
-
-
-def open_picture(path: Path) -> Image.Image:
-    """An upright RGB picture.
-
-    Raises:
-        InputError: there is no such file, or it has more than 16 million pixels.
-        CorruptArtefact: it is not a PNG, JPEG or WebP file, or is damaged.
-    """
-    try:
-        # The size is read from the header, before any pixel is decoded: a small file can claim
-        # gigabytes of pixels. A fixed list of formats keeps rarely tested decoders out of reach.
-        with Image.open(path, formats=FORMATS) as picture:
-            if math.prod(picture.size) > MAX_PIXELS:
-                raise InputError(
-                    f"{path} has {picture.width} × {picture.height} pixels, more than "
-                    f"{MAX_PIXELS:,}; make it smaller"
-                )
-            # Phones store photos unrotated, with the orientation in an EXIF tag.
-            return ImageOps.exif_transpose(picture).convert("RGB")
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
-    except UnidentifiedImageError:
-        raise CorruptArtefact(f"{path} is none of {', '.join(FORMATS)}") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise CorruptArtefact(f"{path} cannot be decoded: {error}") from None
 
 
 def centre_square(size: tuple[int, int]) -> Quad:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 from latentedit.data.bank import LatentBank, ModelReference
 from latentedit.data.images import images_to_bytes
 from latentedit.errors import InputError, PluginFault
+from latentedit.files.strict_yaml import read_yaml
 from latentedit.interfaces.generator import Generator
 from latentedit.interfaces.inverter import InversionRuntime, Inverted, Inverter, WeightedLoss
 from latentedit.interfaces.runtime import Progress, silent
@@ -138,9 +140,13 @@ def parse_losses(pairs: Sequence[str]) -> dict[str, float]:
     """
     losses = {}
     for pair in pairs:
-        name, _, weight = pair.partition("=")
-        try:
-            losses[name] = float(weight or 1)
-        except ValueError:
-            raise InputError(f"a loss is NAME or NAME=WEIGHT, received {pair!r}") from None
+        name, given, weight = pair.partition("=")
+        value = read_yaml(weight, name) if given else 1
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not name or name in losses or not (number and 0 < value < math.inf):
+            raise InputError(
+                "a loss is NAME or NAME=WEIGHT with a weight above 0, each NAME once; "
+                f"received {pair!r}"
+            )
+        losses[name] = float(value)
     return losses

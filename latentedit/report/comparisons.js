@@ -11,23 +11,23 @@ document.querySelectorAll("form.pick").forEach(form => {
   };
   const signed = value => Math.abs(value) < 0.0005 ? "0.000" : (value < 0 ? "" : "+") + value.toFixed(3);
   const find = (metric, task) => {
-    for (const [a, b, t, m, difference, low, high, faces, better] of rows) {
+    for (const [a, b, t, m, difference, low, high, basis, leader, equivalent] of rows) {
       if (t !== task || m !== metric) continue;
-      if (a === first.value && b === second.value) return { difference, low, high, faces, better };
+      if (a === first.value && b === second.value) return { difference, low, high, basis, leader, equivalent };
       const turn = value => value === null ? null : -value;
-      if (b === first.value && a === second.value) return { difference: -difference, low: turn(high), high: turn(low), faces, better };
+      if (b === first.value && a === second.value) return { difference: -difference, low: turn(high), high: turn(low), basis, leader, equivalent };
     }
     return null;
   };
   const shown = found => {
     if (!found) return cell("td", "–");
-    const kind = found.better === null ? "undecided" : found.better === first.value ? "won" : "lost";
+    const kind = found.equivalent ? "equivalent" : found.leader === null ? "undecided" : found.leader === first.value ? "won" : "lost";
     const bounds = found.low === null ? "too few" : `${signed(found.low)} to ${signed(found.high)}`;
-    return cell("td", signed(found.difference), `${bounds}, ${found.faces} faces`, kind);
+    return cell("td", signed(found.difference), `${bounds}, ${found.basis}`, kind);
   };
   const draw = () => {
     const same = first.value === second.value;
-    said.textContent = same ? "Choose two different editors." : `${first.value} minus ${second.value}. ▲ yellow: ${first.value} is better. ▼ grey: ${second.value} is better.`;
+    said.textContent = same ? "Choose two different editors." : `${first.value} minus ${second.value}. ▲ yellow: ${first.value} is better, or with fewer than five fits ahead. ▼ grey: ${second.value} is. Single tasks are exploratory.`;
     const top = document.createElement("tr");
     top.append(cell("th", "metric"), ...tasks.map(task => cell("th", task)));
     head.replaceChildren(...(same ? [] : [top]));

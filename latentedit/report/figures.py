@@ -114,12 +114,12 @@ def _draw(axis: Axes, curve: Curve, colour: str, control: bool) -> None:
 
 
 def forest(rows: Sequence[Comparison], unit: str, better_right: bool) -> str:
-    """Differences with intervals, a line a task; a full dot where an editor is better."""
+    """Differences with intervals, a line a task; a full dot where an editor is better or ahead."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.2, 0.6 + 0.28 * len(rows)), layout="constrained")
         axis = figure.subplots()
         for i, row in enumerate(rows):
-            decided = row.better is not None
+            decided = row.leader is not None
             colour = "#30343a" if decided else "#9aa0a6"
             axis.plot(np.array([row.low, row.high], float), [i, i], color=colour, linewidth=1.4)
             fill = colour if decided else "white"

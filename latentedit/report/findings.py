@@ -4,40 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from latentedit.benchmark.results.comparison import Comparison, winner
+from latentedit.benchmark.results.comparison import (
+    ENOUGH_FACES,
+    ENOUGH_FITS,
+    Comparison,
+    Verdict,
+    winner,
+)
 from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.paired import ALL_TASKS
 from latentedit.benchmark.results.records import Results
-from latentedit.measures.headline import HEADLINES
 
 FEW = 3
 """Up to this many other editors have sentences of their own; more share one sentence a metric."""
+
+SAID: dict[Verdict, str] = {
+    "better": "{first} is better than {second}",
+    "worse": "{first} is worse than {second}",
+    "ahead": "{first} is ahead of {second}",
+    "behind": "{first} is behind {second}",
+    "equivalent": "{first} and {second} are equivalent",
+    "undecided": "{first} and {second} cannot be told apart",
+}
 
 
 def findings(results: Results) -> list[str]:
     """The suite's first editor against each other one, then the reach of all."""
     first = next(iter(results.suite.editors))
     rows = [
-        row
-        for row in results.comparisons
-        if row.first == first and row.second not in results.controls and results.at_effect(row)
+        row for row in primary(results.comparisons) if row.first == first and results.at_effect(row)
     ]
     sentences = _one_by_one if len({row.second for row in rows}) <= FEW else _all_at_once
-    return [*sentences(first, rows), _reach(results)]
+    return [*sentences(first, rows), *_caveats(results, rows), _reach(results)]
 
 
-def finding_subjects(rows: Sequence[Comparison]) -> dict[MetricKey, str]:
-    """The metrics of `rows` that findings name, each with its subject."""
-    metrics = dict.fromkeys(row.metric for row in rows)
-    return {
-        metric: subject
-        for metric in metrics
-        if metric.name in HEADLINES and (subject := HEADLINES[metric.name].subject)
-    }
+def primary(rows: Sequence[Comparison]) -> list[Comparison]:
+    """Those of primary endpoints, which may have a verdict."""
+    return [row for row in rows if row.verdict != "exploratory"]
 
 
 def best_editor(results: Results, metric: MetricKey) -> str | None:
-    """The editor that is better than every other editor over all tasks, if there is one."""
+    """The editor that is better than or ahead of every other one over all tasks, if there is
+    one."""
     rows = (
         row
         for row in results.comparisons
@@ -47,64 +55,67 @@ def best_editor(results: Results, metric: MetricKey) -> str | None:
 
 
 def _one_by_one(first: str, rows: Sequence[Comparison]) -> list[str]:
-    sentences = []
-    for second in dict.fromkeys(row.second for row in rows):
-        pair = [row for row in rows if row.second == second]
-        for metric, subject in finding_subjects(pair).items():
-            own = [row for row in pair if row.metric == metric]
-            sentences.append(_sentence(first, second, subject, _by(metric), own))
-    return sentences
+    """One sentence a pair and metric."""
+    seconds = dict.fromkeys(row.second for row in rows)
+    return [_sentence(row) for second in seconds for row in rows if row.second == second]
+
+
+def _sentence(row: Comparison) -> str:
+    said = SAID[row.verdict].format(first=row.first, second=row.second)
+    if row.faces < ENOUGH_FACES:
+        said = f"Too few faces to compare {row.first} and {row.second}"
+    within = f" (within ±{row.metric.metric.margin})" if row.verdict == "equivalent" else ""
+    return f"{said} in {_named(row.metric)}{within}: {row.in_words()}, {row.basis()}."
 
 
 def _all_at_once(first: str, rows: Sequence[Comparison]) -> list[str]:
-    """One sentence a metric, over all tasks: the editors that `first` is better or worse than, the
-    smallest difference first."""
+    """One sentence a metric: the editors that `first` is better or worse than, the smallest
+    difference first."""
+    groups: dict[Verdict, str] = {
+        "better": "is better than",
+        "worse": "is worse than",
+        "ahead": "is ahead of",
+        "behind": "is behind",
+        "equivalent": "is equivalent to",
+        "undecided": "cannot be told apart from",
+    }
     sentences = []
-    for metric, subject in finding_subjects(rows).items():
-        totals = sorted(
-            (row for row in rows if row.metric == metric and row.task == ALL_TASKS),
-            key=lambda row: abs(row.difference),
+    for metric in dict.fromkeys(row.metric for row in rows):
+        own = sorted(
+            (row for row in rows if row.metric == metric), key=lambda row: abs(row.difference)
         )
-        groups = {
-            "better than": [row for row in totals if row.better == first],
-            "worse than": [row for row in totals if row.better == row.second],
-            "not told apart from": [row for row in totals if row.better is None],
-        }
         parts = [
-            f"{word} {_listed([f'{row.second} ({abs(row.difference):.3f})' for row in group])}"
-            for word, group in groups.items()
-            if group
+            f"{said} {_listed([_brief(row) for row in own if row.verdict == verdict])}"
+            for verdict, said in groups.items()
+            if any(row.verdict == verdict for row in own)
         ]
-        sentences.append(f"Over all tasks {first} keeps {subject}{_by(metric)} {'; '.join(parts)}.")
+        sentences.append(f"In {_named(metric)} {first} {'; '.join(parts)}.")
     return sentences
 
 
-def _by(metric: MetricKey) -> str:
-    return f" (by {metric.detail})" if metric.detail else ""
+def _brief(row: Comparison) -> str:
+    return f"{row.second} ({abs(row.difference):.3f}, {row.basis()})"
 
 
-def _sentence(first: str, second: str, subject: str, by: str, rows: Sequence[Comparison]) -> str:
-    """About two editors and one metric, with a row for each task and one over all tasks."""
-    tasks = [row for row in rows if row.task != ALL_TASKS]
-    wins = [row.task for row in tasks if row.better == first]
-    losses = [row.task for row in tasks if row.better == second]
-    if not wins and not losses:
-        text = f"On {subject}, {first} and {second} cannot be told apart on any task{by}"
-    else:
-        kinds = (("better on", wins), ("worse on", losses))
-        parts = [f"{word} {_listed(names)}" for word, names in kinds if names]
-        text = f"{first} keeps {subject} {' and '.join(parts)} than {second}{by}"
-        undecided = len(tasks) - len(wins) - len(losses)
-        text += f"; {undecided} undecided" if undecided else ""
-    for total in (row for row in rows if row.task == ALL_TASKS):
-        text += f". Over all tasks {_difference(total)}"
-    return text + "."
+def _named(metric: MetricKey) -> str:
+    return f"{metric.name} (by {metric.detail})" if metric.detail else metric.name
 
 
-def _difference(row: Comparison) -> str:
-    if row.better is None:
-        return f"the difference {row.in_words()} cannot be told from none"
-    return f"{row.better} is better: {row.first} − {row.second} is {row.in_words()}"
+def _caveats(results: Results, rows: Sequence[Comparison]) -> list[str]:
+    """What limits the sentences before."""
+    found = []
+    if any(row.verdict in ("ahead", "behind") for row in rows):
+        found.append(
+            f"“Ahead” and “behind” are about these fits alone: “better” takes {ENOUGH_FITS} fits "
+            "of both editors."
+        )
+    if results.suite.tune is not None:
+        names = _listed([str(use) for use in results.suite.identity])
+        found.append(
+            f"Options were tuned with the recognisers of this report ({names}), on other faces. So "
+            "their identity similarities are not independent of tuning."
+        )
+    return found
 
 
 def _reach(results: Results) -> str:
@@ -115,7 +126,7 @@ def _reach(results: Results) -> str:
         if (m.metric, m.task, m.effect) == wanted
     ]
     share = f"{results.effect:.0%} of the requested change"
-    return f"Share of faces that reach {share}: {', '.join(shares)}."
+    return f"Share of {results.faces} faces that reach {share}: {', '.join(shares)}."
 
 
 def _listed(names: list[str]) -> str:

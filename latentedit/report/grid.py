@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -13,6 +14,8 @@ from latentedit.files.artefacts import write_bytes
 
 MARGIN, GAP, TEXT = 12, 4, 15
 PAPER, INK, QUIET = (255, 255, 255), (30, 32, 36), (120, 124, 130)
+REFUSED = (200, 30, 30)
+"""The colour of the mark on faces that were not edited."""
 
 
 def save_grid(
@@ -32,6 +35,19 @@ def save_grid(
         scale: how many times larger each image is drawn.
     """
     write_bytes(path, png(draw_grid(rows, column_titles, row_titles, captions, scale)))
+
+
+def refused(image: Tensor) -> Tensor:
+    """The image (3, H, W) uint8 of a face that was not edited: crossed out, in a frame."""
+    marked = image.clone()
+    colour = torch.tensor(REFUSED, dtype=torch.uint8, device=image.device)[:, None]
+    height, width = image.shape[1:]
+    rows = torch.arange(height, device=image.device)
+    columns = (rows * width) // height
+    marked[:, rows, columns] = marked[:, rows, width - 1 - columns] = colour
+    for edge in (marked[:, :1], marked[:, -1:], marked[..., :1], marked[..., -1:]):
+        edge[:] = colour[..., None]
+    return marked
 
 
 def draw_grid(

@@ -133,7 +133,10 @@ def _script(board: Board, heads: list[Column], compared: Sequence[Comparison]) -
         "tasks": [*board.tasks, ALL_TASKS],
         "metrics": [[c.key.name, c.key.detail, bool(c.definition.higher_is_better)] for c in heads],
         "rows": [
-            [*row.pair, row.task, numbers[row.metric], *_rounded(row), row.faces, row.better]
+            [
+                *(*row.pair, row.task, numbers[row.metric], *_rounded(row), row.basis()),
+                *(row.leader, row.verdict == "equivalent"),
+            ]
             for row in compared
             if row.metric in numbers
         ],

@@ -13,7 +13,7 @@ from latentedit.data.bank import SHARD_ROWS, LatentBank, ModelReference, Split
 from latentedit.errors import FingerprintMismatch, InputError, UnknownName
 from latentedit.interfaces.estimators import AttributeEstimator
 from latentedit.interfaces.generator import Generator
-from latentedit.interfaces.runtime import Progress, silent
+from latentedit.interfaces.runtime import SEEDS, Progress, silent
 from latentedit.registry import Registry
 
 BATCH = 64
@@ -47,7 +47,8 @@ def make_bank(
         photographs: a bank by ``latentedit invert``, whose faces replace the `n_test` sampled ones.
 
     Raises:
-        InputError: a number of faces is below 1, or `folder` exists already.
+        InputError: a number of faces is below 1, `seed` or `truncation_psi` is out of range, or
+            `folder` exists already.
         UnknownName: the generator has no such space.
         FingerprintMismatch: the photographs were inverted with another generator, or labelled by
             another estimator.
@@ -56,6 +57,11 @@ def make_bank(
         raise InputError(
             f"a bank needs at least one face in each split, received {n_fit} to fit on and "
             f"{n_test} to edit"
+        )
+    if not (0 <= seed < SEEDS and 0 < truncation_psi <= 1):  # also refuses NaN
+        raise InputError(
+            f"seed is from 0 to {SEEDS - 1} and truncation_psi above 0 and up to 1, received "
+            f"{seed} and {truncation_psi}"
         )
     options = dict(generator_options or {})
     model = registry.generator(generator, options)

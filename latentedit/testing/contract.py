@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 from latentedit.registry import Registry
 from latentedit.testing import generator_rules, model_rules, rules
 from latentedit.testing.case import Case
+from latentedit.testing.counterfactual_rule import changes_one_attribute_if_it_says_so
 from latentedit.testing.generator_case import GeneratorCase
 from latentedit.testing.model_case import PIXELS, MetricCase, ModelCase
 from latentedit.testing.rules import Broken
@@ -52,6 +53,7 @@ GENERATOR_RULES: tuple[GeneratorRule, ...] = (
     generator_rules.is_named_by_its_fingerprint,
     generator_rules.lets_gradients_through,
     generator_rules.knows_the_truth_if_it_says_so,
+    changes_one_attribute_if_it_says_so,
     generator_rules.assigns_styles_to_rows_if_it_has_any,
 )
 ESTIMATOR_RULES: tuple[ModelRule, ...] = (

@@ -39,7 +39,8 @@ class GeneratorCase:
 
     def new(self) -> Generator:
         """The generator, built anew."""
-        return self.registry.generator(self.name, self.options)
+        made: Generator = self.registry.bare("generator", self.name, self.options)
+        return made
 
     @cached_property
     def generator(self) -> Generator:

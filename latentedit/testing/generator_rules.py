@@ -67,7 +67,7 @@ def draws_codes_by_seed(case: GeneratorCase) -> None:
     for space, codes in case.codes.items():
         shape = generator.spaces[space]
         for n in (len(codes), 1, 0):
-            _check_kind(f"sample in {space}", generator.sample(n, case.seed, space), (n, *shape))
+            check_kind(f"sample in {space}", generator.sample(n, case.seed, space), (n, *shape))
         with torch.random.fork_rng():
             torch.manual_seed(1)
             again = generator.sample(len(codes), case.seed, space)
@@ -87,8 +87,8 @@ def converts_to_codes_of_the_other_space(case: GeneratorCase) -> None:
         reached = {}
         for target, shape in case.generator.spaces.items():
             with suppress(Unsupported):
-                found = _asked(case, "convert", codes, source, target)
-                _check_kind(f"convert {source} → {target}", found, (len(codes), *shape))
+                found = asked(case, "convert", codes, source, target)
+                check_kind(f"convert {source} → {target}", found, (len(codes), *shape))
                 reached[target] = found
         if source not in reached or not torch.equal(reached[source], codes):
             raise Broken(f"convert {source} → {source} does not return the codes as they are")
@@ -99,7 +99,7 @@ def converts_to_codes_of_the_other_space(case: GeneratorCase) -> None:
 
 
 def _check_way(case: GeneratorCase, way: tuple[str, ...], there: Tensor, direct: Tensor) -> None:
-    found = _asked(case, "convert", there, way[1], way[2])
+    found = asked(case, "convert", there, way[1], way[2])
     if (gap := float((found - direct).abs().max() / direct.std())) > CLOSE:
         raise Broken(
             f"convert {' → '.join(way)} ends {gap:.2g} standard deviations from "
@@ -149,8 +149,8 @@ def makes_images(case: GeneratorCase) -> None:
     height, width = case.generator.image_size
     for space, codes in case.codes.items():
         for n in (len(codes), 1, 0):
-            images = _asked(case, "synthesize", codes[:n], space).detach()
-            _check_kind(f"synthesize of {space}", images, (n, 3, height, width))
+            images = asked(case, "synthesize", codes[:n], space).detach()
+            check_kind(f"synthesize of {space}", images, (n, 3, height, width))
             if n and not bool((images.abs() <= 1).all()):
                 raise Broken(
                     f"synthesize of {space} returned values from {float(images.min()):.3g} to "
@@ -241,21 +241,21 @@ def knows_the_truth_if_it_says_so(case: GeneratorCase) -> None:
     for source, codes in case.codes.items():
         for target in case.generator.spaces:
             with suppress(Unsupported):
-                known = _truth(case, codes, source)
-                found = _truth(case, case.generator.convert(codes, source, target), target)
-                if _apart(found, known) > CLOSE * float(known.std()):
+                before = known(case, codes, source)
+                found = known(case, case.generator.convert(codes, source, target), target)
+                if _apart(found, before) > CLOSE * float(before.std()):
                     raise Broken(
                         f"truth says something else of a face in {target} than of the same face "
                         f"in {source}; read every space by way of the same codes"
                     )
 
 
-def _truth(case: GeneratorCase, codes: Tensor, space: str) -> Tensor:
+def known(case: GeneratorCase, codes: Tensor, space: str) -> Tensor:
     """(N, A + F) attributes and identity, side by side."""
     truth, n = case.generator.truth(codes, space), len(codes)
     factors = truth.identity.shape[-1]
-    _check_kind(f"truth of {space}, attributes", truth.attributes, (n, truth.schema.width))
-    _check_kind(f"truth of {space}, identity", truth.identity, (n, factors))
+    check_kind(f"truth of {space}, attributes", truth.attributes, (n, truth.schema.width))
+    check_kind(f"truth of {space}, identity", truth.identity, (n, factors))
     return torch.cat([truth.attributes, truth.identity], 1)
 
 
@@ -291,19 +291,19 @@ def _in_rows(generator: Generator, case: GeneratorCase) -> Tensor:
     raise Broken("has_styles is declared, and no code can be converted to W+")
 
 
-def _asked(case: GeneratorCase, method: str, *arguments: Tensor | str) -> Tensor:
+def asked(case: GeneratorCase, method: str, *arguments: Tensor | str) -> Tensor:
     """What a method returns, its faults as broken rules; `Unsupported` passes."""
     try:
         found: Tensor = getattr(case.generator, method)(*arguments)
     except Unsupported:
         raise
     except Exception as error:
-        asked = " → ".join(str(argument) for argument in arguments[1:])
-        raise Broken(f"{method} of {asked} raised {type(error).__name__}: {error}") from error
+        what = " → ".join(str(argument) for argument in arguments[1:])
+        raise Broken(f"{method} of {what} raised {type(error).__name__}: {error}") from error
     return found
 
 
-def _check_kind(what: str, found: Tensor, shape: tuple[int, ...]) -> None:
+def check_kind(what: str, found: Tensor, shape: tuple[int, ...]) -> None:
     if not isinstance(found, Tensor):
         raise Broken(f"{what} returned {type(found).__name__}, not Tensor")
     if tuple(found.shape) != shape or found.dtype != torch.float32:

@@ -46,7 +46,7 @@ class ModelCase:
     def new(self, options: Mapping[str, Any] | None = None) -> Any:
         """The model, built anew."""
         given = self.options if options is None else options
-        return self.registry.build(self.kind, self.name, given)
+        return self.registry.bare(self.kind, self.name, given)
 
     @cached_property
     def model(self) -> Any:
@@ -96,7 +96,9 @@ class MetricCase:
 
     def new(self, options: Mapping[str, Any] | None = None) -> EditMetric:
         """The metric, built anew."""
-        return self.registry.metric(self.name, self.options if options is None else options)
+        given = self.options if options is None else options
+        made: EditMetric = self.registry.bare("metric", self.name, given)
+        return made
 
     @cached_property
     def metric(self) -> EditMetric:

@@ -33,6 +33,7 @@ from latentedit import (
     Options,
     Split,
     Truth,
+    Unsupported,
     fingerprint,
 )
 
@@ -77,6 +78,7 @@ class ToyGenerator(Generator):
         {"z": (W_DIM,), "w": (W_DIM,), "w+": (ROWS, W_DIM), "s": (A + IDENTITY,)}
     )
     has_styles: ClassVar[bool] = True
+    has_counterfactuals: ClassVar[bool] = True
     resolution = RESOLUTION
 
     def __init__(self, options: ToyOptions | None = None) -> None:
@@ -151,6 +153,29 @@ class ToyGenerator(Generator):
         scores = self.scores(codes, space)
         attributes = MIDDLE.to(codes) + SCALE.to(codes) * scores[:, :A]
         return Truth(attributes, scores[:, A:], SCHEMA)
+
+    def counterfactual(self, codes: Tensor, attributes: Tensor, space: str = "w") -> Tensor:
+        """w' = w + R⁺ Δu, with R the directions that the scores are read along and Δu the change of
+        the scores; row by row in W+, channel by channel in S."""
+        change = (attributes - self.truth(codes, space).attributes) / SCALE.to(codes)
+        change = torch.cat([change, change.new_zeros(len(change), IDENTITY)], 1)
+        if space == "s":
+            moved = codes.clone()
+            moved[:, self.channels()] += change * self.deviations[: A + IDENTITY].to(codes).square()
+            return moved
+        if space == "w":
+            return codes + change @ self._dual(torch.arange(A + IDENTITY)).to(codes)
+        if space != "w+":
+            raise Unsupported(f"the toy world has counterfactuals in w, w+ and s, not in {space!r}")
+        of_row = [ROW_OF.eq(row).nonzero()[:, 0] for row in range(ROWS)]
+        moves = [change[:, scores] @ self._dual(scores).to(codes) for scores in of_row]
+        return codes + torch.stack(moves, 1)
+
+    def _dual(self, scores: Tensor) -> Tensor:
+        """(K, D) the shortest moves that raise one of `scores` by 1 and leave the others."""
+        read = torch.cat([self.directions, self.basis[A : A + IDENTITY]])
+        dual: Tensor = torch.linalg.pinv((read / self.deviations[: A + IDENTITY, None])[scores])
+        return dual.T
 
     def synthesize(self, codes: Tensor, space: str = "w") -> Tensor:
         scores = (self.scores(codes, space) / _SPAN).clamp(-1, 1)

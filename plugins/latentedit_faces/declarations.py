@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from latentedit import Attribute, AttributeSchema, InputError
-
-YAML_BYTES = 1 << 20
+from latentedit import Attribute, AttributeSchema, InputError, read_yaml_file
 
 
 class Declaration(BaseModel):
@@ -48,47 +45,13 @@ class DeclaredAttribute(Declaration):
         return Attribute(self.name, self.kind, low, high, self.unit)
 
 
-def read_yaml(path: Path) -> Any:
-    """Plain data from a YAML file.
-
-    Raises:
-        InputError: there is no such file, or it is no YAML.
-    """
-    try:
-        if path.stat().st_size > YAML_BYTES:
-            raise InputError(f"{path} is larger than {YAML_BYTES} bytes; a description is a page")
-        return yaml.load(path.read_text("utf-8"), _PlainLoader)  # noqa: S506  (a SafeLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{path} is not YAML: {error}") from None
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """YAML without duplicate keys, and without aliases, which can expand a text to gigabytes."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, "aliases are not allowed here", mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        found = super().construct_mapping(node, deep)
-        if len(found) != len(node.value):
-            raise yaml.constructor.ConstructorError(
-                None, None, "a key occurs twice", node.start_mark
-            )
-        return found
-
-
 def read_declaration(kind: type[Declared], path: Path) -> Declared:
     """A `kind` from a YAML file.
 
     Raises:
         InputError: a key or value is invalid; names it, and lists the valid keys.
     """
-    data = read_yaml(path)
+    data = read_yaml_file(path, number_keys=True)
     try:
         return kind.model_validate(data)
     except ValidationError as error:
@@ -109,7 +72,11 @@ def _keys(kind: type[Declaration]) -> str:
 
 def _from_file(value: Any) -> Any:
     try:
-        return read_yaml(Path(value)) if isinstance(value, (str, Path)) else value
+        return (
+            read_yaml_file(Path(value), number_keys=True)
+            if isinstance(value, (str, Path))
+            else value
+        )
     except InputError as error:
         raise ValueError(str(error)) from None
 

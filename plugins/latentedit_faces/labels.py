@@ -6,19 +6,33 @@ import csv
 import math
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from io import TextIOWrapper
+from pathlib import Path, PurePosixPath
 
 import torch
 from torch import Tensor
 
-from latentedit import AttributeSchema, InputError, UnknownName, file_digest, fingerprint
+from latentedit import (
+    AttributeSchema,
+    InputError,
+    UnknownName,
+    file_digest,
+    fingerprint,
+    open_regular,
+    picture_files,
+)
 from latentedit_faces.declarations import DeclaredAttribute
-from latentedit_faces.pictures import picture_files, read_picture
+from latentedit_faces.pictures import read_picture
 
 NOT = ("not-", "no-")
 """Prefix of a folder of pictures without the attribute."""
 FACE = re.compile(r"(?:.*/)?(fit|test)-([0-9]{1,12})\.[a-z]+")
 """File names of pictures by ``latentedit bank images``."""
+SENTINELS = (-1.0, -9.0, -99.0, -999.0, -9999.0)
+"""Numbers that often stand for a missing value."""
+MANY_ROWS = 20
+"""Number of rows from which a column 0, 1, 2, … is taken for row numbers."""
+NUMBER = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 DIGITS = re.compile(r"[0-9]{1,12}")
 
 
@@ -79,7 +93,7 @@ def read_table(path: Path, declared: tuple[DeclaredAttribute, ...] = ()) -> Labe
         raise InputError(f"{path} has no column besides {', '.join(key_columns)}")
     keys, lines = [], []
     for number, row in rows:
-        keys.append(row["file"].strip() if by_file else _face(path, number, row))
+        keys.append(_file(path, number, row) if by_file else _face(path, number, row))
         lines.append([_value(path, number, name, row[name]) for name in chosen])
     _no_twins(path, keys)
     values = torch.tensor(lines, dtype=torch.float32)
@@ -142,9 +156,10 @@ def bank_rows(table: LabelTable, split: str, n: int, where: Path) -> Tensor:
 
 def _rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with TextIOWrapper(open_regular(path), "utf-8-sig", newline="") as file:
             reader = csv.reader(file)
             header = [name.strip() for name in next(reader, [])]
+            _check_delimiter(path, header)
             if len(set(header)) != len(header) or not all(header):
                 raise InputError(f"{path}: columns need different names, received {header}")
             rows = []
@@ -163,6 +178,22 @@ def _rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     return header, rows
 
 
+def _check_delimiter(path: Path, header: list[str]) -> None:
+    for name, delimiter in (("semicolons", ";"), ("tabs", "\t"), ("bars", "|")):
+        if len(header) == 1 and delimiter in header[0]:
+            raise InputError(
+                f"{path} has {name} between its columns; save it with commas and decimal points"
+            )
+
+
+def _file(path: Path, line: int, row: dict[str, str]) -> str:
+    """The picture's name; ``fit-12.png`` and ``fit-00012.png`` are one face of a bank."""
+    name = row["file"].strip()
+    if not name or "\0" in name:
+        raise InputError(f"{path}, line {line}: file is the name of a picture, received {name!r}")
+    return name
+
+
 def _face(path: Path, line: int, row: dict[str, str]) -> str:
     split, index = row["split"].strip(), row["index"].strip()
     if split not in ("fit", "test") or not DIGITS.fullmatch(index):
@@ -174,21 +205,30 @@ def _face(path: Path, line: int, row: dict[str, str]) -> str:
 
 
 def _value(path: Path, line: int, name: str, cell: str) -> float:
-    try:
-        value = float(cell) if cell.strip() else math.nan
-    except ValueError:
-        value = math.inf
-    if math.isinf(value) or (math.isnan(value) and cell.strip()):
-        raise InputError(f"{path}, line {line}: {name} is a number or empty, received {cell!r}")
+    text = cell.strip()
+    if not text:
+        return math.nan
+    if not NUMBER.fullmatch(text):
+        raise InputError(
+            f"{path}, line {line}: {name} is a number or empty, received {cell[:80]!r}"
+        )
+    value = float(text)
+    if not abs(value) <= torch.finfo(torch.float32).max:
+        raise InputError(
+            f"{path}, line {line}: {name} does not fit into float32, received {cell[:80]!r}"
+        )
     return value
 
 
 def _no_twins(path: Path, keys: list[str]) -> None:
-    seen: set[str] = set()
+    seen: dict[tuple[str, str], str] = {}
     for key in keys:
-        if key in seen:
-            raise InputError(f"{path} has two rows for {key}")
-        seen.add(key)
+        face = FACE.fullmatch(key)
+        parsed = (face[1], str(int(face[2]))) if face else ("", PurePosixPath(key).as_posix())
+        if parsed in seen:
+            told = key if key == seen[parsed] else f"{seen[parsed]}, once as {key}"
+            raise InputError(f"{path} has two rows for {told}")
+        seen[parsed] = key
 
 
 def _schema(
@@ -200,6 +240,8 @@ def _schema(
         known = column[~column.isnan()]
         if not len(known):
             raise InputError(f"{path}: column {name!r} is empty")
+        if name not in said:
+            _check_undeclared(path, name, known)
         binary = bool(((known == 0) | (known == 1)).all())
         each = said.get(name) or DeclaredAttribute(
             name=name, kind="binary" if binary else "continuous"
@@ -210,8 +252,31 @@ def _schema(
     return AttributeSchema(tuple(attributes))
 
 
+def _check_undeclared(path: Path, name: str, known: Tensor) -> None:
+    """Refuse a column that is probably no attribute, or whose range is not that of its values.
+
+    Raises:
+        InputError: names the column and what to declare instead.
+    """
+    low, high = known.min().item(), known.max().item()
+    others = known[known != low]
+    declare = f"declare {name!r} with its kind, low and high if this is meant"
+    if low == high:
+        raise InputError(f"{path}: every value of {name!r} is {low:g}; drop the column")
+    if set(known.tolist()) == {-1.0, 1.0}:
+        raise InputError(f"{path}: {name!r} is coded as -1 and 1; write 0 and 1, or {declare}")
+    if low in SENTINELS and bool((others >= 0).all()):
+        raise InputError(
+            f"{path}: {name!r} has {low:g} beside values from {others.min().item():g}, which "
+            f"probably marks missing ones; leave those cells empty, or {declare}"
+        )
+    steps = known.diff()
+    if len(known) >= MANY_ROWS and bool((steps == 1).all()) and low in (0, 1):
+        raise InputError(f"{path}: {name!r} numbers the rows; drop the column, or {declare}")
+
+
 def _by_folder(folder: Path, declared: tuple[DeclaredAttribute, ...]) -> LabelledImages:
-    files = picture_files(folder)
+    files = picture_files(folder, recursive=True)
     labels = [file.relative_to(folder).parts[0] for file in files]
     if any((folder / label).is_file() for label in labels):
         raise InputError(

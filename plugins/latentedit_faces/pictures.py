@@ -2,51 +2,26 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from latentedit import InputError, bytes_to_images
+from latentedit import InputError, bytes_to_images, open_picture
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-MAX_PIXELS = 50_000_000
 WHOLE = (0.0, 0.0, 1.0, 1.0)
-
-
-def picture_files(folder: Path) -> list[Path]:
-    """Every picture in `folder` and its folders, sorted.
-
-    Raises:
-        InputError: there is none.
-    """
-    if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    if not files:
-        raise InputError(f"{folder} holds no pictures ({', '.join(SUFFIXES)})")
-    return files
 
 
 def read_picture(path: Path, side: int | None = None) -> Tensor:
     """The central square of a picture as (3, side, side) in [-1, 1]; `side` None keeps its size.
 
     Raises:
-        InputError: it cannot be read, or has more than 50 million pixels.
+        InputError: there is no such file, or it has too many pixels; see `latentedit.open_picture`.
+        CorruptArtefact: it cannot be decoded.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
-                if opened.width * opened.height > MAX_PIXELS:
-                    raise InputError(f"{path} has more than {MAX_PIXELS:,} pixels; make it smaller")
-                picture = ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"cannot read the picture {path}: {error}") from None
+    picture = open_picture(path)
     shades = bytes_to_images(torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None])
     edge = min(picture.size)
     top, left = (picture.height - edge) // 2, (picture.width - edge) // 2

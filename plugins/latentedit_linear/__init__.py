@@ -17,11 +17,14 @@ def latentedit_plugins() -> list[PluginSpec]:
         ("regression", "regression:Regression", "directions of ridge regression"),
         ("logistic", "logistic:Logistic", "unit normals of logistic regression"),
         ("mean-difference", "mean_difference:MeanDifference", "from low to high faces' mean code"),
+        ("conditional-mean", "conditional_mean:ConditionalMean", "as the mean of codes moves"),
+        ("min-norm", "min_norm:MinNorm", "least Mahalanobis change with the wanted predictions"),
         ("ganspace", "ganspace:GANSpace", "principal axes of W, labelled by correlation"),
         ("sefa", "sefa:SeFa", "eigenvectors of the style weights, labelled by correlation"),
         ("stylespace", "stylespace:StyleSpace", "channels of S that stand out in exemplars"),
     ]
     controls = [
+        ("oracle", "controls:Oracle", "the same face with nothing else changed"),
         ("no-edit", "controls:NoEdit", "leaves every code as it is"),
         ("random-direction", "controls:RandomDirection", "a random move of equal length"),
         ("resample", "controls:Resample", "another face that has what was asked for"),

@@ -20,7 +20,7 @@ def label_axes(found: Moments, axes: Tensor) -> tuple[Tensor, Tensor]:
     Two attributes may get the same axis; then the method cannot separate them.
 
     Args:
-        found: of the fit split.
+        found: of the faces that choose.
         axes: (K, D).
 
     Returns:
@@ -33,11 +33,11 @@ def label_axes(found: Moments, axes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class AxisEditor(DirectionEditor):
-    """Moves each attribute along the axis that is most correlated with it on the fit split.
+    """Moves each attribute along the axis that is most correlated with it.
 
-    A subclass finds the axes. Slopes are calibrated on the fit split, as for any direction. Figures
-    name the axis of each column, from 0, and the standard deviation of the codes along it, the
-    usual unit of such axes.
+    A subclass finds the axes. Held-out faces calibrate slopes, as for any direction. Figures name
+    the axis of each column, from 0, and the standard deviation of the codes along it, the usual
+    unit of such axes.
     """
 
     spaces: ClassVar[tuple[str, ...]] = ("w",)

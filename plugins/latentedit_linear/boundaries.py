@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from latentedit import InputError, mapped_array
+from latentedit import InertTensor, InputError, mapped_array, read_network
 from latentedit_linear.directions import unit
 
 UNIT_TOLERANCE = 1e-3
@@ -16,10 +18,11 @@ _DEPENDENT = 1e-6
 
 
 def read_boundary(path: str | Path) -> Tensor:
-    """The unit normal in a ``.npy`` file as InterFaceGAN publishes them.
+    """The unit normal in a ``.npy`` or ``.pt`` file.
 
     Args:
-        path: a file holding floats of shape (1, D) and norm 1.
+        path: a file holding floats of shape (1, D), as InterFaceGAN publishes them, or (D,), or
+            (L, D) with L equal rows; each row has norm 1.
 
     Returns:
         (D,) float64.
@@ -27,17 +30,22 @@ def read_boundary(path: str | Path) -> Tensor:
     Raises:
         InputError: there is no such file, or it holds something else.
         CorruptArtefact: see `latentedit.mapped_array`.
+        RefusedFile: see `latentedit.read_network`.
     """
-    try:
-        array = mapped_array(Path(path))
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
-    if array.ndim != 2 or array.shape[0] != 1 or array.dtype.kind != "f":
+    array = _array(Path(path))
+    if array.ndim not in (1, 2) or not array.size or array.dtype.kind != "f":
         raise InputError(
             f"{path} holds {array.dtype} of shape {array.shape}; a boundary is floats of shape "
-            "(1, D)"
+            "(1, D), (D,), or (L, D) with equal rows"
         )
-    boundary = torch.from_numpy(np.array(array[0], dtype=np.float64))
+    rows = np.array(np.atleast_2d(array), dtype=np.float64)
+    different = np.abs(rows - rows[0]).max(1) > UNIT_TOLERANCE
+    if different.any():
+        raise InputError(
+            f"{path} holds a direction for each row of W+, and row {int(different.argmax())} "
+            "differs from row 0; boundaries of W are read"
+        )
+    boundary = torch.from_numpy(rows[0])
     norm = float(boundary.norm())
     if not abs(norm - 1) <= UNIT_TOLERANCE:
         raise InputError(
@@ -45,6 +53,18 @@ def read_boundary(path: str | Path) -> Tensor:
             "the norm if this is a direction"
         )
     return boundary
+
+
+def _array(path: Path) -> NDArray[Any]:
+    if path.suffix.lower() not in (".pt", ".pth"):
+        return mapped_array(path)
+    tensor = read_network(path).tree
+    if not isinstance(tensor, InertTensor):
+        raise InputError(
+            f"{path} holds {type(tensor).__name__}; a boundary is one tensor of floats"
+        )
+    found: NDArray[Any] = tensor.array()
+    return found
 
 
 def project(boundary: Tensor, others: Tensor) -> Tensor:

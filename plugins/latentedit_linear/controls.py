@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from latentedit import ANY_FLAT, Edited, Editor, FitStats, Options, Runtime, Split
+from latentedit import (
+    ANY_FLAT,
+    Edited,
+    Editor,
+    FitStats,
+    Generator,
+    InputError,
+    Options,
+    Runtime,
+    Split,
+)
 from latentedit_linear.directions import fitted_tensors, unit
 from latentedit_linear.regression import Regression
 
@@ -25,6 +35,43 @@ class NoEdit(Editor):
 
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
         return Edited(codes.clone())
+
+
+class Oracle(Editor):
+    """The same face with only the requested attributes changed: no edit can be better.
+
+        w' = counterfactual(w, a + (target − source)),  a the true attributes of w
+
+    It asks the generator, which must know its world. The judge sees less of the change than is
+    there, so faces may need another strength than 1.
+
+    Attributes:
+        columns: (A,) where each column of the labels stands in the generator's own attributes.
+    """
+
+    needs = frozenset({"generator", "counterfactual"})
+    fitted = ("columns",)
+    bound: ClassVar[Literal["floor", "ceiling"] | None] = "ceiling"
+    columns: Tensor
+
+    def fit(self, data: Split, runtime: Runtime) -> FitStats:
+        known = _generator(runtime).truth(data.codes[:1]).schema.column_names
+        self.columns = torch.tensor([known.index(name) for name in data.schema.column_names])
+        return FitStats()
+
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        (columns,) = self.state().values()
+        generator, changed = _generator(runtime), target != source
+        wanted = generator.truth(codes).attributes.clone()
+        moved = wanted[:, columns] + (target - source)
+        wanted[:, columns] = torch.where(changed, moved, wanted[:, columns])
+        return Edited(generator.counterfactual(codes, wanted))
+
+
+def _generator(runtime: Runtime) -> Generator:
+    if runtime.generator is None:
+        raise InputError("the oracle asks the generator; give Runtime(generator=...)")
+    return runtime.generator
 
 
 class RandomDirection(Regression):
@@ -91,6 +138,7 @@ class Resample(_OtherFace):
     """
 
     Options: ClassVar[type[ResampleOptions]] = ResampleOptions
+    bound: ClassVar[Literal["floor", "ceiling"] | None] = "floor"
     options: ResampleOptions
 
     def choose(self, gap: Tensor, codes: Tensor, source: Tensor, runtime: Runtime) -> Tensor:

@@ -1,4 +1,4 @@
-"""The base of all linear editors: one direction per attribute column."""
+"""The bases of all linear editors: one direction per attribute column."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from latentedit import ANY_FLAT, Edited, Editor, FitStats, Moments, Runtime, Spl
 
 Figures = dict[str, float]
 
-CERTAINTY = 3.0
-"""Smallest correlation that is calibrated, in standard errors of 1/√N from zero."""
+
+NOTHING_TO_FOLLOW = "what is to change does not vary with the codes of the fit split"
+"""Why faces are refused: the attribute has no slope along its direction."""
 
 
-class DirectionEditor(Editor):
-    """Moves a code along unit directions, by distances from slopes fitted on the fit split.
+class LinearEditor(Editor):
+    """Moves a code along one unit direction per attribute column, by the requested change.
 
         w' = w + Σ_k (target_k − source_k) / slope_k · d_k
 
-    A subclass finds the directions. If a direction does not predict its column on the fit split,
-    its slope is 0, and faces with a requested change of the column are not `ok`.
+    A subclass fits directions and slopes. Faces with a requested change of a column whose slope is
+    0 are not `ok`.
 
     Attributes:
         directions: (A, D) d_k, unit norm, or zero where none was found.
@@ -35,22 +36,38 @@ class DirectionEditor(Editor):
     directions: Tensor
     slopes: Tensor
 
-    @abstractmethod
-    def find_directions(self, data: Split, runtime: Runtime) -> tuple[Tensor, Figures]:
-        """(A, D) directions of unit norm or zero, and figures of the search."""
-
-    def fit(self, data: Split, runtime: Runtime) -> FitStats:
-        found, figures = self.find_directions(data, runtime)
-        self.directions = found.float()
-        self.slopes, predicted = calibrate(moments(data), self.directions)
-        return FitStats({**figures, **by_column("correlation", predicted, data)})
-
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
         directions, slope = fitted_tensors(self, codes)
         change, calibrated = target - source, slope != 0
         strength = torch.where(calibrated, change / slope, 0.0)
         ok = (calibrated | (change == 0)).all(1)
-        return Edited(codes + strength @ directions, ok)
+        return Edited(codes + strength @ directions, ok, reason=NOTHING_TO_FOLLOW)
+
+    def take_moves(self, moves: Tensor) -> None:
+        """Set directions and slopes from moves (A, D) per unit of each attribute, or zero."""
+        self.directions = unit(moves).float()
+        length = moves.norm(dim=1)
+        self.slopes = torch.where(length > 0, 1 / length, 0.0).float()
+
+
+class DirectionEditor(LinearEditor):
+    """A linear editor whose slopes are calibrated on faces that did not choose the directions.
+
+    A subclass finds the directions, from four fifths of the fit split. Their slopes are measured
+    on the other fifth; see `latentedit.Moments.slopes`. If a direction does not predict its column
+    there, its slope is 0.
+    """
+
+    @abstractmethod
+    def find_directions(self, data: Split, runtime: Runtime) -> tuple[Tensor, Figures]:
+        """(A, D) directions of unit norm or zero, and figures of the search."""
+
+    def fit(self, data: Split, runtime: Runtime) -> FitStats:
+        choosing, held_out = data.hold_out()
+        found, figures = self.find_directions(choosing, runtime)
+        self.directions, measured = found.float(), moments(held_out)
+        self.slopes = measured.slopes(self.directions)
+        return FitStats({**figures, **predictions(measured, self.directions, data)})
 
 
 def fitted_tensors(editor: Editor, like: Tensor) -> list[Tensor]:
@@ -62,20 +79,10 @@ def fitted_tensors(editor: Editor, like: Tensor) -> list[Tensor]:
     return [tensor.to(like) for tensor in editor.state().values()]
 
 
-def calibrate(found: Moments, directions: Tensor) -> tuple[Tensor, Tensor]:
-    """Slopes of the attributes along their own directions; 0 if a slope is not significant.
-
-    Args:
-        found: of the fit split.
-        directions: (A, D), unit norm or zero.
-
-    Returns:
-        (A,) natural units per unit of strength, and (A,) correlation of a_k with w·d_k.
-    """
-    predicted = found.correlations(directions).diagonal()
-    certain = predicted.abs() > CERTAINTY / found.n**0.5
-    slopes = torch.where(certain, found.slopes(directions), 0.0)
-    return slopes.float(), predicted.float()
+def predictions(held_out: Moments, directions: Tensor, data: Split) -> Figures:
+    """Correlation of each attribute a_k with w·d_k on held-out faces; directions (A, D)."""
+    predicted = held_out.correlations(directions).diagonal()
+    return by_column("held_out_correlation", predicted, data)
 
 
 def unit(directions: Tensor) -> Tensor:

@@ -5,36 +5,38 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import SVC
 from torch import Tensor
 
-from latentedit import InputError, Options, Runtime, Split
+from latentedit import InputError, Runtime, Split
 from latentedit_linear.boundaries import project, read_boundary
-from latentedit_linear.directions import DirectionEditor, Figures, unit
+from latentedit_linear.directions import Figures, unit
 from latentedit_linear.extremes import extremes
+from latentedit_linear.whitening import NormalEditor, WhitenOptions
 
 MAX_ITERATIONS = 50_000
 """Limit of the SVM's solver, about a second on 4,000 faces; figures count how often it is hit."""
 
 
-class InterFaceGANOptions(Options):
-    """Options of InterFaceGAN.
+class InterFaceGANOptions(WhitenOptions):
+    """Options of InterFaceGAN, in addition to `whiten`.
 
     Args:
         extreme_share: share of all faces at each end on which the SVM is trained.
-        validation_share: share of these faces held out to measure the boundary's accuracy; 0 trains
-            on all.
+        validation_share: share of these faces held out to measure a first boundary's accuracy. The
+            boundary is then trained on all of them. 0 trains once.
         c: the SVM's C; smaller values give a wider margin.
         conditional: ``"none"``; ``"others"``, to move each attribute parallel to the boundaries of
             all others; or names of attributes, to move parallel to their boundaries.
-        boundaries: published ``.npy`` files by attribute name, used instead of training.
+        boundaries: published ``.npy`` files by attribute name, used instead of training; not with
+            `whiten`, since they are normals of raw codes.
     """
 
     extreme_share: float = Field(default=0.02, gt=0, le=0.5)
@@ -42,6 +44,15 @@ class InterFaceGANOptions(Options):
     c: float = Field(default=1.0, gt=0)
     conditional: Literal["none", "others"] | tuple[str, ...] = "none"
     boundaries: Mapping[str, Path] = {}
+
+    @model_validator(mode="after")
+    def _raw_boundaries(self) -> Self:
+        if self.whiten and self.boundaries:
+            raise ValueError(
+                "published boundaries are normals of raw codes, received whiten=true; leave out "
+                "`whiten` or `boundaries`"
+            )
+        return self
 
 
 class _Boundary(NamedTuple):
@@ -52,7 +63,7 @@ class _Boundary(NamedTuple):
     converged: bool = True
 
 
-class InterFaceGAN(DirectionEditor):
+class InterFaceGAN(NormalEditor):
     """Moves along the normals of linear support vector machines.
 
         n = argmin ½‖n‖² + C Σ_i max(0, 1 − y_i (n·w_i + b)),    d = n / ‖n‖
@@ -67,13 +78,14 @@ class InterFaceGAN(DirectionEditor):
 
     Options: ClassVar[type[InterFaceGANOptions]] = InterFaceGANOptions
     candidates = (
+        {"whiten": True, "extreme_share": 0.1, "c": 0.001},
         {"extreme_share": 0.1},
         {"extreme_share": 0.1, "c": 0.01},
         {"extreme_share": 0.3, "c": 0.01},
     )
     options: InterFaceGANOptions
 
-    def find_directions(self, data: Split, runtime: Runtime) -> tuple[Tensor, Figures]:
+    def find_normals(self, data: Split, runtime: Runtime) -> tuple[Tensor, Figures]:
         directions = torch.zeros(data.schema.width, *data.code_shape, dtype=torch.float64)
         published, figures = self._published(data), {"unconverged": 0.0}
         for k, name in enumerate(data.schema.column_names):
@@ -105,16 +117,23 @@ class InterFaceGAN(DirectionEditor):
         kept = [len(end) - int(self.options.validation_share * len(end)) for end in ends]
         if min(kept) == 0:
             return _Boundary(torch.zeros(*data.code_shape, dtype=torch.float64), 0.5)
-        train, labels = _joined([end[:n] for end, n in zip(ends, kept, strict=True)])
+        codes, labels = _examples(data, ends)
+        machine = self._machine(codes, labels)
+        held, truth = _examples(data, [end[n:] for end, n in zip(ends, kept, strict=True)])
+        if len(held) == 0:
+            accuracy = machine.score(codes, labels)
+        else:
+            first = _examples(data, [end[:n] for end, n in zip(ends, kept, strict=True)])
+            accuracy = self._machine(*first).score(held, truth)
+        normal = unit(torch.tensor(machine.coef_[0]))
+        return _Boundary(normal, float(accuracy), machine.fit_status_ == 0)
+
+    def _machine(self, codes: NDArray[np.float64], labels: NDArray[np.float64]) -> SVC:
+        """A trained linear support vector machine."""
         machine = SVC(kernel="linear", C=self.options.c, max_iter=MAX_ITERATIONS)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            machine.fit(_codes(data, train), labels.numpy())
-        held, truth = _joined([end[n:] for end, n in zip(ends, kept, strict=True)])
-        if len(held) == 0:
-            held, truth = train, labels
-        accuracy = float(machine.score(_codes(data, held), truth.numpy()))
-        return _Boundary(unit(torch.tensor(machine.coef_[0])), accuracy, machine.fit_status_ == 0)
+            return machine.fit(codes, labels)
 
     def _conditional(self, directions: Tensor, data: Split) -> Tensor:
         """Each direction projected orthogonal to the boundaries that `conditional` names."""
@@ -134,17 +153,11 @@ class InterFaceGAN(DirectionEditor):
         )
 
 
-def _codes(data: Split, index: Tensor) -> NDArray[np.float64]:
-    """(n, D) the codes at `index`, as a float64 array for the solver."""
-    codes: NDArray[np.float64] = data.rows(index)[0].double().numpy()
-    return codes
-
-
 def _shuffled(index: Tensor, rng: torch.Generator) -> Tensor:
     return index[torch.randperm(len(index), generator=rng)]
 
 
-def _joined(ends: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Low and high faces as one index with labels 0 and 1."""
-    low, high = ends
-    return torch.cat(ends), torch.cat([torch.zeros(len(low)), torch.ones(len(high))])
+def _examples(data: Split, ends: list[Tensor]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(n, D) codes of low and high faces as float64 for the solver, and (n,) labels 0 and 1."""
+    codes: NDArray[np.float64] = data.rows(torch.cat(ends))[0].double().numpy()
+    return codes, np.repeat([0.0, 1.0], [len(end) for end in ends])

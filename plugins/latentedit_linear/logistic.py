@@ -8,16 +8,17 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from latentedit import Attribute, Options, Runtime, Split
-from latentedit_linear.directions import DirectionEditor, Figures, by_column, unit
+from latentedit import Attribute, Runtime, Split
+from latentedit_linear.directions import Figures, by_column, unit
+from latentedit_linear.whitening import NormalEditor, WhitenOptions
 
 MAX_STEPS = 1000
 TOLERANCE = 1e-5
 """Largest norm of the last step, relative to the weights."""
 
 
-class LogisticOptions(Options):
-    """Options of logistic directions.
+class LogisticOptions(WhitenOptions):
+    """Options of logistic directions, in addition to `whiten`.
 
     Args:
         c: inverse of the penalty on the weights, per face; smaller values regularise more.
@@ -26,7 +27,7 @@ class LogisticOptions(Options):
     c: float = Field(default=0.001, gt=0)
 
 
-class Logistic(DirectionEditor):
+class Logistic(NormalEditor):
     """Moves along the normal of the boundary between faces with and without the attribute.
 
         n = argmin ½‖n‖² + C Σ_i log(1 + exp(−y_i (n·w_i + b))),    d = n / ‖n‖
@@ -38,10 +39,10 @@ class Logistic(DirectionEditor):
     """
 
     Options: ClassVar[type[LogisticOptions]] = LogisticOptions
-    candidates = ({"c": 0.01}, {"c": 0.0001}, {"c": 0.1})
+    candidates = ({"whiten": True}, {"c": 0.01}, {"c": 0.0001}, {"c": 0.1})
     options: LogisticOptions
 
-    def find_directions(self, data: Split, runtime: Runtime) -> tuple[Tensor, Figures]:
+    def find_normals(self, data: Split, runtime: Runtime) -> tuple[Tensor, Figures]:
         labels = _labels(data)
         share = labels.double().mean(0)
         normals, biases = logistic_regression(data.codes, labels, self.options.c)

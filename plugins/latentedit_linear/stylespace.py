@@ -9,8 +9,10 @@ from pydantic import Field
 from torch import Tensor
 
 from latentedit import FitStats, Options, Runtime, Split, Unsupported
-from latentedit_linear.directions import CERTAINTY, DirectionEditor, Figures, by_column, unit
+from latentedit_linear.directions import DirectionEditor, Figures, by_column, unit
 
+CERTAINTY = 3.0
+"""Smallest mean change that is calibrated, in its standard errors."""
 _DOUBLINGS = 6
 """Largest number of strengths tried, from one standard deviation along the direction upwards."""
 
@@ -23,7 +25,7 @@ class StyleSpaceOptions(Options):
             according to the paper.
         channels: number of channels to move together, the most specific first; the paper moves one
             at a time.
-        probes: number of faces of the fit split on which each direction's effect is measured.
+        probes: number of held-out faces on which each direction's effect is measured.
     """
 
     exemplars: int = Field(default=30, ge=2)
@@ -68,9 +70,10 @@ class StyleSpace(DirectionEditor):
         return torch.stack(directions), by_column("channel", torch.stack(best), data)
 
     def fit(self, data: Split, runtime: Runtime) -> FitStats:
-        found, figures = self.find_directions(data, runtime)
+        choosing, held_out = data.hold_out()
+        found, figures = self.find_directions(choosing, runtime)
         self.directions = found.float()
-        self.slopes = measured_slopes(data, self.directions, self.options.probes, runtime)
+        self.slopes = measured_slopes(held_out, self.directions, self.options.probes, runtime)
         return FitStats({**figures, **by_column("slope", self.slopes, data)})
 
 

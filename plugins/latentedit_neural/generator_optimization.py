@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from latentedit import Edited, Editor, FitStats, Options, Runtime, Split, Unsupported
+from latentedit_neural.regressor import NOT_VARYING
 
 
 class GeneratorOptimizationOptions(Options):
@@ -85,4 +86,4 @@ class GeneratorOptimization(Editor):
         still = (change == 0).all(1, keepdim=True)
         moved = codes + deviation * x.detach()
         ok = ((change == 0) | varies).all(1)
-        return Edited(torch.where(still, codes, moved), ok, o.steps)
+        return Edited(torch.where(still, codes, moved), ok, o.steps, NOT_VARYING)

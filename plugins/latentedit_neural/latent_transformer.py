@@ -10,7 +10,13 @@ from torch import Tensor, nn
 
 from latentedit import Edited, FitStats, Runtime, Split
 from latentedit_neural.network_editor import NetworkEditor
-from latentedit_neural.regressor import RegressorOptions, Scale, network, train_regressor
+from latentedit_neural.regressor import (
+    NOT_VARYING,
+    RegressorOptions,
+    Scale,
+    network,
+    train_regressor,
+)
 
 LARGEST_CHANGE = 2.0
 """Largest change in training, in standard deviations."""
@@ -99,4 +105,4 @@ class LatentTransformer(NetworkEditor):
         move = torch.zeros_like(x)
         for k in change.any(0).nonzero()[:, 0].tolist():
             move = move + change[:, k, None] * self.net[k](x)
-        return Edited(codes + move @ scale.colouring, ok)
+        return Edited(codes + move @ scale.colouring, ok, reason=NOT_VARYING)

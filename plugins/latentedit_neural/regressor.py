@@ -11,6 +11,9 @@ from latentedit import Options, Runtime, Split
 _HELD_OUT_SHARE = 0.1
 _EVALUATIONS = 20
 
+NOT_VARYING = "what is to change does not vary over the fit split"
+"""Why faces are refused."""
+
 
 class RegressorOptions(Options):
     """Options of the regressor.

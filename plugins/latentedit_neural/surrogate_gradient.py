@@ -10,7 +10,13 @@ from torch import Tensor, nn
 
 from latentedit import Edited, FitStats, Runtime, Split
 from latentedit_neural.network_editor import NetworkEditor
-from latentedit_neural.regressor import RegressorOptions, Scale, network, train_regressor
+from latentedit_neural.regressor import (
+    NOT_VARYING,
+    RegressorOptions,
+    Scale,
+    network,
+    train_regressor,
+)
 
 
 class SurrogateGradientOptions(RegressorOptions):
@@ -66,7 +72,7 @@ class SurrogateGradient(NetworkEditor):
             x = x + (jacobian.mT @ torch.linalg.solve(gram, share[..., None]))[..., 0]
         still = (change == 0).all(1, keepdim=True)
         moved = codes + scale.decode(x) - scale.decode(start)
-        return Edited(torch.where(still, codes, moved), ok, self.options.walk)
+        return Edited(torch.where(still, codes, moved), ok, self.options.walk, NOT_VARYING)
 
     def _linearised(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """h(x) (N, A) and its Jacobian (N, A, D)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import torch
@@ -17,6 +18,7 @@ _PARTS = (
     ("_hyper_gate.", "gate."),
     ("_hyper_bias.", "shift."),
 )
+_PLACE = re.compile(r"0|[1-9][0-9]{0,5}")
 _COUNTERS = ("step", "_num_evals")
 """Entries of a released file that only count training steps and evaluations."""
 
@@ -45,6 +47,7 @@ def from_released(state: Mapping[str, Tensor], solver: Solver | None = None) -> 
         for name, value in state.items()
         if name.split(".")[-1] not in _COUNTERS
     }
+    _check_weights(ours)
     try:
         flow = flow_of(ours, solver or Solver("dopri5"))
         flow.to(ours["norms.0.weight"].dtype).load_state_dict(ours)
@@ -53,6 +56,27 @@ def from_released(state: Mapping[str, Tensor], solver: Solver | None = None) -> 
             f"not a StyleFlow checkpoint: {error}; it has {', '.join(sorted(state)[:5])}, …"
         ) from None
     return flow
+
+
+def _check_weights(state: Mapping[str, Tensor]) -> None:
+    """Refuse weights from which a network much larger than the file would be built.
+
+    Raises:
+        InputError: a weight has no elements or no floats, or a block is missing before the last.
+    """
+    for name, value in state.items():
+        if not value.numel() or not value.is_floating_point():
+            raise InputError(
+                f"not a StyleFlow checkpoint: {name[:80]!r} is {value.dtype} of shape "
+                f"{tuple(value.shape)}; weights are floats, at least one of them"
+            )
+    for kind in ("blocks", "norms"):
+        found = {name.split(".")[1] for name in state if name.startswith(f"{kind}.")}
+        if missing := [i for i in range(len(found)) if str(i) not in found]:
+            raise InputError(
+                f"not a StyleFlow checkpoint: it has {len(found)} {kind}, and none is numbered "
+                f"{missing[0]}"
+            )
 
 
 def flow_of(state: Mapping[str, Tensor], solver: Solver) -> ContinuousFlow:
@@ -87,7 +111,7 @@ def _our_name(name: str) -> str:
     head, place, rest = name.split(".", 2) if name.count(".") > 1 else ("", "0", name)
     for theirs, ours in _PARTS:
         rest = rest.replace(theirs, ours)
-    if head != "chain" or not place.isdigit():
+    if head != "chain" or not _PLACE.fullmatch(place):
         return name
     i, is_block = divmod(int(place), 2)
     return f"{'blocks' if is_block else 'norms'}.{i}.{rest}"

@@ -6,11 +6,9 @@ import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import fields
-from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from latentedit import (
@@ -19,8 +17,8 @@ from latentedit import (
     Editor,
     FitStats,
     InputError,
+    Moments,
     NotFitted,
-    Options,
     Runtime,
     Split,
     moments,
@@ -28,6 +26,7 @@ from latentedit import (
 from latentedit_styleflow.checkpoint import RELEASED_CONDITION, flow_of
 from latentedit_styleflow.coupling import CouplingFlow
 from latentedit_styleflow.flow import ContinuousFlow, Mapped
+from latentedit_styleflow.flowedit import face_noise, flow_edit
 from latentedit_styleflow.importing import read_imported
 from latentedit_styleflow.objectives import (
     Flow,
@@ -37,8 +36,8 @@ from latentedit_styleflow.objectives import (
     log_likelihood,
     noise,
 )
+from latentedit_styleflow.options import CouplingOptions, FlowOptions, StyleFlowOptions
 from latentedit_styleflow.presets import RELEASED_GAINS
-from latentedit_styleflow.solver import Method, Solver
 from latentedit_styleflow.training import VALIDATION_ROWS, Condition, Plan, Trainer
 
 CONSTANT = 1e-6
@@ -47,42 +46,16 @@ PLANNED = tuple(field.name for field in fields(Plan) if field.name != "warmup")
 """Options of training, which `Plan` takes."""
 _PROBE_STREAM, _SAMPLE_STREAM, _INIT_STREAM = 3, 4, 5
 
-
-class FlowOptions(Options):
-    """Options of every flow editor.
-
-    Args:
-        attributes: names of the attributes to condition on; all of the bank's if None.
-        whiten: transform codes to unit covariance before the flow. The release only scales each
-            coordinate to unit variance.
-        gains: factors of requested changes by attribute, or ``"released"`` for the factors in the
-            interface of the StyleFlow release.
-        steps: largest number of training steps.
-        batch: codes per step.
-        learning_rate: peak of the cosine schedule.
-        ema: decay of the averaged weights.
-        clip: largest gradient norm.
-        validation_share: share of the codes held out for early stopping.
-        evaluations, patience: of the held-out loss; those without improvement before a stop.
-    """
-
-    attributes: tuple[str, ...] | None = None
-    whiten: bool = True
-    gains: Literal["none", "released"] | dict[str, float] = "none"
-    steps: int = Field(default=1000, ge=1)
-    batch: int = Field(default=256, ge=2)
-    learning_rate: float = Field(default=1e-3, gt=0)
-    ema: float = Field(default=0.995, ge=0, lt=1)
-    clip: float = Field(default=1.0, gt=0)
-    validation_share: float = Field(default=0.05, gt=0, lt=1)
-    evaluations: int = Field(default=20, ge=1)
-    patience: int = Field(default=6, ge=1)
+NOT_LEARNED = "the flow was not fitted on what is to change, or it did not vary there"
+"""Why faces are refused."""
 
 
 class FlowEditor(Editor):
     """Joint reverse encoding, then conditional forward editing.
 
         z = encode(w, a),    w' = decode(z, a')
+
+    With `residual`, the flow maps w − B (a − ā), and B (a' − ā) is added after decoding.
 
     A subclass builds the flow and chooses its training objective.
     """
@@ -112,22 +85,31 @@ class FlowEditor(Editor):
 
     def fit(self, data: Split, runtime: Runtime) -> FitStats:
         self._take_columns(data)
-        found = moments(data)
-        mean, covariance = found.mean.float(), found.covariance.float()
-        a_mean = found.attribute_mean.float()[self.columns]
-        a_std = found.variance.float()[self.columns].sqrt()
-        a_std = torch.where(a_std > CONSTANT * a_mean.abs(), a_std, 0.0)
-        self.condition = Condition(a_mean, a_std).to(runtime.device)
+        found = moments(data).of_columns(self.columns)
+        self.condition, covariance = self._conditions(found)
+        self.condition.to(runtime.device)
+        mean = found.mean.float()
         # Initial weights come from torch's global generator; fork_rng restores its state after.
         with torch.random.fork_rng():
             torch.manual_seed(int(runtime.rng(_INIT_STREAM).initial_seed()))
             self.flow = self.build(len(mean), len(self.columns))
-        self.flow.start(mean, covariance)
+        self.flow.start(mean, covariance.float())
         condition = _Chosen(self.condition, self.columns)
         plan = Plan(**{name: getattr(self.options, name) for name in PLANNED})
         trainer = Trainer(self.flow, self.objective(), condition, plan, data, runtime)
         figures = trainer.train()
         return self._figures(data, trainer.held_out, runtime, figures)
+
+    def _conditions(self, found: Moments) -> tuple[Condition, Tensor]:
+        """The condition on the chosen columns, and the covariance of what the flow learns."""
+        a_mean, a_std = found.attribute_mean, found.variance.sqrt()
+        a_std = torch.where(a_std > CONSTANT * a_mean.abs(), a_std, 0.0)
+        if not self.options.residual:
+            return Condition(a_mean.float(), a_std.float()), found.covariance
+        effects = torch.where(a_std > 0, found.effects(), 0.0)
+        explained = effects @ found.attribute_covariance @ effects.T
+        condition = Condition(a_mean.float(), a_std.float(), (effects * a_std).T.float())
+        return condition, found.covariance - explained
 
     def _figures(
         self, data: Split, rows: Tensor, runtime: Runtime, figures: Mapping[str, float]
@@ -152,12 +134,17 @@ class FlowEditor(Editor):
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
         self._fitted()
         wanted = source + self.gains.to(source) * (target - source)
-        z = self.encode(codes, source)
-        w = self.decode(z.codes, wanted)
+        moved = self.transport(codes, source, wanted, runtime)
         # Unchanged requests keep the exact code, free of the solver's round-off.
         still = (self._scores(source) == self._scores(wanted)).all(1, keepdim=True)
         ok = (source == target) | self._learned().to(source.device)
-        return Edited(torch.where(still, codes, w.codes), ok.all(1), z.nfe + w.nfe)
+        return Edited(torch.where(still, codes, moved.codes), ok.all(1), moved.nfe, NOT_LEARNED)
+
+    def transport(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Mapped:
+        """Codes (N, D) under `source` (N, A) → codes under `target` (N, A), natural units."""
+        z = self.encode(codes, source)
+        w = self.decode(z.codes, target)
+        return Mapped(w.codes, z.nfe + w.nfe)
 
     def _learned(self) -> Tensor:
         """(A,) whether each attribute is a condition of the flow and varied over the fit split."""
@@ -167,11 +154,14 @@ class FlowEditor(Editor):
 
     def encode(self, codes: Tensor, attributes: Tensor) -> Mapped:
         """Codes (N, D) under attributes (N, A), natural units → base samples (N, D)."""
-        return self._fitted(codes).encode(codes, self._scores(attributes))
+        scores = self._scores(attributes)
+        return self._fitted(codes).encode(codes - self.condition.shift(scores), scores)
 
     def decode(self, base: Tensor, attributes: Tensor) -> Mapped:
         """Base samples (N, D) under attributes (N, A), natural units → codes (N, D)."""
-        return self._fitted(base).decode(base, self._scores(attributes))
+        scores = self._scores(attributes)
+        decoded = self._fitted(base).decode(base, scores)
+        return Mapped(decoded.codes + self.condition.shift(scores), decoded.nfe)
 
     @torch.no_grad()
     def sample(self, attributes: Tensor, runtime: Runtime) -> Tensor:
@@ -192,8 +182,9 @@ class FlowEditor(Editor):
         self, codes: Tensor, attributes: Tensor, runtime: Runtime, probes: int = 4
     ) -> Tensor:
         """log p(w | a) (N,) in nats; for continuous flows with Hutchinson's estimator."""
-        rng = runtime.rng(_PROBE_STREAM)
-        return log_likelihood(self._fitted(codes), codes, self._scores(attributes), rng, probes)
+        rng, scores = runtime.rng(_PROBE_STREAM), self._scores(attributes)
+        residuals = codes - self.condition.shift(scores)
+        return log_likelihood(self._fitted(codes), residuals, scores, rng, probes)
 
     def _scores(self, attributes: Tensor) -> Tensor:
         self._fitted()
@@ -214,48 +205,13 @@ class FlowEditor(Editor):
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         try:
             self.columns, self.gains = state["columns"], state["gains"]
-            self.condition = Condition(state["condition.mean"], state["condition.std"])
+            effect = state.get("condition.effect")
+            self.condition = Condition(state["condition.mean"], state["condition.std"], effect)
             flow = self.rebuild(state)
             flow.load_state_dict(_part(state, "flow"))
         except (KeyError, StopIteration, RuntimeError) as error:
             raise InputError(f"not the state of a {type(self).__name__}: {error}") from None
         self.flow = flow.eval().requires_grad_(False)
-
-
-class StyleFlowOptions(FlowOptions):
-    """Options of StyleFlow, in addition to those of every flow.
-
-    Args:
-        objective: ``"flow-matching"`` or ``"likelihood"``.
-        coupling: for flow matching: ``"independent"`` or ``"optimal-transport"``.
-        trace: for the likelihood: ``"hutchinson"`` or ``"exact"``.
-        adjoint: compute gradients of the likelihood by the adjoint method.
-        hidden: widths of the vector field's layers; the release has five layers of 512.
-        blocks: number of vector fields in sequence, with a norm after each.
-        method: method of torchdiffeq for encoding, decoding and the likelihood. With `weights` the
-            default is ``"dopri5"``, as in the release.
-        solver_steps: number of steps of a fixed-step method.
-        tolerance: atol and rtol of an adaptive method.
-        weights: a folder by ``latentedit import --as styleflow``. Its flow is used without
-            training, on raw attribute values. Of the other options only `attributes`, `gains` and
-            those of the solver apply.
-    """
-
-    objective: Literal["flow-matching", "likelihood"] = "flow-matching"
-    coupling: Literal["independent", "optimal-transport"] = "independent"
-    trace: Literal["hutchinson", "exact"] = "hutchinson"
-    adjoint: bool = False
-    hidden: tuple[int, ...] = (512, 512, 512, 512, 512)
-    blocks: int = Field(default=1, ge=1, le=16)
-    method: Method = "rk4"
-    solver_steps: int = Field(default=2, ge=1)
-    tolerance: float = Field(default=1e-5, gt=0)
-    weights: Path | None = None
-
-    @property
-    def solver(self) -> Solver:
-        as_released = self.weights is not None and "method" not in self.model_fields_set
-        return Solver("dopri5" if as_released else self.method, self.solver_steps, self.tolerance)
 
 
 class StyleFlow(FlowEditor):
@@ -268,6 +224,12 @@ class StyleFlow(FlowEditor):
     Options: ClassVar[type[StyleFlowOptions]] = StyleFlowOptions
     candidates = ({"learning_rate": 3e-4}, {"steps": 2000}, {"batch": 64})
     options: StyleFlowOptions
+    flow: ContinuousFlow
+
+    def __init__(self, options: StyleFlowOptions | None = None) -> None:
+        super().__init__(options)
+        # A class attribute by default; here an option decides.
+        self.invertible = self.options.edit == "invert"  # type: ignore[misc]
 
     def build(self, dim: int, condition: int) -> ContinuousFlow:
         o = self.options
@@ -289,6 +251,17 @@ class StyleFlow(FlowEditor):
         self.condition = Condition(still, still + 1)
         return self._figures(data, torch.arange(min(len(data), VALIDATION_ROWS)), runtime, {})
 
+    def transport(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Mapped:
+        if self.options.edit == "invert":
+            return super().transport(codes, source, target, runtime)
+        before, after = self._scores(source), self._scores(target)
+        noise = face_noise(
+            codes, self.options.flowedit_steps, self.options.flowedit_samples, runtime
+        )
+        self._fitted(codes)
+        moved = flow_edit(self.flow, codes - self.condition.shift(before), before, after, noise)
+        return Mapped(moved.codes + self.condition.shift(after), moved.nfe)
+
     def rebuild(self, state: Mapping[str, Tensor]) -> ContinuousFlow:
         return flow_of(_part(state, "flow"), self.options.solver)
 
@@ -297,21 +270,6 @@ class StyleFlow(FlowEditor):
         if o.objective == "likelihood":
             return Likelihood(o.trace, o.adjoint)
         return FlowMatching(o.coupling)
-
-
-class CouplingOptions(FlowOptions):
-    """Options of the discrete flow, in addition to those of every flow.
-
-    Args:
-        whiten: off by default. On whitened codes the flow overfits before it learns the effect of
-            attributes, and its edits move almost nothing.
-        hidden: width of each layer's network.
-        layers: number of affine couplings.
-    """
-
-    whiten: bool = False
-    hidden: int = Field(default=256, ge=1)
-    layers: int = Field(default=8, ge=1)
 
 
 class CouplingEditor(FlowEditor):
@@ -341,7 +299,7 @@ class _Chosen(Condition):
     """Standard scores of the chosen columns of all attributes."""
 
     def __init__(self, condition: Condition, columns: Tensor) -> None:
-        super().__init__(condition.mean, condition.std)
+        super().__init__(condition.mean, condition.std, condition.effect)
         self.columns = columns
 
     def forward(self, a: Tensor) -> Tensor:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, pad
+from torch.nn.functional import linear
 
-Layer = Callable[[Tensor, Tensor], Tensor]
-"""(t, x) → y, under fixed attributes."""
+Velocity = Callable[[Tensor | float, Tensor], Tensor]
+"""(t, z) → dz/dt, under fixed attributes; time is a number, (), or (N, 1)."""
+Squash = tuple[Tensor, Tensor]
+"""Gate σ(G c) and shift B c of one layer, both (N, outputs)."""
+_MINUS_ONE = torch.tensor(-1.0)
+"""As a tensor, since a number becomes one at every call."""
 
 
 class ConcatSquash(nn.Module):
@@ -23,17 +27,8 @@ class ConcatSquash(nn.Module):
         self.gate = nn.Linear(condition, outputs)
         self.shift = nn.Linear(condition, outputs, bias=False)
 
-    def under(self, a: Tensor) -> Layer:
-        """The layer under attributes (N, A). Their part of G c and B c is computed only once."""
-        weight = torch.cat([self.gate.weight, self.shift.weight])
-        still = linear(a, weight[:, 1:], pad(self.gate.bias, (0, len(self.shift.weight))))
-        moving = weight[:, 0]
-
-        def layer(t: Tensor, x: Tensor) -> Tensor:
-            gate, shift = torch.addcmul(still, t, moving).chunk(2, 1)
-            return torch.addcmul(shift, self.linear(x), gate.sigmoid())
-
-        return layer
+    def forward(self, c: Tensor, x: Tensor) -> Tensor:
+        return torch.addcmul(self.shift(c), self.linear(x), self.gate(c).sigmoid())
 
 
 class VectorField(nn.Module):
@@ -61,22 +56,106 @@ class VectorField(nn.Module):
         for parameter in (last.linear.weight, last.linear.bias, last.shift.weight):
             parameter.zero_()
 
-    def under(self, a: Tensor) -> Layer:
-        """(t, z) → velocity (N, D) under attributes (N, A), at time t () or (N, 1)."""
-        *inner, last = (cast(ConcatSquash, layer).under(a) for layer in self.layers)
+    def under(self, a: Tensor) -> Velocity:
+        """The velocity (N, D) under attributes (N, A), for many times with the same attributes.
 
-        def velocity(t: Tensor, z: Tensor) -> Tensor:
-            for layer in inner:
-                z = tanh(layer(t, z))
-            return last(t, z)
+        The attributes' part of the conditions is computed once. The gates and shifts of all layers
+        are computed together at every time.
+        """
+        layers = [cast(ConcatSquash, layer) for layer in self.layers]
+        products = [(layer.linear.weight, layer.linear.bias) for layer in layers]
+        squashes = _Squashes(layers, a)
+
+        def velocity(t: Tensor | float, z: Tensor) -> Tensor:
+            gated = list(zip(products, squashes.at(t), strict=True))
+            for (weight, bias), (gate, shift) in gated[:-1]:
+                z = tanh(torch.addcmul(shift, linear(z, weight, bias), gate))
+            (weight, bias), (gate, shift) = gated[-1]
+            return torch.addcmul(shift, linear(z, weight, bias), gate)
 
         return velocity
 
     def forward(self, t: Tensor, z: Tensor, a: Tensor) -> Tensor:
         """Velocity (N, D) at z (N, D), time t () or (N, 1), attributes a (N, A)."""
-        return self.under(a)(t, z)
+        c = torch.cat([t.expand(len(a), 1), a], 1)
+        *inner, last = self.layers
+        for layer in inner:
+            z = tanh(layer(c, z))
+        return cast(Tensor, last(c, z))
+
+
+class _Squashes:
+    """Gates and shifts of `layers` under attributes (N, A), at any time."""
+
+    def __init__(self, layers: list[ConcatSquash], a: Tensor) -> None:
+        gates = torch.cat([layer.gate.weight for layer in layers])
+        shifts = torch.cat([layer.shift.weight for layer in layers])
+        bias = torch.cat([layer.gate.bias for layer in layers])
+        self._widths = [len(layer.gate.weight) for layer in layers]
+        self._still = linear(a, gates[:, 1:], bias), linear(a, shifts[:, 1:])
+        self._moving = gates[:, 0], shifts[:, 0]
+        self._kept: tuple[Tensor, Tensor] | None = None
+        self._views: list[Squash] = []
+        self._time: float | None = None
+
+    def at(self, t: Tensor | float) -> list[Squash]:
+        """Gate and shift of each layer at time `t`.
+
+        Those of a number `t` are valid until the next call if no gradients are taken.
+        """
+        if torch.is_grad_enabled() or isinstance(t, Tensor):
+            gates, shifts = (still + t * moving for still, moving in self._parts())
+            return self._each(gates.sigmoid(), shifts)
+        if t != self._time:
+            self._overwrite(t)
+        return self._views
+
+    def _overwrite(self, t: float) -> None:
+        """Bring the kept gates and shifts to time `t`, in the same memory."""
+        if self._kept is None:
+            self._kept = cast(tuple[Tensor, Tensor], tuple(map(torch.empty_like, self._still)))
+            self._views = self._each(*self._kept)
+        for kept, (still, moving) in zip(self._kept, self._parts(), strict=True):
+            torch.add(still, moving, alpha=t, out=kept)
+        self._kept[0].sigmoid_()
+        self._time = t
+
+    def _parts(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return zip(self._still, self._moving, strict=True)
+
+    def _each(self, gates: Tensor, shifts: Tensor) -> list[Squash]:
+        parts = (part.split(self._widths, 1) for part in (gates, shifts))
+        return list(zip(*parts, strict=True))
+
+
+class _Tanh(torch.autograd.Function):
+    """tanh x = 2 σ(2x) − 1, with one new tensor and the derivative 1 − tanh² x."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        y = _half_done(x + x)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> Tensor:
+        (y,) = ctx.saved_tensors
+        return cast(Tensor, torch.ops.aten.tanh_backward(dy, y))
 
 
 def tanh(x: Tensor) -> Tensor:
-    """tanh x = 2 σ(2x) − 1, which on a CPU is several times as fast as torch.tanh."""
-    return x.tanh() if x.is_cuda else torch.add(x.new_tensor(-1.0), (2 * x).sigmoid(), alpha=2)
+    """tanh x. Without gradients it overwrites `x`.
+
+    On CPUs that MKL does not favour, torch.tanh takes several times as long as torch.sigmoid. So
+    this is 2 σ(2x) − 1 there, computed in place: new tensors would take as long as the function.
+    """
+    if x.is_cuda:
+        return x.tanh()
+    if torch.is_grad_enabled() and x.requires_grad:
+        return cast(Tensor, _Tanh.apply(x))  # type: ignore[no-untyped-call]
+    return _half_done(x.add_(x))
+
+
+def _half_done(twice: Tensor) -> Tensor:
+    """2 σ(y) − 1 of y = 2x, in the memory of y."""
+    return torch.add(_MINUS_ONE, twice.sigmoid_(), alpha=2, out=twice)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from latentedit import InputError
-from latentedit_styleflow.field import VectorField
+from latentedit_styleflow.field import VectorField, Velocity
 from latentedit_styleflow.solver import Solver, integrate, integrate_with_divergence
 
 
@@ -109,7 +108,7 @@ class Block(nn.Module):
         end = self.sqrt_end_time.square()
         return torch.zeros_like(end), end
 
-    def velocity(self, a: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    def velocity(self, a: Tensor) -> Velocity:
         """(t, z) → dz/dt under attributes (N, A)."""
         return self.field.under(a)
 

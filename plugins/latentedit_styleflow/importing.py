@@ -11,6 +11,7 @@ from latentedit import (
     InputError,
     StrictRecord,
     WeightImporter,
+    check_digest,
     file_digest,
     new_folder,
     read_record,
@@ -100,8 +101,9 @@ def read_imported(folder: Path, solver: Solver) -> ContinuousFlow:
     """The flow that `import_checkpoint` wrote.
 
     Raises:
-        InputError: the folder holds no import, or another file than was written.
-        CorruptArtefact: a field of its manifest is missing or invalid.
+        InputError: the folder holds no import.
+        CorruptArtefact: a field of its manifest is missing or invalid, or the folder holds another
+            file than was written.
     """
     if not (folder / MANIFEST).is_file():
         raise InputError(
@@ -109,11 +111,7 @@ def read_imported(folder: Path, solver: Solver) -> ContinuousFlow:
             f"Make one with: latentedit import FILE --as styleflow --out {folder}"
         )
     wanted = read_record(folder / MANIFEST, FlowManifest).weights_sha256
-    if (found := file_digest(folder / WEIGHTS)) != wanted:
-        raise InputError(
-            f"{folder / WEIGHTS} has sha256 {found[:12]}, its manifest says {wanted[:12]}; "
-            "import the file again"
-        )
+    check_digest(folder / WEIGHTS, wanted, MANIFEST, "Import the file again.")
     return from_released(read_tensors(folder / WEIGHTS), solver).float().requires_grad_(False)
 
 

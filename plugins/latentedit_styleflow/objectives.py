@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from typing import Literal
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from latentedit_styleflow.coupling import CouplingFlow
@@ -85,6 +84,8 @@ def log_likelihood(
 
 def optimal_pairs(x: Tensor, z: Tensor) -> Tensor:
     """The index π of the z (N, D) paired with each x (N, D), with least Σ ‖x_i − z_π(i)‖²: (N,)."""
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415  takes long to import
+
     _, pairs = linear_sum_assignment(torch.cdist(x, z).square().cpu().numpy())
     return torch.from_numpy(pairs).to(x.device)
 

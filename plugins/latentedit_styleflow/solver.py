@@ -1,23 +1,28 @@
-"""Integration with torchdiffeq, which also counts function evaluations."""
+"""Integration that counts evaluations of the field: fixed steps here, adaptive by torchdiffeq.
+
+torchdiffeq brings SciPy with it, and takes longer to import than many edits take. It is imported
+for what only it can do: adaptive steps, and the adjoint method.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torchdiffeq import odeint, odeint_adjoint
 
 Method = Literal["euler", "midpoint", "rk4", "bosh3", "dopri5", "dopri8"]
-FIXED = ("euler", "midpoint", "rk4")
+Field = Callable[[Any, Tensor], Tensor]
+"""(t, state) → derivative of the state; t is a tensor (), or a float without gradients."""
 
 
 class Solver(NamedTuple):
     """Settings of the integration.
 
     Args:
-        method: a fixed-step or adaptive method of torchdiffeq.
+        method: a fixed-step method, or an adaptive one of torchdiffeq.
         steps: number of steps of a fixed-step method.
         tolerance: atol and rtol of an adaptive method.
     """
@@ -35,22 +40,20 @@ class Solved(NamedTuple):
     nfe: int
 
 
-def integrate(
-    field: Callable[[Tensor, Tensor], Tensor], z: Tensor, start: Tensor, end: Tensor, solver: Solver
-) -> Solved:
+def integrate(field: Field, z: Tensor, start: Tensor, end: Tensor, solver: Solver) -> Solved:
     """Solve dz/dt = field(t, z) from `start` to `end`, without the divergence."""
-    count = _Count()
+    counted = _Counted(field)
+    if solver.method in FIXED:
+        state = _stepped(counted, z, start, end, solver)
+    else:
+        from torchdiffeq import odeint  # noqa: PLC0415  imports SciPy
 
-    def velocity(t: Tensor, state: Tensor) -> Tensor:
-        count.calls += 1
-        return field(t, state)
-
-    path = odeint(velocity, z, torch.stack([start, end]), **_settings(solver, start, end))
-    return Solved(path[-1], z.new_zeros(len(z)), count.calls)
+        state = odeint(counted, z, torch.stack([start, end]), **_settings(solver, start, end))[-1]
+    return Solved(state, z.new_zeros(len(z)), counted.calls)
 
 
 def integrate_with_divergence(
-    field: Callable[[Tensor, Tensor], Tensor],
+    field: Field,
     z: Tensor,
     start: Tensor,
     end: Tensor,
@@ -67,13 +70,34 @@ def integrate_with_divergence(
         adjoint: a module whose parameters get gradients by the adjoint method, in constant
             memory; by direct back-propagation if None.
     """
-    count = _Count()
+    counted, dim = _Counted(_with_trace(field, probes)), z.shape[1]
+    initial = torch.cat([z, z.new_zeros(len(z), 1)], 1)
+    if adjoint is None and solver.method in FIXED:
+        state = _stepped(counted, initial, start, end, solver)
+    else:
+        from torchdiffeq import odeint, odeint_adjoint  # noqa: PLC0415  imports SciPy
+
+        settings, times = _settings(solver, start, end), torch.stack([start, end])
+        if solver.method not in FIXED:
+            # The noisy trace would make an adaptive solver take needlessly small steps.
+            settings["options"] = {"norm": lambda state: state[:, :dim].square().mean().sqrt()}
+        if adjoint is None:
+            state = odeint(counted, initial, times, **settings)[-1]
+        else:
+            parameters = tuple(adjoint.parameters())
+            state = odeint_adjoint(counted, initial, times, adjoint_params=parameters, **settings)[
+                -1
+            ]
+    return Solved(state[:, :dim], state[:, dim], counted.calls)
+
+
+def _with_trace(field: Field, probes: Tensor) -> Field:
+    """The derivative of [z, ∫ Tr(∂f/∂z) dt] (N, D + 1), by Hutchinson's estimator."""
     differentiable = torch.is_grad_enabled()
 
-    def velocity(t: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        count.calls += 1
+    def velocity(t: Any, state: Tensor) -> Tensor:
         with torch.enable_grad():
-            x = state[0].clone()  # the adjoint method passes views created without gradients
+            x = state[:, :-1].clone()  # the adjoint method passes views created without gradients
             if not x.requires_grad:
                 x.requires_grad_()
             f = field(t, x)
@@ -83,20 +107,10 @@ def integrate_with_divergence(
                 for e in probes
             ]
         trace = (torch.stack(products) * probes).sum(2).mean(0)
-        return (f, trace) if differentiable else (f.detach(), trace.detach())
+        derivative = torch.cat([f, trace[:, None]], 1)
+        return derivative if differentiable else derivative.detach()
 
-    settings = _settings(solver, start, end)
-    if solver.method not in FIXED:
-        # The noisy trace would make an adaptive solver take needlessly small steps.
-        settings["options"] = {"norm": lambda state: state[0].square().mean().sqrt()}
-    times, initial = torch.stack([start, end]), (z, z.new_zeros(len(z)))
-    if adjoint is None:
-        states, traces = odeint(velocity, initial, times, **settings)
-    else:
-        states, traces = odeint_adjoint(
-            velocity, initial, times, adjoint_params=tuple(adjoint.parameters()), **settings
-        )
-    return Solved(states[-1], traces[-1], count.calls)
+    return velocity
 
 
 def basis_probes(n: int, dim: int, like: Tensor) -> Tensor:
@@ -106,11 +120,60 @@ def basis_probes(n: int, dim: int, like: Tensor) -> Tensor:
     return eye[:, None].expand(-1, n, -1)
 
 
-class _Count:
-    calls = 0
+class _Counted:
+    """A field that counts its evaluations."""
+
+    def __init__(self, field: Field) -> None:
+        self.field, self.calls = field, 0
+
+    def __call__(self, t: Any, state: Tensor) -> Tensor:
+        self.calls += 1
+        return self.field(t, state)
 
 
-def _settings(solver: Solver, start: Tensor, end: Tensor) -> dict[str, object]:
+def _stepped(field: Field, state: Tensor, start: Tensor, end: Tensor, solver: Solver) -> Tensor:
+    """The state at `end`, after equal steps from `start`."""
+    step = (end - start).detach() / solver.steps
+    times: list[Any] = [*(start + i * step for i in range(solver.steps)), end]
+    if not torch.is_grad_enabled():
+        times = torch.stack(times).tolist()
+    for now, then in pairwise(times):
+        state = FIXED[solver.method](field, now, then, state)
+    return state
+
+
+def _euler(field: Field, now: Any, then: Any, y: Tensor) -> Tensor:
+    end: Tensor = y + (then - now) * field(now, y)
+    return end
+
+
+def _midpoint(field: Field, now: Any, then: Any, y: Tensor) -> Tensor:
+    half = 0.5 * (then - now)
+    end: Tensor = y + (then - now) * field(now + half, y + half * field(now, y))
+    return end
+
+
+def _three_eighths(field: Field, now: Any, then: Any, y: Tensor) -> Tensor:
+    """Kutta's rule of order four with thirds of a step, as torchdiffeq's ``rk4``."""
+    third = (then - now) / 3
+    k1 = field(now, y)
+    k2 = field(now + third, y + third * k1)
+    k3 = field(now + 2 * third, y + third * (3 * k2 - k1))
+    k4 = field(then, y + 3 * third * (k1 - k2 + k3))
+    end: Tensor = y + 0.375 * third * (k1 + 3 * (k2 + k3) + k4)
+    return end
+
+
+FIXED: Mapping[str, Callable[[Field, Any, Any, Tensor], Tensor]] = {
+    "euler": _euler,
+    "midpoint": _midpoint,
+    "rk4": _three_eighths,
+}
+"""One step of each fixed-step method, from one time and state to the next."""
+
+
+def _settings(solver: Solver, start: Tensor, end: Tensor) -> dict[str, Any]:
+    """Of torchdiffeq."""
     if solver.method in FIXED:
         step = float((end - start).detach().abs()) / solver.steps
         return {"method": solver.method, "options": {"step_size": step}}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from latentedit import InputError, Runtime, Split, fingerprint, read_tensors, write_tensors
+from latentedit import InputError, Runtime, Split, read_tensors, write_tensors
 from latentedit_styleflow.objectives import Flow, Objective, log_likelihood
 
 VALIDATION_ROWS = 256
@@ -50,18 +50,30 @@ class Plan:
 
 
 class Condition(nn.Module):
-    """Attribute values to standard scores: (a − mean) / std, 0 where std is 0."""
+    """Attribute values to standard scores: (a − mean) / std, 0 where std is 0.
+
+    Args:
+        mean, std: (A,) of the attributes, natural units.
+        effect: (A, D) change of the mean code per standard score, which the flow does not learn;
+            the flow learns everything if None.
+    """
 
     mean: Tensor
     std: Tensor
+    effect: Tensor | None
 
-    def __init__(self, mean: Tensor, std: Tensor) -> None:
+    def __init__(self, mean: Tensor, std: Tensor, effect: Tensor | None = None) -> None:
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
+        self.register_buffer("effect", effect)
 
     def forward(self, a: Tensor) -> Tensor:
         return torch.where(self.std > 0, (a - self.mean) / self.std, 0.0)
+
+    def shift(self, scores: Tensor) -> Tensor:
+        """B (a − mean) of (N, A) standard scores: (N, D), or the number 0 without an effect."""
+        return scores.new_zeros(()) if self.effect is None else scores @ self.effect
 
 
 class Trainer:
@@ -79,7 +91,7 @@ class Trainer:
         self.flow, self.objective, self.condition = flow.to(runtime.device), objective, condition
         self.plan, self.data, self.runtime = plan, data, runtime
         self.held_out, self.kept = _split(data, plan, runtime)
-        self.optimizer = torch.optim.Adam(flow.parameters(), lr=plan.learning_rate)
+        self.optimizer = torch.optim.Adam(flow.parameters(), lr=plan.learning_rate, fused=True)
         self.schedule = LambdaLR(self.optimizer, self._rate)
         self.average = {name: p.detach().clone() for name, p in flow.named_parameters()}
         self.best = {name: p.clone() for name, p in self.average.items()}
@@ -117,8 +129,9 @@ class Trainer:
         # A short memory at first, so that the random initial weights leave the average.
         decay = min(self.plan.ema, self.step / (self.step + 10))
         with torch.no_grad():
-            for name, p in self.flow.named_parameters():
-                self.average[name].lerp_(p, 1 - decay)
+            torch._foreach_lerp_(
+                list(self.average.values()), list(self.flow.parameters()), 1 - decay
+            )
 
     def _batch(self) -> tuple[Tensor, Tensor]:
         """The next codes and conditions, in an order that depends on seed and epoch."""
@@ -132,7 +145,8 @@ class Trainer:
     def _load(self, index: Tensor) -> tuple[Tensor, Tensor]:
         codes, attributes = self.data.rows(index)
         device = self.runtime.device
-        return codes.to(device), self.condition(attributes.to(device))
+        scores = self.condition(attributes.to(device))
+        return codes.to(device) - self.condition.shift(scores), scores
 
     def _evaluate(self) -> None:
         """Held-out loss of the averaged weights, always with the same noise."""
@@ -199,21 +213,20 @@ class Trainer:
         folder = self.runtime.checkpoint
         return None if folder is None else folder / "training.safetensors"
 
-    def _key(self) -> Tensor:
-        """A digest of plan, seed and data; a checkpoint with another one is ignored."""
-        print_ = fingerprint([str(self.plan), self.runtime.seed, len(self.data)])
-        return torch.tensor(list(bytes.fromhex(print_)), dtype=torch.uint8)
-
     def _checkpoint(self) -> None:
         if self._file is not None:
-            write_tensors(self._file, {**self.state(), "key": self._key()})
+            write_tensors(self._file, self.state())
 
     def _resume(self) -> None:
         if self._file is None or not self._file.is_file():
             return
-        tensors = read_tensors(self._file)
-        if torch.equal(tensors.get("key", torch.zeros(0)), self._key()):
-            self.load_state(tensors)
+        try:
+            self.load_state(read_tensors(self._file))
+        except (KeyError, IndexError, RuntimeError) as error:
+            raise InputError(
+                f"{self._file} does not hold the state of this training ({error}): it was changed. "
+                "Remove it, and run the same command again"
+            ) from None
 
 
 def _split(data: Split, plan: Plan, runtime: Runtime) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,7 @@ from latentedit import (
     OutOfRange,
     UnknownName,
     Unsupported,
+    check_digest,
     fingerprint,
     read_tensors,
 )
@@ -81,7 +82,9 @@ class StyleCodes(Generator):
             )
         self.options = options
         manifest = read_manifest(options.path / MANIFEST, self.DESCRIBED)
-        self._adopt(manifest.architecture, read_tensors(options.path / WEIGHTS))
+        weights = options.path / WEIGHTS
+        check_digest(weights, manifest.weights_sha256, MANIFEST, "Import the network again.")
+        self._adopt(manifest.architecture, read_tensors(weights))
 
     @classmethod
     def from_weights(

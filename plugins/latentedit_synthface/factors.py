@@ -100,11 +100,21 @@ def factors_from_scores(scores: Tensor) -> Tensor:
         raise ValueError(f"scores have shape (N, {len(NAMES)}), received {tuple(scores.shape)}")
     cholesky = torch.linalg.cholesky(score_correlations()).to(scores)
     correlated = scores[:, :17] @ cholesky.T
-    columns = [_attribute(name, correlated[:, i]) for i, name in enumerate(ATTRIBUTES)]
-    centre, width = _BEARD_GATE
-    columns[BEARD] = columns[BEARD] * torch.sigmoid((columns[GENDER] - centre) / width)
     rest = torch.sigmoid(_LOGISTIC * scores[:, 17:])
-    return torch.cat([torch.stack(columns, dim=1), rest], dim=1)
+    return torch.cat([attributes_from_correlated(correlated), rest], dim=1)
+
+
+def attributes_from_correlated(correlated: Tensor) -> Tensor:
+    """Attribute values (N, 17) from their correlated scores s' (N, 17); see above."""
+    columns = [attribute_quantile(name, correlated[:, i]) for i, name in enumerate(ATTRIBUTES)]
+    columns[BEARD] = columns[BEARD] * beard_gate(columns[GENDER])
+    return torch.stack(columns, dim=1)
+
+
+def beard_gate(gender: Tensor) -> Tensor:
+    """Share of a beard that shows, by the value of gender."""
+    centre, width = _BEARD_GATE
+    return torch.sigmoid((gender - centre) / width)
 
 
 @lru_cache(maxsize=1)
@@ -133,7 +143,8 @@ def _nearest_correlation(matrix: Tensor, floor: float = 0.02) -> Tensor:
     return positive / deviations[:, None] / deviations
 
 
-def _attribute(name: str, score: Tensor) -> Tensor:
+def attribute_quantile(name: str, score: Tensor) -> Tensor:
+    """Q of one attribute at its correlated scores (N,); that of beard before gender's gate."""
     table = _copula()
     if name in _STEP_WIDTH:
         return _smooth_step(name, score)

@@ -20,8 +20,10 @@ from latentedit import (
     Generator,
     Options,
     Truth,
+    Unsupported,
     fingerprint,
 )
+from latentedit_synthface.counterfactual import scores_with
 from latentedit_synthface.factors import IDENTITY, NAMES, factors_from_scores
 from latentedit_synthface.renderer import render
 from latentedit_synthface.schema import SCHEMA
@@ -207,6 +209,7 @@ class SynthFace(Generator):
 
     Options: ClassVar[type[SynthFaceOptions]] = SynthFaceOptions
     has_styles: ClassVar[bool] = True
+    has_counterfactuals: ClassVar[bool] = True
     companions: ClassVar[Companions | None] = Companions(
         labeller="synthface-labeller",
         judge="synthface-judge",
@@ -246,10 +249,39 @@ class SynthFace(Generator):
 
     def scores(self, codes: Tensor, space: str = "w") -> Tensor:
         """(N, \\*shape) codes → (N, 41) scores of the factors, in the order of `NAMES`."""
-        styles = self.convert(codes, space, "s").unflatten(1, (len(ROWS), STYLES))
-        whitened = styles / self._world.gains.to(styles)
-        bent = self._world.bend_styles(whitened, self.options.curvature)
+        bent = self._bent(self.convert(codes, space, "s"))
         return bent.flatten(1)[:, self._places.to(codes.device)]
+
+    def _bent(self, styles: Tensor) -> Tensor:
+        """(N, 320) styles → (N, 10, 32), of which the scores are a part."""
+        whitened = styles.unflatten(1, (len(ROWS), STYLES)) / self._world.gains.to(styles)
+        return self._world.bend_styles(whitened, self.options.curvature)
+
+    def counterfactual(self, codes: Tensor, attributes: Tensor, space: str = "w") -> Tensor:
+        """Exact: both maps from code to factors are onto, and both are inverted.
+
+            s' = gains · warp⁻¹(scores')
+            w' = w + Δ A Σ,  Δ = (s' − s) / gains²  (in W+, row r by A_r)
+
+        The move is the shortest in standard deviations of w, since A Σ Aᵀ = diag(gains²).
+        """
+        if space not in ("w", "w+", "s"):
+            raise Unsupported(f"synthface has counterfactuals in w, w+ and s, not in {space!r}")
+        styles = self.convert(codes, space, "s")
+        bent, before = self._bent(styles), self.scores(codes, space)
+        after = scores_with(before, attributes)
+        wanted = bent.flatten(1).clone()
+        wanted[:, self._places.to(codes.device)] = after
+        gains = self._world.gains.to(codes)
+        white = self._world.bend_styles.inverse(wanted.view_as(bent), self.options.curvature)
+        change = white * gains - styles.view_as(bent)
+        asked = (attributes != self.truth(codes, space).attributes).any(1)
+        change = change * asked[:, None, None]
+        if space == "s":
+            return styles + change.flatten(1)
+        affines, spread = self._world.affines.to(codes), self._world.spread.to(codes)
+        moves = torch.einsum("nrd,rdi->nri", change / gains.square(), affines) @ spread.T @ spread
+        return codes + (moves.sum(1) if space == "w" else moves)
 
     def truth(self, codes: Tensor, space: str = "w") -> Truth:
         """Attributes (N, 17) in natural units and identity (N, 14) in scores, exact."""

@@ -30,6 +30,7 @@ from latentedit import (
     read_tensors,
 )
 from latentedit_synthface.code_factors import CodeFactors, described
+from latentedit_synthface.counterfactual import scores_with
 from latentedit_synthface.factors import IDENTITY, factors_from_scores
 from latentedit_synthface.generator import WORLD, joint_distribution
 from latentedit_synthface.memory import keep_heap
@@ -81,6 +82,7 @@ class SynthFaceNet(Generator):
 
     Options: ClassVar[type[SynthFaceNetOptions]] = SynthFaceNetOptions
     has_styles: ClassVar[bool] = True
+    has_counterfactuals: ClassVar[bool] = True
     companions: ClassVar[Companions | None] = Companions(
         labeller="synthface-net-labeller",
         judge="synthface-net-judge",
@@ -150,6 +152,14 @@ class SynthFaceNet(Generator):
         """Codes (N, 512) of W moved as little as stands for the scores (N, 41)."""
         moved: Tensor = self._parts(codes.device)[2].moved(codes, scores)
         return moved
+
+    def counterfactual(self, codes: Tensor, attributes: Tensor, space: str = "w") -> Tensor:
+        """Exact in what a code of W stands for; the picture follows as far as it was learned."""
+        if space != "w":
+            raise Unsupported(f"synthface-net has counterfactuals in w, not in {space!r}")
+        wanted = scores_with(self.scores(codes), attributes)
+        asked = (attributes != self.truth(codes).attributes).any(1, keepdim=True)
+        return torch.where(asked, self.codes_with(wanted, codes), codes)
 
     def tunable(self) -> Tunable:
         """The synthesis network's weights but for those that styles are made with; it adds no

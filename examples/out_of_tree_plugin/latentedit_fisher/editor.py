@@ -36,7 +36,8 @@ class Fisher(Editor):
 
     def fit(self, data: Split, runtime: Runtime) -> FitStats:
         """Learn from codes (N, D) and attributes (N, A); high is above an attribute's mean."""
-        codes, attributes = data.codes, data.attributes
+        choosing, held_out = data.hold_out()
+        codes, attributes = choosing.codes, choosing.attributes
         high = (attributes > attributes.mean(0)).float()
         low = 1 - high
         means = [part.T @ codes / part.sum(0).clamp_min(1)[:, None] for part in (high, low)]
@@ -47,7 +48,7 @@ class Fisher(Editor):
             covariance + ridge * torch.eye(len(covariance)), (means[0] - means[1]).T
         )
         self.directions = normalize(whitened.T, dim=1)
-        self.slopes = moments(data).slopes(self.directions)
+        self.slopes = moments(held_out).slopes(self.directions)
         return FitStats()
 
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:

@@ -18,6 +18,7 @@ from latentedit.data.images import images_to_bytes
 from latentedit.editing.fitted import FittedEditor, codes_for
 from latentedit.editing.layers import space_after
 from latentedit.errors import InputError
+from latentedit.interfaces.editor import Edited
 from latentedit.interfaces.metric import EditsSeen, Seen
 from latentedit.interfaces.runtime import Progress
 from latentedit.measures.metrics import (
@@ -113,7 +114,7 @@ class TimedEditor:
 
     def edit(
         self, codes: Tensor, source: Tensor, target: Tensor, layers: tuple[int, ...] | str | None
-    ) -> Tensor:
+    ) -> Edited:
         """Codes (N, \\*shape) with attributes `source`, edited towards `target`, both (N, A)."""
         started = time.perf_counter()
         edited = self.editor.edit(codes, source, target, layers=layers, extrapolate=True)
@@ -121,7 +122,7 @@ class TimedEditor:
         self.cost["edits"] += len(codes)
         self.cost["edit_calls"] += 1
         self.cost["nfe"] += edited.nfe
-        return edited.codes
+        return edited
 
 
 class TaskEdits:
@@ -162,17 +163,20 @@ class TaskEdits:
     def at(self, strength: float) -> dict[str, Tensor]:
         """Observed when `strength` times the change is asked for; arrays of N faces."""
         edited = self._edit(torch.full((len(self._faces),), strength), self._every)
-        return self._described(self.bench.look(edited, self._space))
+        return self._described(self.bench.look(edited.codes, self._space))
 
     def matching(self, wanted: float, effects: Tensor) -> dict[str, Tensor]:
         """The same at the strength, face by face, at which the effect is `wanted`.
+
+        A face that the editor refuses at this strength does not reach the effect.
 
         Args:
             effects: (S, N) of the suite's strengths.
         """
         suite = self.bench.suite
         at = match_effect(self._tried, torch.tensor(suite.strengths), effects, wanted)
-        edited = self._edit(at.nan_to_num(suite.strengths[-1]), self._every)
+        found = self._edit(at.nan_to_num(suite.strengths[-1]), self._every)
+        edited, at = found.codes, torch.where(found.served, at, float("nan"))
         observed = self.bench.look(edited, self._space, suite.show_faces, features=True)
         likelihood, mahalanobis = self.bench.likelihood(
             edited, self._space, self._target(wanted * self._change, self._every)
@@ -212,11 +216,14 @@ class TaskEdits:
             "faces": self._faces,
             "change": self._change,
             "source": self._source[:, self._column].clone(),
-            "images": images_to_bytes(bench.renderer.synthesize(shown, self._originals_space)),
+            "images": images_to_bytes(bench.pictures.of(shown, self._originals_space)),
         }
 
     def undone(self) -> dict[str, Tensor]:
-        """How far an edit at strength 1, and the same edit undone, ends from where it began."""
+        """How far an edit at strength 1, and the same edit undone, ends from where it began.
+
+        NaN for faces that the editor refuses on either way: they have not come back.
+        """
         target = self._target(self._change, self._every)
         layers, editor = self.task.layers, self.editor
         there = editor.edit(self._codes, self._source, target, layers=layers, extrapolate=True)
@@ -225,13 +232,16 @@ class TaskEdits:
             back.codes, self._space, self._originals, self._originals_space
         )
         began = self.bench.converted(self._codes, self._home, self._space)
+        served = there.served & back.served
         return {
-            "round_trip": round_trip_error(began, back.codes),
-            "round_trip_identity": 1 - identity_similarity(self._embeddings, embeddings),
-            "round_trip_pixels": pixels,
+            "round_trip": where_served(served, round_trip_error(began, back.codes)),
+            "round_trip_identity": where_served(
+                served, 1 - identity_similarity(self._embeddings, embeddings)
+            ),
+            "round_trip_pixels": where_served(served, pixels),
         }
 
-    def _edit(self, strengths: Tensor, rows: Tensor) -> Tensor:
+    def _edit(self, strengths: Tensor, rows: Tensor) -> Edited:
         codes, source = self._codes[rows], self._source[rows]
         target = self._target(strengths * self._change[rows], rows)
         return self._timed.edit(codes, source, target, self.task.layers)
@@ -243,7 +253,7 @@ class TaskEdits:
 
     def _tried(self, strengths: Tensor, rows: Tensor) -> Tensor:
         edited = self._edit(strengths, rows)
-        return self._effect(self.bench.judged(edited, self._space), rows)
+        return self._effect(self.bench.judged(edited.codes, self._space), rows)
 
     def _effect(self, judged: Tensor, rows: Tensor) -> Tensor:
         column = self._column
@@ -261,6 +271,11 @@ class TaskEdits:
         if self._photos is not None:
             found["photo_similarity"] = identity_similarity(self._photos, observed.embeddings)
         return found
+
+
+def where_served(served: Tensor, values: Tensor) -> Tensor:
+    """Values (…, N), and NaN for faces that the editor refused."""
+    return torch.where(served, values, float("nan"))
 
 
 def edit_milliseconds(

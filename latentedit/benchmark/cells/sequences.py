@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from latentedit.benchmark.cells.bench import Bench
-from latentedit.benchmark.cells.edits import TimedEditor, requested
+from latentedit.benchmark.cells.edits import TimedEditor, requested, where_served
 from latentedit.benchmark.suite import Sequence, Task
 from latentedit.editing.fitted import FittedEditor, codes_for
 from latentedit.interfaces.runtime import Progress
@@ -45,7 +45,8 @@ def measure_sequence(
     """Do the edits of `sequence` at strength 1 in every order; and do and undo the first 1..N.
 
     Returns:
-        Arrays over faces N, orders O and recognisers E, and what it cost.
+        Arrays over faces N, orders O and recognisers E, and what it cost. NaN for faces that the
+        editor refused in one of the edits.
     """
     test = bench.bank.split("test")
     faces, requests = _requests(bench, sequence)
@@ -59,19 +60,25 @@ def measure_sequence(
     orders = list(itertools.permutations(requests))
     steps = len(orders) + len(requests)
     judged, drift, identity = [], [], []
+    in_every_order = torch.ones(len(faces), dtype=torch.bool)
     for i, order in enumerate(orders):
-        judged.append(bench.look(_edit_all(timed, codes, source, order), space).judged)
+        edited, served = _edit_all(timed, codes, source, order)
+        in_every_order &= served
+        judged.append(bench.look(edited, space).judged)
         progress((i + 1) / steps, f"order {i + 1}")
     for n in range(1, len(requests) + 1):
         undone = [request.undone for request in reversed(requests[:n])]
-        back = _edit_all(timed, codes, source, [*requests[:n], *undone])
+        back, served = _edit_all(timed, codes, source, [*requests[:n], *undone])
         embeddings = bench.look(back, space).embeddings
-        drift.append(round_trip_error(codes, back))
-        identity.append(1 - identity_similarity(before["embeddings"][:, faces], embeddings))
+        drift.append(where_served(served, round_trip_error(codes, back)))
+        lost = 1 - identity_similarity(before["embeddings"][:, faces], embeddings)
+        identity.append(where_served(served, lost))
         progress((len(orders) + n) / steps, f"{n} edits undone")
     arrays = {
         "faces": faces,
-        "consistency": edit_consistency(torch.stack(judged), bench.sigma, test.schema),
+        "consistency": where_served(
+            in_every_order, edit_consistency(torch.stack(judged), bench.sigma, test.schema)
+        ),
         "drift": torch.stack(drift),
         "drift_identity": torch.stack(identity),
     }
@@ -80,14 +87,17 @@ def measure_sequence(
 
 def _edit_all(
     editor: TimedEditor, codes: Tensor, attributes: Tensor, requests: Iterable[Request]
-) -> Tensor:
-    """Codes (N, \\*shape) after one request after the other; attributes (N, A) follow along."""
+) -> tuple[Tensor, Tensor]:
+    """Codes (N, \\*shape) after one request after the other, and (N,) which faces were served by
+    all. Attributes (N, A) follow along where a face was served."""
+    all_served = torch.ones(len(codes), dtype=torch.bool)
     for request in requests:
         target = attributes.clone()
         target[:, request.column] += request.change
-        codes = editor.edit(codes, attributes, target, request.layers)
-        attributes = target
-    return codes
+        edited = editor.edit(codes, attributes, target, request.layers)
+        codes, all_served = edited.codes, all_served & edited.served
+        attributes = torch.where(edited.served[:, None], target, attributes)
+    return codes, all_served
 
 
 def _requests(bench: Bench, sequence: Sequence) -> tuple[Tensor, list[Request]]:

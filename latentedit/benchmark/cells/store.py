@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,7 +134,7 @@ class CellStore:
     def __init__(self, run_folder: Path) -> None:
         self.folder = run_folder / "cells"
         plan = run_folder / PLAN
-        self.planned = read_record(plan, CellPlan).root if plan.is_file() else {}
+        self.planned = read_record(plan, CellPlan).root if os.path.lexists(plan) else {}
 
     def plan(self, cells: Iterable[Cell]) -> None:
         """Set which cells the run has; results under other keys are no longer its own."""

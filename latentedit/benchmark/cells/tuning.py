@@ -17,6 +17,7 @@ from latentedit.benchmark.plugin_use import PluginUse
 from latentedit.benchmark.suite import Suite, Task
 from latentedit.data.bank import Split
 from latentedit.editing.fitted import FittedEditor, codes_for, fit_editor
+from latentedit.editing.keys import options_in_full
 from latentedit.editing.layers import space_after
 from latentedit.errors import PluginFault
 from latentedit.files.artefacts import canonical_json
@@ -88,20 +89,26 @@ def trial_options(suite: Suite, entrant: str, registry: Registry) -> list[dict[s
     return list(tried.values())[: suite.tune.trials]
 
 
-def tuning_key(bench: Bench, entrant: str) -> dict[str, Any]:
-    """What decides the outcome of tuning, for a cell's key; empty where nothing is tuned."""
+def tuning_key(bench: Bench, entrant: str, recognisers: list[dict[str, Any]]) -> dict[str, Any]:
+    """What decides the outcome of tuning, for a cell's key; empty where nothing is tuned.
+
+    Args:
+        recognisers: what decides what each of them sees; they score the trials.
+    """
     suite = bench.suite
     options = trial_options(suite, entrant, bench.registry)
     if not options or suite.tune is None:
         return {}
+    plugin, registry = suite.entrants[entrant].plugin, bench.registry
+    kind = registry.editor_kind(plugin)
     return {
         "tune": {
             **suite.tune.model_dump(mode="json"),
-            "options": options,
+            "options": [options_in_full(registry, kind, plugin, given) for given in options],
             "tasks": [task.model_dump(mode="json") for task in suite.tasks],
             "strengths": suite.strengths,
             "effect": suite.effects[0],
-            "identity": [encoder.fingerprint for encoder in bench.recognisers],
+            "identity": recognisers,
         }
     }
 
@@ -160,8 +167,8 @@ class Validation:
 
         score = identity similarity, mean over recognisers − attribute leakage by the labeller
 
-    and −1 for a face that does not reach it; the mean over faces, then over tasks. The judge is
-    never asked.
+    and −1 for a face that does not reach it, or is refused; the mean over faces, then over tasks.
+    The judge is never asked.
     """
 
     def __init__(self, bench: Bench, count: int) -> None:
@@ -188,11 +195,11 @@ class Validation:
         space = space_after(self.bench.generator, home, task.layers)
         column = schema.columns(task.attribute).start
 
-        def look(strengths: Tensor) -> tuple[Tensor, Tensor]:
+        def look(strengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             target = source.clone()
             target[:, column] += strengths * change
             edited = editor.edit(codes, source, target, layers=task.layers, extrapolate=True)
-            return self._look(edited.codes, space)
+            return *self._look(edited.codes, space), edited.served
 
         before = self.before[rows]
         seen = [look(torch.full_like(change, strength))[0] for strength in suite.strengths]
@@ -201,11 +208,11 @@ class Validation:
         )
         grid = torch.tensor(suite.strengths)
         at = strength_reaching(grid, effects, suite.effects[0])
-        after, embeddings = look(at.nan_to_num(suite.strengths[-1]))
+        after, embeddings, served = look(at.nan_to_num(suite.strengths[-1]))
         similarity = identity_similarity(self.embeddings[:, rows], embeddings)
         kept = similarity.mean(0) if len(similarity) else 0.0
         leakage = attribute_leakage(before, after, self.bench.sigma, schema, task.attribute)
-        return torch.where(at.isnan(), NOT_REACHED, kept - leakage)
+        return torch.where(at.isnan() | ~served, NOT_REACHED, kept - leakage)
 
     @torch.no_grad()
     def _look(self, codes: Tensor, space: str) -> tuple[Tensor, Tensor]:

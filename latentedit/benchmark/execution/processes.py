@@ -5,19 +5,30 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
+from multiprocessing import forkserver, util
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from latentedit.errors import EnvironmentFault
+from latentedit.guard import told
 
 _PR_SET_PDEATHSIG = 1
 """The option of prctl(2) that names the signal which a process gets when its parent ends."""
+
+SOCKETS = "latentedit-sockets-"
+"""Begins the names of folders for sockets; the id of their process follows."""
+SOCKET_FOLDER = 36
+"""Longest folder, in bytes, in which sockets are made: the names below it have up to 71."""
+_server_lock = threading.Lock()
 
 
 def context() -> Any:
@@ -27,11 +38,83 @@ def context() -> Any:
     """
     # Not "fork": the caller may hold threads and locks, which a fork would copy in any state.
     # Not "spawn": every process would import torch again.
-    forkserver = multiprocessing.get_context("forkserver")
-    forkserver.set_forkserver_preload(
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(
         ["latentedit.benchmark.execution.warm_process", "sklearn.svm", "scipy.stats"]
     )
-    return forkserver
+    return server
+
+
+def ensure_server() -> None:
+    """Start the server from which processes are forked; this takes seconds.
+
+    Its socket is in a folder that names this process, so that a later one can remove what a kill
+    left. The name of a socket may have 107 bytes: a long TMPDIR is passed over.
+    """
+    with _server_lock:
+        before = tempfile.tempdir
+        try:
+            tempfile.tempdir = _socket_folder()
+            context()
+            forkserver.ensure_running()
+        finally:
+            tempfile.tempdir = before
+
+
+@cache
+def _socket_folder() -> str:
+    parents = [tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"]  # noqa: S108
+    short = [Path(p) for p in parents if len(os.fsencode(p)) <= SOCKET_FOLDER and os.access(p, 3)]
+    if not short:
+        raise EnvironmentFault(
+            f"the folder for temporary files has a name of {len(parents[0])} characters, too long "
+            f"for a socket: {parents[0]}; set TMPDIR to a folder with a shorter name"
+        )
+    _remove_left_behind(short[0])
+    folder = tempfile.mkdtemp(prefix=f"{SOCKETS}{os.getpid()}-", dir=short[0])
+    # After multiprocessing has removed its own folder in it, which has priority -100.
+    util.Finalize(None, shutil.rmtree, args=(folder, True), exitpriority=-200)
+    return folder
+
+
+def _remove_left_behind(parent: Path) -> None:
+    """Remove the sockets of processes that have ended without removing them, and their folders.
+
+    Nothing but sockets and empty folders is removed.
+    """
+    for folder in parent.glob(f"{SOCKETS}*-*"):
+        pid = folder.name.removeprefix(SOCKETS).partition("-")[0]
+        with suppress(OSError, ValueError):
+            if folder.lstat().st_uid == os.getuid() and not _alive(int(pid)):
+                for path in sorted(folder.rglob("*"), reverse=True):
+                    (path.unlink if path.is_socket() else path.rmdir)()
+                folder.rmdir()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def start(process: Any) -> None:
+    """Start a process of `context`.
+
+    Raises:
+        EnvironmentFault: the server from which it is to be forked was ended.
+    """
+    ensure_server()
+    try:
+        process.start()
+    except (EOFError, OSError) as error:
+        raise EnvironmentFault(
+            f"the server from which processes are forked has ended ({told(error)}); finished cells "
+            "are kept, run the same command again"
+        ) from error
 
 
 def end_with_parent(parent: int) -> None:
@@ -94,7 +177,7 @@ def in_process(
     """
     ours, theirs = multiprocessing.Pipe()
     process = context().Process(target=target, args=(*args, theirs), daemon=True)
-    process.start()
+    start(process)
     # With our copy closed, the end of the process closes the pipe and `recv` raises EOFError.
     theirs.close()
     try:

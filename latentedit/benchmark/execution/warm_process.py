@@ -18,7 +18,6 @@ import time
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import IO, Any
 
@@ -31,9 +30,11 @@ from latentedit.benchmark.execution.events import Ended, Event, Progressed
 from latentedit.benchmark.execution.processes import (
     context,
     end_with_parent,
+    ensure_server,
     exit_reason,
     machine_memory,
     own_memory,
+    start,
     thread_count,
 )
 from latentedit.benchmark.execution.worker import THREADS, Job, compute, open_bench
@@ -63,14 +64,13 @@ class WarmProcess:
         memory = SHARE * machine_memory() / side_by_side if gib is None else gib * GIB
         self.control, theirs = multiprocessing.Pipe()
         self.process = context().Process(target=_serve, args=(job, int(memory), theirs))
-        self.process.start()
+        start(self.process)
         theirs.close()
 
     @staticmethod
     def prepare() -> None:
         """Start the server from which processes are forked; this takes seconds."""
-        context()
-        forkserver.ensure_running()
+        ensure_server()
 
     @property
     def alive(self) -> bool:

@@ -6,16 +6,18 @@ import resource
 import signal
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from latentedit.benchmark.cells.bench import Bench
 from latentedit.benchmark.cells.edits import edit_milliseconds, measure_edits
+from latentedit.benchmark.cells.keys import check_same_code
 from latentedit.benchmark.cells.sequences import measure_sequence
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.benchmark.cells.tuning import fit_entrant
@@ -44,6 +46,8 @@ class Job:
         cell: the unit of work.
         registry: called in the process to find plugins.
         after: ids of the cells that must finish first.
+        code: versions and sources of the suite's plugins where the run was started. A process with
+            others refuses the job. None is not checked.
     """
 
     run_folder: Path
@@ -51,6 +55,7 @@ class Job:
     cell: Cell
     registry: Callable[[], Registry]
     after: tuple[str, ...] = ()
+    code: Mapping[str, Any] | None = None
 
 
 def fit_id(entrant: str, seed: int) -> str:
@@ -58,8 +63,16 @@ def fit_id(entrant: str, seed: int) -> str:
 
 
 def open_bench(job: Job) -> Bench:
-    """The models of a job's suite and the faces it edits."""
-    return Bench(job.suite, LatentBank.open(job.run_folder / "bank"), job.registry())
+    """The models of a job's suite and the faces it edits.
+
+    Raises:
+        EnvironmentFault: the plugins here are not those of the process that started the run.
+    """
+    plugins = job.registry()
+    torch.set_num_threads(THREADS)  # again, after the imports of plugins
+    if job.code is not None:
+        check_same_code(job.suite, plugins, job.code)
+    return Bench(job.suite, LatentBank.open(job.run_folder / "bank"), plugins)
 
 
 def compute(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,11 +13,19 @@ import numpy as np
 from latentedit.benchmark.results.comparison import Comparison
 from latentedit.benchmark.results.keys import MetricKey, in_order
 from latentedit.benchmark.results.means import per_face
-from latentedit.benchmark.results.paired import ALL_TASKS, Faces, Scores, SeedScores, comparisons
+from latentedit.benchmark.results.paired import (
+    ALL_TASKS,
+    Faces,
+    Scores,
+    SeedScores,
+    comparisons,
+    family,
+)
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import RESULTS, Curve, Measure
 from latentedit.benchmark.suite import SUITE_FILE
 from latentedit.errors import InputError, LatentEditError
+from latentedit.files.tables import csv_text
 from latentedit.measures.headline import headlines
 from latentedit.measures.metrics import Metric
 
@@ -76,7 +82,7 @@ class Board:
         ]
 
     def comparisons(self) -> list[Comparison]:
-        """Of every two entries; false discoveries are controlled over the whole board."""
+        """Of every two entries; Holm's p-values are over all editors of the board."""
         scores: Scores = {}
         by_seed: SeedScores = {}
         for run in self.runs:
@@ -89,7 +95,10 @@ class Board:
                         scores[key] = table[at]
                         by_seed[key] = [t[at] for t in fits[name, metric, effect]]
         pairs = itertools.combinations([entry.name for entry in self.entries], 2)
-        return comparisons(scores, pairs, self.tasks, self.first.suite.statistics, by_seed)
+        plan = self.first.suite.statistics
+        controls = [entry.name for entry in self.entries if entry.control]
+        of = family(plan, scores, self.effect, controls)
+        return comparisons(scores, pairs, self.tasks, plan, of, by_seed)
 
     def _compared(self, metric: MetricKey, effect: float, table: Faces) -> bool:
         return self._shown(metric, effect) and not bool(np.isnan(table).all())
@@ -153,15 +162,13 @@ def boards(folders: Sequence[Path]) -> tuple[list[Board], dict[str, str]]:
 
 def boards_csv(shown: Sequence[Board]) -> str:
     """The measures of all boards as CSV: bank first, a row an entry, task and metric."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    rows: list[Sequence[object]] = [CSV_COLUMNS]
     for board in shown:
         for m in board.measures():
             of = (m.editor, board.folder_of(m.editor), m.task, m.metric.name, m.metric.recogniser)
             numbers = (m.effect, m.mean, m.low, m.high, m.faces, m.seeds)
-            writer.writerow((board.bank_hash, *of, *numbers))
-    return text.getvalue()
+            rows.append((board.bank_hash, *of, *numbers))
+    return csv_text(rows)
 
 
 def _runs_at(folders: Sequence[Path]) -> list[Path]:
@@ -176,8 +183,9 @@ def _runs_at(folders: Sequence[Path]) -> list[Path]:
 def _sameness(run: Run) -> str:
     """What runs must share to stand in one table."""
     suite, seen = run.suite, run.provenance
-    observers = [seen.judge.fingerprint, *(entry.fingerprint for entry in seen.identity)]
-    observers += [entry.fingerprint for entry in seen.metrics]
+    judge = (seen.judge.fingerprint, seen.judge.code)
+    observers = [judge, *((entry.fingerprint, entry.code) for entry in seen.identity)]
+    observers += [(entry.fingerprint, entry.code) for entry in seen.metrics]
     return repr(
         [
             run.bank.hash,

@@ -7,7 +7,12 @@ from pathlib import Path
 
 from latentedit.benchmark.results.comparison import Comparison
 from latentedit.benchmark.results.means import per_face
-from latentedit.benchmark.results.paired import Scores, SeedScores, comparisons
+from latentedit.benchmark.results.paired import (
+    Scores,
+    SeedScores,
+    comparisons,
+    family,
+)
 from latentedit.benchmark.results.reading import Run
 from latentedit.errors import FingerprintMismatch, InputError, UnknownName
 
@@ -41,7 +46,10 @@ def compare_runs(
     (scores, by_seed), (others, others_by_seed) = _labelled(a, tasks), _labelled(b, tasks)
     labelled = [(_label(left, a), _label(right, b)) for left, right in pairs]
     seeds = by_seed | others_by_seed
-    return comparisons(scores | others, labelled, tasks, a.suite.statistics, seeds)
+    plan, scores = a.suite.statistics, scores | others
+    controls = [_label(name, run) for run in (a, b) for name in run.suite.control_names]
+    of = family(plan, scores, a.suite.effects[0], controls)
+    return comparisons(scores, labelled, tasks, plan, of, seeds)
 
 
 def _pairs(a: Run, b: Run) -> list[tuple[str, str]]:

@@ -11,16 +11,18 @@ from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.paired import (
     ALL_TASKS,
     Faces,
+    Refits,
     Scores,
     SeedScores,
     by_task,
     known,
     mean_known,
+    refits,
 )
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import Measure
 from latentedit.benchmark.results.values import face_values
-from latentedit.benchmark.suite import StatisticsPlan
+from latentedit.benchmark.statistics_plan import StatisticsPlan
 from latentedit.measures.metrics import SHARE
 from latentedit.measures.statistics import interval
 
@@ -48,10 +50,11 @@ def measures(
     rows = []
     for (name, metric, effect), table in scores.items():
         fits = [dict(by_task(fit, tasks)) for fit in by_seed[name, metric, effect]]
+        spread = refits(by_seed[name, metric, effect], tasks)
         for task, faces in by_task(table, tasks):
             if not np.isnan(faces).all():
-                row = _measure((name, task, metric, effect), faces, [f[task] for f in fits], plan)
-                rows.append(row)
+                of = (name, task, metric, effect)
+                rows.append(_measure(of, faces, [f[task] for f in fits], spread[task], plan))
     return tuple(rows)
 
 
@@ -82,11 +85,15 @@ def _of_set(of: tuple[str, str, MetricKey, float], values: list[float], faces: i
 
 
 def _measure(
-    of: tuple[str, str, MetricKey, float], faces: Faces, fits: list[Faces], plan: StatisticsPlan
+    of: tuple[str, str, MetricKey, float],
+    faces: Faces,
+    fits: list[Faces],
+    refitted: Refits,
+    plan: StatisticsPlan,
 ) -> Measure:
-    """Of (N,) values, and of those of each fit."""
+    """Of (N,) values, of those of each fit, and of how far they move with the fit."""
     share = of[2].metric.unit == SHARE
-    found = interval(faces, confidence=plan.confidence, resamples=plan.resamples, share=share)
+    found = interval(faces, confidence=plan.confidence, spreads=refitted.spreads, share=share)
     means = [float(np.nanmean(fit)) for fit in fits if not np.isnan(fit).all()]
     return Measure(
         *of,

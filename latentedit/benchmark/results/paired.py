@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latentedit.benchmark.results.comparison import Comparison
+from latentedit.benchmark.results.comparison import ENOUGH_FACES, ENOUGH_FITS, Comparison
 from latentedit.benchmark.results.keys import MetricKey
-from latentedit.benchmark.suite import StatisticsPlan
-from latentedit.measures.statistics import discoveries, paired_difference, seed_interval
+from latentedit.benchmark.statistics_plan import ENDPOINTS, StatisticsPlan
+from latentedit.measures.metrics import SHARE
+from latentedit.measures.statistics import Spread, fit_spread, holm, paired_difference
 
 ALL_TASKS = "all tasks"
 
@@ -23,6 +25,43 @@ Scores = dict[tuple[str, MetricKey, float], Faces]
 
 SeedScores = dict[tuple[str, MetricKey, float], list[Faces]]
 """The same, seed by seed."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """The comparisons that may end in a verdict: of primary endpoints, between editors.
+
+    Args:
+        metrics: names of the endpoints, over all tasks.
+        effect: the matched effect of those that have one.
+        controls: entrants whose comparisons are exploratory.
+    """
+
+    metrics: frozenset[str]
+    effect: float
+    controls: frozenset[str] = frozenset()
+
+    def holds(self, row: Comparison) -> bool:
+        return (
+            row.task == ALL_TASKS
+            and row.metric.name in self.metrics
+            and row.effect in (0.0, self.effect)
+            and not self.controls & set(row.pair)
+        )
+
+
+class Refits(NamedTuple):
+    """How many fits an editor's numbers are over, and how far these move with the fit.
+
+    Fewer than `ENOUGH_FITS` have no spread: simulated intervals over two or three fits cover too
+    rarely. They are taken as they are. So are fits without a common face, which count as one.
+    """
+
+    number: int
+    spreads: tuple[Spread, ...]
+
+
+ONE_FIT = Refits(1, ())
 
 
 def by_task(table: Faces, tasks: list[str]) -> Iterator[tuple[str, Faces]]:
@@ -45,30 +84,71 @@ def known(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
+def family(plan: StatisticsPlan, scores: Scores, effect: float, controls: Iterable[str]) -> Family:
+    """The plan's primary endpoints; by default leakage in truth where it is known, else as judged.
+
+    Args:
+        effect: the first matched effect.
+    """
+    metrics = plan.endpoints
+    if metrics is None:
+        measured = {metric.name for _, metric, _ in scores}
+        unused = "attribute leakage" if "true leakage" in measured else "true leakage"
+        metrics = [name for name in ENDPOINTS if name != unused]
+    return Family(frozenset(metrics), effect, frozenset(controls))
+
+
+def refits(tables: Iterable[Faces], tasks: list[str]) -> dict[str, Refits]:
+    """By task, of the (T, N) tables of each fit."""
+    found: dict[str, list[Faces]] = {}
+    for table in tables:
+        for task, faces in by_task(table, tasks):
+            if not np.isnan(faces).all():
+                found.setdefault(task, []).append(faces)
+    return {task: _refits(np.stack(fits)) for task, fits in found.items()}
+
+
+def _refits(fits: Faces) -> Refits:
+    if len(fits) < ENOUGH_FITS:
+        return Refits(len(fits), ())
+    spread = fit_spread(fits)
+    return ONE_FIT if spread is None else Refits(len(fits), (spread,))
+
+
 def comparisons(
     scores: Scores,
     pairs: Iterable[tuple[str, str]],
     tasks: list[str],
     plan: StatisticsPlan,
+    of: Family,
     by_seed: SeedScores | None = None,
 ) -> list[Comparison]:
     """One comparison a pair, metric, effect and task.
 
-    `better` names an editor only where both intervals leave zero out and q is low enough. q is
-    controlled over all of them.
+    Those of the family that have enough faces get a verdict, with Holm's p-values over all of them.
     """
+    fits = {key: refits(tables, tasks) for key, tables in (by_seed or {}).items()}
     rows = [
-        _comparison((first, second), task, (metric, effect), faces, fits, plan)
+        _comparison((first, second), task, (metric, effect), faces, both, plan)
         for first, second in pairs
         for (name, metric, effect), table in scores.items()
         if name == first and (second, metric, effect) in scores
-        for t, (task, faces) in enumerate(by_task(table - scores[second, metric, effect], tasks))
+        for task, faces in by_task(table - scores[second, metric, effect], tasks)
         if not np.isnan(faces).all()
-        for fits in [[_fits(by_seed, (n, metric, effect), t) for n in (first, second)]]
+        for both in [
+            [fits.get((n, metric, effect), {}).get(task, ONE_FIT) for n in (first, second)]
+        ]
     ]
-    tested = iter(discoveries([row.p for row in rows if row.low is not None]))
-    rows = [row if row.low is None else replace(row, q=next(tested)) for row in rows]
-    return [row.decided(plan.false_discovery_rate) for row in rows]
+    return _decided(rows, plan, of)
+
+
+def _decided(rows: list[Comparison], plan: StatisticsPlan, of: Family) -> list[Comparison]:
+    primary = [i for i, row in enumerate(rows) if of.holds(row)]
+    tested = [i for i in primary if rows[i].faces >= ENOUGH_FACES]
+    adjusted = dict(zip(tested, holm([rows[i].p for i in tested]), strict=True))
+    for i in primary:
+        rows[i] = rows[i].decided(adjusted.get(i, 1.0), plan.error_rate)
+    return rows
 
 
 def _comparison(
@@ -76,14 +156,18 @@ def _comparison(
     task: str,
     of: tuple[MetricKey, float],
     faces: Faces,
-    fits: list[list[Faces]],
+    both: list[Refits],
     plan: StatisticsPlan,
 ) -> Comparison:
-    """Of (N,) differences, and of both editors' values by fit seed; not yet decided."""
+    """Of (N,) differences and both editors' fits; exploratory until it is decided."""
+    fits = min(one.number for one in both)
     found = paired_difference(
-        faces, np.zeros_like(faces), confidence=plan.confidence, resamples=plan.resamples
+        faces,
+        np.zeros_like(faces),
+        confidence=plan.confidence,
+        spreads=[s for one in both for s in one.spreads] if fits >= ENOUGH_FITS else (),
+        share=of[0].metric.unit == SHARE,
     )
-    seed_low, seed_high = _between_seeds(fits, plan)
     return Comparison(
         *pair,
         task,
@@ -92,30 +176,8 @@ def _comparison(
         low=known(found.low),
         high=known(found.high),
         faces=found.n,
+        fits=fits,
         p=found.p,
-        seeds=min(map(len, fits)),
-        seed_low=seed_low,
-        seed_high=seed_high,
-        q=1.0,
-        better=None,
+        holm=None,
+        verdict="exploratory",
     )
-
-
-def _fits(by_seed: SeedScores | None, of: tuple[str, MetricKey, float], t: int) -> list[Faces]:
-    """(N,) of the t-th task, or of all tasks after the last, for each fit with any number."""
-    tables = (by_seed or {}).get(of, [])
-    fits = [table[t] if t < len(table) else mean_known(table) for table in tables]
-    return [values for values in fits if not np.isnan(values).all()]
-
-
-def _between_seeds(
-    fits: list[list[Faces]], plan: StatisticsPlan
-) -> tuple[float | None, float | None]:
-    """Bounds of the difference over fit seeds, on the faces that every fit has a number for."""
-    if min(map(len, fits)) < 2:
-        return None, None
-    common = ~np.isnan([values for side in fits for values in side]).any(0)
-    if not common.any():
-        return None, None
-    means = [np.array([values[common].mean() for values in side]) for side in fits]
-    return seed_interval(*means, confidence=plan.confidence) or (None, None)

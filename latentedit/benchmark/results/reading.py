@@ -7,12 +7,13 @@ from pathlib import Path
 
 from latentedit.benchmark.cells.store import Cell, CellStore
 from latentedit.benchmark.provenance import read_provenance
-from latentedit.benchmark.results.records import Results, read_results
+from latentedit.benchmark.results.records import RESULTS, Results, read_results
 from latentedit.benchmark.results.values import FinishedEdits, Reference
 from latentedit.benchmark.suite import SUITE_FILE, Suite
 from latentedit.data.bank import LatentBank
-from latentedit.errors import InputError
+from latentedit.errors import CorruptArtefact, InputError
 from latentedit.files.records import read_record
+from latentedit.files.strict_json import usable_name
 from latentedit.measures.metrics import declare
 
 
@@ -26,7 +27,7 @@ class Run:
     """
 
     def __init__(self, folder: Path) -> None:
-        if not (folder / SUITE_FILE).is_file():
+        if not (usable_name(folder) / SUITE_FILE).is_file():
             raise InputError(
                 f"{folder} is not a run: it has no {SUITE_FILE}. "
                 f"Make one with: latentedit bench run SUITE --out {folder}"
@@ -58,8 +59,19 @@ class Run:
 
     @cached_property
     def results(self) -> Results:
-        """As `summarise` wrote them; raises as `read_results` does."""
-        return read_results(self.folder)
+        """As `summarise` wrote them.
+
+        Raises:
+            CorruptArtefact: they were changed, or are of another suite, bank or judge than the run.
+        """
+        found = read_results(self.folder)
+        of = (found.suite, found.bank_hash, found.provenance)
+        if of != (self.suite, self.bank.hash, self.provenance):
+            raise CorruptArtefact(
+                f"{self.folder / RESULTS} was written before the run changed. "
+                f"Write it again with: latentedit bench report {self.folder}"
+            )
+        return found
 
     def finished(self, entrant: str, task: str) -> list[FinishedEdits]:
         """The finished cells of an editor or control and a task or sequence, one a seed."""

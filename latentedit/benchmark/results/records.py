@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,14 @@ from latentedit.benchmark.results.comparison import Comparison
 from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.reading_errors import ReadingError
 from latentedit.benchmark.suite import Suite
-from latentedit.files.artefacts import write_json
-from latentedit.files.records import read_record
+from latentedit.errors import CorruptArtefact
+from latentedit.files.artefacts import Digest, canonical_json, read_json, write_json
+from latentedit.files.records import parsed_record, read_record
 from latentedit.measures.metrics import Metric
 
 RESULTS, COSTS = "results.json", "costs.json"
+DIGEST = "sha256"
+"""In ``results.json``: the digest of everything else that it says."""
 
 
 @dataclass(frozen=True)
@@ -281,8 +285,17 @@ class CostsRecord(RootModel[tuple[Costs, ...]]):
 
 
 def read_results(folder: Path) -> Results:
-    """Of the run in `folder`; raises as `read_record` does."""
-    return read_record(folder / RESULTS, ResultsRecord).root
+    """Of the run in `folder`; raises as `read_record` does, and if the figures were changed."""
+    path = folder / RESULTS
+    found = read_json(path)
+    recorded = found.pop(DIGEST, None) if isinstance(found, dict) else None
+    results = parsed_record(found, ResultsRecord, path).root
+    if recorded != _digest(found):
+        raise CorruptArtefact(
+            f"{path} is not as it was written. "
+            f"Write it again with: latentedit bench report {folder}"
+        )
+    return results
 
 
 def read_costs(folder: Path) -> tuple[Costs, ...]:
@@ -291,8 +304,13 @@ def read_costs(folder: Path) -> tuple[Costs, ...]:
 
 
 def write_results(folder: Path, results: Results) -> None:
-    write_json(folder / RESULTS, ResultsRecord(results).model_dump(mode="json"))
+    written = ResultsRecord(results).model_dump(mode="json")
+    write_json(folder / RESULTS, written | {DIGEST: _digest(written)})
 
 
 def write_costs(folder: Path, costs: Sequence[Costs]) -> None:
     write_json(folder / COSTS, CostsRecord(tuple(costs)).model_dump(mode="json"))
+
+
+def _digest(record: Any) -> Digest:
+    return hashlib.sha256(canonical_json(record)).hexdigest()

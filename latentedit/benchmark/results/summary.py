@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -20,11 +18,12 @@ from latentedit.benchmark.results.audit import cell_counts, costs, tuning
 from latentedit.benchmark.results.changes import leakage, realism
 from latentedit.benchmark.results.curves import curves
 from latentedit.benchmark.results.means import measures, per_face, set_measures
-from latentedit.benchmark.results.paired import comparisons
+from latentedit.benchmark.results.paired import comparisons, family
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import Measure, Results, write_costs, write_results
 from latentedit.benchmark.suite import Suite
 from latentedit.files.artefacts import write_bytes
+from latentedit.files.tables import csv_text
 from latentedit.measures.metrics import METRICS
 
 
@@ -51,7 +50,9 @@ def results_of(run: Run) -> Results:
     scores, by_seed = per_face(run)
     errors, recognisers = estimator_errors(run), recogniser_figures(run)
     judged = errors["judge"].attributes if errors else {}
-    compared = comparisons(scores, compared_pairs(suite), run.tasks, suite.statistics, by_seed)
+    plan = suite.statistics
+    of = family(plan, scores, suite.effects[0], suite.control_names)
+    compared = comparisons(scores, compared_pairs(suite), run.tasks, plan, of, by_seed)
     return Results(
         suite=suite,
         bank_hash=run.bank.hash,
@@ -65,7 +66,7 @@ def results_of(run: Run) -> Results:
         realism=realism(run),
         photographs=photographs(run),
         tuning=tuning(suite, run.store),
-        measures=measures(scores, by_seed, run.tasks, suite.statistics) + set_measures(run),
+        measures=measures(scores, by_seed, run.tasks, plan) + set_measures(run),
         comparisons=tuple(compared),
         curves=curves(run),
         leakage=leakage(run),
@@ -81,13 +82,11 @@ def compared_pairs(suite: Suite) -> list[tuple[str, str]]:
 
 def measures_csv(measures: Iterable[Measure]) -> str:
     """One line a measure; the parts of its metric are columns of their own."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     columns = [field.name for field in fields(Measure)]
     at = columns.index("metric") + 1
-    writer.writerow([*columns[:at], "recogniser", "edits", *columns[at:]])
+    rows: list[Sequence[object]] = [[*columns[:at], "recogniser", "edits", *columns[at:]]]
     for row in measures:
         values = [getattr(row, column) for column in columns]
         values[at - 1 : at] = [row.metric.name, row.metric.recogniser, row.metric.edits]
-        writer.writerow(values)
-    return text.getvalue()
+        rows.append(values)
+    return csv_text(rows)

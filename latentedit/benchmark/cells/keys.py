@@ -1,0 +1,170 @@
+"""Keys of cells: everything that decides their results, plugin by plugin."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from latentedit.benchmark.cells.bench import BATCH, Bench
+from latentedit.benchmark.cells.tuning import tuning_key
+from latentedit.benchmark.plugin_use import PluginUse
+from latentedit.benchmark.suite import Sequence, Suite, Task
+from latentedit.editing.keys import Key, code_key, core_versions, plugin_key
+from latentedit.editing.layers import LayerPreset
+from latentedit.errors import EnvironmentFault, LatentEditError
+from latentedit.files.artefacts import Digest, canonical_json
+from latentedit.registry import Registry
+
+CELL_PROTOCOL = 6
+"""Part of every cell's key; raised when cells measure something else or something more."""
+
+
+class CellKeys:
+    """The keys of a suite's cells.
+
+    Args:
+        threads: of each cell.
+    """
+
+    def __init__(self, bench: Bench, threads: int) -> None:
+        self.bench, self.suite, self.registry = bench, bench.suite, bench.registry
+        self.base = {
+            "protocol": CELL_PROTOCOL,
+            "bank": bench.bank.hash,
+            "threads": threads,
+            "versions": core_versions(),
+            "models": bank_models(self.suite, self.registry),
+        }
+        judge, recognisers = bench.judge, bench.recognisers
+        self.recognisers = [
+            self._observer("identity", use, encoder.fingerprint)
+            for use, encoder in zip(self.suite.identity, recognisers, strict=True)
+        ]
+        self.observers = {
+            "judge": self._observer("estimator", self.suite.judge, judge.fingerprint),
+            "identity": self.recognisers,
+            "batch": BATCH,
+            "show_faces": self.suite.show_faces,
+        }
+
+    def _observer(self, kind: str, use: PluginUse, fingerprint: Digest) -> Key:
+        key = plugin_key(self.registry, kind, use.plugin, use.options)
+        return key | {"fingerprint": fingerprint}
+
+    def faces(self) -> Key:
+        return self.base | self.observers
+
+    def editor(self, entrant: str) -> Key:
+        """Of an editor with its options and tuning; a fit has a seed besides."""
+        use = self.suite.entrants[entrant]
+        kind = self.registry.editor_kind(use.plugin)
+        tuning = tuning_key(self.bench, entrant, self.recognisers)
+        editor = plugin_key(self.registry, kind, use.plugin, use.options)
+        return self.base | {"editor": editor} | tuning
+
+    def edit(self, fit: Key, task: Task) -> Key:
+        """Of a task with the fit that has the key `fit`."""
+        asked = {
+            "task": task.model_dump(mode="json"),
+            "strengths": self.suite.strengths,
+            "effects": self.suite.effects,
+        }
+        return fit | self.observers | asked | self._presets([task]) | self._metrics()
+
+    def sequence(self, fit: Key, sequence: Sequence) -> Key:
+        """Of a sequence of tasks with the fit that has the key `fit`."""
+        edited = [task for task in self.suite.tasks if task.name in sequence.edits]
+        asked = {
+            "sequence": sequence.model_dump(mode="json"),
+            "tasks": [task.model_dump(mode="json") for task in edited],
+        }
+        return fit | self.observers | asked | self._presets(edited)
+
+    def _metrics(self) -> Key:
+        """The metrics that the suite adds; empty where there are none."""
+        found = self.bench.metrics
+        keys = {
+            str(use): self._observer("metric", use, found[str(use)].fingerprint)
+            for use in self.suite.metrics
+        }
+        return {"metrics": keys} if keys else {}
+
+    def _presets(self, tasks: Iterable[Task]) -> Key:
+        """What the layer presets that tasks name hold; empty where none is named."""
+        named = sorted({task.layers for task in tasks if isinstance(task.layers, str)})
+        held: dict[str, LayerPreset] = {name: self.registry.load("layers", name) for name in named}
+        return {"layers": {name: p.to_json() for name, p in held.items()}} if held else {}
+
+
+def bank_models(suite: Suite, registry: Registry) -> Key:
+    """What makes the faces of a suite's bank and labels them: the code and all options."""
+    maker, labeller = suite.bank.generator, suite.bank.labeller
+    prints = {
+        "generator": registry.generator(maker.plugin, maker.options).fingerprint,
+        "labeller": registry.estimator(labeller.plugin, labeller.options).fingerprint,
+    }
+    return {
+        role: plugin_key(registry, kind, use.plugin, use.options) | {"fingerprint": prints[role]}
+        for role, kind, use in (
+            ("generator", "generator", maker),
+            ("labeller", "estimator", labeller),
+        )
+    }
+
+
+def code_digest(registry: Registry, kind: str, name: str) -> Digest:
+    """SHA-256 over version and source of a plugin; runs of one table have the same judge's."""
+    key = code_key(registry, kind, name)
+    written = {field: key.get(field) for field in ("version", "source")}
+    return hashlib.sha256(canonical_json(written)).hexdigest()
+
+
+def plugins_used(suite: Suite, registry: Registry) -> dict[str, list[PluginUse]]:
+    """Every plugin that a suite names, by kind."""
+    entrants: dict[str, list[PluginUse]] = {"editor": [], "control": []}
+    for use in suite.entrants.values():
+        entrants[registry.editor_kind(use.plugin)].append(use)
+    return {
+        "generator": [suite.bank.generator],
+        "estimator": [suite.bank.labeller, suite.judge],
+        "identity": list(suite.identity),
+        "metric": list(suite.metrics),
+        **entrants,
+        "layers": [PluginUse(plugin=t.layers) for t in suite.tasks if isinstance(t.layers, str)],
+    }
+
+
+def suite_code(suite: Suite, registry: Registry) -> Key:
+    """By kind and name the code of every plugin that a suite names, and of the project itself."""
+    used = plugins_used(suite, registry)
+    return {"core": core_versions()} | {
+        f"{kind} {use.plugin}": code_key(registry, kind, use.plugin)
+        for kind, listed in used.items()
+        for use in listed
+    }
+
+
+def check_same_code(suite: Suite, registry: Registry, wanted: Mapping[str, Any]) -> None:
+    """Raise `EnvironmentFault` unless the plugins here are those of the run's own process.
+
+    Args:
+        wanted: `suite_code` of the process that started the run.
+    """
+    try:
+        here: Mapping[str, Any] = suite_code(suite, registry)
+    except LatentEditError as error:
+        raise EnvironmentFault(
+            f"{socket.gethostname()} cannot compute cells of this run: {error}. "
+            "Install the same plugins everywhere"
+        ) from error
+    for name, code in wanted.items():
+        found = here.get(name, {})
+        for field in sorted({*code, *found}):
+            if code.get(field) != found.get(field):
+                raise EnvironmentFault(
+                    f"{socket.gethostname()} has another {name} than the run: {field} is "
+                    f"{found.get(field, 'nothing')} there and {code.get(field, 'nothing')} in the "
+                    "run. Install the same versions everywhere, and run the suite again"
+                )

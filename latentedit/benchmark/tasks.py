@@ -1,0 +1,56 @@
+"""Checks of a suite's tasks against its plugins, before anything is computed."""
+
+from __future__ import annotations
+
+from latentedit.benchmark.suite import Suite
+from latentedit.data.attributes import AttributeSchema
+from latentedit.editing.layers import LayerPreset
+from latentedit.errors import InputError, SuiteError
+from latentedit.registry import Registry
+
+
+def check_tasks(suite: Suite, registry: Registry) -> None:
+    """Refuse tasks whose attributes the labeller does not have, or whose rows no code has.
+
+    Raises:
+        UnknownName: an attribute or a layer preset has an unknown name.
+        SuiteError: a row of W+ is not one of the generator's; names the task.
+    """
+    labeller = suite.bank.labeller
+    check_attributes(suite, registry.estimator(labeller.plugin, labeller.options).schema)
+    restricted = [task for task in suite.tasks if task.layers is not None]
+    if not restricted:
+        return
+    use = suite.bank.generator
+    count = registry.generator(use.plugin, use.options).num_ws
+    for task in restricted:
+        if isinstance(task.layers, str):
+            preset: LayerPreset = registry.load("layers", task.layers)
+            try:
+                preset.rows(task.attribute, count)
+            except InputError as error:
+                raise SuiteError(f"task {task.name}: layers: {error}") from None
+        elif bad := [row for row in task.layers or () if not 0 <= row < count]:
+            raise SuiteError(
+                f"task {task.name}: layers: rows of W+ go from 0 to {count - 1}, received {bad[0]}"
+            )
+
+
+def check_attributes(suite: Suite, schema: AttributeSchema) -> None:
+    """Raise unless every task's attributes are in `schema`, and its change is possible there.
+
+    Raises:
+        UnknownName: the schema has no such attribute.
+        InputError: the attribute is a vector, or its range is smaller than the change.
+    """
+    for task in suite.tasks:
+        for name in (task.attribute, *task.among):
+            _ = schema[name]
+        attribute = schema[task.attribute]
+        if attribute.kind == "vector":
+            raise InputError(f"a task changes one number; {task.attribute!r} is a vector")
+        if not isinstance(task.change, str) and task.change > attribute.high - attribute.low:
+            raise InputError(
+                f"task {task.name!r} changes {task.attribute} by {task.change}, but its range is "
+                f"{attribute.low:g} to {attribute.high:g} {attribute.unit}".rstrip()
+            )

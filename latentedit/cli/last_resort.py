@@ -1,0 +1,96 @@
+"""The last resort of the command line: closed streams, and unexpected errors."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import tempfile
+import traceback
+from contextlib import suppress
+
+import click
+
+ENVIRONMENT, BUG = 3, 4
+"""Exit codes of a missing resource, and of an error in latentedit itself."""
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+"""What torch says in a plain RuntimeError on the CPU."""
+
+
+def open_streams() -> None:
+    """Make stdin, stdout and stderr usable, whatever the caller closed or how it encodes text.
+
+    A closed stream becomes the null device. Otherwise the next file that is opened would get its
+    number, and output would be written into that file.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a locale without the character must not end a command
+            stream.reconfigure(errors="backslashreplace")
+
+
+def flush() -> None:
+    """Write what is buffered. What cannot be written is given up, and `OSError` raised."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # Python flushes again when it ends, and would report the error a second time.
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            raise
+
+
+def explain(error: BaseException) -> int:
+    """Print one line about an unexpected error, and return the exit code."""
+    if isinstance(error, OSError):
+        if error.errno == errno.EPIPE:  # the reader went away, as in `| head`
+            return 1
+        where = f" {error.filename}" if error.filename is not None else ""
+        _say(f"the system refused{where}: {error.strerror or error}")
+        return ENVIRONMENT
+    if _is_out_of_memory(error):
+        _say("out of memory; free some, or ask for less at a time")
+        return ENVIRONMENT
+    if isinstance(error, UnicodeError):
+        _say(f"text cannot be read or written in this encoding: {error}; set PYTHONUTF8=1")
+        return ENVIRONMENT
+    _say(
+        f"a bug in latentedit: {type(error).__name__}: {_first_line(error)}. "
+        f"{_written(error)}; please report it"
+    )
+    return BUG
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(s in str(error) for s in _NO_MEMORY)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).splitlines()
+    return lines[0][:200] if lines else ""
+
+
+def _written(error: BaseException) -> str:
+    text = "".join(traceback.format_exception(error))
+    try:
+        handle, path = tempfile.mkstemp(prefix="latentedit-traceback-", suffix=".txt")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except OSError:
+        _say(text)
+        return "The traceback stands above"
+    return f"The traceback is in {path}"
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):
+        click.echo(f"error: {text}", err=True)
