@@ -15,7 +15,7 @@ from latentedit.errors import EnvironmentFault, InputError, PluginFault, Unknown
 from latentedit.guard import guarded
 from latentedit.plugin import API_VERSION, INTERFACES, PluginKind, PluginSpec
 from latentedit.plugin_source import source_digest
-from latentedit.plugin_specs import entries, read_specs
+from latentedit.plugin_specs import BUILT_IN, entries, read_specs
 
 if TYPE_CHECKING:
     from latentedit.interfaces.editor import Editor
@@ -26,21 +26,6 @@ if TYPE_CHECKING:
     )
     from latentedit.interfaces.generator import Generator
     from latentedit.interfaces.metric import EditMetric
-
-BUILT_IN = PluginSpec(
-    "executor",
-    "local",
-    "latentedit.benchmark.execution.local:LocalExecutor",
-    "cells on this machine, a process each",
-)
-"""The executor of every run that names no other; known without any plugin."""
-
-BUILT_IN_METRIC = PluginSpec(
-    "metric",
-    "structural-similarity",
-    "latentedit.benchmark.cells.structural_similarity:StructuralSimilarity",
-    "how much of an image's structure an edit keeps",
-)
 
 OriginStatus = Literal["ok", "broken", "incompatible", "disabled", "collision"]
 
@@ -70,9 +55,7 @@ class Registry:
     """
 
     def __init__(self) -> None:
-        self.origins = [
-            Origin("latentedit", "latentedit", __version__, specs=[BUILT_IN, BUILT_IN_METRIC])
-        ]
+        self.origins = [Origin("latentedit", "latentedit", __version__, specs=list(BUILT_IN))]
 
     @classmethod
     def discover(cls, environment: Mapping[str, str] | None = None) -> Registry:
@@ -241,7 +224,7 @@ class Registry:
         from latentedit.interfaces import guarded as guards
 
         loaded, origin = self.load(kind, name), self.find(kind, name)[0]
-        if origin.specs == [BUILT_IN]:
+        if origin.specs == list(BUILT_IN):
             return _made(loaded, name, options)
         with guarded(name, "construction", parts=guards.construction_parts(kind)):
             made = _made(guards.guarded_class(kind, name, loaded), name, options)

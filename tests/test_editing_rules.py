@@ -45,11 +45,8 @@ from latentedit import (
 from latentedit.data.bank import ModelReference
 from latentedit.editing import guard
 from latentedit.editing.checks import check_device, check_space
-from latentedit.editing.fitted import (
-    build_generator,
-    build_renderer,
-    codes_for,
-)
+from latentedit.editing.fitted import codes_for
+from latentedit.editing.models import build_generator, build_renderer
 from latentedit.files.artefacts import read_json, write_json
 
 SCHEMA = AttributeSchema(
@@ -264,7 +261,7 @@ def test_a_subset_of_rows_needs_the_generator() -> None:
 
 
 @pytest.mark.parametrize("which", ["source", "target"])
-@pytest.mark.parametrize("shape", [(4, 3), (3, 4), (4,)])
+@pytest.mark.parametrize("shape", [(4, 3), (3, 4), (4, 4, 1)])
 def test_attribute_values_have_a_row_a_face_and_a_column_a_number(
     which: str, shape: tuple[int, ...]
 ) -> None:

@@ -71,7 +71,6 @@ def test_five_flat_editors_go_from_bank_to_report_in_any_space(
             "strengths": [0.5, 1.0],
             "effects": [0.5],
             "show_faces": 2,
-            "statistics": {"resamples": 100},
         }
     )
     outcome = run_suite(suite, tmp_path, Silent(), registry=registry)
@@ -140,7 +139,6 @@ def test_a_suite_samples_its_bank_where_it_says(tmp_path: Path) -> None:
             "editors": {"regression": {"plugin": "regression"}},
             "controls": [],
             "tasks": [{"attribute": "yaw", "change": 10}],
-            "statistics": {"resamples": 100},
         }
     )
     first = run_suite(suite, tmp_path, Silent(), registry=registry)

@@ -22,7 +22,8 @@ from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import explain, run_suite
 from latentedit.benchmark.suite import Suite, parse_suite
 from latentedit.editing import guard
-from latentedit.measures.metrics import Metric, declare
+from latentedit.measures.added import declare
+from latentedit.measures.metrics import Metric
 from latentedit.measures.structural import structural_similarity
 from latentedit.report.leaderboard import write_leaderboard
 from latentedit.report.page import write_report

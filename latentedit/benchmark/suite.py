@@ -10,17 +10,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
 import latentedit
-from latentedit.benchmark.plugin_use import ModelUse, PluginUse
+from latentedit.benchmark.plugin_use import ModelUse, PluginUse, SuitePart
 from latentedit.benchmark.statistics_plan import StatisticsPlan
 from latentedit.errors import CorruptArtefact, InputError, SuiteError, UnknownName, nearest
 from latentedit.files.regular import read_bytes
@@ -32,20 +29,7 @@ SUITE_FILE = "suite.json"
 """Of a run: the suite that it computes."""
 
 
-class _Strict(BaseModel):
-    """A part of a suite. Fields in `OPTIONAL` are written only if they have a value, so that
-    the records of other suites stay as they were."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    OPTIONAL: ClassVar[tuple[str, ...]] = ()
-
-    @model_serializer(mode="wrap")
-    def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields: dict[str, Any] = write(self)
-        return {k: v for k, v in fields.items() if v or k not in self.OPTIONAL}
-
-
-class BankPlan(_Strict):
+class BankPlan(SuitePart):
     """Which faces: sampled once, shared by all editors; in `space`, or in the generator's own."""
 
     OPTIONAL: ClassVar[tuple[str, ...]] = ("space",)
@@ -64,7 +48,7 @@ class BankPlan(_Strict):
         return {"plugin": generator} if isinstance(generator, str) else generator
 
 
-class Task(_Strict):
+class Task(SuitePart):
     """One requested change of one attribute.
 
     `change` is ``flip`` (a binary attribute to its other end) or an amount in natural units, of
@@ -75,7 +59,7 @@ class Task(_Strict):
 
     attribute: str
     change: Literal["flip"] | float
-    among: dict[str, tuple[float, float]] = {}
+    among: dict[str, tuple[float, float]] = Field(default={})
     layers: tuple[int, ...] | str | None = None
     name: str = ""
 
@@ -103,7 +87,7 @@ class Task(_Strict):
         return change
 
 
-class Sequence(_Strict):
+class Sequence(SuitePart):
     """Tasks that are done one after the other, in every order and back again.
 
     Only faces that all of them edit take part.
@@ -113,7 +97,7 @@ class Sequence(_Strict):
     edits: list[str] = Field(min_length=2, max_length=3)
 
 
-class Tune(_Strict):
+class Tune(SuitePart):
     """Options chosen on a validation split, with one budget for all editors.
 
     Each editor is fitted `trials` times, with its defaults and with the first of the candidates
@@ -126,7 +110,7 @@ class Tune(_Strict):
     faces: int = Field(default=40, ge=2)
 
 
-class Limits(_Strict):
+class Limits(SuitePart):
     """What one cell may take: seconds, and GiB of memory of its own (files that it maps do not
     count). Without `memory_gib`, cells side by side share four fifths of the machine's."""
 
@@ -134,7 +118,7 @@ class Limits(_Strict):
     memory_gib: float | None = Field(default=None, gt=0)
 
 
-class Suite(_Strict):
+class Suite(SuitePart):
     """Everything that decides what a run computes.
 
     Where `controls` is None, a run has every control that is installed when it starts.
@@ -146,14 +130,14 @@ class Suite(_Strict):
     summary: str = ""
     bank: BankPlan
     judge: ModelUse
-    identity: list[ModelUse] = []
+    identity: list[ModelUse] = Field(default=[])
     editors: dict[str, PluginUse] = Field(min_length=1)
     controls: list[str] | None = None
-    metrics: list[ModelUse] = []
+    metrics: list[ModelUse] = Field(default=[])
     tasks: list[Task] = Field(min_length=1)
-    sequences: list[Sequence] = []
-    strengths: list[float] = [0.25, 0.5, 0.75, 1.0, 1.5, 2.0]
-    effects: list[float] = [0.8]
+    sequences: list[Sequence] = Field(default=[])
+    strengths: list[float] = Field(default=[0.25, 0.5, 0.75, 1.0, 1.5, 2.0])
+    effects: list[float] = Field(default=[0.8])
     seeds: list[Annotated[int, Field(ge=0, lt=SEEDS)]] = Field(default=[0], min_length=1)
     tune: Tune | None = None
     show_faces: int = Field(default=6, ge=0, le=64)

@@ -19,11 +19,14 @@ from latentedit.cli.options import (
     with_force,
     with_picture,
     with_targets,
+    with_threads,
 )
 from latentedit.errors import InputError
 from latentedit.registry import Registry
 
 if TYPE_CHECKING:
+    from latentedit.cli.targets import AttributeTarget
+    from latentedit.data.bank import Split
     from latentedit.interfaces.editor import Edited
 
 
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
     help="W+ rows to edit, such as 0..3 or 4,5, or the name of an installed layer preset. All rows "
     "by default.",
 )
+@with_threads
 @with_device
 @with_picture
 @with_force
@@ -66,6 +70,7 @@ def edit(
     transfers: tuple[str, ...],
     amount: float,
     layers: str | None,
+    threads: int,
     device: str,
     picture: Path,
     force: bool,
@@ -85,14 +90,16 @@ def edit(
     """
     import torch
 
-    from latentedit.cli.targets import parse_rows, parse_settings, parse_transfers
+    from latentedit.cli.targets import parse_rows
     from latentedit.data.bank import LatentBank
     from latentedit.data.images import images_to_bytes
-    from latentedit.editing.fitted import build_renderer, codes_for, load_editor
+    from latentedit.editing.fitted import codes_for, load_editor
     from latentedit.editing.layers import space_after
+    from latentedit.editing.models import build_renderer
     from latentedit.report.grid import refused, save_grid
 
     check_overwrite(picture, force)
+    torch.set_num_threads(threads)
     bank = LatentBank.open(bank_folder)
     registry = Registry.discover()
     fitted = load_editor(registry, editor_folder, device=device)
@@ -100,13 +107,7 @@ def edit(
     test = bank.split("test")
     rows = parse_rows(index, len(test), "--index")
     codes, values = test.rows(torch.tensor(rows))
-    wanted = parse_settings(settings, bank.schema)
-    wanted += parse_transfers(transfers, bank.schema, test.attributes)
-    if not wanted:
-        name = bank.schema.names[0]
-        raise InputError(
-            f"nothing to edit: add --set {example_setting(bank.schema)}, or --transfer {name}=12"
-        )
+    wanted = _wanted(settings, transfers, test)
     generator = fitted.runtime.generator
     if generator is None:
         raise InputError(
@@ -146,6 +147,23 @@ def edit(
     if not torch.stack(served).any():
         err.print("nothing was edited")
         raise SystemExit(1)
+
+
+def _wanted(
+    settings: tuple[str, ...], transfers: tuple[str, ...], test: Split
+) -> list[AttributeTarget]:
+    """What is asked for, in its order; at least one change."""
+    from latentedit.cli.targets import parse_settings, parse_transfers
+
+    schema = test.schema
+    wanted = parse_settings(settings, schema)
+    wanted += parse_transfers(transfers, schema, test.attributes)
+    if not wanted:
+        raise InputError(
+            f"nothing to edit: add --set {example_setting(schema)}, "
+            f"or --transfer {schema.names[0]}=12"
+        )
+    return wanted
 
 
 def _say_refused(title: str, edited: Edited) -> None:

@@ -18,6 +18,7 @@ from latentedit.cli.options import (
     with_new_folder,
     with_seed,
     with_settings,
+    with_threads,
 )
 from latentedit.errors import InputError
 from latentedit.registry import Registry
@@ -69,13 +70,7 @@ if TYPE_CHECKING:
     "compared with the bank's codes.",
 )
 @with_seed
-@click.option(
-    "--threads",
-    default=1,
-    show_default=True,
-    type=click.IntRange(1),
-    help="CPU threads. More are faster, but results differ slightly.",
-)
+@with_threads
 @with_device
 @with_new_folder
 @with_json

@@ -69,6 +69,13 @@ with_editor = click.option(
 )
 with_seed = click.option("--seed", default=0, show_default=True, type=click.IntRange(0, SEEDS - 1))
 with_device = click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+with_threads = click.option(
+    "--threads",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="CPU threads. More are faster, but results differ slightly.",
+)
 with_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

@@ -26,7 +26,7 @@ from latentedit.registry import Registry
 
 def check_device(device: str) -> None:
     """Raise `EnvironmentFault` where `device` is not there."""
-    found = re.fullmatch(r"cpu|cuda(?::([0-9]{1,3}))?", device)
+    found = re.fullmatch(r"cpu(?::0)?|cuda(?::([0-9]{1,3}))?", device)
     if found is None:
         raise InputError(f"device is cpu or cuda, received {device!r}")
     if device.startswith("cuda") and not torch.cuda.is_available():

@@ -26,9 +26,10 @@ from latentedit.editing.checks import (
 )
 from latentedit.editing.conversion import converted_split
 from latentedit.editing.layers import LayerPreset, edited_in_rows
+from latentedit.editing.models import build_generator
 from latentedit.editing.saved import read_editor, write_editor
 from latentedit.editing.shapes import flat_codes, flat_split
-from latentedit.errors import FingerprintMismatch, InputError, Unsupported
+from latentedit.errors import InputError, Unsupported
 from latentedit.files.artefacts import Digest
 from latentedit.interfaces.editor import Edited, Editor, Runtime
 from latentedit.interfaces.generator import Generator
@@ -287,45 +288,6 @@ def load_editor(
         record.figures,
         registry,
     )
-
-
-def build_generator(registry: Registry, reference: ModelReference) -> Generator:
-    """The generator of `reference`, refused if it is no longer the same one."""
-    generator = registry.generator(reference.name, reference.options)
-    if generator.fingerprint != reference.fingerprint:
-        raise FingerprintMismatch(
-            "generator",
-            f"installed {reference.name}",
-            generator.fingerprint[:12],
-            "the record",
-            str(reference),
-        )
-    return generator
-
-
-def build_renderer(
-    registry: Registry, bank: LatentBank, generator: Generator | None = None
-) -> Generator:
-    """What makes the images of a bank's test faces: its generator, or that one as it was tuned to
-    the photographs that the bank holds.
-
-    Args:
-        generator: the bank's, where it is built already.
-    """
-    generator = generator or build_generator(registry, bank.generator)
-    expected = (bank.inversion or {}).get("tuned")
-    if expected is None:
-        return generator
-    tuned = generator.tuned(bank.tensors("tuning"))
-    if tuned.fingerprint != expected:
-        raise FingerprintMismatch(
-            "tuned generator",
-            f"{bank.folder}/tuning.safetensors",
-            tuned.fingerprint[:12],
-            "bank.json",
-            str(expected)[:12],
-        )
-    return tuned
 
 
 def codes_for(

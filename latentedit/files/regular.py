@@ -19,19 +19,19 @@ def open_regular(path: Path) -> BufferedReader:
     """
     try:
         # Without O_NONBLOCK, opening a pipe waits until another process writes into it.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder; give a regular file") from None
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"there is no file {path}") from None
     except ValueError as error:  # a NUL in the name
         raise InputError(f"{str(path)!r} is not the name of a file: {error}") from None
     except OSError as error:
         raise EnvironmentFault(f"cannot open {path}: {error.strerror}") from None
-    mode = os.fstat(handle).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(handle)
-        what = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
-        raise InputError(f"{path} is {what}; give a regular file")
-    return os.fdopen(handle, "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise InputError(f"{path} is a pipe, a socket or a device; give a regular file")
+    return file
 
 
 def read_bytes(path: Path, limit: int | None = None) -> bytes:

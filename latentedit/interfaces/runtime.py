@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 SEEDS = 2**31
 """Seeds are integers from 0 to SEEDS − 1."""
@@ -19,4 +21,6 @@ def silent(fraction: float, message: str) -> None:
 
 def seeded_rng(seed: int, stream: int) -> torch.Generator:
     """A CPU random generator; equal seeds and streams give equal numbers."""
+    import torch  # here, since the command line reads SEEDS and must stay light
+
     return torch.Generator().manual_seed(seed * 1_000_003 + stream)

@@ -6,14 +6,13 @@ requested change of k, σ the standard deviation of each column over the fit spl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from latentedit.data.attributes import AttributeSchema
-from latentedit.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -140,28 +139,6 @@ METRICS = {
         ),
     )
 }
-
-
-_ADDED: dict[str, Metric] = {}
-
-
-def declare(metrics: Iterable[Metric]) -> None:
-    """Make the metrics that a run's suite adds known by name; see `definition`.
-
-    Raises:
-        InputError: another run has a metric of this name with another definition.
-    """
-    for metric in metrics:
-        if _ADDED.setdefault(metric.name, metric) != metric:
-            raise InputError(
-                f"two runs have a metric {metric.name!r} with two definitions; give one of them "
-                "another `name` in its suite"
-            )
-
-
-def definition(name: str) -> Metric:
-    """Of a metric of every run, or of one that was declared; raises `KeyError`."""
-    return METRICS[name] if name in METRICS else _ADDED[name]
 
 
 def achieved_change(before: Tensor, after: Tensor, change: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ class Source:
         path = Path(path)
         try:
             if not path.is_file():  # a pipe would be waited for, a device has no end
-                raise InputError(f"there is no file {path}")
+                raise InputError(f"cannot read {path}: there is no such regular file")
             size = path.stat().st_size
             if size > MAX_FILE:
                 raise InputError(f"{path} has {size} bytes; weight files up to {MAX_FILE} are read")

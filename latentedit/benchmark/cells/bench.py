@@ -8,11 +8,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from latentedit.benchmark.cells.pictures import Pictures
 from latentedit.benchmark.suite import Suite
 from latentedit.data.bank import LatentBank
 from latentedit.data.images import images_to_bytes
-from latentedit.editing.fitted import build_generator, build_renderer
+from latentedit.editing.models import build_generator, build_renderer
 from latentedit.errors import InputError, Unsupported
 from latentedit.interfaces.estimators import AttributeEstimator, IdentityEncoder
 from latentedit.interfaces.generator import Generator
@@ -61,11 +60,6 @@ class Bench:
     def renderer(self) -> Generator:
         """What makes the images of the test faces: the generator, or what it was tuned to."""
         return build_renderer(self.registry, self.bank, self.generator)
-
-    @cached_property
-    def pictures(self) -> Pictures:
-        """The renderer's images, each drawn once."""
-        return Pictures(self.renderer.synthesize, max(self.renderer.image_size), BATCH)
 
     @cached_property
     def judge(self) -> AttributeEstimator:
@@ -120,7 +114,7 @@ class Bench:
         parts = []
         for start in range(0, len(codes), BATCH):
             batch = codes[start : start + BATCH]
-            images = self.pictures.of(batch, space)
+            images = self.renderer.synthesize(batch, space)
             judged = self.judge.estimate(images)
             embeddings = self.embeddings(images)
             shown = images_to_bytes(images[: max(0, show - start)])
@@ -141,7 +135,7 @@ class Bench:
     @torch.no_grad()
     def judged(self, codes: Tensor, space: str) -> Tensor:
         """(N, A) what the judge, and nobody else, makes of (N, \\*shape) codes."""
-        images = (self.pictures.of(batch, space) for batch in codes.split(BATCH))
+        images = (self.renderer.synthesize(batch, space) for batch in codes.split(BATCH))
         return torch.cat([self.judge.estimate(shown) for shown in images])
 
     def embeddings(self, images: Tensor) -> Tensor:
@@ -167,9 +161,9 @@ class Bench:
         to those of `others`, in levels of 0 to 255."""
         embeddings, errors = [], []
         for batch, other in zip(codes.split(BATCH), others.split(BATCH), strict=True):
-            images = self.pictures.of(batch, space)
+            images = self.renderer.synthesize(batch, space)
             embeddings.append(self.embeddings(images))
-            errors.append(pixel_error(self.pictures.of(other, other_space), images))
+            errors.append(pixel_error(self.renderer.synthesize(other, other_space), images))
         return torch.cat(embeddings, 1), torch.cat(errors)
 
     @cached_property

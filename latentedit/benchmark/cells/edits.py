@@ -216,7 +216,7 @@ class TaskEdits:
             "faces": self._faces,
             "change": self._change,
             "source": self._source[:, self._column].clone(),
-            "images": images_to_bytes(bench.pictures.of(shown, self._originals_space)),
+            "images": images_to_bytes(bench.renderer.synthesize(shown, self._originals_space)),
         }
 
     def undone(self) -> dict[str, Tensor]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from latentedit.measures.metrics import Metric, definition
+from latentedit.measures.added import definition
+from latentedit.measures.metrics import Metric
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from latentedit.data.bank import LatentBank
 from latentedit.errors import CorruptArtefact, InputError
 from latentedit.files.records import read_record
 from latentedit.files.strict_json import usable_name
-from latentedit.measures.metrics import declare
+from latentedit.measures.added import declare
 
 
 class Run:

@@ -1,0 +1,47 @@
+"""The models of a bank, refused if they are no longer the same."""
+
+from __future__ import annotations
+
+from latentedit.data.bank import LatentBank, ModelReference
+from latentedit.errors import FingerprintMismatch
+from latentedit.interfaces.generator import Generator
+from latentedit.registry import Registry
+
+
+def build_generator(registry: Registry, reference: ModelReference) -> Generator:
+    """The generator of `reference`, refused if it is no longer the same one."""
+    generator = registry.generator(reference.name, reference.options)
+    if generator.fingerprint != reference.fingerprint:
+        raise FingerprintMismatch(
+            "generator",
+            f"installed {reference.name}",
+            generator.fingerprint[:12],
+            "the record",
+            str(reference),
+        )
+    return generator
+
+
+def build_renderer(
+    registry: Registry, bank: LatentBank, generator: Generator | None = None
+) -> Generator:
+    """What makes the images of a bank's test faces: its generator, or that one as it was tuned to
+    the photographs that the bank holds.
+
+    Args:
+        generator: the bank's, where it is built already.
+    """
+    generator = generator or build_generator(registry, bank.generator)
+    expected = (bank.inversion or {}).get("tuned")
+    if expected is None:
+        return generator
+    tuned = generator.tuned(bank.tensors("tuning"))
+    if tuned.fingerprint != expected:
+        raise FingerprintMismatch(
+            "tuned generator",
+            f"{bank.folder}/tuning.safetensors",
+            tuned.fingerprint[:12],
+            "bank.json",
+            str(expected)[:12],
+        )
+    return tuned
