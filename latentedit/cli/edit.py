@@ -25,6 +25,8 @@ from latentedit.errors import InputError
 from latentedit.registry import Registry
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from latentedit.cli.targets import AttributeTarget
     from latentedit.data.bank import Split
     from latentedit.interfaces.editor import Edited
@@ -92,11 +94,9 @@ def edit(
 
     from latentedit.cli.targets import parse_rows
     from latentedit.data.bank import LatentBank
-    from latentedit.data.images import images_to_bytes
     from latentedit.editing.fitted import codes_for, load_editor
     from latentedit.editing.layers import space_after
     from latentedit.editing.models import build_renderer
-    from latentedit.report.grid import refused, save_grid
 
     check_overwrite(picture, force)
     torch.set_num_threads(threads)
@@ -131,15 +131,7 @@ def edit(
             space = space_after(generator, space, subset)
             columns.append(renderer.synthesize(codes, space))
             progress(done / len(wanted), setting.name)
-    images = [list(images_to_bytes(column).cpu()) for column in columns]
-    for column, ok in zip(images[1:], served, strict=True):
-        column[:] = [image if ok[i] else refused(image) for i, image in enumerate(column)]
-    save_grid(
-        picture,
-        [[image[i] for image in images] for i in range(len(rows))],
-        ["before", *(setting.title for setting in wanted)],
-        [f"face {row}" for row in rows],
-    )
+    _draw(picture, columns, served, [setting.title for setting in wanted], rows)
     say(
         f"{picture}: {len(rows)} faces, {len(wanted)} edits, {nfe} function evaluations",
         next_step=f"open {picture}",
@@ -147,6 +139,28 @@ def edit(
     if not torch.stack(served).any():
         err.print("nothing was edited")
         raise SystemExit(1)
+
+
+def _draw(
+    picture: Path,
+    columns: list[Tensor],
+    served: list[Tensor],
+    titles: list[str],
+    rows: list[int],
+) -> None:
+    """Faces before and after each edit, crossed out where it was refused."""
+    from latentedit.data.images import images_to_bytes
+    from latentedit.report.grid import refused, save_grid
+
+    images = [list(images_to_bytes(column).cpu()) for column in columns]
+    for column, ok in zip(images[1:], served, strict=True):
+        column[:] = [image if ok[i] else refused(image) for i, image in enumerate(column)]
+    save_grid(
+        picture,
+        [[image[i] for image in images] for i in range(len(rows))],
+        ["before", *titles],
+        [f"face {row}" for row in rows],
+    )
 
 
 def _wanted(

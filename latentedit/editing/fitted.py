@@ -123,7 +123,8 @@ class FittedEditor:
         per_row = (values.repeat_interleave(rows, 0) for values in (source, target))
         flat = self._call(codes.flatten(0, 1), *per_row)
         ok = flat.served.view(n, rows).all(1)  # a face is refused if one of its rows is
-        kept = torch.where(ok[:, None, None], flat.codes.view(codes.shape), codes)
+        whole = ok.view(n, *[1] * (codes.ndim - 1))
+        kept = torch.where(whole, flat.codes.view(codes.shape), codes)
         return replace(flat, codes=kept, ok=ok)
 
     def sample(self, attributes: Tensor, seed: int = 0) -> Tensor:
