@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from latentedit import Attribute, AttributeSchema, LatentBank, ModelReference, Split
-from latentedit.data.bank import BATCH, SHARD_ROWS
+from latentedit.data.bank import SHARD_ROWS
+from latentedit.data.split import BATCH
 
 SCHEMA = AttributeSchema((Attribute("age", "continuous", 0, 70, "years"),))
 

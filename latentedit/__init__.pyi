@@ -4,7 +4,7 @@ __version__: str
 
 # Banks and edits
 from .data.bank import LatentBank as LatentBank
-from .data.bank import Split as Split
+from .data.split import Split as Split
 from .data.bank import ModelReference as ModelReference
 from .data.attributes import Attribute as Attribute
 from .data.attributes import AttributeSchema as AttributeSchema

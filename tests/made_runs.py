@@ -30,7 +30,8 @@ from made_world import (
 
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.benchmark.suite import Suite
-from latentedit.data.bank import LatentBank, ModelReference, Split
+from latentedit.data.bank import LatentBank, ModelReference
+from latentedit.data.split import Split
 from latentedit.files.artefacts import write_json
 from latentedit.measures.metrics import METRICS
 

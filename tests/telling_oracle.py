@@ -107,6 +107,27 @@ def cosine(first: Array, second: Array) -> Array:
     return (first * second).sum(1) / lengths
 
 
+def images(u: Array) -> Array:
+    """(N, 3, 8, 8) attributes in the first channel, identity in the second."""
+    found = np.zeros((len(u), 3, 64))
+    found[:, 0, :6], found[:, 1, :8] = pixels(u)[:, :6], pixels(u)[:, 6:14]
+    return found.reshape(-1, 3, 8, 8)
+
+
+def structure(first: Array, second: Array) -> Array:
+    """SSIM in every window of 7 × 7 pixels, by its definition."""
+    c1, c2, found = 0.02**2, 0.06**2, []
+    for top in (0, 1):
+        for left in (0, 1):
+            cut = (..., slice(top, top + 7), slice(left, left + 7))
+            x, y = (i[cut].reshape(len(i), 3, 49) for i in (first, second))
+            mx, my = x.mean(2), y.mean(2)
+            joint = ((x - mx[..., None]) * (y - my[..., None])).mean(2)
+            above = (2 * mx * my + c1) * (2 * joint + c2)
+            found.append(above / (mx**2 + my**2 + c1) / (x.var(2) + y.var(2) + c2))
+    return np.mean(found, axis=(0, 2))
+
+
 def angle(first: Array, second: Array) -> Array:
     return np.degrees(np.arccos(np.clip(cosine(first, second), -1, 1)))
 
@@ -361,7 +382,13 @@ class Cell:
         wanted, seen = judged(self.u), judged(u)
         wanted[:, self.column] += r * self.change
         likely, far = self._likelihood(u, self.target(r))
+        imagined = self.u.copy()
+        imagined[:, :, self.column] = u[:, :, self.column]
         found = {
+            "distance to the counterfactual": 127.5
+            * np.abs(pixels(u) - pixels(imagined)).sum(1)
+            / (3 * 8 * 8),
+            "structural similarity to the counterfactual": structure(images(u), images(imagined)),
             "attribute leakage": self.leakage(u, judged),
             "true leakage": self.leakage(u, truth),
             "true identity drift": np.sqrt(((identity(u) - identity(self.u)) ** 2).mean(1)),
@@ -374,14 +401,20 @@ class Cell:
             similarity = self.similarity(u, which)
             assert np.abs(similarity - threshold)[reached].min(initial=1) > 1e-6
             found[f"identity similarity · {name}"] = similarity
+            to_it = cosine(identity(imagined)[:, which], identity(u)[:, which])
+            found[f"identity similarity to the counterfactual · {name}"] = to_it
             found[f"identity accuracy · {name}"] = (similarity > threshold).astype(float)
             if self.oracle.photographs:
                 photos = photographed()[0][self.faces, 6:][:, which]
                 to_photo = cosine(photos, identity(u)[:, which])
                 found[f"identity similarity to the photo · {name}"] = to_photo
+        counted = {
+            f"identity with failures · {name}": found[f"identity similarity · {name}"] * reached
+            for name in RECOGNISERS
+        }
         found = {k: np.where(reached, v, np.nan) for k, v in found.items()}
         found["kernel distance"] = self.distances(r)["kernel"]
-        return found | {"reach": reached.astype(float)}
+        return found | counted | {"reach": reached.astype(float)}
 
     def _likelihood(self, u: Array, target: Array) -> tuple[Array, Array]:
         """log p(w | a) and the Mahalanobis distance, a dimension; rows of W+ averaged."""

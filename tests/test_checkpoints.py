@@ -113,6 +113,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(bank: LatentBank, tmp_path:
         {"options": SMALL | {"trace": "exact"}},
         {"options": SMALL | {"coupling": "optimal-transport"}},
         {"options": SMALL | {"whiten": False}},
+        {"options": SMALL | {"residual": False}},
         {"options": SMALL | {"attributes": ["age"]}},
         {"options": SMALL | {"gains": {"age": 2.0}}},
         {"options": SMALL | {"solver_steps": 2}},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -108,10 +107,10 @@ def test_chosen_attributes_alone_have_an_effect() -> None:
     assert np.allclose(editor.edit(codes, source, target, Runtime()).codes, wanted, atol=1e-3)
 
 
-def test_a_trained_flow_of_residuals_goes_there_and_back_after_saving(tmp_path: Path) -> None:
+def test_a_trained_flow_of_residuals_goes_there_and_back_after_saving() -> None:
     options = {"hidden": (16,), "steps": 60, "solver_steps": 8, "residual": True}
     editor, loaded = (REGISTRY.editor("styleflow", options) for _ in range(2))
-    editor.fit(DATA, Runtime(checkpoint=tmp_path))
+    editor.fit(DATA, Runtime())
     loaded.load_state(editor.state())
     codes, source, target = request()
     there = loaded.edit(codes, source, target, Runtime()).codes
@@ -119,10 +118,6 @@ def test_a_trained_flow_of_residuals_goes_there_and_back_after_saving(tmp_path: 
     back = loaded.edit(there, target, source, Runtime()).codes
     assert torch.allclose(back, codes, atol=1e-2)
     assert (there - codes).abs().max() > 0.5
-    raw = REGISTRY.editor("styleflow", options | {"residual": False})
-    figures = raw.fit(DATA, Runtime(checkpoint=tmp_path)).figures
-    fresh = REGISTRY.editor("styleflow", options | {"residual": False})
-    assert figures == fresh.fit(DATA, Runtime()).figures, "goes on with no other flow's training"
 
 
 # --- FlowEdit

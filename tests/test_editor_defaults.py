@@ -103,7 +103,7 @@ EDITORS: list[tuple[type[Editor], dict[str, Any], tuple[dict[str, Any], ...]]] =
             "adjoint": False,
             "hidden": (512, 512, 512, 512, 512),
             "blocks": 1,
-            "method": "rk4",
+            "method": None,
             "solver_steps": 2,
             "tolerance": 1e-5,
             "residual": True,

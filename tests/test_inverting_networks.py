@@ -16,7 +16,7 @@ import latentedit_stylegan
 import latentedit_synthface
 from latentedit import InputError, InversionRuntime, Registry, UnknownName, WeightedLoss
 from latentedit.data.bank import LatentBank
-from latentedit.editing.models import build_renderer
+from latentedit.editing.generators import build_renderer
 from latentedit.photos.align import Photograph
 from latentedit.photos.invert import InversionPlan, invert_photographs
 from latentedit.sampling.make import make_bank

@@ -35,6 +35,7 @@ from latentedit_linear.controls import gaps
 from latentedit_linear.directions import unit
 from latentedit_linear.extremes import extremes
 from latentedit_linear.stylespace import measured_slopes
+from latentedit_linear.whitening import WhitenedSplit, Whitening
 
 Array = NDArray[np.float64]
 SCHEMA = AttributeSchema(
@@ -319,6 +320,22 @@ def test_regression_on_whitened_codes_moves_along_the_covariance(ridge: float) -
     assert np.allclose(directions(editor), unit_rows(covariance), atol=1e-5)
 
 
+def test_a_whitened_split_is_white_in_every_way_that_it_is_read() -> None:
+    whitening = Whitening.of(moments(CHOOSING))
+    white = WhitenedSplit(CHOOSING.space, SCHEMA, CHOOSING.shards, (), whitening)
+    values, basis = np.linalg.eigh(np.cov(W.T, bias=True))
+    wanted = (W - W.mean(0)) @ basis / np.sqrt(values)
+    batches = torch.cat([codes for codes, _ in white.batches(7)])
+    in_turn = [white.codes, batches, white.rows(torch.arange(N))[0]]
+    for found in in_turn:
+        assert np.allclose(found.abs(), np.abs(wanted), atol=1e-4)
+    assert np.allclose(moments(white).covariance, np.eye(D), atol=1e-6)
+    others, held = white.hold_out()
+    order = np.concatenate([np.arange(150)[4::5], np.arange(150, N)[4::5]])
+    assert np.allclose(held.codes.abs(), np.abs(wanted[order]), atol=1e-4)
+    assert len(others) + len(held) == N
+
+
 def test_fewer_codes_than_dimensions_can_be_whitened() -> None:
     rng = np.random.default_rng(13)
     codes, values = rng.normal(size=(30, 50)), rng.normal(size=(30, A))
@@ -364,13 +381,18 @@ def test_too_few_faces_to_hold_one_out_calibrate_nothing() -> None:
     editor = REGISTRY.editor("mean-difference", {"share": 0.5})
     editor.fit(few, Runtime())
     assert editor.state()["slopes"].tolist() == [0] * A
+    wanted = W[:4][Y[:4, 0].argsort()]
+    wanted = wanted[2:].mean(0) - wanted[:2].mean(0)
+    assert np.allclose(directions(editor)[0], wanted / np.linalg.norm(wanted), atol=1e-6)
+    assert moments(few.hold_out()[1]).correlations(torch.eye(A, D)).tolist() == [[0] * A] * A
     assert moments(split(W[:2], Y[:2], 1)).slopes(torch.eye(A, D)).tolist() == [0] * A
 
 
 def test_slopes_of_what_does_not_vary_are_zero() -> None:
     codes = torch.tensor([[1.0, 5.0], [2.0, 5.0], [4.0, 5.0]], dtype=torch.float64)
     values = torch.tensor([[2.0, 1.0], [4.0, 2.0], [8.0, 9.0]], dtype=torch.float64)
-    found = moments(Split("w", SCHEMA, ((codes, values),)))
+    schema = AttributeSchema((Attribute("light", "vector", -9.0, 9.0, size=2),))
+    found = moments(Split("w", schema, ((codes, values),)))
     assert found.slopes(torch.eye(2)).tolist() == pytest.approx([2.0, 0.0])
 
 
@@ -931,7 +953,8 @@ def test_resampling_among_more_faces_than_there_are_takes_them_all() -> None:
 def test_a_variance_that_rounding_leaves_counts_as_none() -> None:
     sides = torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
     values = 1 + sides * torch.tensor([2e-14, 0.5e-14, 1.0], dtype=torch.float64).sqrt()
-    found = moments(Split("w", SCHEMA, ((values, values),)))
+    schema = AttributeSchema((Attribute("light", "vector", -9.0, 9.0, size=3),))
+    found = moments(Split("w", schema, ((values, values),)))
     assert found.variance.tolist() == pytest.approx([2e-14, 0.0, 1.0], rel=1e-3)
     assert found.variance_along(torch.eye(3)).tolist() == pytest.approx([2e-14, 0.0, 1.0], rel=1e-3)
 

@@ -20,7 +20,8 @@ from latentedit.benchmark.execution.worker import Job, compute, open_bench
 from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.run import check_names, explain, plan, provenance, run_suite
 from latentedit.benchmark.suite import Suite
-from latentedit.data.bank import LatentBank, Split
+from latentedit.data.bank import LatentBank
+from latentedit.data.split import Split
 from latentedit.editing import keys as editing_keys
 from latentedit.errors import EnvironmentFault, InputError, UnknownName
 from latentedit.registry import Registry

@@ -13,7 +13,8 @@ from harness_plugins import Eye, EyeOptions, scores
 from torch import Tensor
 from toy import MIDDLE, SCALE, SCHEMA, A, ToyGenerator, ToyOptions
 
-from latentedit.data.bank import LatentBank, Split
+from latentedit.data.bank import LatentBank
+from latentedit.data.split import Split
 from latentedit.errors import FingerprintMismatch, InputError
 from latentedit.interfaces.inverter import PerceptualLoss, WeightedLoss
 from latentedit.photos.reconstruction import Reconstruction, code_error, true_codes

@@ -12,16 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from latentedit.benchmark.plugin_use import ModelUse, PluginUse
 from latentedit.benchmark.statistics_plan import StatisticsPlan
-from latentedit.benchmark.suite import (
-    ModelUse,
-    PluginUse,
-    Suite,
-    find_suite,
-    load_suite,
-    parse_suite,
-    suite_folder,
-)
+from latentedit.benchmark.suite import Suite, find_suite, load_suite, parse_suite, suite_folder
 from latentedit.errors import InputError, SuiteError
 
 BANK = {"generator": {"plugin": "toy"}, "labeller": "a", "n_fit": 50, "n_test": 2}

@@ -20,7 +20,8 @@ from latentedit.benchmark.cells.edits import edit_milliseconds, measure_edits, r
 from latentedit.benchmark.cells.store import CellStore
 from latentedit.benchmark.results.audit import cell_states
 from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.suite import Suite, Task
+from latentedit.benchmark.suite import Suite
+from latentedit.benchmark.task import Task
 from latentedit.data.bank import LatentBank
 from latentedit.editing.fitted import fit_editor, load_editor
 

@@ -27,6 +27,8 @@ FIGURES = [
     "attribute leakage",
     "true leakage",
     "true identity drift",
+    "distance to the counterfactual",
+    "structural similarity to the counterfactual",
     "target error",
     "round-trip error",
     "round-trip error in pixels",
@@ -44,6 +46,8 @@ FIGURES = [
         for name in ("narrow", "broad")
         for metric in (
             "identity similarity",
+            "identity with failures",
+            "identity similarity to the counterfactual",
             "identity accuracy",
             "round-trip error in identity",
             "edit–identity area",

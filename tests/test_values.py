@@ -66,6 +66,9 @@ def arrays(seed: int = 0) -> dict[str, Array]:
         "matched_truth": readings[s + r :],
         "matched_similarity": rng.uniform(-0.2, 1, (r, e, n)),
         "matched_photo_similarity": rng.uniform(-1, 1, (r, e, n)),
+        "matched_counterfactual_pixels": rng.uniform(size=(r, n)),
+        "matched_counterfactual_structure": rng.uniform(size=(r, n)),
+        "matched_counterfactual_similarity": rng.uniform(-1, 1, (r, e, n)),
         "matched_kernel": rng.uniform(size=(r, n)),
         "matched_likelihood": rng.uniform(size=(r, n)),
         "matched_mahalanobis": rng.uniform(size=(r, n)),
@@ -143,11 +146,24 @@ def test_every_metric_is_made_of_its_own_arrays(attribute: str) -> None:
             "identity similarity · second": similarity[1],
             "identity similarity to the photo · first": held["matched_photo_similarity"][i, 0],
             "identity similarity to the photo · second": held["matched_photo_similarity"][i, 1],
+            "distance to the counterfactual": held["matched_counterfactual_pixels"][i],
+            "structural similarity to the counterfactual": held["matched_counterfactual_structure"][
+                i
+            ],
+            "identity similarity to the counterfactual · first": held[
+                "matched_counterfactual_similarity"
+            ][i, 0],
+            "identity similarity to the counterfactual · second": held[
+                "matched_counterfactual_similarity"
+            ][i, 1],
             "identity accuracy · first": similarity[0] > 0.5,
             "identity accuracy · second": similarity[1] > 0.2,
         }
         expected |= {f"{name} @ {effect:g}": v * reached for name, v in by_metric.items()}
         expected[f"reach @ {effect:g}"] = np.nan_to_num(reached)
+        for name, values in zip(THRESHOLDS, similarity, strict=True):
+            counted = values * np.nan_to_num(reached)
+            expected[f"identity with failures · {name} @ {effect:g}"] = counted
     found = found_for(held, attribute)
     areas = {f"edit–identity area · {name} @ 0" for name in THRESHOLDS}
     assert set(found) == set(expected) | areas
@@ -176,10 +192,10 @@ def test_similarity_at_the_threshold_is_not_above_it() -> None:
     assert found["identity accuracy · second @ 0.4"].tolist() == [1.0] * 6
 
 
-def test_a_face_that_does_not_reach_an_effect_counts_for_reach_alone() -> None:
+def test_a_face_that_does_not_reach_an_effect_counts_where_failures_count_alone() -> None:
     found = found_for(arrays())
     for name, values in found.items():
-        missing = name.endswith("@ 0.8") and not name.startswith("reach")
+        missing = name.endswith("@ 0.8") and not name.startswith(("reach", "identity with"))
         assert np.isnan(values).tolist() == [missing and i == 2 for i in range(6)], name
     assert found["reach @ 0.8"].tolist() == [1, 1, 0, 1, 1, 1]
     assert found["reach @ 0.4"].tolist() == [1] * 6

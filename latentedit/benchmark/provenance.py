@@ -105,6 +105,7 @@ class Provenance(StrictRecord):
         batch: faces that are synthesized and judged together.
         bounds: the controls that are floor and ceiling, where there are any.
         left_out: why an installed control is not in the run, by name.
+        matched_by: the judge by whom effects were matched, where another one scored them.
     """
 
     latentedit: str
@@ -119,6 +120,7 @@ class Provenance(StrictRecord):
     batch: int
     bounds: dict[str, str] = Field(default_factory=dict)
     left_out: dict[str, str] = Field(default_factory=dict)
+    matched_by: str | None = None
 
     @model_serializer(mode="wrap")
     def _without_no_metrics(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     BaseModel,
@@ -19,6 +19,7 @@ from pydantic import (
 import latentedit
 from latentedit.benchmark.plugin_use import ModelUse, PluginUse, SuitePart
 from latentedit.benchmark.statistics_plan import StatisticsPlan
+from latentedit.benchmark.task import Task
 from latentedit.errors import CorruptArtefact, InputError, SuiteError, UnknownName, nearest
 from latentedit.files.regular import read_bytes
 from latentedit.files.strict_yaml import YAML_BYTES, read_yaml
@@ -46,45 +47,6 @@ class BankPlan(SuitePart):
     @classmethod
     def _bare(cls, generator: Any) -> Any:
         return {"plugin": generator} if isinstance(generator, str) else generator
-
-
-class Task(SuitePart):
-    """One requested change of one attribute.
-
-    `change` is ``flip`` (a binary attribute to its other end) or an amount in natural units, of
-    which each face gets the sign that leads it towards the fit split's median, so that no face is
-    asked to leave the range. `among` keeps only faces with labels in the given ranges. `layers` are
-    the W+ rows that take the edit, or the name of a preset.
-    """
-
-    attribute: str
-    change: Literal["flip"] | float
-    among: dict[str, tuple[float, float]] = Field(default={})
-    layers: tuple[int, ...] | str | None = None
-    name: str = ""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _named(cls, data: Any) -> Any:
-        if isinstance(data, dict) and not data.get("name") and "attribute" in data:
-            return {**data, "name": str(data["attribute"])}
-        return data
-
-    @field_validator("layers", mode="before")
-    @classmethod
-    def _rows(cls, layers: Any) -> Any:
-        if isinstance(layers, list) and not layers:
-            raise ValueError("has no rows; leave it out, so that all rows take the edit")
-        if isinstance(layers, str) and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.+-]*", layers):
-            raise ValueError("are a list of rows, such as [0, 1], or the name of a layer preset")
-        return layers
-
-    @field_validator("change")
-    @classmethod
-    def _positive(cls, change: str | float) -> str | float:
-        if not isinstance(change, str) and not 0 < change < float("inf"):
-            raise ValueError("is 'flip' or an amount above 0 in the attribute's units")
-        return change
 
 
 class Sequence(SuitePart):
@@ -122,6 +84,13 @@ class Suite(SuitePart):
     """Everything that decides what a run computes.
 
     Where `controls` is None, a run has every control that is installed when it starts.
+
+    With a `strength_limit`, a face that misses an effect at the largest of `strengths` is edited at
+    twice that strength, and so on up to the limit, until the effect attains or stops growing.
+    With `only_possible`, a face takes part in a task only where the largest effect is attained by
+    the same face with nothing else changed; see `possible_faces`.
+    With `keep_codes`, cells keep edited codes in half precision, so that another judge can score
+    them without the editor.
     """
 
     OPTIONAL: ClassVar[tuple[str, ...]] = ("metrics",)
@@ -137,7 +106,10 @@ class Suite(SuitePart):
     tasks: list[Task] = Field(min_length=1)
     sequences: list[Sequence] = Field(default=[])
     strengths: list[float] = Field(default=[0.25, 0.5, 0.75, 1.0, 1.5, 2.0])
+    strength_limit: float | None = None
     effects: list[float] = Field(default=[0.8])
+    only_possible: bool = False
+    keep_codes: bool = True
     seeds: list[Annotated[int, Field(ge=0, lt=SEEDS)]] = Field(default=[0], min_length=1)
     tune: Tune | None = None
     show_faces: int = Field(default=6, ge=0, le=64)
@@ -153,6 +125,17 @@ class Suite(SuitePart):
         if 1.0 not in strengths:
             raise ValueError("must hold 1.0, at which target error is measured")
         return strengths
+
+    @model_validator(mode="after")
+    def _limit_above_strengths(self) -> Suite:
+        if self.strength_limit is not None and not (
+            self.strengths[-1] <= self.strength_limit <= 1024
+        ):
+            raise ValueError(
+                f"strength_limit: is from the largest strength, {self.strengths[-1]:g}, to 1024; "
+                f"received {self.strength_limit:g}"
+            )
+        return self
 
     @field_validator("effects")
     @classmethod

@@ -49,8 +49,9 @@ def check_attributes(suite: Suite, schema: AttributeSchema) -> None:
         attribute = schema[task.attribute]
         if attribute.kind == "vector":
             raise InputError(f"a task changes one number; {task.attribute!r} is a vector")
-        if not isinstance(task.change, str) and task.change > attribute.high - attribute.low:
+        amount = task.change if isinstance(task.change, int | float) else 0.0
+        if amount > attribute.high - attribute.low:
             raise InputError(
-                f"task {task.name!r} changes {task.attribute} by {task.change}, but its range is "
+                f"task {task.name!r} changes {task.attribute} by {amount}, but its range is "
                 f"{attribute.low:g} to {attribute.high:g} {attribute.unit}".rstrip()
             )

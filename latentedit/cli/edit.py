@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from latentedit.cli.targets import AttributeTarget
-    from latentedit.data.bank import Split
+    from latentedit.data.split import Split
     from latentedit.interfaces.editor import Edited
 
 
@@ -94,9 +94,9 @@ def edit(
 
     from latentedit.cli.targets import parse_rows
     from latentedit.data.bank import LatentBank
-    from latentedit.editing.fitted import codes_for, load_editor
+    from latentedit.editing.fitted import load_editor
+    from latentedit.editing.generators import build_renderer, codes_for
     from latentedit.editing.layers import space_after
-    from latentedit.editing.models import build_renderer
 
     check_overwrite(picture, force)
     torch.set_num_threads(threads)
@@ -131,7 +131,8 @@ def edit(
             space = space_after(generator, space, subset)
             columns.append(renderer.synthesize(codes, space))
             progress(done / len(wanted), setting.name)
-    _draw(picture, columns, served, [setting.title for setting in wanted], rows)
+    titles = ["before", *(setting.title for setting in wanted)]
+    _draw(picture, columns, served, titles, [f"face {row}" for row in rows])
     say(
         f"{picture}: {len(rows)} faces, {len(wanted)} edits, {nfe} function evaluations",
         next_step=f"open {picture}",
@@ -146,21 +147,17 @@ def _draw(
     columns: list[Tensor],
     served: list[Tensor],
     titles: list[str],
-    rows: list[int],
+    faces: list[str],
 ) -> None:
-    """Faces before and after each edit, crossed out where it was refused."""
+    """A grid of `columns` of images, one row a face; a face that was not served is crossed out."""
     from latentedit.data.images import images_to_bytes
     from latentedit.report.grid import refused, save_grid
 
     images = [list(images_to_bytes(column).cpu()) for column in columns]
     for column, ok in zip(images[1:], served, strict=True):
         column[:] = [image if ok[i] else refused(image) for i, image in enumerate(column)]
-    save_grid(
-        picture,
-        [[image[i] for image in images] for i in range(len(rows))],
-        ["before", *titles],
-        [f"face {row}" for row in rows],
-    )
+    rows = [[column[i] for column in images] for i in range(len(faces))]
+    save_grid(picture, rows, titles, faces)
 
 
 def _wanted(

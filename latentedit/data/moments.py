@@ -6,10 +6,9 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
-from scipy.special import stdtrit
 from torch import Tensor
 
-from latentedit.data.bank import Split
+from latentedit.data.split import Split
 
 _NEGLIGIBLE = 1e-14
 """Variance relative to the mean square, below which it is only rounding error of a constant."""
@@ -107,6 +106,8 @@ class Moments:
         """The least |r| of N pairs that is significant: t = r √((N − 2) / (1 − r²))."""
         if self.n <= 2:
             return 1.0
+        from scipy.special import stdtrit  # noqa: PLC0415  takes long to import
+
         t = float(stdtrit(self.n - 2, 1 - FALSE_SLOPES / 2))
         return t / math.sqrt(self.n - 2 + t**2)
 
@@ -117,9 +118,11 @@ def _varying(variance: Tensor, square: Tensor) -> Tensor:
 
 
 def moments(data: Split) -> Moments:
-    """The moments of a split of codes (N, D), in two passes."""
+    """The moments of a split of codes (N, D), in two passes; all are 0 where N is 0."""
     # Two passes, since E[w²] − E[w]² loses digits where the mean is large.
     n = len(data)
+    if n == 0:
+        return _no_moments(data.code_shape[0], data.schema.width)
     mean = torch.stack([codes.double().sum(0) for codes, _ in data.batches()]).sum(0) / n
     attributes = data.attributes.double()
     centre = attributes.mean(0)
@@ -134,3 +137,9 @@ def moments(data: Split) -> Moments:
     among = (attributes - centre).T @ (attributes - centre) / n
     among = among.masked_fill(still | still[:, None], 0.0)
     return Moments(n, mean, covariance, shared, centre, among)
+
+
+def _no_moments(d: int, a: int) -> Moments:
+    """The moments of no face, so that nothing correlates and no slope is certain."""
+    codes, shared, attributes = (torch.zeros(*shape).double() for shape in ((d,), (d, a), (a,)))
+    return Moments(0, codes, torch.diag(codes), shared, attributes, torch.diag(attributes))

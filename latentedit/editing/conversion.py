@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from latentedit.data.bank import Split
+from latentedit.data.split import Split
 from latentedit.interfaces.generator import Generator
 
 

@@ -25,8 +25,8 @@ from latentedit.editing.checks import (
     plugins_able,
 )
 from latentedit.editing.conversion import converted_split
+from latentedit.editing.generators import build_generator
 from latentedit.editing.layers import LayerPreset, edited_in_rows
-from latentedit.editing.models import build_generator
 from latentedit.editing.saved import read_editor, write_editor
 from latentedit.editing.shapes import flat_codes, flat_split
 from latentedit.errors import InputError, Unsupported
@@ -289,16 +289,6 @@ def load_editor(
         record.figures,
         registry,
     )
-
-
-def codes_for(
-    editor_space: str, codes: Tensor, space: str, generator: Generator
-) -> tuple[Tensor, str]:
-    """Codes as an editor of `editor_space` takes them, and their space: an editor of W is given
-    codes of W+ as they are, row by row."""
-    if space == editor_space or generator.row_spaces.get(space) == editor_space:
-        return codes, space
-    return generator.convert(codes, space, editor_space), editor_space
 
 
 def _runtime(

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
-from latentedit.data.bank import Split
+from latentedit.data.split import Split
 from latentedit.errors import InputError, PluginFault
 from latentedit.guard import GLOBALS, RANDOM, guarded, one_line
 from latentedit.interfaces.editor import Edited, Editor, FitStats, Runtime

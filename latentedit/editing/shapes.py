@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from latentedit.data.bank import Split
+from latentedit.data.split import Split
 from latentedit.interfaces.editor import ANY_FLAT, Editor
 
 

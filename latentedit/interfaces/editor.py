@@ -12,7 +12,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from latentedit.data.bank import Split
+from latentedit.data.split import Split
 from latentedit.errors import InputError, NotFitted
 from latentedit.interfaces.estimators import AttributeEstimator, IdentityEncoder
 from latentedit.interfaces.generator import Generator

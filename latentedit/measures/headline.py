@@ -35,6 +35,10 @@ HEADLINES = {
             "How much the edited face still looks like the same person.",
             short="similarity",
         ),
+        Headline(
+            "identity with failures",
+            "The same, where a face that cannot be changed as wanted counts as a stranger.",
+        ),
         Headline("identity similarity to the photo", "The same, compared with the photo itself."),
         Headline(
             "identity accuracy",
@@ -83,6 +87,18 @@ def brief(metrics: Mapping[str, Metric]) -> tuple[str, ...]:
     """The few of `headlines` that the terminal and the paired differences of a report show."""
     return tuple(name for name, row in headlines(metrics).items() if row.short)
 
+
+WAYS = (
+    "identity similarity",
+    "identity with failures",
+    "identity similarity to the counterfactual",
+    "distance to the counterfactual",
+    "structural similarity to the counterfactual",
+    "attribute leakage",
+    "true leakage",
+    "true identity drift",
+)
+"""The metrics that are shown as shares of the way from floor to ceiling."""
 
 ROUND_TRIP = (
     "round-trip error",

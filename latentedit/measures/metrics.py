@@ -44,6 +44,12 @@ METRICS = {
         Metric("reach", SHARE, True, "share of faces whose achieved change attains r", margin=0.02),
         Metric("identity similarity", "cosine", True, "cos(E(x), E(x'))", margin=0.01),
         Metric(
+            "identity with failures",
+            "cosine",
+            True,
+            "cos(E(x), E(x')), and 0, as between strangers, for a face that does not reach r",
+        ),
+        Metric(
             "identity similarity to the photo",
             "cosine",
             True,
@@ -69,6 +75,24 @@ METRICS = {
         ),
         Metric(
             "true identity drift", "σ", False, "RMS change of the true identity scores", margin=0.02
+        ),
+        Metric(
+            "distance to the counterfactual",
+            "levels",
+            False,
+            "mean |x' − c|, 255 levels; c is the same face with only k changed, as much as in x'",
+        ),
+        Metric(
+            "structural similarity to the counterfactual",
+            "SSIM",
+            True,
+            "mean SSIM of x' and c, Wang et al. 2004, windows of 7 × 7 pixels",
+        ),
+        Metric(
+            "identity similarity to the counterfactual",
+            "cosine",
+            True,
+            "cos(E(c), E(x')), c as above",
         ),
         Metric("target error", "σ", False, "|A(x') − target|_k / σ_k at strength 1", margin=0.05),
         Metric(

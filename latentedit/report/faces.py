@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.values import FinishedEdits
-from latentedit.benchmark.suite import Task
+from latentedit.benchmark.task import Task
 from latentedit.measures.metrics import attribute_leakage
 from latentedit.report.grid import png, to_picture
 

@@ -23,6 +23,7 @@ from latentedit.report.figures import colours, curve_figures, forest
 from latentedit.report.findings import best_editor, findings
 from latentedit.report.tables import MeanTable, columns, mean_table
 from latentedit.report.template import render
+from latentedit.report.ways import way_table
 
 
 def write_report(folder: Path) -> Path:
@@ -44,6 +45,7 @@ def write_report(folder: Path) -> Path:
         colours=palette,
         headline=_table(results, tuple(headlines(results.metrics))),
         round_trip=_table(results, ROUND_TRIP),
+        ways=way_table(results),
         curves=curve_figures(results.curves, palette, results.controls),
         forests=_forests(results),
         leakage=_leakage(results),

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from latentedit.data.bank import LatentBank, ModelReference, Split
+from latentedit.data.bank import LatentBank, ModelReference
+from latentedit.data.split import Split
 from latentedit.errors import InputError, PluginFault
 from latentedit.files.artefacts import fingerprint
 from latentedit.interfaces.generator import Generator

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentedit.data.bank import SHARD_ROWS, LatentBank, ModelReference, Split
+from latentedit.data.bank import SHARD_ROWS, LatentBank, ModelReference
+from latentedit.data.split import Split
 from latentedit.errors import FingerprintMismatch, InputError, UnknownName
 from latentedit.interfaces.estimators import AttributeEstimator
 from latentedit.interfaces.generator import Generator

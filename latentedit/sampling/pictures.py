@@ -9,7 +9,7 @@ from PIL import Image
 
 from latentedit.data.bank import LatentBank
 from latentedit.data.images import images_to_bytes
-from latentedit.editing.models import build_renderer
+from latentedit.editing.generators import build_renderer
 from latentedit.errors import InputError
 from latentedit.files.artefacts import new_folder
 from latentedit.interfaces.runtime import Progress, silent

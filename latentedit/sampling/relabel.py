@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from latentedit.data.bank import LatentBank, ModelReference
-from latentedit.editing.models import build_generator, build_renderer
+from latentedit.editing.generators import build_generator, build_renderer
 from latentedit.interfaces.runtime import Progress, silent
 from latentedit.registry import Registry
 from latentedit.sampling.make import labelled_split

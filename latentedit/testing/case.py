@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentedit.data.bank import Split
+from latentedit.data.split import Split
 from latentedit.editing import guard
 from latentedit.interfaces.editor import Edited, Editor, Runtime
 from latentedit.registry import Origin, Registry

@@ -55,6 +55,10 @@ class WhitenedSplit(Split):
         codes, attributes = super().rows(index)
         return self._encoded(codes), attributes
 
+    def _slice(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        codes, attributes = super()._slice(start, stop)
+        return self._encoded(codes), attributes
+
     @property
     def codes(self) -> Tensor:
         return self._encoded(super().codes)

@@ -11,7 +11,7 @@ from torch import Tensor
 from latentedit.benchmark.suite import Suite
 from latentedit.data.bank import LatentBank
 from latentedit.data.images import images_to_bytes
-from latentedit.editing.models import build_generator, build_renderer
+from latentedit.editing.generators import build_generator, build_renderer
 from latentedit.errors import InputError, Unsupported
 from latentedit.interfaces.estimators import AttributeEstimator, IdentityEncoder
 from latentedit.interfaces.generator import Generator

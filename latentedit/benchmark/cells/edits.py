@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from latentedit.benchmark.cells.bench import Bench, Observation
-from latentedit.benchmark.cells.distances import distances
-from latentedit.benchmark.cells.suite_metrics import suite_metrics
-from latentedit.benchmark.suite import Task
+from latentedit.benchmark.cells.bench import Bench
+from latentedit.benchmark.cells.extending import extended
+from latentedit.benchmark.cells.observing import TaskObserver, stacked
+from latentedit.benchmark.task import QuantileChange, SigmaChange, Task
 from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import LatentBank
-from latentedit.data.images import images_to_bytes
-from latentedit.editing.fitted import FittedEditor, codes_for
+from latentedit.editing.fitted import FittedEditor
+from latentedit.editing.generators import codes_for
 from latentedit.editing.layers import space_after
 from latentedit.errors import InputError
 from latentedit.interfaces.editor import Edited
-from latentedit.interfaces.metric import EditsSeen, Seen
 from latentedit.interfaces.runtime import Progress
-from latentedit.measures.metrics import (
-    achieved_change,
-    identity_drift,
-    identity_similarity,
-    match_effect,
-    round_trip_error,
-)
+from latentedit.measures.metrics import match_effect
 
 
 def requested(
@@ -37,7 +31,7 @@ def requested(
 
     Args:
         labels: (N, A) of the test faces.
-        fit_labels: (M, A) of the fit split, for its median.
+        fit_labels: (M, A) of the fit split, for its median, standard deviation and quantiles.
 
     Returns:
         (K,) face indices and (K,) changes Δ in natural units.
@@ -59,13 +53,25 @@ def requested(
         middle = (attribute.low + attribute.high) / 2
         ends = torch.where(values < middle, attribute.high, attribute.low)
         return faces, ends - values
-    if isinstance(task.change, str) or task.change > attribute.high - attribute.low:
+    fitted = fit_labels[:, schema.columns(task.attribute).start]
+    below = values < fitted.median()
+    if isinstance(task.change, QuantileChange):
+        q = task.change.quantile
+        return faces, torch.where(below, fitted.quantile(q), fitted.quantile(1 - q)) - values
+    amount = _amount(task, fitted)
+    if amount > attribute.high - attribute.low:
         raise InputError(
-            f"task {task.name!r} changes {task.attribute} by {task.change}, but its range is "
+            f"task {task.name!r} changes {task.attribute} by {amount:g}, but its range is "
             f"{attribute.low:g} to {attribute.high:g} {attribute.unit}"
         )
-    median = fit_labels[:, schema.columns(task.attribute).start].median()
-    return faces, torch.where(values < median, task.change, -task.change)
+    return faces, torch.where(below, amount, -amount)
+
+
+def _amount(task: Task, fitted: Tensor) -> float:
+    """The change in natural units, given the fit split's labels (M,)."""
+    if isinstance(task.change, SigmaChange):
+        return task.change.sigma * float(fitted.std())
+    return float(cast("float", task.change))
 
 
 def measure_edits(
@@ -89,16 +95,11 @@ def measure_edits(
     for i, strength in enumerate(suite.strengths):
         grid.append(edits.at(strength))
         progress((i + 1) / steps, f"strength {strength:g}")
-    effects = torch.stack([found["effect"] for found in grid])
+    tried, effects = edits.extended(torch.stack([found["effect"] for found in grid]))
     for i, wanted in enumerate(suite.effects):
-        matched.append(edits.matching(wanted, effects))
+        matched.append(edits.matching(wanted, tried, effects))
         progress((len(suite.strengths) + i + 1) / steps, f"effect {wanted:g}")
-    arrays = edits.unedited() | edits.undone()
-    for name in (name for name in grid[0] if name != "images"):
-        arrays[name] = torch.stack([found[name] for found in grid])
-    for name in matched[0]:
-        arrays[f"matched_{name}"] = torch.stack([found[name] for found in matched])
-    return arrays, edits.cost
+    return stacked(edits.unedited() | edits.undone(), grid, matched), edits.cost
 
 
 class TimedEditor:
@@ -125,7 +126,7 @@ class TimedEditor:
         return edited
 
 
-class TaskEdits:
+class TaskEdits(TaskObserver):
     """What one editor makes of the faces that a task is asked of, N of the test split.
 
     Args:
@@ -135,24 +136,22 @@ class TaskEdits:
     def __init__(
         self, bench: Bench, editor: FittedEditor, task: Task, before: Mapping[str, Tensor]
     ) -> None:
-        self.bench, self.editor, self.task = bench, editor, task
         test, labels = bench.bank.split("test"), bench.bank.split("fit").attributes
-        self._faces, self._change = requested(task, test.attributes, labels, test.schema)
-        self._originals, self._source = test.rows(self._faces)
-        self._originals_space = test.space
-        self._codes, self._home = codes_for(
-            editor.space, self._originals, test.space, bench.generator
+        faces, change = requested(task, test.attributes, labels, test.schema)
+        if "possible" in before:
+            done = before["possible"][bench.suite.tasks.index(task), faces]
+            if int(done.sum()) < 2:
+                raise InputError(
+                    f"task {task.name!r}: {int(done.sum())} of {len(done)} faces can show the "
+                    "largest effect at all, with only this attribute changed; ask for less"
+                )
+            faces, change = faces[done], change[done]
+        self._codes, home = codes_for(
+            editor.space, test.rows(faces)[0], test.space, bench.generator
         )
-        self._space = space_after(bench.generator, self._home, task.layers)
-        self._column = test.schema.columns(task.attribute).start
-        self._judged, self._identity, self._features = (
-            before[name][self._faces] for name in ("judged", "identity", "features")
-        )
-        self._spread = before["features"].std(0)
-        self._embeddings = before["embeddings"][:, self._faces]
-        photos = before.get("photo_embeddings")
-        self._photos = None if photos is None else photos[:, self._faces]
-        self._every = torch.arange(len(self._faces))
+        space = space_after(bench.generator, home, task.layers)
+        super().__init__(bench, task, before, faces, change, space, editor.seed)
+        self.editor = editor
         self._timed = TimedEditor(editor)
 
     @property
@@ -162,120 +161,52 @@ class TaskEdits:
 
     def at(self, strength: float) -> dict[str, Tensor]:
         """Observed when `strength` times the change is asked for; arrays of N faces."""
-        edited = self._edit(torch.full((len(self._faces),), strength), self._every)
-        return self._described(self.bench.look(edited.codes, self._space))
+        return self.seen(self._edit(torch.full((len(self.faces),), strength), self.every).codes)
 
-    def matching(self, wanted: float, effects: Tensor) -> dict[str, Tensor]:
+    def extended(self, effects: Tensor) -> tuple[Tensor, Tensor]:
+        """The suite's strengths and `effects` (S, N), and as many larger ones as it takes."""
+        suite = self.bench.suite
+        return extended(
+            self._tried,
+            torch.tensor(suite.strengths),
+            effects,
+            max(suite.effects),
+            suite.strength_limit or suite.strengths[-1],
+        )
+
+    def matching(self, wanted: float, strengths: Tensor, effects: Tensor) -> dict[str, Tensor]:
         """The same at the strength, face by face, at which the effect is `wanted`.
 
         A face that the editor refuses at this strength does not reach the effect.
 
         Args:
-            effects: (S, N) of the suite's strengths.
+            strengths: (S,) at which
+            effects: (S, N) were measured.
         """
-        suite = self.bench.suite
-        at = match_effect(self._tried, torch.tensor(suite.strengths), effects, wanted)
-        found = self._edit(at.nan_to_num(suite.strengths[-1]), self._every)
-        edited, at = found.codes, torch.where(found.served, at, float("nan"))
-        observed = self.bench.look(edited, self._space, suite.show_faces, features=True)
-        likelihood, mahalanobis = self.bench.likelihood(
-            edited, self._space, self._target(wanted * self._change, self._every)
-        )
-        return {
-            "strength": at,
-            "likelihood": likelihood,
-            "mahalanobis": mahalanobis,
-            **self._described(observed),
-            **distances(self._features, observed.features, ~at.isnan(), self._spread),
-            **self._suite_metrics(wanted, edited, observed, ~at.isnan()),
-        }
-
-    def _suite_metrics(
-        self, wanted: float, edited: Tensor, observed: Observation, reached: Tensor
-    ) -> dict[str, Tensor]:
-        """The metrics that the suite adds, of codes edited to the effect `wanted`."""
-        bench, nothing = self.bench, edited[:0]
-        if not bench.metrics:
-            return {}
-        names = [str(use) for use in bench.suite.identity]
-        began = bench.converted(self._codes, self._home, self._space)
-        before = Seen(nothing, began, self._judged, dict(zip(names, self._embeddings, strict=True)))
-        embedded = dict(zip(names, observed.embeddings, strict=True))
-        after = Seen(nothing, edited, observed.judged, embedded)
-        target = self._target(wanted * self._change, self._every)
-        schema, of = bench.bank.schema, self.task.attribute
-        edits = EditsSeen(before, after, target, schema, bench.sigma, of, self.editor.seed)
-        shown = (self._originals, self._originals_space), (edited, self._space)
-        return suite_metrics(bench, edits, reached, shown)
-
-    def unedited(self) -> dict[str, Tensor]:
-        """Which faces were asked for which change, and pictures of the first of them."""
-        bench = self.bench
-        shown = self._originals[: bench.suite.show_faces]
-        return {
-            "faces": self._faces,
-            "change": self._change,
-            "source": self._source[:, self._column].clone(),
-            "images": images_to_bytes(bench.renderer.synthesize(shown, self._originals_space)),
-        }
+        at = match_effect(self._tried, strengths, effects, wanted)
+        found = self._edit(at.nan_to_num(self.bench.suite.strengths[-1]), self.every)
+        at = torch.where(found.served, at, float("nan"))
+        return self.seen_matched(found.codes, at, wanted)
 
     def undone(self) -> dict[str, Tensor]:
         """How far an edit at strength 1, and the same edit undone, ends from where it began.
 
         NaN for faces that the editor refuses on either way: they have not come back.
         """
-        target = self._target(self._change, self._every)
+        target = self.target(self.change, self.every)
         layers, editor = self.task.layers, self.editor
-        there = editor.edit(self._codes, self._source, target, layers=layers, extrapolate=True)
-        back = editor.edit(there.codes, target, self._source, layers=layers, extrapolate=True)
-        embeddings, pixels = self.bench.images_compared(
-            back.codes, self._space, self._originals, self._originals_space
-        )
-        began = self.bench.converted(self._codes, self._home, self._space)
-        served = there.served & back.served
-        return {
-            "round_trip": where_served(served, round_trip_error(began, back.codes)),
-            "round_trip_identity": where_served(
-                served, 1 - identity_similarity(self._embeddings, embeddings)
-            ),
-            "round_trip_pixels": where_served(served, pixels),
-        }
+        there = editor.edit(self._codes, self.source, target, layers=layers, extrapolate=True)
+        back = editor.edit(there.codes, target, self.source, layers=layers, extrapolate=True)
+        return self.seen_back(back.codes, there.served & back.served)
 
     def _edit(self, strengths: Tensor, rows: Tensor) -> Edited:
-        codes, source = self._codes[rows], self._source[rows]
-        target = self._target(strengths * self._change[rows], rows)
+        codes, source = self._codes[rows], self.source[rows]
+        target = self.target(strengths * self.change[rows], rows)
         return self._timed.edit(codes, source, target, self.task.layers)
-
-    def _target(self, change: Tensor, rows: Tensor) -> Tensor:
-        target = self._source[rows].clone()
-        target[:, self._column] += change
-        return target
 
     def _tried(self, strengths: Tensor, rows: Tensor) -> Tensor:
         edited = self._edit(strengths, rows)
-        return self._effect(self.bench.judged(edited.codes, self._space), rows)
-
-    def _effect(self, judged: Tensor, rows: Tensor) -> Tensor:
-        column = self._column
-        return achieved_change(self._judged[rows, column], judged[:, column], self._change[rows])
-
-    def _described(self, observed: Observation) -> dict[str, Tensor]:
-        found = {
-            "effect": self._effect(observed.judged, self._every),
-            "judged": observed.judged,
-            "similarity": identity_similarity(self._embeddings, observed.embeddings),
-            "truth": observed.truth,
-            "drift": identity_drift(self._identity, observed.identity),
-            "images": observed.images,
-        }
-        if self._photos is not None:
-            found["photo_similarity"] = identity_similarity(self._photos, observed.embeddings)
-        return found
-
-
-def where_served(served: Tensor, values: Tensor) -> Tensor:
-    """Values (…, N), and NaN for faces that the editor refused."""
-    return torch.where(served, values, float("nan"))
+        return self.effect(self.bench.judged(edited.codes, self.space), rows)
 
 
 def edit_milliseconds(

@@ -10,14 +10,15 @@ from typing import Any
 from latentedit.benchmark.cells.bench import BATCH, Bench
 from latentedit.benchmark.cells.tuning import tuning_key
 from latentedit.benchmark.plugin_use import PluginUse
-from latentedit.benchmark.suite import Sequence, Suite, Task
+from latentedit.benchmark.suite import Sequence, Suite
+from latentedit.benchmark.task import Task
 from latentedit.editing.keys import Key, code_key, core_versions, plugin_key
 from latentedit.editing.layers import LayerPreset
 from latentedit.errors import EnvironmentFault, LatentEditError
 from latentedit.files.artefacts import Digest, canonical_json
 from latentedit.registry import Registry
 
-CELL_PROTOCOL = 6
+CELL_PROTOCOL = 7
 """Part of every cell's key; raised when cells measure something else or something more."""
 
 
@@ -54,7 +55,22 @@ class CellKeys:
         return key | {"fingerprint": fingerprint}
 
     def faces(self) -> Key:
-        return self.base | self.observers
+        """Of the unedited faces; with the tasks, if these decide which faces take part."""
+        faces = self.base | self.observers
+        if not self.suite.only_possible:
+            return faces
+        tasks = [task.model_dump(mode="json") for task in self.suite.tasks]
+        return faces | self._reached() | {"tasks": tasks}
+
+    def _reached(self) -> Key:
+        """What decides which strengths are tried, on which faces."""
+        return {
+            "strengths": self.suite.strengths,
+            "strength_limit": self.suite.strength_limit,
+            "effects": self.suite.effects,
+            "only_possible": self.suite.only_possible,
+            "keep_codes": self.suite.keep_codes,
+        }
 
     def editor(self, entrant: str) -> Key:
         """Of an editor with its options and tuning; a fit has a seed besides."""
@@ -66,11 +82,7 @@ class CellKeys:
 
     def edit(self, fit: Key, task: Task) -> Key:
         """Of a task with the fit that has the key `fit`."""
-        asked = {
-            "task": task.model_dump(mode="json"),
-            "strengths": self.suite.strengths,
-            "effects": self.suite.effects,
-        }
+        asked = {"task": task.model_dump(mode="json")} | self._reached()
         return fit | self.observers | asked | self._presets([task]) | self._metrics()
 
     def sequence(self, fit: Key, sequence: Sequence) -> Key:

@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 
 from latentedit.benchmark.cells.bench import Bench
-from latentedit.benchmark.cells.edits import TimedEditor, requested, where_served
-from latentedit.benchmark.suite import Sequence, Task
-from latentedit.editing.fitted import FittedEditor, codes_for
+from latentedit.benchmark.cells.edits import TimedEditor, requested
+from latentedit.benchmark.cells.observing import where_served
+from latentedit.benchmark.suite import Sequence
+from latentedit.benchmark.task import Task
+from latentedit.editing.fitted import FittedEditor
+from latentedit.editing.generators import codes_for
 from latentedit.interfaces.runtime import Progress
 from latentedit.measures.metrics import edit_consistency, identity_similarity, round_trip_error
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from latentedit.files.artefacts import fingerprint
 from latentedit.interfaces.metric import EditMetric, EditsSeen
-from latentedit.measures.structural import structural_similarity
+from latentedit.measures.structure import structural_similarity
 
 
 class StructuralSimilarity(EditMetric):
@@ -16,9 +16,9 @@ class StructuralSimilarity(EditMetric):
 
     unit: ClassVar[str] = "share"
     higher_is_better: ClassVar[bool] = True
-    formula: ClassVar[str] = "mean structural similarity of x and x', Gaussian window of 11 pixels"
+    formula: ClassVar[str] = "mean structural similarity of x and x', windows of 7 × 7 pixels"
     smallest_difference: ClassVar[float] = 0.01
-    fingerprint = fingerprint({"metric": "structural-similarity-1"})
+    fingerprint = fingerprint({"metric": "structural-similarity-2"})
 
     def measure(self, edits: EditsSeen) -> Tensor:
         return structural_similarity(edits.before.images, edits.after.images)

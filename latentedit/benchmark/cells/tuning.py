@@ -14,9 +14,11 @@ from torch import Tensor
 from latentedit.benchmark.cells.bench import BATCH, Bench
 from latentedit.benchmark.cells.edits import requested
 from latentedit.benchmark.plugin_use import PluginUse
-from latentedit.benchmark.suite import Suite, Task
-from latentedit.data.bank import Split
-from latentedit.editing.fitted import FittedEditor, codes_for, fit_editor
+from latentedit.benchmark.suite import Suite
+from latentedit.benchmark.task import Task
+from latentedit.data.split import Split
+from latentedit.editing.fitted import FittedEditor, fit_editor
+from latentedit.editing.generators import codes_for
 from latentedit.editing.keys import options_in_full
 from latentedit.editing.layers import space_after
 from latentedit.errors import PluginFault

@@ -18,6 +18,7 @@ from torch import Tensor
 from latentedit.benchmark.cells.bench import Bench
 from latentedit.benchmark.cells.edits import edit_milliseconds, measure_edits
 from latentedit.benchmark.cells.keys import check_same_code
+from latentedit.benchmark.cells.possible import possible_faces
 from latentedit.benchmark.cells.sequences import measure_sequence
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.benchmark.cells.tuning import fit_entrant
@@ -89,6 +90,7 @@ def compute(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> P
         test = bench.bank.split("test")
         observed = bench.look(test.codes, test.space, progress=progress, features=True)
         arrays = {field.name: getattr(observed, field.name) for field in fields(observed)}
+        arrays |= possible_faces(bench, observed.judged)
         if bench.bank.inversion is not None:
             arrays["photo_embeddings"] = bench.photo_embeddings()
         timings: dict[str, float] = {}

@@ -9,10 +9,11 @@ from typing import Literal
 
 import numpy as np
 
+from latentedit.benchmark.cells.edits import requested
 from latentedit.benchmark.cells.store import Cell, CellStatus, CellStore
 from latentedit.benchmark.cells.tuning import Trials
 from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.records import CellCounts, Costs, FailedCell, Tuning
+from latentedit.benchmark.results.records import CellCounts, Costs, FailedCell, LeftOut, Tuning
 from latentedit.benchmark.suite import Suite
 
 
@@ -47,6 +48,20 @@ def _state(run: Run, cell: Cell) -> CellState:
     if record is None:
         return CellState(cell.id, "missing", 0.0, "")
     return CellState(cell.id, record.status, record.seconds, record.error)
+
+
+def left_out(run: Run) -> tuple[LeftOut, ...]:
+    """Faces that tasks ask and that no edit could do; empty where the run has not looked."""
+    possible = run.reference.faces.get("possible")
+    if possible is None:
+        return ()
+    labels, schema = run.bank.split("test").attributes, run.bank.schema
+    fitted = run.bank.split("fit").attributes
+    asked = [len(requested(task, labels, fitted, schema)[0]) for task in run.suite.tasks]
+    return tuple(
+        LeftOut(task.name, n, n - int(done.sum()))
+        for task, n, done in zip(run.suite.tasks, asked, possible, strict=True)
+    )
 
 
 def cell_counts(run: Run) -> CellCounts:

@@ -10,7 +10,7 @@ from torch import Tensor
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import Leakage, Realism, SetDistance, Source
 from latentedit.benchmark.results.values import FinishedEdits, Reference
-from latentedit.benchmark.suite import Task
+from latentedit.benchmark.task import Task
 from latentedit.measures.metrics import attribute_change
 from latentedit.measures.realism import IMPLEMENTATION, MINIMUM_FACES
 

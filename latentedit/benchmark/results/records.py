@@ -209,6 +209,29 @@ class CellCounts:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """Faces that a task asks, and that no edit could bring to the largest effect.
+
+    Args:
+        faces: how many the task asks.
+        left_out: how many of them are left out of every figure.
+    """
+
+    task: str
+    faces: int
+    left_out: int
+
+
+@dataclass(frozen=True)
+class Way:
+    """A figure as a share of the way from the floor to the ceiling, all tasks together."""
+
+    editor: str
+    metric: MetricKey
+    share: float
+
+
+@dataclass(frozen=True)
 class Results:
     """Every figure of a run. Equal suites on equal machines give equal results.
 
@@ -217,6 +240,8 @@ class Results:
         estimators: errors of judge and labeller by role; empty where the truth is not known.
         photographs: None where the test faces were sampled.
         metrics: the definitions, by name.
+        left_out: by task, faces that no edit could do; empty where none were looked for.
+        ways: empty where the run has no floor or no ceiling.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
@@ -238,6 +263,8 @@ class Results:
     curves: tuple[Curve, ...]
     leakage: tuple[Leakage, ...]
     metrics: dict[str, Metric]
+    left_out: tuple[LeftOut, ...] = ()
+    ways: tuple[Way, ...] = ()
 
     @property
     def effect(self) -> float:

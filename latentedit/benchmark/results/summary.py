@@ -14,13 +14,14 @@ from latentedit.benchmark.results.accuracy import (
     photographs,
     recogniser_figures,
 )
-from latentedit.benchmark.results.audit import cell_counts, costs, tuning
+from latentedit.benchmark.results.audit import cell_counts, costs, left_out, tuning
 from latentedit.benchmark.results.changes import leakage, realism
 from latentedit.benchmark.results.curves import curves
-from latentedit.benchmark.results.means import measures, per_face, set_measures
+from latentedit.benchmark.results.means import measures, per_face
 from latentedit.benchmark.results.paired import comparisons, family
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import Measure, Results, write_costs, write_results
+from latentedit.benchmark.results.ways import ways
 from latentedit.benchmark.suite import Suite
 from latentedit.files.artefacts import write_bytes
 from latentedit.files.tables import csv_text
@@ -53,6 +54,7 @@ def results_of(run: Run) -> Results:
     plan = suite.statistics
     of = family(plan, scores, suite.effects[0], suite.control_names)
     compared = comparisons(scores, compared_pairs(suite), run.tasks, plan, of, by_seed)
+    means = measures(scores, by_seed, run.tasks, plan)
     return Results(
         suite=suite,
         bank_hash=run.bank.hash,
@@ -66,11 +68,13 @@ def results_of(run: Run) -> Results:
         realism=realism(run),
         photographs=photographs(run),
         tuning=tuning(suite, run.store),
-        measures=measures(scores, by_seed, run.tasks, plan) + set_measures(run),
+        measures=means,
         comparisons=tuple(compared),
         curves=curves(run),
         leakage=leakage(run),
         metrics=METRICS | {row.name: row.definition for row in run.provenance.metrics},
+        left_out=left_out(run),
+        ways=ways(means, run.provenance.bounds, suite.effects[0]),
     )
 
 

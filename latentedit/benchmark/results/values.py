@@ -95,7 +95,7 @@ def _at_strength_one(edits: FinishedEdits, reference: Reference) -> FaceValues:
 
 
 def _matched(edits: FinishedEdits, reference: Reference, i: int) -> dict[MetricKey, Tensor]:
-    """Metrics at the i-th effect; NaN for faces that do not reach it, but for reach itself."""
+    """Metrics at the i-th effect; NaN for faces that do not reach it, where these do not count."""
     arrays = edits.arrays
     reached = ~arrays["matched_strength"][i].isnan()
     found = {
@@ -106,6 +106,9 @@ def _matched(edits: FinishedEdits, reference: Reference, i: int) -> dict[MetricK
     }
     nothing = torch.where(reached, 0.0, float("nan"))
     reach = {MetricKey("reach"): reached.float()}
+    for e, recogniser in enumerate(reference.thresholds):
+        similarity = torch.where(reached, arrays["matched_similarity"][i, e], 0.0)
+        reach[MetricKey("identity with failures", recogniser)] = similarity
     return reach | {key: values + nothing for key, values in found.items()}
 
 
@@ -122,6 +125,12 @@ def _of_attributes(edits: FinishedEdits, reference: Reference, i: int) -> dict[M
         MetricKey("log-likelihood"): arrays["matched_likelihood"][i],
         MetricKey("Mahalanobis distance"): arrays["matched_mahalanobis"][i],
     }
+    for name, array in (
+        ("distance to the counterfactual", "matched_counterfactual_pixels"),
+        ("structural similarity to the counterfactual", "matched_counterfactual_structure"),
+    ):
+        if array in arrays:
+            found[MetricKey(name)] = arrays[array][i]
     for name, error in (("pose error", pose_error), ("lighting error", lighting_error)):
         angle = error(wanted, judged, schema)
         if angle is not None:
@@ -143,6 +152,9 @@ def _of_identity(edits: FinishedEdits, reference: Reference, i: int) -> dict[Met
         if "matched_photo_similarity" in arrays:
             to_photo = arrays["matched_photo_similarity"][i, e]
             found[MetricKey("identity similarity to the photo", recogniser)] = to_photo
+        if "matched_counterfactual_similarity" in arrays:
+            to_it = arrays["matched_counterfactual_similarity"][i, e]
+            found[MetricKey("identity similarity to the counterfactual", recogniser)] = to_it
         found[MetricKey("identity accuracy", recogniser)] = (similarity > threshold).float()
     return found
 

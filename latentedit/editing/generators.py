@@ -1,6 +1,8 @@
-"""The models of a bank, refused if they are no longer the same."""
+"""The generator of a record or bank, and codes as an editor takes them."""
 
 from __future__ import annotations
+
+from torch import Tensor
 
 from latentedit.data.bank import LatentBank, ModelReference
 from latentedit.errors import FingerprintMismatch
@@ -45,3 +47,13 @@ def build_renderer(
             str(expected)[:12],
         )
     return tuned
+
+
+def codes_for(
+    editor_space: str, codes: Tensor, space: str, generator: Generator
+) -> tuple[Tensor, str]:
+    """Codes as an editor of `editor_space` takes them, and their space: an editor of W is given
+    codes of W+ as they are, row by row."""
+    if space == editor_space or generator.row_spaces.get(space) == editor_space:
+        return codes, space
+    return generator.convert(codes, space, editor_space), editor_space

@@ -1,0 +1,227 @@
+"""What judge, recognisers and generator observe on the edits of one task, whoever made them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from latentedit.benchmark.cells.against_counterfactual import against_counterfactual
+from latentedit.benchmark.cells.bench import Bench, Observation
+from latentedit.benchmark.cells.distances import distances
+from latentedit.benchmark.cells.suite_metrics import suite_metrics
+from latentedit.benchmark.task import Task
+from latentedit.data.images import images_to_bytes
+from latentedit.errors import InputError
+from latentedit.interfaces.metric import EditsSeen, Seen
+from latentedit.measures.metrics import (
+    achieved_change,
+    identity_drift,
+    identity_similarity,
+    round_trip_error,
+)
+
+SPACE = "codes_space"
+"""Of a cell that keeps codes: their space, by its place among the generator's."""
+
+
+class TaskObserver:
+    """Observes edits of the faces that a task is asked of.
+
+    Args:
+        before: what was observed on the unedited test faces, by name; rows are test faces.
+        faces: (N,) rows of the test split.
+        change: (N,) what is asked of each, in natural units.
+        space: of the edited codes.
+        seed: of the fit.
+
+    Attributes:
+        source: (N, A) labels of the unedited faces.
+        began: (N, \\*shape) their codes in `space`.
+        every: (N,) 0 to N − 1.
+    """
+
+    def __init__(
+        self,
+        bench: Bench,
+        task: Task,
+        before: Mapping[str, Tensor],
+        faces: Tensor,
+        change: Tensor,
+        space: str,
+        seed: int,
+    ) -> None:
+        self.bench, self.task, self.faces, self.change, self.space, self.seed = (
+            bench, task, faces, change, space, seed,
+        )  # fmt: skip
+        test = bench.bank.split("test")
+        self._originals, self.source = test.rows(faces)
+        self._originals_space = test.space
+        self.began = bench.converted(self._originals, test.space, space)
+        self.every = torch.arange(len(faces))
+        self._column = test.schema.columns(task.attribute).start
+        self._judged, self._identity, self._features = (
+            before[name][faces] for name in ("judged", "identity", "features")
+        )
+        self._spread = before["features"].std(0)
+        self._embeddings = before["embeddings"][:, faces]
+        photos = before.get("photo_embeddings")
+        self._photos = None if photos is None else photos[:, faces]
+
+    def target(self, change: Tensor, rows: Tensor) -> Tensor:
+        """(M, A) labels of the faces `rows` with `change` (M,) made."""
+        target = self.source[rows].clone()
+        target[:, self._column] += change
+        return target
+
+    def effect(self, judged: Tensor, rows: Tensor) -> Tensor:
+        """(M,) achieved shares of the change."""
+        column = self._column
+        return achieved_change(self._judged[rows, column], judged[:, column], self.change[rows])
+
+    def unedited(self) -> dict[str, Tensor]:
+        """Which faces were asked for which change, and pictures of the first of them."""
+        bench = self.bench
+        shown = self._originals[: bench.suite.show_faces]
+        found = {
+            "faces": self.faces,
+            "change": self.change,
+            "source": self.source[:, self._column].clone(),
+            "images": images_to_bytes(bench.renderer.synthesize(shown, self._originals_space)),
+        }
+        if bench.suite.keep_codes:
+            found[SPACE] = torch.tensor(list(bench.generator.spaces).index(self.space))
+        return found
+
+    def seen(self, codes: Tensor) -> dict[str, Tensor]:
+        """What is observed on edited codes (N, \\*shape)."""
+        return self._described(self.bench.look(codes, self.space)) | self._kept(codes)
+
+    def seen_matched(self, codes: Tensor, at: Tensor, wanted: float) -> dict[str, Tensor]:
+        """The same, and more, at the strengths `at` (N,) that match the effect `wanted`."""
+        observed = self.bench.look(codes, self.space, self.bench.suite.show_faces, features=True)
+        likelihood, mahalanobis = self.bench.likelihood(
+            codes, self.space, self.target(wanted * self.change, self.every)
+        )
+        return {
+            "strength": at,
+            "likelihood": likelihood,
+            "mahalanobis": mahalanobis,
+            **self._described(observed),
+            **distances(self._features, observed.features, ~at.isnan(), self._spread),
+            **against_counterfactual(
+                self.bench,
+                self.task.attribute,
+                self._originals,
+                self._originals_space,
+                codes,
+                self.space,
+            ),
+            **self._suite_metrics(wanted, codes, observed, ~at.isnan()),
+            **self._kept(codes),
+        }
+
+    def _suite_metrics(
+        self, wanted: float, edited: Tensor, observed: Observation, reached: Tensor
+    ) -> dict[str, Tensor]:
+        """The metrics that the suite adds, of codes edited to the effect `wanted`."""
+        bench, nothing = self.bench, edited[:0]
+        if not bench.metrics:
+            return {}
+        names = [str(use) for use in bench.suite.identity]
+        embedded = dict(zip(names, self._embeddings, strict=True))
+        before = Seen(nothing, self.began, self._judged, embedded)
+        embedded = dict(zip(names, observed.embeddings, strict=True))
+        after = Seen(nothing, edited, observed.judged, embedded)
+        target = self.target(wanted * self.change, self.every)
+        schema, of = bench.bank.schema, self.task.attribute
+        edits = EditsSeen(before, after, target, schema, bench.sigma, of, self.seed)
+        shown = (self._originals, self._originals_space), (edited, self.space)
+        return suite_metrics(bench, edits, reached, shown)
+
+    def seen_back(self, codes: Tensor, served: Tensor) -> dict[str, Tensor]:
+        """How far codes (N, \\*shape) of edits that were undone are from where they began.
+
+        Args:
+            served: (N,) False for faces that the editor refused on either way; theirs are NaN.
+        """
+        embeddings, pixels = self.bench.images_compared(
+            codes, self.space, self._originals, self._originals_space
+        )
+        found = {
+            "round_trip": where_served(served, round_trip_error(self.began, codes)),
+            "round_trip_identity": where_served(
+                served, 1 - identity_similarity(self._embeddings, embeddings)
+            ),
+            "round_trip_pixels": where_served(served, pixels),
+        }
+        return found | {f"round_trip_{name}": kept for name, kept in self._kept(codes).items()}
+
+    def _kept(self, codes: Tensor) -> dict[str, Tensor]:
+        """The edits in half precision, as differences, so that no edit is exactly no edit."""
+        if not self.bench.suite.keep_codes:
+            return {}
+        return {"codes": (codes - self.began).half()}
+
+    def _described(self, observed: Observation) -> dict[str, Tensor]:
+        found = {
+            "effect": self.effect(observed.judged, self.every),
+            "judged": observed.judged,
+            "similarity": identity_similarity(self._embeddings, observed.embeddings),
+            "truth": observed.truth,
+            "drift": identity_drift(self._identity, observed.identity),
+            "images": observed.images,
+        }
+        if self._photos is not None:
+            found["photo_similarity"] = identity_similarity(self._photos, observed.embeddings)
+        return found
+
+
+def where_served(served: Tensor, values: Tensor) -> Tensor:
+    """Values (…, N), and NaN for faces that the editor refused."""
+    return torch.where(served, values, float("nan"))
+
+
+def stacked(
+    once: Mapping[str, Tensor],
+    grid: Sequence[Mapping[str, Tensor]],
+    matched: Sequence[Mapping[str, Tensor]],
+) -> dict[str, Tensor]:
+    """The arrays of a cell: what is there once, at every strength, and at every effect."""
+    arrays = dict(once)
+    for name in (name for name in grid[0] if name != "images"):
+        arrays[name] = torch.stack([found[name] for found in grid])
+    for name in matched[0]:
+        arrays[f"matched_{name}"] = torch.stack([found[name] for found in matched])
+    return arrays
+
+
+def seen_again(
+    bench: Bench, task: Task, before: Mapping[str, Tensor], kept: Mapping[str, Tensor], seed: int
+) -> dict[str, Tensor]:
+    """The arrays of a cell, observed anew on the codes that it kept.
+
+    Args:
+        kept: the cell's own arrays. Its faces and matched strengths stay.
+        seed: of the cell's fit.
+
+    Raises:
+        InputError: it kept no codes.
+    """
+    if "codes" not in kept:
+        raise InputError(
+            f"task {task.name!r} has no edited codes; run its suite again with keep_codes: true"
+        )
+    space = list(bench.generator.spaces)[int(kept[SPACE])]
+    seen = TaskObserver(bench, task, before, kept["faces"], kept["change"], space, seed)
+    grid = [seen.seen(seen.began + edit.float()) for edit in kept["codes"]]
+    matched = [
+        seen.seen_matched(seen.began + edit.float(), at, wanted)
+        for edit, at, wanted in zip(
+            kept["matched_codes"], kept["matched_strength"], bench.suite.effects, strict=True
+        )
+    ]
+    served = ~kept["round_trip"].isnan()
+    back = seen.seen_back(seen.began + kept["round_trip_codes"].float(), served)
+    return stacked(seen.unedited() | back, grid, matched)

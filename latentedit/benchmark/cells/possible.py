@@ -1,0 +1,61 @@
+"""Which faces a task can be asked of: those that no edit at all could do are left out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from latentedit.benchmark.cells.bench import Bench
+from latentedit.benchmark.cells.edits import requested
+from latentedit.benchmark.cells.extending import extended
+from latentedit.benchmark.task import Task
+from latentedit.errors import Unsupported
+from latentedit.measures.metrics import achieved_change
+
+
+def possible_faces(bench: Bench, judged: Tensor) -> dict[str, Tensor]:
+    """The faces that each task may be asked of, before any editor is fitted.
+
+    A face counts where the judge sees the suite's largest effect, at some strength s up to the
+    limit, on the same face with only the task's attribute changed: the generator's own
+    counterfactual with the attribute's true value raised by s Δ.
+
+    Args:
+        judged: (N, A) what the judge says of the unedited test faces.
+
+    Returns:
+        ``possible`` (T, N), False too for faces that a task does not ask; nothing where the suite
+        does not ask for it, or the generator has no counterfactuals of these faces.
+    """
+    if not bench.suite.only_possible:
+        return {}
+    try:
+        return {"possible": torch.stack([_of_task(bench, t, judged) for t in bench.suite.tasks])}
+    except Unsupported:
+        return {}
+
+
+def _of_task(bench: Bench, task: Task, judged: Tensor) -> Tensor:
+    """(N,) of one task."""
+    suite, test = bench.suite, bench.bank.split("test")
+    fit_labels = bench.bank.split("fit").attributes
+    faces, change = requested(task, test.attributes, fit_labels, test.schema)
+    codes = test.rows(faces)[0]
+    truth = bench.generator.truth(codes, test.space)
+    known, column = truth.schema.columns(task.attribute), test.schema.columns(task.attribute).start
+
+    def effect_at(strengths: Tensor, rows: Tensor) -> Tensor:
+        wanted = truth.attributes[rows].clone()
+        wanted[:, known.start] += strengths * change[rows]
+        changed = bench.generator.counterfactual(codes[rows], wanted, test.space)
+        seen = bench.judged(changed, test.space)[:, column]
+        return achieved_change(judged[faces[rows], column], seen, change[rows])
+
+    every = torch.arange(len(faces))
+    strengths, wanted = torch.tensor(suite.strengths), max(suite.effects)
+    limit = suite.strength_limit or suite.strengths[-1]
+    effects = torch.stack([effect_at(s.expand(len(faces)), every) for s in strengths])
+    _, effects = extended(effect_at, strengths, effects, wanted, limit)
+    found = torch.zeros(len(judged), dtype=torch.bool)
+    found[faces] = (effects >= wanted).any(0)
+    return found

@@ -1,0 +1,108 @@
+"""A finished run is scored by another judge without its editors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import limited_world as world
+import pytest
+import torch
+from click.testing import CliRunner
+from telling_world import Silent
+
+from latentedit import InputError
+from latentedit.benchmark.plugin_use import ModelUse
+from latentedit.benchmark.rescore import rescore
+from latentedit.benchmark.results.reading import Run
+from latentedit.benchmark.results.summary import summarise
+from latentedit.cli.main import cli
+from latentedit.report.page import write_report
+
+JUDGE, OTHER = ModelUse(plugin="limited-judge"), ModelUse(plugin="other-judge")
+PLAIN = {"only_possible": False, "controls": ["no-edit", "resample"]}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rescore") / "first"
+    assert not world.carry_out(folder).failed
+    summarise(folder)
+    return folder
+
+
+def scored(first: Path, out: Path, judge: ModelUse) -> Run:
+    outcome = rescore(first, out, Silent(), judge=judge, registry=world.registry)
+    assert not outcome.failed
+    summarise(out)
+    return Run(out)
+
+
+def test_the_same_judge_finds_the_same_figures(first: Path, tmp_path: Path) -> None:
+    before, after = Run(first).results, scored(first, tmp_path / "again", JUDGE).results
+    assert [(m.editor, m.task, m.metric, m.effect, m.faces) for m in after.measures] == [
+        (m.editor, m.task, m.metric, m.effect, m.faces) for m in before.measures
+    ]
+    for old, new in zip(before.measures, after.measures, strict=True):
+        if (old.editor, old.metric.name) != ("timid", "edit–identity area"):
+            # whose effects lie exactly on places of that curve, which rounding moves to either side
+            assert new.mean == pytest.approx(old.mean, rel=2e-3, abs=1e-2), old
+        if (old.editor, old.metric.name) == ("no-edit", "target error"):
+            assert new.mean == old.mean
+    assert after.left_out == before.left_out
+
+
+def test_another_judge_says_what_it_would_say_of_a_new_run(tmp_path: Path) -> None:
+    world.carry_out(tmp_path / "first", **PLAIN)
+    world.carry_out(tmp_path / "new", **PLAIN, judge="other-judge")
+    again = scored(tmp_path / "first", tmp_path / "again", OTHER)
+    summarise(tmp_path / "new")
+    new = Run(tmp_path / "new")
+    for entrant in new.suite.entrants:
+        for task in new.tasks:
+            ((old,), (fresh,)) = again.finished(entrant, task), new.finished(entrant, task)
+            for name in ("judged", "effect", "truth", "similarity", "round_trip"):
+                torch.testing.assert_close(
+                    old.arrays[name], fresh.arrays[name], rtol=2e-3, atol=2e-2
+                )
+
+
+def test_effects_stay_matched_by_the_first_judge(first: Path, tmp_path: Path) -> None:
+    again = scored(first, tmp_path / "again", OTHER)
+    (old,), (new,) = Run(first).finished("timid", "yaw"), again.finished("timid", "yaw")
+    assert torch.equal(old.arrays["matched_strength"], new.arrays["matched_strength"])
+    seen = new.arrays["matched_effect"]
+    torch.testing.assert_close(seen, 0.9 * old.arrays["matched_effect"], rtol=3e-3, atol=3e-3)
+    assert again.provenance.matched_by == "limited-judge"
+    assert again.provenance.judge.name == "other-judge"
+    page = write_report(tmp_path / "again").read_text("utf-8")
+    assert "matched by limited-judge, and scored anew by other-judge" in page
+
+
+def test_what_is_there_is_kept_and_the_key_says_of_which_cell_it_is(
+    first: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "again"
+    scored(first, out, OTHER)
+    outcome = rescore(first, out, Silent(), judge=OTHER, registry=world.registry)
+    assert (outcome.computed, outcome.kept) == (0, 1 + 5 * 3)
+    cell = "edit--timid--seed0--yaw"
+    first_hash = Run(first).store.record(cell)
+    assert first_hash is not None
+    assert Run(out).store.key(cell)["rescored"] == first_hash.key_hash
+
+
+def test_a_run_that_kept_no_codes_is_refused(tmp_path: Path) -> None:
+    world.carry_out(tmp_path / "first", **PLAIN, keep_codes=False)
+    arrays = Run(tmp_path / "first").finished("timid", "yaw")[0].arrays
+    assert not [name for name in arrays if name.endswith("codes")]
+    with pytest.raises(InputError, match="no edited codes; run its suite again with keep_codes"):
+        rescore(
+            tmp_path / "first", tmp_path / "again", Silent(), judge=OTHER, registry=world.registry
+        )
+
+
+def test_a_run_is_not_scored_into_itself_nor_by_nobody(first: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="choose a new folder"):
+        rescore(first, first, Silent(), judge=OTHER, registry=world.registry)
+    asked = CliRunner().invoke(cli, ["bench", "rescore", str(first), "--out", str(tmp_path / "x")])
+    assert "by whom should the run be scored" in str(asked.exception)
