@@ -53,7 +53,7 @@ from latentedit.benchmark.results.paired import (
 )
 from latentedit.benchmark.statistics_plan import StatisticsPlan
 from latentedit.files.artefacts import write_bytes
-from latentedit.measures.metrics import METRICS
+from latentedit.measures.definitions import METRICS
 from latentedit.measures.statistics import FEWEST
 
 ROOT = Path(__file__).parents[1]

@@ -13,6 +13,8 @@ import torch
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from telling_runs import Told
 
 torch.set_num_threads(1)
@@ -36,3 +38,17 @@ def telling_photos(tmp_path_factory: pytest.TempPathFactory) -> Told:
     from telling_runs import photo_run
 
     return photo_run(tmp_path_factory)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """A test of a module with `LEAVES_ALONE` ends with equal values of that function.
+
+    The two are compared around the call alone: between the phases of a test others reset seeds.
+    """
+    surroundings = getattr(pyfuncitem.module, "LEAVES_ALONE", None)
+    before = surroundings() if surroundings else {}
+    result = yield
+    after = surroundings() if surroundings else {}
+    assert not {name for name in before if before[name] != after[name]}
+    return result

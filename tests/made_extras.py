@@ -7,6 +7,8 @@ from pathlib import Path
 from flat_results import read_flat, write_flat
 from made_runs import write_run
 
+from latentedit.files.artefacts import write_json
+
 
 def write_richer_run(folder: Path) -> Path:
     """Of tuned editors on photographs, with failed cells and few faces."""
@@ -46,5 +48,6 @@ def write_richer_run(folder: Path) -> Path:
             "scores": {"defaults": -0.34567, "width=2": -1.0},
         },
     ]
+    write_json(folder / "suite.json", results["suite"])
     write_flat(folder, results)
     return folder

@@ -33,7 +33,7 @@ from latentedit.benchmark.suite import Suite
 from latentedit.data.bank import LatentBank, ModelReference
 from latentedit.data.split import Split
 from latentedit.files.artefacts import write_json
-from latentedit.measures.metrics import METRICS
+from latentedit.measures.definitions import METRICS
 
 
 def measures(names: Sequence[str] = (*EDITORS, *CONTROLS), number: int = 0) -> list[dict[str, Any]]:

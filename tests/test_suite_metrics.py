@@ -23,7 +23,7 @@ from latentedit.benchmark.run import explain, run_suite
 from latentedit.benchmark.suite import Suite, parse_suite
 from latentedit.editing import guard
 from latentedit.measures.added import declare
-from latentedit.measures.metrics import Metric
+from latentedit.measures.definitions import Metric
 from latentedit.measures.structure import structural_similarity
 from latentedit.report.leaderboard import write_leaderboard
 from latentedit.report.page import write_report

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from latentedit.files.records import StrictRecord, read_record
-from latentedit.measures.metrics import Metric
+from latentedit.measures.definitions import Metric
 
 PROVENANCE = "provenance.json"
 

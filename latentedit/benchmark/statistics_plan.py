@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from latentedit.errors import UnknownName
-from latentedit.measures.metrics import METRICS
+from latentedit.measures.definitions import METRICS
 
 ENDPOINTS = (
     "reach",

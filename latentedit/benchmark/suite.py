@@ -24,7 +24,7 @@ from latentedit.errors import CorruptArtefact, InputError, SuiteError, UnknownNa
 from latentedit.files.regular import read_bytes
 from latentedit.files.strict_yaml import YAML_BYTES, read_yaml
 from latentedit.interfaces.runtime import SEEDS
-from latentedit.measures.metrics import METRICS
+from latentedit.measures.definitions import METRICS
 
 SUITE_FILE = "suite.json"
 """Of a run: the suite that it computes."""

@@ -6,10 +6,6 @@ from pathlib import Path
 
 import click
 
-from latentedit.benchmark.plugin_use import ModelUse
-from latentedit.benchmark.rescore import rescore as score_again
-from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.summary import summarise
 from latentedit.cli.bench import FOLDER, bench, print_results
 from latentedit.cli.console import CellProgress, err, say
 from latentedit.errors import InputError
@@ -34,6 +30,10 @@ def rescore(folder: Path, judge: str | None, identity: tuple[str, ...], out: Pat
     Example:
       latentedit bench rescore runs/quickstart --judge NAME --out runs/by-another-judge
     """
+    from latentedit.benchmark.plugin_use import ModelUse
+    from latentedit.benchmark.rescore import rescore as score_again
+    from latentedit.benchmark.results.reading import Run
+    from latentedit.benchmark.results.summary import summarise
     from latentedit.report.page import write_report
 
     if judge is None and not identity:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from latentedit.errors import InputError
-from latentedit.measures.metrics import METRICS, Metric
+from latentedit.measures.definitions import METRICS, Metric
 
 _ADDED: dict[str, Metric] = {}
 

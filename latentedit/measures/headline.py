@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from latentedit.measures.metrics import METRICS, Metric
+from latentedit.measures.definitions import METRICS, Metric
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.paired import ALL_TASKS
 from latentedit.benchmark.results.records import Measure
-from latentedit.measures.metrics import Metric
+from latentedit.measures.definitions import Metric
 
 
 @dataclass(frozen=True)

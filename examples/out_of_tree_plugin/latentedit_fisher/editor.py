@@ -54,4 +54,6 @@ class Fisher(Editor):
     def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
         """Move codes (N, D) by what the slopes ask for to get from source to target (N, A)."""
         directions, slope = (tensor.to(codes) for tensor in self.state().values())
-        return Edited(codes + (target - source) / slope @ directions)
+        change, known = target - source, slope != 0  # unknown: no relation to codes was found
+        strength = torch.where(known, change / slope, 0.0)
+        return Edited(codes + strength @ directions, ok=(known | (change == 0)).all(1))

@@ -26,8 +26,8 @@ from latentedit.benchmark.results.records import RESULTS, Curve, Measure
 from latentedit.benchmark.suite import SUITE_FILE
 from latentedit.errors import InputError, LatentEditError
 from latentedit.files.tables import csv_text
+from latentedit.measures.definitions import Metric
 from latentedit.measures.headline import headlines
-from latentedit.measures.metrics import Metric
 
 CSV_COLUMNS = (
     *("bank", "editor", "run", "task", "metric", "recogniser", "effect"),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from latentedit.measures.added import definition
-from latentedit.measures.metrics import Metric
+from latentedit.measures.definitions import Metric
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import Measure
 from latentedit.benchmark.results.values import face_values
 from latentedit.benchmark.statistics_plan import StatisticsPlan
-from latentedit.measures.metrics import SHARE
+from latentedit.measures.definitions import SHARE
 from latentedit.measures.statistics import interval
 
 

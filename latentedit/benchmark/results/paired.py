@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from latentedit.benchmark.results.comparison import ENOUGH_FACES, ENOUGH_FITS, Comparison
 from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.statistics_plan import ENDPOINTS, StatisticsPlan
-from latentedit.measures.metrics import SHARE
+from latentedit.measures.definitions import SHARE
 from latentedit.measures.statistics import Spread, fit_spread, holm, paired_difference
 
 ALL_TASKS = "all tasks"

@@ -18,7 +18,7 @@ from latentedit.benchmark.suite import Suite
 from latentedit.errors import CorruptArtefact
 from latentedit.files.artefacts import Digest, canonical_json, read_json, write_json
 from latentedit.files.records import parsed_record, read_record
-from latentedit.measures.metrics import Metric
+from latentedit.measures.definitions import Metric
 
 RESULTS, COSTS = "results.json", "costs.json"
 DIGEST = "sha256"

@@ -25,7 +25,7 @@ from latentedit.benchmark.results.ways import ways
 from latentedit.benchmark.suite import Suite
 from latentedit.files.artefacts import write_bytes
 from latentedit.files.tables import csv_text
-from latentedit.measures.metrics import METRICS
+from latentedit.measures.definitions import METRICS
 
 
 def summarise(folder: Path) -> Results:
