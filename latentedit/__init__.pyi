@@ -17,6 +17,7 @@ from .editing.fitted import FittedEditor as FittedEditor
 from .registry import Registry as Registry
 
 # For editors
+from .interfaces.editor import ANY_FLAT as ANY_FLAT
 from .interfaces.editor import Editor as Editor
 from .interfaces.editor import Edited as Edited
 from .interfaces.editor import FitStats as FitStats
@@ -45,6 +46,11 @@ from .interfaces.inverter import InversionRuntime as InversionRuntime
 from .interfaces.inverter import Inverted as Inverted
 from .interfaces.inverter import PerceptualLoss as PerceptualLoss
 from .interfaces.inverter import WeightedLoss as WeightedLoss
+
+# For metrics
+from .interfaces.metric import EditMetric as EditMetric
+from .interfaces.metric import EditsSeen as EditsSeen
+from .interfaces.metric import Seen as Seen
 
 # For importers, published networks, landmarks and layer presets
 from .downloads.catalogue import PublishedNetwork as PublishedNetwork

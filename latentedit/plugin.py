@@ -35,6 +35,7 @@ PluginKind = Literal[
     "executor",
     "inverter",
     "perceptual",
+    "metric",
 ]
 
 INTERFACES: Mapping[PluginKind, str] = {
@@ -52,6 +53,7 @@ INTERFACES: Mapping[PluginKind, str] = {
     "executor": "latentedit.benchmark.execution.executor:Executor",
     "inverter": "latentedit.interfaces.inverter:Inverter",
     "perceptual": "latentedit.interfaces.inverter:PerceptualLoss",
+    "metric": "latentedit.interfaces.metric:EditMetric",
 }
 """The interface of each kind. A target is a subclass of it, or an instance if it is a dataclass."""
 KINDS: tuple[str, ...] = tuple(INTERFACES)

@@ -13,6 +13,21 @@ from latentedit import plugin as hooks
 from latentedit.errors import InputError, UnknownName
 from latentedit.plugin import ENTRY_POINTS, KINDS, PluginSpec
 
+BUILT_IN = (
+    PluginSpec(
+        "executor",
+        "local",
+        "latentedit.benchmark.execution.local:LocalExecutor",
+        "cells on this machine, a process each",
+    ),
+    PluginSpec(
+        "metric",
+        "structural-similarity",
+        "latentedit.benchmark.cells.structural_similarity:StructuralSimilarity",
+        "how much of an image's structure an edit keeps",
+    ),
+)
+"""Known without any plugin: the executor of every run that names no other, and a metric."""
 MOST_SPECS = 1000
 """Most items that one plugin may offer; a hook that never ends is stopped here."""
 

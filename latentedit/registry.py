@@ -15,7 +15,7 @@ from latentedit.errors import EnvironmentFault, InputError, PluginFault, Unknown
 from latentedit.guard import guarded
 from latentedit.plugin import API_VERSION, INTERFACES, PluginKind, PluginSpec
 from latentedit.plugin_source import source_digest
-from latentedit.plugin_specs import entries, read_specs
+from latentedit.plugin_specs import BUILT_IN, entries, read_specs
 
 if TYPE_CHECKING:
     from latentedit.interfaces.editor import Editor
@@ -25,14 +25,7 @@ if TYPE_CHECKING:
         IdentityEncoder,
     )
     from latentedit.interfaces.generator import Generator
-
-BUILT_IN = PluginSpec(
-    "executor",
-    "local",
-    "latentedit.benchmark.execution.local:LocalExecutor",
-    "cells on this machine, a process each",
-)
-"""The executor of every run that names no other; known without any plugin."""
+    from latentedit.interfaces.metric import EditMetric
 
 OriginStatus = Literal["ok", "broken", "incompatible", "disabled", "collision"]
 
@@ -62,7 +55,7 @@ class Registry:
     """
 
     def __init__(self) -> None:
-        self.origins = [Origin("latentedit", "latentedit", __version__, specs=[BUILT_IN])]
+        self.origins = [Origin("latentedit", "latentedit", __version__, specs=list(BUILT_IN))]
 
     @classmethod
     def discover(cls, environment: Mapping[str, str] | None = None) -> Registry:
@@ -231,7 +224,7 @@ class Registry:
         from latentedit.interfaces import guarded as guards
 
         loaded, origin = self.load(kind, name), self.find(kind, name)[0]
-        if origin.specs == [BUILT_IN]:
+        if origin.specs == list(BUILT_IN):
             return _made(loaded, name, options)
         with guarded(name, "construction", parts=guards.construction_parts(kind)):
             made = _made(guards.guarded_class(kind, name, loaded), name, options)
@@ -252,6 +245,10 @@ class Registry:
 
     def identity(self, name: str, options: Mapping[str, Any] | None = None) -> IdentityEncoder:
         built: IdentityEncoder = self.build("identity", name, options)
+        return built
+
+    def metric(self, name: str, options: Mapping[str, Any] | None = None) -> EditMetric:
+        built: EditMetric = self.build("metric", name, options)
         return built
 
     def editor(self, name: str, options: Mapping[str, Any] | None = None) -> Editor:

@@ -201,7 +201,7 @@ def test_a_w_plus_code_is_refused_whole_where_one_of_its_rows_is(tmp_path: Path)
         plugins, tmp_path / "B", generator="toy", labeller="toy-labeller", n_fit=100, n_test=4
     )
     test = bank.split("test")
-    codes = test.codes[:, None].repeat(1, 3, 1)
+    codes = test.codes[:, None].repeat(1, 4, 1)
     codes[:, :, 0] = 1
     codes[1, 2, 0] = -1
     codes[0, 0, 1] += 1

@@ -102,7 +102,6 @@ TINY = 1e-9
         ({"effects": [0.5, 0.8]}, {"effects": [0.5, 1.2]}),
         ({"effects": [0.5]}, {"effects": []}),
         ({"seeds": [0]}, {"seeds": []}),
-        ({"identity": ["c"]}, {"identity": []}),
         ({"editors": {"a": {"plugin": "x"}}}, {"editors": {}}),
         ({"controls": []}, {"tasks": []}),
         ({"editors": {"A1_.+-": {"plugin": "x"}}}, {"editors": {"-a": {"plugin": "x"}}}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -17,6 +18,14 @@ class Right(ToyGenerator):
 
 class CallsStylesSomethingElse(ToyGenerator):
     has_styles: ClassVar[bool] = False
+
+
+class LivesNowhere(ToyGenerator):
+    home_space: ClassVar[str] = "x"
+
+
+class TakesStylesForRows(ToyGenerator):
+    row_spaces: ClassVar[Mapping[str, str]] = {"w+": "w", "s": "w"}
 
 
 class DrawsFromTheWorld(ToyGenerator):
@@ -146,6 +155,8 @@ class MixesUpRows(ToyGenerator):
 
 WRONG = {
     "calls-styles-something-else": (CallsStylesSomethingElse, "says what it has", "has_styles"),
+    "lives-nowhere": (LivesNowhere, "says what it has", "home_space is 'x'"),
+    "takes-styles-for-rows": (TakesStylesForRows, "says what it has", "codes of s are rows"),
     "draws-from-the-world": (DrawsFromTheWorld, "draws codes by seed", "two results with one seed"),
     "draws-one-face": (DrawsOneFace, "draws codes by seed", "the same codes with two seeds"),
     "counts-in-doubles": (CountsInDoubles, "draws codes by seed", "torch.float64"),

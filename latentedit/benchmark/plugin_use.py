@@ -1,8 +1,8 @@
-"""Plugins as a suite names them: by name, with options."""
+"""Parts of a suite, and plugins as it names them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import (
     BaseModel,
@@ -13,10 +13,24 @@ from pydantic import (
 )
 
 
-class PluginUse(BaseModel):
-    """A plugin by name, with its options."""
-
+class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SuitePart(_Strict):
+    """A part of a suite. Fields in `OPTIONAL` are written only if they have a value, so that
+    the records of other suites stay as they were."""
+
+    OPTIONAL: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = write(self)
+        return {k: v for k, v in fields.items() if v or k not in self.OPTIONAL}
+
+
+class PluginUse(_Strict):
+    """A plugin by name, with its options."""
 
     plugin: str
     options: dict[str, Any] = {}

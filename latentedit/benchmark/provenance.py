@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from latentedit.files.records import StrictRecord, read_record
+from latentedit.measures.definitions import Metric
 
 PROVENANCE = "provenance.json"
 
@@ -17,6 +18,7 @@ class BankProvenance(StrictRecord):
 
     Args:
         fit, test: numbers of faces.
+        space: where codes were sampled, if not in the generator's home space.
         photographs: hash of the bank of photographs that were edited; None for sampled faces.
     """
 
@@ -26,6 +28,7 @@ class BankProvenance(StrictRecord):
     fit: int
     test: int
     photographs: str | None = None
+    space: str | None = None
     generator: str
     generator_options: dict[str, Any]
     generator_fingerprint: str
@@ -34,9 +37,11 @@ class BankProvenance(StrictRecord):
     labeller_fingerprint: str
 
     @model_serializer(mode="wrap")
-    def _without_photographs(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_what_is_none(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = write(self)
-        return {k: v for k, v in fields.items() if k != "photographs" or v is not None}
+        return {
+            k: v for k, v in fields.items() if k not in ("photographs", "space") or v is not None
+        }
 
 
 class JudgeProvenance(StrictRecord):
@@ -69,6 +74,29 @@ class RecogniserProvenance(StrictRecord):
     card: dict[str, Any]
 
 
+class MetricProvenance(StrictRecord):
+    """A metric that the suite adds; see `EditMetric`.
+
+    Args:
+        code: as in `JudgeProvenance`.
+    """
+
+    name: str
+    options: dict[str, Any]
+    fingerprint: str
+    code: str = ""
+    unit: str
+    higher_is_better: bool
+    formula: str
+    smallest_difference: float
+
+    @property
+    def definition(self) -> Metric:
+        return Metric(
+            self.name, self.unit, self.higher_is_better, self.formula, self.smallest_difference
+        )
+
+
 class Provenance(StrictRecord):
     """Versions, models and data of a run.
 
@@ -86,12 +114,18 @@ class Provenance(StrictRecord):
     bank: BankProvenance
     judge: JudgeProvenance
     identity: list[RecogniserProvenance]
+    metrics: list[MetricProvenance] = Field(default=[])
     plugins: dict[str, str]
     threads: int
     batch: int
     bounds: dict[str, str] = Field(default_factory=dict)
     left_out: dict[str, str] = Field(default_factory=dict)
     matched_by: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_no_metrics(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = write(self)
+        return {k: v for k, v in fields.items() if k != "metrics" or v}
 
 
 def read_provenance(folder: Path) -> Provenance:

@@ -138,7 +138,8 @@ def _compute(job: Job, bench: Bench, before: CellStore) -> None:
     timings, arrays = before.timings(cell.id), dict[str, Tensor]()
     if cell.kind == "edit":
         task = next(task for task in job.suite.tasks if task.name == cell.task)
-        arrays = seen_again(bench, task, store.arrays("faces"), before.arrays(cell.id))
+        faces, kept = store.arrays("faces"), before.arrays(cell.id)
+        arrays = seen_again(bench, task, faces, kept, cell.seed)
     seconds = time.perf_counter() - started
     store.commit(cell, Outcome("ok", seconds, timings=timings, arrays=arrays))
 

@@ -28,6 +28,7 @@ from latentedit.benchmark.provenance import (
     PROVENANCE,
     BankProvenance,
     JudgeProvenance,
+    MetricProvenance,
     Provenance,
     RecogniserProvenance,
 )
@@ -249,6 +250,7 @@ def provenance(
             )
             for use, encoder in zip(suite.identity, bench.recognisers, strict=True)
         ],
+        metrics=_metrics(bench),
         plugins={
             f"{kind} {use.plugin}": plugins.version(kind, use.plugin)
             for kind, listed in plugins_used(suite, plugins).items()
@@ -259,3 +261,20 @@ def provenance(
         bounds=bounds(suite.control_names, plugins),
         left_out=dict(left_out),
     )
+
+
+def _metrics(bench: Bench) -> list[MetricProvenance]:
+    """Those that the suite adds."""
+    return [
+        MetricProvenance(
+            name=str(use),
+            options=use.options,
+            fingerprint=metric.fingerprint,
+            code=code_digest(bench.registry, "metric", use.plugin),
+            unit=metric.unit,
+            higher_is_better=metric.higher_is_better,
+            formula=metric.formula,
+            smallest_difference=metric.smallest_difference,
+        )
+        for use, metric in zip(bench.suite.metrics, bench.metrics.values(), strict=True)
+    ]

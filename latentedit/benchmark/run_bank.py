@@ -31,6 +31,8 @@ def bank_of_run(
         "fit": plan.n_fit,
         "test": plan.n_test,
     }
+    if plan.space is not None:
+        wanted["space"] = plan.space
     if photographs is not None:
         given = LatentBank.open(photographs)
         given.verify()

@@ -6,11 +6,10 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -18,34 +17,39 @@ from pydantic import (
 )
 
 import latentedit
-from latentedit.benchmark.plugin_use import ModelUse, PluginUse
+from latentedit.benchmark.plugin_use import ModelUse, PluginUse, SuitePart
 from latentedit.benchmark.statistics_plan import StatisticsPlan
 from latentedit.benchmark.task import Task
 from latentedit.errors import CorruptArtefact, InputError, SuiteError, UnknownName, nearest
 from latentedit.files.regular import read_bytes
 from latentedit.files.strict_yaml import YAML_BYTES, read_yaml
 from latentedit.interfaces.runtime import SEEDS
+from latentedit.measures.definitions import METRICS
 
 SUITE_FILE = "suite.json"
 """Of a run: the suite that it computes."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class BankPlan(SuitePart):
+    """Which faces: sampled once, shared by all editors; in `space`, or in the generator's own."""
 
-
-class BankPlan(_Strict):
-    """Which faces: sampled once, shared by all editors."""
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("space",)
 
     generator: PluginUse
     labeller: ModelUse
     n_fit: int = Field(ge=10)
     n_test: int = Field(ge=2)
     seed: int = Field(default=0, ge=0, lt=SEEDS)
+    space: str | None = None
     truncation_psi: float = Field(default=1.0, gt=0, le=1)
 
+    @field_validator("generator", mode="before")
+    @classmethod
+    def _bare(cls, generator: Any) -> Any:
+        return {"plugin": generator} if isinstance(generator, str) else generator
 
-class Sequence(_Strict):
+
+class Sequence(SuitePart):
     """Tasks that are done one after the other, in every order and back again.
 
     Only faces that all of them edit take part.
@@ -55,7 +59,7 @@ class Sequence(_Strict):
     edits: list[str] = Field(min_length=2, max_length=3)
 
 
-class Tune(_Strict):
+class Tune(SuitePart):
     """Options chosen on a validation split, with one budget for all editors.
 
     Each editor is fitted `trials` times, with its defaults and with the first of the candidates
@@ -68,7 +72,7 @@ class Tune(_Strict):
     faces: int = Field(default=40, ge=2)
 
 
-class Limits(_Strict):
+class Limits(SuitePart):
     """What one cell may take: seconds, and GiB of memory of its own (files that it maps do not
     count). Without `memory_gib`, cells side by side share four fifths of the machine's."""
 
@@ -76,7 +80,7 @@ class Limits(_Strict):
     memory_gib: float | None = Field(default=None, gt=0)
 
 
-class Suite(_Strict):
+class Suite(SuitePart):
     """Everything that decides what a run computes.
 
     Where `controls` is None, a run has every control that is installed when it starts.
@@ -89,18 +93,21 @@ class Suite(_Strict):
     them without the editor.
     """
 
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("metrics",)
+
     name: str
     summary: str = ""
     bank: BankPlan
     judge: ModelUse
-    identity: list[ModelUse] = Field(min_length=1)
+    identity: list[ModelUse] = Field(default=[])
     editors: dict[str, PluginUse] = Field(min_length=1)
     controls: list[str] | None = None
+    metrics: list[ModelUse] = Field(default=[])
     tasks: list[Task] = Field(min_length=1)
-    sequences: list[Sequence] = []
-    strengths: list[float] = [0.25, 0.5, 0.75, 1.0, 1.5, 2.0]
+    sequences: list[Sequence] = Field(default=[])
+    strengths: list[float] = Field(default=[0.25, 0.5, 0.75, 1.0, 1.5, 2.0])
     strength_limit: float | None = None
-    effects: list[float] = [0.8]
+    effects: list[float] = Field(default=[0.8])
     only_possible: bool = False
     keep_codes: bool = True
     seeds: list[Annotated[int, Field(ge=0, lt=SEEDS)]] = Field(default=[0], min_length=1)
@@ -150,12 +157,19 @@ class Suite(_Strict):
             raise ValueError("has two entries of one name; give them a `name` each")
         return value
 
-    @field_validator("identity")
+    @field_validator("identity", "metrics")
     @classmethod
-    def _told_apart(cls, identity: list[ModelUse]) -> list[ModelUse]:
-        if len({str(use) for use in identity}) != len(identity):
+    def _told_apart(cls, uses: list[ModelUse]) -> list[ModelUse]:
+        if len({str(use) for use in uses}) != len(uses):
             raise ValueError("has two entries of one name; give them a `name` each")
-        return identity
+        return uses
+
+    @field_validator("metrics")
+    @classmethod
+    def _new(cls, metrics: list[ModelUse]) -> list[ModelUse]:
+        if known := [str(use) for use in metrics if str(use) in METRICS]:
+            raise ValueError(f"{known[0]} is measured in every run; give yours another `name`")
+        return metrics
 
     @model_validator(mode="after")
     def _apart(self) -> Suite:
@@ -295,6 +309,7 @@ def _valid_keys(place: tuple[Any, ...]) -> list[str]:
         "labeller": ModelUse,
         "judge": ModelUse,
         "identity": ModelUse,
+        "metrics": ModelUse,
         "editors": PluginUse,
         "tasks": Task,
         "sequences": Sequence,

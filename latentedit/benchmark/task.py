@@ -5,27 +5,25 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from latentedit.benchmark.plugin_use import SuitePart
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SigmaChange(_Strict):
+class SigmaChange(SuitePart):
     """An amount in standard deviations of the fit split's labels."""
 
     sigma: float = Field(gt=0, le=10)
 
 
-class QuantileChange(_Strict):
+class QuantileChange(SuitePart):
     """A value on the face's other side: faces below the fit split's median are asked for this
     quantile of its labels, the others for the quantile 1 − q."""
 
     quantile: float = Field(gt=0.5, lt=1)
 
 
-class Task(_Strict):
+class Task(SuitePart):
     """One requested change of one attribute.
 
     `change` is ``flip`` (a binary attribute to its other end), an amount in natural units, an
@@ -37,7 +35,7 @@ class Task(_Strict):
 
     attribute: str
     change: Literal["flip"] | float | SigmaChange | QuantileChange
-    among: dict[str, tuple[float, float]] = {}
+    among: dict[str, tuple[float, float]] = Field(default={})
     layers: tuple[int, ...] | str | None = None
     name: str = ""
 
@@ -67,7 +65,7 @@ class Task(_Strict):
             return change
         if isinstance(change, dict) and len(change) == 1:
             ((unit, value),) = change.items()
-            models: dict[str, type[_Strict]] = {"sigma": SigmaChange, "quantile": QuantileChange}
+            models: dict[str, type[SuitePart]] = {"sigma": SigmaChange, "quantile": QuantileChange}
             if str(unit) in models:
                 return models[str(unit)].model_validate({unit: value})
         raise ValueError(

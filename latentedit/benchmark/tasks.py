@@ -37,7 +37,21 @@ def check_tasks(suite: Suite, registry: Registry) -> None:
 
 
 def check_attributes(suite: Suite, schema: AttributeSchema) -> None:
-    """Raise unless every task's attributes are in the bank's schema."""
+    """Raise unless every task's attributes are in `schema`, and its change is possible there.
+
+    Raises:
+        UnknownName: the schema has no such attribute.
+        InputError: the attribute is a vector, or its range is smaller than the change.
+    """
     for task in suite.tasks:
         for name in (task.attribute, *task.among):
             _ = schema[name]
+        attribute = schema[task.attribute]
+        if attribute.kind == "vector":
+            raise InputError(f"a task changes one number; {task.attribute!r} is a vector")
+        amount = task.change if isinstance(task.change, int | float) else 0.0
+        if amount > attribute.high - attribute.low:
+            raise InputError(
+                f"task {task.name!r} changes {task.attribute} by {amount}, but its range is "
+                f"{attribute.low:g} to {attribute.high:g} {attribute.unit}".rstrip()
+            )

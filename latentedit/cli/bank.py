@@ -51,6 +51,7 @@ def bank() -> None:
 )
 @with_settings("the generator", "--generator-option")
 @with_seed
+@click.option("--space", help="Space to sample in; the generator's home space by default.")
 @click.option("--truncation-psi", default=1.0, show_default=True, type=Finite(0, 1, min_open=True))
 @with_new_folder
 def make(
@@ -61,6 +62,7 @@ def make(
     n_test: int,
     options: tuple[str, ...],
     seed: int,
+    space: str | None,
     truncation_psi: float,
     folder: Path,
 ) -> None:
@@ -89,6 +91,7 @@ def make(
             n_fit=n_fit,
             n_test=n_test,
             seed=seed,
+            space=space,
             generator_options=parse_pairs(options),
             truncation_psi=truncation_psi,
             progress=progress,

@@ -16,7 +16,6 @@ from latentedit.cli.console import CellProgress, err, out, print_json, say
 from latentedit.cli.fit import parse_pairs
 from latentedit.cli.options import Finite, check_overwrite, with_force
 from latentedit.errors import InputError
-from latentedit.measures.headline import BRIEF, HEADLINES
 from latentedit.registry import Registry
 
 if TYPE_CHECKING:
@@ -292,9 +291,10 @@ def print_results(results: Results) -> None:
     from latentedit.benchmark.results.keys import in_order
     from latentedit.benchmark.results.paired import ALL_TASKS
     from latentedit.cli.boards import short_recogniser
+    from latentedit.measures.headline import brief, headlines
 
     measures = [m for m in results.measures if m.task == ALL_TASKS]
-    keys = in_order((m.metric for m in measures), BRIEF)
+    keys = in_order((m.metric for m in measures), brief(results.metrics))
     table = Table(
         title=f"at {results.effect:.0%} of the requested change, {results.faces} faces, "
         f"{results.suite.statistics.confidence:.0%} intervals",
@@ -306,7 +306,7 @@ def print_results(results: Results) -> None:
     table.add_column("editor", no_wrap=True)
     for key in keys:
         arrow = "↑" if results.metrics[key.name].higher_is_better else "↓"
-        heading = f"{HEADLINES[key.name].short} {arrow}"
+        heading = f"{headlines(results.metrics)[key.name].short} {arrow}"
         table.add_column(f"{heading}\n[dim]{escape(short_recogniser(key))}[/dim]", no_wrap=True)
     found = {(m.editor, m.metric): m for m in measures if results.at_effect(m)}
     for name in results.entrants:

@@ -11,7 +11,7 @@ from latentedit.benchmark.results.board import Board, headline
 from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.paired import ALL_TASKS
 from latentedit.cli.console import out
-from latentedit.measures.headline import BRIEF
+from latentedit.measures.headline import brief
 
 
 def short_recogniser(key: MetricKey) -> str:
@@ -35,7 +35,7 @@ def _table(board: Board) -> Table:
         pad_edge=False,
         padding=(0, 2, 0, 0),
     )
-    keys = [key for key in headline(board) if key.name in BRIEF]
+    keys = [key for key in headline(board) if key.name in brief(board.metrics)]
     table.add_column("editor", no_wrap=True)
     table.add_column("run")
     for key in keys:

@@ -8,6 +8,7 @@ from latentedit.errors import InputError
 from latentedit.registry import Registry
 
 if TYPE_CHECKING:
+    from latentedit.data.attributes import AttributeSchema
     from latentedit.interfaces.generator import Companions
 
 
@@ -38,3 +39,20 @@ def labeller_of(registry: Registry, generator: str, named: str | None) -> str:
 def example(registry: Registry, kind: str) -> str:
     """The name of the first plugin of `kind`, or a placeholder, for a suggested command."""
     return next(iter(registry.specs(kind)), kind.upper())
+
+
+def example_setting(schema: AttributeSchema) -> str:
+    """A target that is possible in `schema`, such as ``age=65``: a number of its first attribute
+    that is one number, near the upper end; a name of a value, if there are only vectors.
+
+    >>> from latentedit import Attribute, AttributeSchema
+    >>> example_setting(AttributeSchema((Attribute("age", "continuous", 0.0, 70.0, "years"),)))
+    'age=65'
+    """
+    for attribute in schema:
+        if attribute.kind == "binary":
+            return f"{attribute.name}={attribute.high:g}"
+        if attribute.kind != "vector":
+            value = attribute.low + 0.93 * (attribute.high - attribute.low)
+            return f"{attribute.name}={value:.2g}"
+    return f"{schema.names[0]}=VALUE"

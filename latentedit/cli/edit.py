@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from latentedit.cli.choices import example_setting
 from latentedit.cli.console import err, progress_bar, say
 from latentedit.cli.options import (
     Finite,
@@ -26,6 +27,8 @@ from latentedit.registry import Registry
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from latentedit.cli.targets import AttributeTarget
+    from latentedit.data.split import Split
     from latentedit.interfaces.editor import Edited
 
 
@@ -89,10 +92,11 @@ def edit(
     """
     import torch
 
-    from latentedit.cli.targets import parse_rows, parse_settings, parse_transfers
+    from latentedit.cli.targets import parse_rows
     from latentedit.data.bank import LatentBank
     from latentedit.editing.fitted import load_editor
     from latentedit.editing.generators import build_renderer, codes_for
+    from latentedit.editing.layers import space_after
 
     check_overwrite(picture, force)
     torch.set_num_threads(threads)
@@ -103,10 +107,7 @@ def edit(
     test = bank.split("test")
     rows = parse_rows(index, len(test), "--index")
     codes, values = test.rows(torch.tensor(rows))
-    wanted = parse_settings(settings, bank.schema)
-    wanted += parse_transfers(transfers, bank.schema, test.attributes)
-    if not wanted:
-        raise InputError("nothing to edit: add --set age=65, or --transfer age=12")
+    wanted = _wanted(settings, transfers, test)
     generator = fitted.runtime.generator
     if generator is None:
         raise InputError(
@@ -127,7 +128,7 @@ def edit(
             values = torch.where(edited.served[:, None], target, values)
             served.append(edited.served)
             _say_refused(setting.title, edited)
-            space = "w+" if codes.ndim == 3 else space
+            space = space_after(generator, space, subset)
             columns.append(renderer.synthesize(codes, space))
             progress(done / len(wanted), setting.name)
     titles = ["before", *(setting.title for setting in wanted)]
@@ -157,6 +158,23 @@ def _draw(
         column[:] = [image if ok[i] else refused(image) for i, image in enumerate(column)]
     rows = [[column[i] for column in images] for i in range(len(faces))]
     save_grid(picture, rows, titles, faces)
+
+
+def _wanted(
+    settings: tuple[str, ...], transfers: tuple[str, ...], test: Split
+) -> list[AttributeTarget]:
+    """What is asked for, in its order; at least one change."""
+    from latentedit.cli.targets import parse_settings, parse_transfers
+
+    schema = test.schema
+    wanted = parse_settings(settings, schema)
+    wanted += parse_transfers(transfers, schema, test.attributes)
+    if not wanted:
+        raise InputError(
+            f"nothing to edit: add --set {example_setting(schema)}, "
+            f"or --transfer {schema.names[0]}=12"
+        )
+    return wanted
 
 
 def _say_refused(title: str, edited: Edited) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from rich.markup import escape
 
+from latentedit.cli.choices import example_setting
 from latentedit.cli.console import err, progress_bar, say
 from latentedit.cli.options import with_bank, with_device, with_new_folder, with_seed, with_settings
 from latentedit.errors import CorruptArtefact, InputError
@@ -52,7 +53,7 @@ def fit(
     say(
         f"{folder}: {editor} fitted on {bank_folder} ({figures})",
         next_step=f"latentedit edit --editor {folder} --bank {bank_folder} --index 0..7 "
-        "--set age=65 --out grid.png",
+        f"--set {example_setting(fitted.schema)} --out grid.png",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -67,9 +68,10 @@ def list_plugins(as_json: bool) -> None:
 @with_settings("the plugin", name="settings")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
-    """Test the editor, control or generator NAME against the rules of its kind.
+    """Test the plugin NAME against the rules of its kind.
 
-    Editors are tried in a small linear world. A generator is built with the options that are given.
+    Editors, controls and metrics are tried in a small linear world, estimators and identity
+    encoders on random images of 64 pixels. All are built with the options that are given.
 
     \b
     Examples:
@@ -77,12 +79,17 @@ def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
       latentedit plugins check EDITOR --option steps=200 --option hidden=[64,64]
       latentedit plugins check GENERATOR --option path=G
     """
+    from latentedit import testing
     from latentedit.cli.fit import parse_pairs
-    from latentedit.testing import check_editor, check_generator
 
     verdicts, registry = [], Registry.discover()
     kind = _kind(registry, name)
-    tried = check_generator if kind == "generator" else check_editor
+    tried = {
+        "generator": testing.check_generator,
+        "estimator": testing.check_estimator,
+        "identity": testing.check_identity,
+        "metric": testing.check_metric,
+    }.get(kind, testing.check_editor)
     for verdict in tried(name, parse_pairs(settings), registry):
         verdicts.append(verdict)
         if as_json:
@@ -103,18 +110,54 @@ def check(name: str, settings: tuple[str, ...], as_json: bool) -> None:
 
 
 def _kind(registry: Registry, name: str) -> str:
-    """``"generator"`` where only a generator has this name; else that of an editor."""
-    kind = registry.editor_kind(name)
-    known = registry.names(kind)
-    bare = name.rpartition("/")[2]
-    return "generator" if bare in registry.names("generator") and bare not in known else kind
+    """The kind of the plugin `name` that has rules: an editor's where it has several, or none."""
+    kind, bare = registry.editor_kind(name), name.rpartition("/")[2]
+    if bare in registry.names(kind):
+        return kind
+    others = ("generator", "estimator", "identity", "metric")
+    return next((other for other in others if bare in registry.names(other)), kind)
 
 
 def _after(kind: str, name: str) -> str:
     if kind == "generator":
         return f"latentedit bank make --generator {name} --n 4000 --out B"
+    if kind in ("estimator", "identity", "metric"):
+        place = {"estimator": "judge", "identity": "identity", "metric": "metrics"}[kind]
+        return f"name it in a suite, under {place}:"
     joining = "" if kind == "control" else f"--with {name} "
     return f"latentedit bench run quickstart {joining}--out runs/{name}"
+
+
+@plugins.command()
+@click.argument("name")
+@click.option("--kind", help="Kind of the plugin; required if several kinds have one of this name.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def show(name: str, kind: str | None, as_json: bool) -> None:
+    """Print the interface of the plugin NAME, and its options with type, default and meaning.
+
+    \b
+    Examples:
+      latentedit plugins show EDITOR
+      latentedit plugins show NAME --kind estimator
+    """
+    from latentedit.testing.describe import describe
+
+    found = describe(Registry.discover(), name, kind)
+    if as_json:
+        print_json(asdict(found))
+        return
+    out.print(f"[bold]{escape(found.name)}[/bold], {found.kind} of {escape(found.origin)}")
+    out.print(escape(f"{found.target}\n{found.interface}\n\n{found.meaning}\n"), soft_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("option", "type", "default", "meaning"):
+        table.add_column(column)
+    for option in found.options:
+        cells = (option.name, option.type, option.default, option.meaning)
+        table.add_row(*(escape(cell) for cell in cells))
+    if found.options:
+        out.print(table)
+    else:
+        out.print("It has no options.")
 
 
 @plugins.command()
@@ -129,22 +172,30 @@ def _after(kind: str, name: str) -> str:
     "--generator",
     help="Generator of the suite in the package; by default the first with a labeller and a judge.",
 )
-def new(name: str, folder: Path | None, generator: str | None) -> None:
-    """Write a package with a working editor NAME, as a start for your own.
+@click.option(
+    "--kind",
+    type=click.Choice(["editor", "generator", "estimator", "identity", "metric"]),
+    default="editor",
+    show_default=True,
+    help="What the package offers.",
+)
+def new(name: str, folder: Path | None, generator: str | None, kind: str) -> None:
+    """Write a package with a working plugin NAME, as a start for your own.
 
     \b
     Examples:
       latentedit plugins new my-editor
       latentedit plugins new my-editor --out ~/my-editor
+      latentedit plugins new my-metric --kind metric
     """
     from latentedit.testing.new import write_package
 
     folder = folder or Path(f"latentedit-{name}")
-    written = write_package(name, folder, generator=generator)
+    written = write_package(name, folder, generator=generator, kind=kind)
     for path in written:
         out.print(escape(str(path)))
     say(
-        f"{folder}: a working editor with its tests",
+        f"{folder}: a working {kind} with its tests",
         next_step=f"pip install -e {folder} && latentedit plugins check {name}",
     )
 

@@ -19,6 +19,8 @@ from latentedit.errors import (
     LatentEditError,
     Unsupported,
 )
+from latentedit.interfaces.editor import ANY_FLAT
+from latentedit.interfaces.generator import Generator
 from latentedit.registry import Registry
 
 
@@ -36,6 +38,50 @@ def check_device(device: str) -> None:
         raise EnvironmentFault(
             f"there is no {device}; this machine has cuda:0 to cuda:{torch.cuda.device_count() - 1}"
         )
+
+
+def chosen_space(
+    registry: Registry,
+    name: str,
+    spaces: tuple[str, ...],
+    bank: LatentBank,
+    asked: str | None,
+    generator: Generator,
+) -> str:
+    """The space where the editor `name` is fitted on `bank`.
+
+    Args:
+        spaces: that the editor declares.
+        asked: by the caller; None for the bank's own space or the editor's first choice.
+
+    Raises:
+        InputError: the editor does not edit the space that was asked for.
+        Unsupported: the generator does not have the space.
+    """
+    if asked is not None and asked not in spaces and ANY_FLAT not in spaces:
+        raise InputError(f"{name} edits {', '.join(spaces)}, received space {asked!r}")
+    space = asked or _own_choice(spaces, bank, generator)
+    check_space(registry, name, space, bank.generator)
+    if space not in generator.spaces:
+        raise Unsupported(
+            f"{name} edits {space}, and {bank.generator.name} has the spaces "
+            f"{', '.join(generator.spaces)}; editors of any space name ANY_FLAT in `spaces`"
+        )
+    return space
+
+
+def _own_choice(spaces: tuple[str, ...], bank: LatentBank, generator: Generator) -> str:
+    """The bank's space if the editor names it; else the first named one that the bank's codes can
+    be converted to; else the bank's, for an editor of `ANY_FLAT`."""
+    if bank.space in spaces or ANY_FLAT not in spaces:
+        return bank.space if bank.space in spaces else spaces[0]
+    one = bank.split("fit").rows(torch.zeros(1, dtype=torch.long))[0]
+    for space in spaces:
+        if space in generator.spaces:
+            with suppress(Unsupported):
+                generator.convert(one, bank.space, space)
+                return space
+    return bank.space
 
 
 def check_space(registry: Registry, editor: str, space: str, reference: ModelReference) -> None:

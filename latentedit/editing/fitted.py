@@ -21,13 +21,14 @@ from latentedit.editing.checks import (
     check_counterfactuals,
     check_device,
     check_request,
-    check_space,
+    chosen_space,
     plugins_able,
 )
 from latentedit.editing.conversion import converted_split
 from latentedit.editing.generators import build_generator
 from latentedit.editing.layers import LayerPreset, edited_in_rows
 from latentedit.editing.saved import read_editor, write_editor
+from latentedit.editing.shapes import flat_codes, flat_split
 from latentedit.errors import InputError, Unsupported
 from latentedit.files.artefacts import Digest
 from latentedit.interfaces.editor import Edited, Editor, Runtime
@@ -93,8 +94,7 @@ class FittedEditor:
         check_request(self.schema, len(codes), source, target, extrapolate)
         home, device = codes.device, self.runtime.device
         codes, source, target = codes.to(device), source.to(device), target.to(device)
-        by_row = codes.ndim == 3 and self.space == "w"
-        edited = (self._edit_rows if by_row else self._call)(codes, source, target)
+        edited = (self._edit_rows if self._by_row(codes) else self._call)(codes, source, target)
         if layers is not None:
             edited = self._restrict(codes, edited, layers, source, target)
         ok = None if edited.ok is None else edited.ok.to(home)
@@ -102,17 +102,29 @@ class FittedEditor:
 
     def _call(self, codes: Tensor, source: Tensor, target: Tensor) -> Edited:
         runtime = _declared(self.editor, self.runtime)
-        return guard.edit(self.name, self.editor, codes, source, target, runtime)
+        given = flat_codes(self.editor, codes)
+        edited = guard.edit(self.name, self.editor, given, source, target, runtime)
+        return replace(edited, codes=edited.codes.view(codes.shape))
+
+    def _by_row(self, codes: Tensor) -> bool:
+        """Whether `codes` are rows of codes of the editor's space, as the generator declares."""
+        generator = self.runtime.generator
+        if generator is None or tuple(codes.shape[1:]) == generator.spaces.get(self.space):
+            return False
+        return generator.holds_rows(codes) and (
+            generator.row_spaces[generator.row_space] == self.space
+        )
 
     def _edit_rows(self, codes: Tensor, source: Tensor, target: Tensor) -> Edited:
-        n, rows, _ = codes.shape
+        n, rows = codes.shape[:2]
         if bool((codes == codes[:, :1]).all()):
             once = self._call(codes[:, 0].contiguous(), source, target)
             return replace(once, codes=once.codes[:, None].expand(codes.shape).contiguous())
         per_row = (values.repeat_interleave(rows, 0) for values in (source, target))
         flat = self._call(codes.flatten(0, 1), *per_row)
         ok = flat.served.view(n, rows).all(1)  # a face is refused if one of its rows is
-        kept = torch.where(ok[:, None, None], flat.codes.view(codes.shape), codes)
+        whole = ok.view(n, *[1] * (codes.ndim - 1))
+        kept = torch.where(whole, flat.codes.view(codes.shape), codes)
         return replace(flat, codes=kept, ok=ok)
 
     def sample(self, attributes: Tensor, seed: int = 0) -> Tensor:
@@ -130,7 +142,11 @@ class FittedEditor:
         self.schema.check(attributes)
         runtime = replace(_declared(self.editor, self.runtime), seed=seed)
         asked = attributes.to(self.runtime.device)
-        return guard.sample(self.name, self.editor, asked, runtime).to(attributes.device)
+        codes = guard.sample(self.name, self.editor, asked, runtime)
+        generator = self.runtime.generator
+        if generator is not None:
+            codes = codes.view(len(codes), *generator.spaces[self.space])
+        return codes.to(attributes.device)
 
     def _restrict(
         self,
@@ -205,12 +221,10 @@ def fit_editor(
     """
     check_device(device)
     editor = registry.editor(name, options)
-    space = space or (bank.space if bank.space in editor.spaces else editor.spaces[0])
-    if space not in editor.spaces:
-        raise InputError(f"{name} edits {', '.join(editor.spaces)}, received space {space!r}")
-    check_space(registry, name, space, bank.generator)
     check_counterfactuals(registry, name, editor.needs, bank.generator.name)
     runtime = _runtime(registry, editor, bank.generator, bank.labeller, seed, device, generator)
+    built = runtime.generator or build_generator(registry, bank.generator)
+    space = chosen_space(registry, name, editor.spaces, bank, space, built)
     if progress is not None:
         runtime = replace(runtime, progress=progress)
     if checkpoint is not None:
@@ -221,8 +235,7 @@ def fit_editor(
     data = bank.split("fit")
     if held_out:
         data = data.take(torch.arange(len(data) - held_out))
-    if runtime.generator is not None:
-        data = converted_split(data, space, runtime.generator)
+    data = flat_split(editor, converted_split(data, space, built))
     started = time.perf_counter()
     stats = guard.fit(name, editor, data, _declared(editor, runtime))
     figures = {**stats.figures, "fit_seconds": time.perf_counter() - started}

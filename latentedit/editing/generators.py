@@ -54,6 +54,6 @@ def codes_for(
 ) -> tuple[Tensor, str]:
     """Codes as an editor of `editor_space` takes them, and their space: an editor of W is given
     codes of W+ as they are, row by row."""
-    if space == editor_space or (space, editor_space) == ("w+", "w"):
+    if space == editor_space or generator.row_spaces.get(space) == editor_space:
         return codes, space
     return generator.convert(codes, space, editor_space), editor_space

@@ -12,6 +12,7 @@ from latentedit.data.split import Split
 from latentedit.errors import InputError, PluginFault
 from latentedit.guard import GLOBALS, RANDOM, guarded, one_line
 from latentedit.interfaces.editor import Edited, Editor, FitStats, Runtime
+from latentedit.interfaces.metric import EditMetric, EditsSeen
 
 
 def pure(name: str, method: str) -> AbstractContextManager[list[str]]:
@@ -109,6 +110,35 @@ def _check_finite(**given: Tensor) -> None:
         if not bool(finite.all()):
             face = int((~finite).nonzero()[0])
             raise InputError(f"{what} holds NaN or infinity for face {face}; give finite numbers")
+
+
+def measure(name: str, metric: EditMetric, edits: EditsSeen) -> Tensor:
+    """Call `metric.measure`, and check that it is pure and returns one number each, or one.
+
+    Raises:
+        PluginFault: the metric raised, changed its inputs or the process, or returned something
+            else than float numbers (N,), () for a metric of sets, without infinity.
+    """
+    seen = [edits.target]
+    for side in (edits.before, edits.after):
+        seen += [side.images, side.codes, side.attributes, *side.embeddings.values()]
+    before = [tensor.clone() for tensor in seen]
+    with pure(name, "measure"):
+        found = metric.measure(edits)
+    if not all(torch.equal(now, then) for now, then in zip(seen, before, strict=True)):
+        raise PluginFault(name, "measure changed its inputs in place; work on a copy")
+    if not isinstance(found, Tensor):
+        raise PluginFault(name, f"measure returned {type(found).__name__}, not Tensor")
+    shape = (len(edits.target),) if metric.of == "image" else ()
+    if tuple(found.shape) != shape or not found.is_floating_point():
+        raise PluginFault(
+            name,
+            f"measure returned {_kind(found)}; a metric of one {metric.of} returns float numbers "
+            f"of shape {shape}",
+        )
+    if bool(found.isinf().any()):
+        raise PluginFault(name, "measure returned infinity; return NaN where there is no number")
+    return found.detach().float().cpu()
 
 
 def _same_kind(name: str, result: Tensor, codes: Tensor) -> None:

@@ -53,6 +53,12 @@ class LayerPreset:
         return {"num_ws": self.num_ws, "rows": rows}
 
 
+def space_after(generator: Generator, space: str, layers: tuple[int, ...] | str | None) -> str:
+    """The space of edited codes: W+ if the edit of codes of `space` is kept in some rows, which
+    codes of S have too; otherwise `space`."""
+    return space if layers is None or space == "s" else generator.row_space
+
+
 def edited_in_rows(
     generator: Generator, space: str, codes: Tensor, edited: Tensor, rows: tuple[int, ...]
 ) -> Tensor:
@@ -64,7 +70,8 @@ def edited_in_rows(
         rows: of W+, from 0 on.
 
     Returns:
-        (N, L, D) codes of W+; for an editor of S (N, ΣD) codes of S, whose channels belong to rows.
+        (N, L, D) codes of W+, the generator's `row_space`; for an editor of S (N, ΣD) codes of S,
+        whose channels belong to rows.
 
     Raises:
         InputError: there is no such row.
@@ -75,9 +82,9 @@ def edited_in_rows(
     if space == "s":
         kept = torch.isin(generator.style_rows(), torch.tensor(rows)).to(codes.device)
         return torch.where(kept, edited, codes)
-    in_rows = codes.ndim == 3
-    before = codes if in_rows else generator.convert(codes, space, "w+")
-    after = edited if in_rows else generator.convert(edited, space, "w+")
-    mask = torch.zeros(1, count, 1, dtype=torch.bool, device=codes.device)
+    in_rows, target = generator.holds_rows(codes), generator.row_space
+    before = codes if in_rows else generator.convert(codes, space, target)
+    after = edited if in_rows else generator.convert(edited, space, target)
+    mask = torch.zeros(1, count, *[1] * (before.ndim - 2), dtype=torch.bool, device=codes.device)
     mask[:, list(rows)] = True
     return torch.where(mask, after, before)

@@ -20,6 +20,12 @@ from latentedit.interfaces.runtime import Progress, seeded_rng, silent
 
 Need = Literal["attributes", "generator", "counterfactual", "estimator", "identity"]
 
+ANY_FLAT = "any flat space"
+"""Among an editor's `spaces`: it edits vectors of any space.
+
+The core flattens codes of another shape for it, and gives its results their shape back.
+"""
+
 
 class Options(BaseModel):
     """Base of every plugin's options. Unknown keys are rejected, and values are checked."""
@@ -96,7 +102,7 @@ class Editor(ABC):
     Class attributes:
         Options: the pydantic model of the editor's options; its docstring documents them.
         spaces: the spaces in which it can be fitted, preferred first. An editor of ``"w"`` gets W+
-            codes row by row.
+            codes row by row. With `ANY_FLAT` among them it takes every space, as vectors.
         needs: the models that `fit` and `edit` use from the runtime; ``"attributes"`` means that
             `fit` reads ``data.attributes``, ``"counterfactual"`` that the generator must have
             counterfactuals.

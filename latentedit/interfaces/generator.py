@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -65,19 +66,26 @@ class Generator(ABC):
     Attributes:
         spaces: shape of one code in each space, for instance
             ``{"z": (512,), "w": (512,), "w+": (10, 512)}``.
-        resolution: height and width of an image, in pixels.
+        resolution: height of an image, in pixels; also its width, unless `image_size` differs.
         fingerprint: sha256 of weights and configuration; equal fingerprints make equal images.
 
     Class attributes:
         has_styles: it has a space S, ``"s"``: the concatenated styles of all layers, (N, ΣD).
             `convert` maps W+ to S, `synthesize` renders S, and `style_rows` assigns its channels to
             rows of W+.
+        home_space: the space in which banks are sampled if no other is asked for. If empty, it is
+            ``"w"`` where there is one, and otherwise the first of `spaces`.
+        row_spaces: for each space whose codes are rows, (L, \\*shape), the space of one row. An
+            editor of that space edits the rows one by one. A space that is not named here is never
+            taken apart, whatever its shape.
         has_counterfactuals: it knows its world well enough to change one attribute of a face and
             nothing else; see `counterfactual`.
         companions: default plugins of commands that use this generator.
     """
 
     has_styles: ClassVar[bool] = False
+    home_space: ClassVar[Space] = ""
+    row_spaces: ClassVar[Mapping[Space, Space]] = MappingProxyType({"w+": "w"})
     has_counterfactuals: ClassVar[bool] = False
     companions: ClassVar[Companions | None] = None
     spaces: Mapping[Space, tuple[int, ...]]
@@ -101,11 +109,38 @@ class Generator(ABC):
         """(N, \\*shape) codes → (N, 3, H, W) images in [-1, 1]. Pure."""
 
     @property
+    def home(self) -> Space:
+        """The space in which banks are sampled if no other is asked for; see `home_space`."""
+        return self.home_space or ("w" if "w" in self.spaces else next(iter(self.spaces)))
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of an image, in pixels; override it where images are not square."""
+        return self.resolution, self.resolution
+
+    @property
+    def row_space(self) -> Space:
+        """The space of codes that are rows, such as ``"w+"``; raises `Unsupported`."""
+        for space in self.row_spaces:
+            if space in self.spaces:
+                return space
+        raise Unsupported(
+            f"{type(self).__name__} has no W+ space; it has {list(self.spaces)}. A generator names "
+            "the space whose codes are rows in row_spaces"
+        )
+
+    @property
     def num_ws(self) -> int:
         """L, the number of rows of a W+ code."""
-        if "w+" not in self.spaces:
-            raise Unsupported(f"{type(self).__name__} has no W+ space; it has {list(self.spaces)}")
-        return self.spaces["w+"][0]
+        return self.spaces[self.row_space][0]
+
+    def holds_rows(self, codes: Tensor) -> bool:
+        """Whether codes (N, \\*shape) have the shape of the space whose codes are rows."""
+        return any(
+            tuple(codes.shape[1:]) == self.spaces[space]
+            for space in self.row_spaces
+            if space in self.spaces
+        )
 
     def style_weights(self) -> list[Tensor]:
         """Affine weights (D_l, w_dim) from row l of W+ to its styles, for closed-form editors."""

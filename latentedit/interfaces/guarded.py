@@ -69,8 +69,7 @@ def _converted(owner: Any, result: object, codes: Tensor, source: str, target: s
 
 
 def _synthesized(owner: Any, result: object, codes: Tensor, space: str = "w") -> str:
-    size = owner.resolution
-    if fault := _tensor(result, (len(codes), 3, size, size), codes):
+    if fault := _tensor(result, (len(codes), 3, *owner.image_size), codes):
         return fault
     images = cast(Tensor, result).detach()
     if images.numel() and float(images.abs().max()) > 1 + RANGE:
@@ -150,6 +149,7 @@ METHODS: dict[str, dict[str, Check]] = {
     },
     "identity": {"embed": _embedded, "card": _is(dict)},
     "perceptual": {"features": _described},
+    "metric": {"measure": _is(Tensor)},
     "trainer": {"train": _is(TrainedEstimator)},
     "inverter": {"invert": _is(Inverted)},
     "landmarks": {"find": _landmarks},
@@ -170,6 +170,13 @@ ATTRIBUTES: dict[str, dict[str, type | tuple[type, ...]]] = {
     "estimator": {"schema": AttributeSchema, "fingerprint": str},
     "identity": {"same_person_threshold": (int, float), "fingerprint": str},
     "perceptual": {"fingerprint": str},
+    "metric": {
+        "fingerprint": str,
+        "unit": str,
+        "higher_is_better": bool,
+        "formula": str,
+        "smallest_difference": (int, float),
+    },
 }
 """By kind, the attributes that an instance must have, and their types."""
 

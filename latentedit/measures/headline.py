@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from latentedit.measures.definitions import METRICS, Metric
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,22 @@ HEADLINES = {
 }
 """By name, in the order of tables."""
 
-BRIEF = tuple(name for name, row in HEADLINES.items() if row.short)
-"""The few of them that the terminal and the paired differences of a report show."""
+
+def headlines(metrics: Mapping[str, Metric]) -> dict[str, Headline]:
+    """The metrics that pages show of those that are defined in `metrics`: the same ones of every
+    run, then those that suites add, by their formula."""
+    added = {
+        name: Headline(name, metric.formula, short=name)
+        for name, metric in metrics.items()
+        if name not in METRICS
+    }
+    return HEADLINES | added
+
+
+def brief(metrics: Mapping[str, Metric]) -> tuple[str, ...]:
+    """The few of `headlines` that the terminal and the paired differences of a report show."""
+    return tuple(name for name, row in headlines(metrics).items() if row.short)
+
 
 WAYS = (
     "identity similarity",

@@ -35,7 +35,8 @@ class Reconstruction:
         photographs: (N, 3, R, R) in [-1, 1].
         images: (N, 3, R, R) in [-1, 1], of the codes, by the tuned generator if it was tuned.
         codes: (N, \\*shape) of `space`.
-        truth: (N, D) true codes of W, if the photographs are images of known codes.
+        truth: (N, \\*shape) true codes of the home space, if the photographs are images of known
+            codes.
     """
 
     photographs: Tensor
@@ -91,7 +92,8 @@ class Reconstruction:
     def _against(self, truth: Tensor, generator: Generator) -> dict[str, Tensor]:
         found = {"code_error": code_error(self.codes, truth, generator)}
         try:
-            ours, theirs = generator.truth(self.codes, self.space), generator.truth(truth, "w")
+            ours = generator.truth(self.codes, self.space)
+            theirs = generator.truth(truth, generator.home)
         except Unsupported:
             return found
         return found | {"true identity drift": identity_drift(theirs.identity, ours.identity)}
@@ -107,18 +109,19 @@ def code_error(codes: Tensor, truth: Tensor, generator: Generator) -> Tensor:
         ( mean_l ‖w_l − w‖² / E ‖w_a − w_b‖² )^(1/2)
 
     Args:
-        codes: (N, D) of W or (N, L, D) of W+.
-        truth: (N, D) of W.
+        codes: (N, \\*shape) of the generator's home space, such as W, or (N, L, \\*shape) of W+.
+        truth: (N, \\*shape) of the home space.
     """
-    rows = codes[:, None] if codes.ndim == 2 else codes
-    squared = (rows - truth[:, None]).square().sum(2).mean(1)
-    first, second = generator.sample(2 * _PAIRS, _PAIRS_SEED, "w").chunk(2)
-    usual = (first - second).square().sum(1).mean()
+    rows = codes[:, None] if codes.shape == truth.shape else codes
+    squared = (rows - truth[:, None]).square().flatten(2).sum(2).mean(1)
+    first, second = generator.sample(2 * _PAIRS, _PAIRS_SEED, generator.home).chunk(2)
+    usual = (first - second).square().flatten(1).sum(1).mean()
     return (squared / usual).sqrt()
 
 
 def true_codes(bank: LatentBank, names: Sequence[str], generator: Generator) -> Tensor:
-    """(N, D) codes of W of the pictures that ``latentedit bank images`` wrote under these names.
+    """(N, \\*shape) codes of the pictures that ``latentedit bank images`` wrote under these names,
+    in the generator's home space.
 
     Raises:
         InputError: a name is not of that form, or names no face of `bank`.
@@ -132,10 +135,10 @@ def true_codes(bank: LatentBank, names: Sequence[str], generator: Generator) -> 
             f"bank {bank.folder}",
             str(bank.generator),
         )
-    return torch.stack([_true_code(bank, name) for name in names])
+    return torch.stack([_true_code(bank, name, generator.home) for name in names])
 
 
-def _true_code(bank: LatentBank, name: str) -> Tensor:
+def _true_code(bank: LatentBank, name: str, home: str) -> Tensor:
     found = _OF_A_BANK.fullmatch(name)
     if found is None:
         raise InputError(
@@ -143,9 +146,9 @@ def _true_code(bank: LatentBank, name: str) -> Tensor:
             "that latentedit bank images wrote, such as test-00003.png"
         )
     split, row = bank.split(found[1]), int(found[2])
-    if split.space != "w" or row >= len(split):
+    if split.space != home or row >= len(split):
         raise InputError(
             f"{name} is not in {bank.folder}: its {found[1]} split has {len(split)} codes of "
-            f"{split.space.upper()}, and face {row} in W is needed"
+            f"{split.space.upper()}, and face {row} in {home.upper()} is needed"
         )
     return split.rows(torch.tensor([row]))[0][0]

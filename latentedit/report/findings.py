@@ -109,7 +109,7 @@ def _caveats(results: Results, rows: Sequence[Comparison]) -> list[str]:
             f"“Ahead” and “behind” are about these fits alone: “better” takes {ENOUGH_FITS} fits "
             "of both editors."
         )
-    if results.suite.tune is not None:
+    if results.suite.tune is not None and results.suite.identity:
         names = _listed([str(use) for use in results.suite.identity])
         found.append(
             f"Options were tuned with the recognisers of this report ({names}), on other faces. So "

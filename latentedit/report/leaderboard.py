@@ -14,7 +14,7 @@ from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.paired import ALL_TASKS
 from latentedit.benchmark.results.records import Measure
 from latentedit.files.artefacts import write_bytes
-from latentedit.measures.headline import HEADLINES
+from latentedit.measures.headline import headlines
 from latentedit.report.faces import FaceBlock, Shown, face_blocks
 from latentedit.report.figures import CurveFigure, colours, curve_figures
 from latentedit.report.tables import Column, MeanTable, columns, mean_table
@@ -72,7 +72,7 @@ def write_leaderboard(shown: Sequence[Board], refused: Mapping[str, str], path: 
         "leaderboard.html.jinja",
         boards=[_part(board, i) for i, board in enumerate(shown)],
         refused=refused,
-        headlines=HEADLINES,
+        headlines=headlines({k: m for board in shown for k, m in board.metrics.items()}),
     )
     write_bytes(path, page.encode())
     return path

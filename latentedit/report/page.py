@@ -17,7 +17,7 @@ from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.reading_errors import ReadingError
 from latentedit.benchmark.results.records import Leakage, Results, Source, read_costs
 from latentedit.files.artefacts import write_bytes
-from latentedit.measures.headline import BRIEF, HEADLINES, ROUND_TRIP
+from latentedit.measures.headline import ROUND_TRIP, brief, headlines
 from latentedit.report.faces import Shown, face_blocks
 from latentedit.report.figures import colours, curve_figures, forest
 from latentedit.report.findings import best_editor, findings
@@ -43,7 +43,7 @@ def write_report(folder: Path) -> Path:
         costs={row.editor: row for row in read_costs(folder)},
         findings=findings(results),
         colours=palette,
-        headline=_table(results, tuple(HEADLINES)),
+        headline=_table(results, tuple(headlines(results.metrics))),
         round_trip=_table(results, ROUND_TRIP),
         ways=way_table(results),
         curves=curve_figures(results.curves, palette, results.controls),
@@ -93,7 +93,7 @@ def _forests(results: Results) -> list[PairForests]:
         row
         for row in results.comparisons
         if results.at_effect(row)
-        and row.metric.name in BRIEF
+        and row.metric.name in brief(results.metrics)
         and not set(row.pair) & set(results.controls)
     ]
     return [

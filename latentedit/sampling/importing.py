@@ -84,7 +84,7 @@ def _checked(importer: str, found: ImportedCodes) -> ImportedCodes:
 
 
 def _space(generator: Generator, name: str, shape: tuple[int, ...]) -> str:
-    for space in ("w", "w+"):
+    for space in (generator.home, *generator.row_spaces, *generator.spaces):
         if tuple(generator.spaces.get(space, ())) == shape:
             return space
     spaces = ", ".join(f"{space} {tuple(shape)}" for space, shape in generator.spaces.items())

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latentedit.data.bank import SHARD_ROWS, LatentBank, ModelReference
 from latentedit.data.split import Split
-from latentedit.errors import FingerprintMismatch, InputError
+from latentedit.errors import FingerprintMismatch, InputError, UnknownName
 from latentedit.interfaces.estimators import AttributeEstimator
 from latentedit.interfaces.generator import Generator
 from latentedit.interfaces.runtime import SEEDS, Progress, silent
@@ -30,24 +30,27 @@ def make_bank(
     n_fit: int,
     n_test: int,
     seed: int = 0,
+    space: str | None = None,
     truncation_psi: float = 1.0,
     generator_options: Mapping[str, Any] | None = None,
     labeller_options: Mapping[str, Any] | None = None,
     photographs: LatentBank | None = None,
     progress: Progress = silent,
 ) -> LatentBank:
-    """Sample W codes, estimate the attributes of their images, and write them as a bank.
+    """Sample codes, estimate the attributes of their images, and write them as a bank.
 
     Args:
         folder: where to write; must not exist yet.
         generator, labeller: plugin names, with their options.
         n_fit, n_test: number of faces to fit on and to edit, drawn from different seeds.
+        space: where codes are sampled; the generator's home space if not given.
         truncation_psi: 1 samples the generator's whole distribution.
         photographs: a bank by ``latentedit invert``, whose faces replace the `n_test` sampled ones.
 
     Raises:
         InputError: a number of faces is below 1, `seed` or `truncation_psi` is out of range, or
             `folder` exists already.
+        UnknownName: the generator has no such space.
         FingerprintMismatch: the photographs were inverted with another generator, or labelled by
             another estimator.
     """
@@ -63,6 +66,9 @@ def make_bank(
         )
     options = dict(generator_options or {})
     model = registry.generator(generator, options)
+    drawn_in = model.home if space is None else space
+    if drawn_in not in model.spaces:
+        raise UnknownName("space", drawn_in, model.spaces, f"of {generator}")
     labelling = dict(labeller_options or {})
     estimator = registry.estimator(labeller, labelling)
     drawn = [("fit", n_fit, seed), ("test", n_test, seed + TEST_SEED_OFFSET)]
@@ -71,12 +77,12 @@ def make_bank(
         drawn = drawn[:1]
     splits, done, total = {}, 0, sum(n for _, n, _ in drawn)
     for name, n, split_seed in drawn:
-        codes = model.sample(n, split_seed, "w", truncation_psi)
+        codes = model.sample(n, split_seed, drawn_in, truncation_psi)
 
         def report(rows: int, name: str = name, before: int = done) -> None:
             progress((before + rows) / total, f"labelling {name} faces")
 
-        splits[name] = labelled_split(name, codes, "w", model, estimator, report)
+        splits[name] = labelled_split(name, codes, drawn_in, model, estimator, report)
         done += n
     sampling: dict[str, Any] = {
         "seed": seed,
@@ -84,6 +90,8 @@ def make_bank(
         "fit": n_fit,
         "test": n_test,
     }
+    if space is not None:
+        sampling["space"] = space
     if photographs is not None:
         splits["test"] = photographs.split("test")
         sampling |= {"test": len(splits["test"]), "photographs": photographs.hash}

@@ -6,17 +6,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from latentedit.registry import Registry
-from latentedit.testing import generator_rules, rules
+from latentedit.testing import generator_rules, model_rules, rules
 from latentedit.testing.case import Case
 from latentedit.testing.counterfactual_rule import changes_one_attribute_if_it_says_so
 from latentedit.testing.generator_case import GeneratorCase
+from latentedit.testing.model_case import PIXELS, MetricCase, ModelCase
 from latentedit.testing.rules import Broken
 from latentedit.testing.surroundings import leaves_environment_and_warnings_alone
 
 Rule = Callable[[Case], None]
 GeneratorRule = Callable[[GeneratorCase], None]
 Options = Mapping[str, Any]
-Tried = TypeVar("Tried", Case, GeneratorCase)
+ModelRule = Callable[[ModelCase], None]
+MetricRule = Callable[[MetricCase], None]
+Tried = TypeVar("Tried", Case, GeneratorCase, ModelCase, MetricCase)
 
 RULES: tuple[Rule, ...] = (
     rules.is_light_to_list,
@@ -53,6 +56,31 @@ GENERATOR_RULES: tuple[GeneratorRule, ...] = (
     changes_one_attribute_if_it_says_so,
     generator_rules.assigns_styles_to_rows_if_it_has_any,
 )
+ESTIMATOR_RULES: tuple[ModelRule, ...] = (
+    rules.is_light_to_list,
+    model_rules.says_what_it_reads,
+    model_rules.reads_images,
+    model_rules.describes_images_by_features,
+    model_rules.changes_nothing_around_it,
+    model_rules.treats_images_one_by_one,
+    model_rules.is_named_by_its_fingerprint,
+)
+IDENTITY_RULES: tuple[ModelRule, ...] = (
+    rules.is_light_to_list,
+    model_rules.says_who_counts_as_one_person,
+    model_rules.reads_images,
+    model_rules.returns_unit_vectors,
+    model_rules.changes_nothing_around_it,
+    model_rules.treats_images_one_by_one,
+    model_rules.is_named_by_its_fingerprint,
+)
+METRIC_RULES: tuple[MetricRule, ...] = (
+    rules.is_light_to_list,
+    model_rules.says_what_it_measures,
+    model_rules.measures_edits,
+    model_rules.measures_images_one_by_one,
+    model_rules.is_named_by_its_fingerprint,
+)
 NEEDED = frozenset(
     {
         rules.fits_with_what_it_declares,
@@ -61,6 +89,11 @@ NEEDED = frozenset(
         generator_rules.draws_codes_by_seed,
         generator_rules.converts_to_codes_of_the_other_space,
         generator_rules.makes_images,
+        model_rules.says_what_it_reads,
+        model_rules.says_who_counts_as_one_person,
+        model_rules.reads_images,
+        model_rules.says_what_it_measures,
+        model_rules.measures_edits,
     }
 )
 """Rules without which those after them say nothing."""
@@ -109,6 +142,48 @@ def check_generator(
     case = GeneratorCase(registry or Registry.discover(), name, options or {}, other)
     case.new()
     yield from _verdicts(GENERATOR_RULES, case)
+
+
+def check_estimator(
+    name: str,
+    options: Options | None = None,
+    registry: Registry | None = None,
+    other: Options | None = None,
+    size: tuple[int, int] = (PIXELS, PIXELS),
+) -> Iterator[Verdict]:
+    """Try every rule on the estimator `name`; see `check_generator`.
+
+    Args:
+        size: height and width of the images that it is shown.
+    """
+    case = ModelCase(registry or Registry.discover(), "estimator", name, options or {}, other, size)
+    case.new()
+    yield from _verdicts(ESTIMATOR_RULES, case)
+
+
+def check_identity(
+    name: str,
+    options: Options | None = None,
+    registry: Registry | None = None,
+    other: Options | None = None,
+    size: tuple[int, int] = (PIXELS, PIXELS),
+) -> Iterator[Verdict]:
+    """Try every rule on the identity encoder `name`; see `check_estimator`."""
+    case = ModelCase(registry or Registry.discover(), "identity", name, options or {}, other, size)
+    case.new()
+    yield from _verdicts(IDENTITY_RULES, case)
+
+
+def check_metric(
+    name: str,
+    options: Options | None = None,
+    registry: Registry | None = None,
+    other: Options | None = None,
+) -> Iterator[Verdict]:
+    """Try every rule on the metric `name` with edits of the linear world; see `check_generator`."""
+    case = MetricCase(registry or Registry.discover(), name, options or {}, other)
+    case.new()
+    yield from _verdicts(METRIC_RULES, case)
 
 
 def _verdicts(tried: Sequence[Callable[[Tried], None]], case: Tried) -> Iterator[Verdict]:
@@ -160,6 +235,51 @@ def generator_contract(
         return GeneratorCase(registry or Registry.discover(), name, own or {}, others)
 
     return _test_of(GENERATOR_RULES, case)
+
+
+def estimator_contract(
+    name: str,
+    options: Options | None = None,
+    registry: Registry | None = None,
+    other: Options | None = None,
+    size: tuple[int, int] = (PIXELS, PIXELS),
+) -> Callable[[ModelRule], None]:
+    """A pytest test of every rule: ``test_contract = estimator_contract("my-estimator")``.
+
+    Args:
+        other: options with which it returns other values; its fingerprint must differ.
+        size: height and width of the images that it is shown.
+    """
+    of = (options or {}, other, size)
+    return _test_of(
+        ESTIMATOR_RULES,
+        lambda: ModelCase(registry or Registry.discover(), "estimator", name, *of),
+    )
+
+
+def identity_contract(
+    name: str,
+    options: Options | None = None,
+    registry: Registry | None = None,
+    other: Options | None = None,
+    size: tuple[int, int] = (PIXELS, PIXELS),
+) -> Callable[[ModelRule], None]:
+    """A pytest test of every rule of an identity encoder; see `estimator_contract`."""
+    of = (options or {}, other, size)
+    return _test_of(
+        IDENTITY_RULES, lambda: ModelCase(registry or Registry.discover(), "identity", name, *of)
+    )
+
+
+def metric_contract(
+    name: str,
+    options: Options | None = None,
+    registry: Registry | None = None,
+    other: Options | None = None,
+) -> Callable[[MetricRule], None]:
+    """A pytest test of every rule of a metric; see `estimator_contract`."""
+    of = (options or {}, other)
+    return _test_of(METRIC_RULES, lambda: MetricCase(registry or Registry.discover(), name, *of))
 
 
 def _test_of(

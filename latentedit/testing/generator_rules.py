@@ -49,6 +49,14 @@ def says_what_it_has(case: GeneratorCase) -> None:
             f"has_styles is {generator.has_styles}, and the spaces are {', '.join(shapes)}; "
             "declare has_styles = True exactly where there is a space 's'"
         )
+    if generator.home not in shapes:
+        raise Broken(f"home_space is {generator.home!r}, and the spaces are {', '.join(shapes)}")
+    for rows, row in generator.row_spaces.items():
+        if rows in shapes and shapes[rows][1:] != shapes.get(row):
+            raise Broken(
+                f"row_spaces says that codes of {rows} are rows of codes of {row}, and the shapes "
+                f"are {shapes[rows]} and {shapes.get(row)}; name only spaces of such rows"
+            )
 
 
 def draws_codes_by_seed(case: GeneratorCase) -> None:
@@ -136,13 +144,13 @@ def refuses_what_it_does_not_know(case: GeneratorCase) -> None:
 
 
 def makes_images(case: GeneratorCase) -> None:
-    """`synthesize` returns finite float32 images (N, 3, R, R) in [-1, 1], of many codes, one and
+    """`synthesize` returns finite float32 images (N, 3, H, W) in [-1, 1], of many codes, one and
     none."""
-    side = case.generator.resolution
+    height, width = case.generator.image_size
     for space, codes in case.codes.items():
         for n in (len(codes), 1, 0):
             images = asked(case, "synthesize", codes[:n], space).detach()
-            check_kind(f"synthesize of {space}", images, (n, 3, side, side))
+            check_kind(f"synthesize of {space}", images, (n, 3, height, width))
             if n and not bool((images.abs() <= 1).all()):
                 raise Broken(
                     f"synthesize of {space} returned values from {float(images.min()):.3g} to "
@@ -213,7 +221,7 @@ def is_named_by_its_fingerprint(case: GeneratorCase) -> None:
 
 def lets_gradients_through(case: GeneratorCase) -> None:
     """The gradient of an image reaches the code that it is made of."""
-    for space in {"w", "w+"} & set(case.codes):
+    for space in {case.generator.home, *case.generator.row_spaces} & set(case.codes):
         codes = case.codes[space].clone().requires_grad_()
         images = case.generator.synthesize(codes, space)
         if not images.requires_grad:

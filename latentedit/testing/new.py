@@ -1,4 +1,4 @@
-"""A new package with a working editor, as a start for authors."""
+"""A new package with a working plugin, as a start for authors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from latentedit.errors import InputError, LatentEditError
+from latentedit.errors import InputError, LatentEditError, UnknownName
 from latentedit.files.artefacts import new_folder, write_bytes
 from latentedit.interfaces.generator import Companions
 from latentedit.registry import Registry
@@ -15,37 +15,55 @@ from latentedit.registry import Registry
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 FILES = {
     "pyproject.toml": "pyproject.toml.jinja",
-    "README.md": "README.md.jinja",
     "{package}/__init__.py": "package.py.jinja",
-    "{package}/editor.py": "editor.py.jinja",
     "tests/test_contract.py": "contract.py.jinja",
-    "suite.yaml": "suite.yaml.jinja",
 }
+"""Of a package of any kind; the code itself is in a module of the kind's name."""
+FOR_EDITORS = {"README.md": "README.md.jinja", "suite.yaml": "suite.yaml.jinja"}
+ARTICLES = {
+    "editor": "an editor",
+    "generator": "a generator",
+    "estimator": "an estimator",
+    "identity": "an identity encoder",
+    "metric": "a metric",
+}
+"""The kinds of which a package can be written, in words."""
 
 
 def write_package(
-    name: str, folder: Path, registry: Registry | None = None, generator: str | None = None
+    name: str,
+    folder: Path,
+    registry: Registry | None = None,
+    generator: str | None = None,
+    kind: str = "editor",
 ) -> list[Path]:
-    """Write the package of an editor called `name`; return its files.
+    """Write the package of a plugin called `name`; return its files.
 
     Args:
         registry: where the plugins of the package's suite are found; the installed ones if not
             given.
         generator: whose images the suite edits; the first one that names its companions if not
             given.
+        kind: of the plugin, one of `ARTICLES`. Only the package of an editor has a suite.
 
     Raises:
-        InputError: the name is none for an editor, or `folder` holds something; or `generator`
+        UnknownName: there is no package of this kind.
+        InputError: the name is none for a plugin, or `folder` holds something; or `generator`
             names no companions.
     """
+    if kind not in ARTICLES:
+        raise UnknownName("kind", kind, ARTICLES)
     if not _NAME.fullmatch(name):
         raise InputError(
-            "an editor's name is lower case letters, digits and single hyphens, for instance "
-            f"my-editor; received {name!r}"
+            "a plugin's name is lower case letters, digits and single hyphens, for instance "
+            f"my-{kind}; received {name!r}"
         )
     registry = registry or Registry.discover()
     words = {
         "name": name,
+        "kind": kind,
+        "module": kind,
+        "article": ARTICLES[kind],
         "package": "latentedit_" + name.replace("-", "_"),
         "title": "".join(part.capitalize() for part in name.split("-")),
         "rival": next(iter(registry.specs("editor")), "EDITOR"),
@@ -57,9 +75,11 @@ def write_package(
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701  (Python and TOML, not HTML)
     )
-    written = [Path(path.format(**words)) for path in FILES]
+    own = FOR_EDITORS if kind == "editor" else {"README.md": "README-other.md.jinja"}
+    files = FILES | {f"{{package}}/{kind}.py": f"{kind}.py.jinja"} | own
+    written = [Path(path.format(**words)) for path in files]
     with new_folder(folder) as temporary:
-        for path, template in zip(written, FILES.values(), strict=True):
+        for path, template in zip(written, files.values(), strict=True):
             text = templates.get_template(template).render(words)
             write_bytes(temporary / path, text.encode())
     return [folder / path for path in written]

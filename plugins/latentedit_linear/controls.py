@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from latentedit import (
+    ANY_FLAT,
     Edited,
     Editor,
     FitStats,
@@ -26,7 +27,7 @@ from latentedit_linear.regression import Regression
 class NoEdit(Editor):
     """w' = w. Keeps every identity and reaches nothing."""
 
-    spaces = ("w", "z", "w+", "s")
+    spaces = ("w", "z", "w+", "s", ANY_FLAT)
     needs = frozenset()
 
     def fit(self, data: Split, runtime: Runtime) -> FitStats:
@@ -97,7 +98,7 @@ class _OtherFace(Editor):
         labels: (M, A) their attributes, natural units.
     """
 
-    spaces = ("w", "z", "w+", "s")
+    spaces = ("w", "z", "w+", "s", ANY_FLAT)
     fitted = ("faces", "labels")
     absolute: ClassVar[bool] = True
     faces: Tensor

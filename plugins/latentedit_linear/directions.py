@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentedit import Edited, Editor, FitStats, Moments, Runtime, Split, moments
+from latentedit import ANY_FLAT, Edited, Editor, FitStats, Moments, Runtime, Split, moments
 
 Figures = dict[str, float]
 
@@ -30,7 +30,7 @@ class LinearEditor(Editor):
         slopes: (A,) natural units per unit of strength, or zero.
     """
 
-    spaces: ClassVar[tuple[str, ...]] = ("w", "z")
+    spaces: ClassVar[tuple[str, ...]] = ("w", "z", ANY_FLAT)
     fitted = ("directions", "slopes")
     invertible: ClassVar[bool] = True
     directions: Tensor

@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from latentedit import (
+    ANY_FLAT,
     CorruptArtefact,
     InputError,
     Moments,
@@ -132,6 +133,7 @@ class GANSpace(AxisEditor):
 
     Options: ClassVar[type[GANSpaceOptions]] = GANSpaceOptions
     candidates = ({"components": 10}, {"components": 512}, {"components": 5})
+    spaces: ClassVar[tuple[str, ...]] = ("w", ANY_FLAT)
     options: GANSpaceOptions
 
     def find_axes(self, data: Split, runtime: Runtime) -> Tensor:

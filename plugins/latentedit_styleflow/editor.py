@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from latentedit import (
+    ANY_FLAT,
     Edited,
     Editor,
     FitStats,
@@ -61,6 +62,7 @@ class FlowEditor(Editor):
 
     Options: ClassVar[type[FlowOptions]] = FlowOptions
     options: FlowOptions
+    spaces: ClassVar[tuple[str, ...]] = ("w", ANY_FLAT)
     invertible: ClassVar[bool] = True
     absolute: ClassVar[bool] = True
     samplable: ClassVar[bool] = True

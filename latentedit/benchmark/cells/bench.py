@@ -15,6 +15,7 @@ from latentedit.editing.generators import build_generator, build_renderer
 from latentedit.errors import InputError, Unsupported
 from latentedit.interfaces.estimators import AttributeEstimator, IdentityEncoder
 from latentedit.interfaces.generator import Generator
+from latentedit.interfaces.metric import EditMetric
 from latentedit.interfaces.runtime import Progress
 from latentedit.measures.likelihood import CodeDensity
 from latentedit.measures.metrics import pixel_error
@@ -79,6 +80,12 @@ class Bench:
         return [self.registry.identity(use.plugin, use.options) for use in self.suite.identity]
 
     @cached_property
+    def metrics(self) -> dict[str, EditMetric]:
+        """Those that the suite adds, by the name that results have."""
+        found = self.suite.metrics
+        return {str(use): self.registry.metric(use.plugin, use.options) for use in found}
+
+    @cached_property
     def sigma(self) -> Tensor:
         """(A,) standard deviation of the labels over the fit split."""
         return self.bank.split("fit").attributes.std(0).clamp_min(1e-6)
@@ -133,6 +140,8 @@ class Bench:
 
     def embeddings(self, images: Tensor) -> Tensor:
         """(E, N, D) by each recogniser, zero-padded to one width."""
+        if not self.recognisers:
+            return images.new_zeros(0, len(images), 1)
         return torch.nn.utils.rnn.pad_sequence(
             [encoder.embed(images).T for encoder in self.recognisers], batch_first=True
         ).mT
@@ -177,7 +186,7 @@ class Bench:
         unknown = codes.new_full((len(codes),), float("nan"))
         if density is None:
             return unknown, unknown
-        if space == "w+" and home == "w":
+        if self.generator.row_spaces.get(space) == home:
             rows = codes.shape[1]
             flat, asked = codes.flatten(0, 1), attributes.repeat_interleave(rows, 0)
             likely, far = density.log_likelihood(flat, asked), density.mahalanobis(flat)

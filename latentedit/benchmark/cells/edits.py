@@ -17,6 +17,7 @@ from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import LatentBank
 from latentedit.editing.fitted import FittedEditor
 from latentedit.editing.generators import codes_for
+from latentedit.editing.layers import space_after
 from latentedit.errors import InputError
 from latentedit.interfaces.editor import Edited
 from latentedit.interfaces.runtime import Progress
@@ -148,8 +149,8 @@ class TaskEdits(TaskObserver):
         self._codes, home = codes_for(
             editor.space, test.rows(faces)[0], test.space, bench.generator
         )
-        space = "w+" if task.layers is not None and home != "s" else home
-        super().__init__(bench, task, before, faces, change, space)
+        space = space_after(bench.generator, home, task.layers)
+        super().__init__(bench, task, before, faces, change, space, editor.seed)
         self.editor = editor
         self._timed = TimedEditor(editor)
 

@@ -83,7 +83,7 @@ class CellKeys:
     def edit(self, fit: Key, task: Task) -> Key:
         """Of a task with the fit that has the key `fit`."""
         asked = {"task": task.model_dump(mode="json")} | self._reached()
-        return fit | self.observers | asked | self._presets([task])
+        return fit | self.observers | asked | self._presets([task]) | self._metrics()
 
     def sequence(self, fit: Key, sequence: Sequence) -> Key:
         """Of a sequence of tasks with the fit that has the key `fit`."""
@@ -93,6 +93,15 @@ class CellKeys:
             "tasks": [task.model_dump(mode="json") for task in edited],
         }
         return fit | self.observers | asked | self._presets(edited)
+
+    def _metrics(self) -> Key:
+        """The metrics that the suite adds; empty where there are none."""
+        found = self.bench.metrics
+        keys = {
+            str(use): self._observer("metric", use, found[str(use)].fingerprint)
+            for use in self.suite.metrics
+        }
+        return {"metrics": keys} if keys else {}
 
     def _presets(self, tasks: Iterable[Task]) -> Key:
         """What the layer presets that tasks name hold; empty where none is named."""
@@ -133,6 +142,7 @@ def plugins_used(suite: Suite, registry: Registry) -> dict[str, list[PluginUse]]
         "generator": [suite.bank.generator],
         "estimator": [suite.bank.labeller, suite.judge],
         "identity": list(suite.identity),
+        "metric": list(suite.metrics),
         **entrants,
         "layers": [PluginUse(plugin=t.layers) for t in suite.tasks if isinstance(t.layers, str)],
     }

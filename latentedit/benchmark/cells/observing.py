@@ -10,9 +10,11 @@ from torch import Tensor
 from latentedit.benchmark.cells.against_counterfactual import against_counterfactual
 from latentedit.benchmark.cells.bench import Bench, Observation
 from latentedit.benchmark.cells.distances import distances
+from latentedit.benchmark.cells.suite_metrics import suite_metrics
 from latentedit.benchmark.task import Task
 from latentedit.data.images import images_to_bytes
 from latentedit.errors import InputError
+from latentedit.interfaces.metric import EditsSeen, Seen
 from latentedit.measures.metrics import (
     achieved_change,
     identity_drift,
@@ -32,6 +34,7 @@ class TaskObserver:
         faces: (N,) rows of the test split.
         change: (N,) what is asked of each, in natural units.
         space: of the edited codes.
+        seed: of the fit.
 
     Attributes:
         source: (N, A) labels of the unedited faces.
@@ -47,9 +50,10 @@ class TaskObserver:
         faces: Tensor,
         change: Tensor,
         space: str,
+        seed: int,
     ) -> None:
-        self.bench, self.task, self.faces, self.change, self.space = (
-            bench, task, faces, change, space,
+        self.bench, self.task, self.faces, self.change, self.space, self.seed = (
+            bench, task, faces, change, space, seed,
         )  # fmt: skip
         test = bench.bank.split("test")
         self._originals, self.source = test.rows(faces)
@@ -114,8 +118,27 @@ class TaskObserver:
                 codes,
                 self.space,
             ),
+            **self._suite_metrics(wanted, codes, observed, ~at.isnan()),
             **self._kept(codes),
         }
+
+    def _suite_metrics(
+        self, wanted: float, edited: Tensor, observed: Observation, reached: Tensor
+    ) -> dict[str, Tensor]:
+        """The metrics that the suite adds, of codes edited to the effect `wanted`."""
+        bench, nothing = self.bench, edited[:0]
+        if not bench.metrics:
+            return {}
+        names = [str(use) for use in bench.suite.identity]
+        embedded = dict(zip(names, self._embeddings, strict=True))
+        before = Seen(nothing, self.began, self._judged, embedded)
+        embedded = dict(zip(names, observed.embeddings, strict=True))
+        after = Seen(nothing, edited, observed.judged, embedded)
+        target = self.target(wanted * self.change, self.every)
+        schema, of = bench.bank.schema, self.task.attribute
+        edits = EditsSeen(before, after, target, schema, bench.sigma, of, self.seed)
+        shown = (self._originals, self._originals_space), (edited, self.space)
+        return suite_metrics(bench, edits, reached, shown)
 
     def seen_back(self, codes: Tensor, served: Tensor) -> dict[str, Tensor]:
         """How far codes (N, \\*shape) of edits that were undone are from where they began.
@@ -175,12 +198,13 @@ def stacked(
 
 
 def seen_again(
-    bench: Bench, task: Task, before: Mapping[str, Tensor], kept: Mapping[str, Tensor]
+    bench: Bench, task: Task, before: Mapping[str, Tensor], kept: Mapping[str, Tensor], seed: int
 ) -> dict[str, Tensor]:
     """The arrays of a cell, observed anew on the codes that it kept.
 
     Args:
         kept: the cell's own arrays. Its faces and matched strengths stay.
+        seed: of the cell's fit.
 
     Raises:
         InputError: it kept no codes.
@@ -190,7 +214,7 @@ def seen_again(
             f"task {task.name!r} has no edited codes; run its suite again with keep_codes: true"
         )
     space = list(bench.generator.spaces)[int(kept[SPACE])]
-    seen = TaskObserver(bench, task, before, kept["faces"], kept["change"], space)
+    seen = TaskObserver(bench, task, before, kept["faces"], kept["change"], space, seed)
     grid = [seen.seen(seen.began + edit.float()) for edit in kept["codes"]]
     matched = [
         seen.seen_matched(seen.began + edit.float(), at, wanted)

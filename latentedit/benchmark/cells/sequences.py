@@ -55,8 +55,10 @@ def measure_sequence(
     faces, requests = _requests(bench, sequence)
     codes, source = test.rows(faces)
     codes, space = codes_for(editor.space, codes, test.space, bench.generator)
-    if space == "w" and any(request.layers is not None for request in requests):
-        codes, space = bench.generator.convert(codes, "w", "w+"), "w+"
+    by_rows = any(request.layers is not None for request in requests)
+    if by_rows and space != "s" and space not in bench.generator.row_spaces:
+        rows = bench.generator.row_space
+        codes, space = bench.generator.convert(codes, space, rows), rows
     timed = TimedEditor(editor)
     orders = list(itertools.permutations(requests))
     steps = len(orders) + len(requests)

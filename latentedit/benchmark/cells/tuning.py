@@ -20,6 +20,7 @@ from latentedit.data.split import Split
 from latentedit.editing.fitted import FittedEditor, fit_editor
 from latentedit.editing.generators import codes_for
 from latentedit.editing.keys import options_in_full
+from latentedit.editing.layers import space_after
 from latentedit.errors import PluginFault
 from latentedit.files.artefacts import canonical_json
 from latentedit.interfaces.estimators import AttributeEstimator
@@ -193,7 +194,7 @@ class Validation:
         rows, change = requested(task, faces.attributes, fit_labels, schema)
         codes, source = faces.rows(rows)
         codes, home = codes_for(editor.space, codes, faces.space, self.bench.generator)
-        space = "w+" if task.layers is not None and home != "s" else home
+        space = space_after(self.bench.generator, home, task.layers)
         column = schema.columns(task.attribute).start
 
         def look(strengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -210,9 +211,10 @@ class Validation:
         grid = torch.tensor(suite.strengths)
         at = strength_reaching(grid, effects, suite.effects[0])
         after, embeddings, served = look(at.nan_to_num(suite.strengths[-1]))
-        similarity = identity_similarity(self.embeddings[:, rows], embeddings).mean(0)
+        similarity = identity_similarity(self.embeddings[:, rows], embeddings)
+        kept = similarity.mean(0) if len(similarity) else 0.0
         leakage = attribute_leakage(before, after, self.bench.sigma, schema, task.attribute)
-        return torch.where(at.isnan() | ~served, NOT_REACHED, similarity - leakage)
+        return torch.where(at.isnan() | ~served, NOT_REACHED, kept - leakage)
 
     @torch.no_grad()
     def _look(self, codes: Tensor, space: str) -> tuple[Tensor, Tensor]:
@@ -221,6 +223,5 @@ class Validation:
         for batch in codes.split(BATCH):
             images = self.bench.generator.synthesize(batch, space)
             read.append(self.labeller.estimate(images))
-            parts = [encoder.embed(images).T for encoder in self.bench.recognisers]
-            embedded.append(torch.nn.utils.rnn.pad_sequence(parts, batch_first=True).mT)
+            embedded.append(self.bench.embeddings(images))
         return torch.cat(read), torch.cat(embedded, 1)

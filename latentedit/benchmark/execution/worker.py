@@ -158,6 +158,7 @@ def make_run_bank(
             n_fit=plan.n_fit,
             n_test=plan.n_test,
             seed=plan.seed,
+            space=plan.space,
             truncation_psi=plan.truncation_psi,
             photographs=None if photographs is None else LatentBank.open(photographs),
             progress=lambda fraction, message: pipe.send((fraction, message)),

@@ -27,7 +27,7 @@ from latentedit.benchmark.suite import SUITE_FILE
 from latentedit.errors import InputError, LatentEditError
 from latentedit.files.tables import csv_text
 from latentedit.measures.definitions import Metric
-from latentedit.measures.headline import HEADLINES
+from latentedit.measures.headline import headlines
 
 CSV_COLUMNS = (
     *("bank", "editor", "run", "task", "metric", "recogniser", "effect"),
@@ -104,7 +104,7 @@ class Board:
         return self._shown(metric, effect) and not bool(np.isnan(table).all())
 
     def _shown(self, metric: MetricKey, effect: float) -> bool:
-        return metric.name in HEADLINES and effect in (0.0, self.effect)
+        return metric.name in headlines(self.metrics) and effect in (0.0, self.effect)
 
     def folder_of(self, name: str) -> str:
         """The run folder of the entry `name`."""
@@ -185,6 +185,7 @@ def _sameness(run: Run) -> str:
     suite, seen = run.suite, run.provenance
     judge = (seen.judge.fingerprint, seen.judge.code)
     observers = [judge, *((entry.fingerprint, entry.code) for entry in seen.identity)]
+    observers += [(entry.fingerprint, entry.code) for entry in seen.metrics]
     return repr(
         [
             run.bank.hash,
@@ -221,5 +222,6 @@ def _labels(runs: Sequence[Run]) -> list[str]:
 
 
 def headline(board: Board) -> list[MetricKey]:
-    """The board's metrics over all tasks, recognisers apart, in the order of `HEADLINES`."""
-    return in_order((m.metric for m in board.measures() if m.task == ALL_TASKS), tuple(HEADLINES))
+    """The board's metrics over all tasks, recognisers apart, in the order of `headlines`."""
+    names = tuple(headlines(board.metrics))
+    return in_order((m.metric for m in board.measures() if m.task == ALL_TASKS), names)

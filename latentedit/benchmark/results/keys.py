@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from latentedit.measures.definitions import METRICS, Metric
+from latentedit.measures.added import definition
+from latentedit.measures.definitions import Metric
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class MetricKey:
     """A metric, and by whom or over what it was measured.
 
     Args:
-        name: in `METRICS`.
+        name: in `METRICS`, or of a metric that the suite adds.
         recogniser: whose embeddings it compares; empty for a metric without one.
         edits: how many edits were done and undone; 0 for a metric that does not count them.
 
@@ -27,7 +28,7 @@ class MetricKey:
 
     @property
     def metric(self) -> Metric:
-        return METRICS[self.name]
+        return definition(self.name)
 
     @property
     def detail(self) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 
+from latentedit.benchmark.cells.suite_metrics import ARRAY
 from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.paired import (
+    ALL_TASKS,
     Faces,
     Refits,
     Scores,
@@ -52,6 +56,32 @@ def measures(
                 of = (name, task, metric, effect)
                 rows.append(_measure(of, faces, [f[task] for f in fits], spread[task], plan))
     return tuple(rows)
+
+
+def set_measures(run: Run) -> tuple[Measure, ...]:
+    """The metrics of sets that the suite adds: one number an editor, effect and task, the mean over
+    seeds, without an interval; over all tasks, the mean of the tasks."""
+    rows = []
+    for name, added, (i, effect) in product(
+        run.suite.entrants, run.reference.added, enumerate(run.suite.effects)
+    ):
+        found = []
+        for task in run.suite.tasks:
+            cells = [edits.arrays for edits in run.finished(name, task.name)]
+            array = f"matched_{ARRAY.format(added)}"
+            values = [float(a[array][i]) for a in cells if a[array].ndim == 1]
+            known = [value for value in values if not np.isnan(value)]
+            if known:
+                faces = min(int((~a["matched_strength"][i].isnan()).sum()) for a in cells)
+                found.append(_of_set((name, task.name, MetricKey(added), effect), known, faces))
+        if found:
+            means, faces = [row.mean for row in found], sum(row.faces for row in found)
+            rows += [*found, _of_set((name, ALL_TASKS, MetricKey(added), effect), means, faces)]
+    return tuple(rows)
+
+
+def _of_set(of: tuple[str, str, MetricKey, float], values: list[float], faces: int) -> Measure:
+    return Measure(*of, float(np.mean(values)), None, None, faces, len(values), None)
 
 
 def _measure(

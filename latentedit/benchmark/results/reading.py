@@ -14,6 +14,7 @@ from latentedit.data.bank import LatentBank
 from latentedit.errors import CorruptArtefact, InputError
 from latentedit.files.records import read_record
 from latentedit.files.strict_json import usable_name
+from latentedit.measures.added import declare
 
 
 class Run:
@@ -22,6 +23,7 @@ class Run:
     Raises:
         InputError: it has no suite.
         CorruptArtefact: a record in it was changed.
+        InputError: it adds a metric that another run defines otherwise.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,6 +37,7 @@ class Run:
         self.bank = LatentBank.open(folder / "bank")
         self.store = CellStore(folder)
         self.provenance = read_provenance(folder)
+        declare(entry.definition for entry in self.provenance.metrics)
         faces = self.store.arrays("faces")
         self.n = len(faces["judged"])
         self.reference = Reference(

@@ -17,7 +17,7 @@ from latentedit.benchmark.results.accuracy import (
 from latentedit.benchmark.results.audit import cell_counts, costs, left_out, tuning
 from latentedit.benchmark.results.changes import leakage, realism
 from latentedit.benchmark.results.curves import curves
-from latentedit.benchmark.results.means import measures, per_face
+from latentedit.benchmark.results.means import measures, per_face, set_measures
 from latentedit.benchmark.results.paired import comparisons, family
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import Measure, Results, write_costs, write_results
@@ -68,11 +68,11 @@ def results_of(run: Run) -> Results:
         realism=realism(run),
         photographs=photographs(run),
         tuning=tuning(suite, run.store),
-        measures=means,
+        measures=means + set_measures(run),
         comparisons=tuple(compared),
         curves=curves(run),
         leakage=leakage(run),
-        metrics=METRICS,
+        metrics=METRICS | {row.name: row.definition for row in run.provenance.metrics},
         left_out=left_out(run),
         ways=ways(means, run.provenance.bounds, suite.effects[0]),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from latentedit.benchmark.cells.suite_metrics import ARRAY
 from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.suite import Suite
 from latentedit.data.attributes import AttributeSchema
@@ -42,6 +43,11 @@ class Reference:
     faces: Mapping[str, Tensor]
     sigma: Tensor
     thresholds: Mapping[str, float]
+
+    @property
+    def added(self) -> list[str]:
+        """The names of the metrics that the suite adds."""
+        return [str(use) for use in self.suite.metrics]
 
     @property
     def knows_truth(self) -> bool:
@@ -96,6 +102,7 @@ def _matched(edits: FinishedEdits, reference: Reference, i: int) -> dict[MetricK
         **_of_attributes(edits, reference, i),
         **_of_identity(edits, reference, i),
         **_of_truth(edits, reference, i),
+        **_of_suite(edits, reference, i),
     }
     nothing = torch.where(reached, 0.0, float("nan"))
     reach = {MetricKey("reach"): reached.float()}
@@ -129,6 +136,12 @@ def _of_attributes(edits: FinishedEdits, reference: Reference, i: int) -> dict[M
         if angle is not None:
             found[MetricKey(name)] = angle
     return found
+
+
+def _of_suite(edits: FinishedEdits, reference: Reference, i: int) -> dict[MetricKey, Tensor]:
+    """The metrics that the suite adds, but for those of sets."""
+    found = {name: edits.arrays[f"matched_{ARRAY.format(name)}"][i] for name in reference.added}
+    return {MetricKey(name): values for name, values in found.items() if values.ndim == 1}
 
 
 def _of_identity(edits: FinishedEdits, reference: Reference, i: int) -> dict[MetricKey, Tensor]:
