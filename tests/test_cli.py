@@ -124,7 +124,7 @@ def test_an_attribute_may_be_set_twice_and_ends_at_the_second_value(
 
 
 def test_new_faces_need_an_editor_that_draws_them(made: CommandLine) -> None:
-    told = made.refused("sample", "--editor", "E", "--bank", "B", "--out", "faces.png")
+    told = made.refused("sample", "--editor", "E", "--bank", "B", "--out", "none.png")
     assert "draws no new ones; editors that do: draws" in told
 
 
