@@ -8,7 +8,7 @@ WHEEL_SUITE := $(CURDIR)/tests/small_suite.yaml
 WORKSHOP := $(BIN)/python -m workshop.synthface
 
 .PHONY: help install demo demo-stylegan test lint types check mutants wheel-check torture clean \
-	synthface-judges synthface-net-judges synthface-net synthface-card worlds-page quickstart-picture
+	synthface-judges synthface-net-judges synthface-net synthface-card worlds figures figures-check
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -38,7 +38,7 @@ lint: install  ## ruff and import-linter
 types: install  ## mypy
 	$(BIN)/mypy
 
-check: lint types test  ## everything that CI checks
+check: lint types figures-check test  ## everything that CI checks
 
 mutants: install  ## put small faults into the code, one at a time, and list those that no test notices
 	PYTHONPATH=tests $(BIN)/python -m mutation --seed $(or $(SEED),0) \
@@ -82,11 +82,14 @@ synthface-net: install  ## train synthface-net into SYNTHFACE and export it ther
 synthface-card: install  ## write the card of the networks in the package
 	$(WORKSHOP).scorecard
 
-worlds-page: install  ## measure both worlds and write docs/worlds.md; minutes
+worlds: install  ## measure both worlds for docs/worlds.md; minutes
 	$(WORKSHOP).worlds --out docs
 
-quickstart-picture: demo  ## draw docs/quickstart.png, the picture of the README, from the demo's run
-	$(BIN)/python -c "from pathlib import Path; from latentedit.report.picture import write_overview; write_overview(Path('runs/quickstart'), Path('docs/quickstart.png'))"
+figures: install  ## write every table, figure and finding of README and docs from docs/results
+	$(BIN)/python benchmarks/figures.py write
+
+figures-check: install  ## fail where README or docs differ from docs/results
+	$(BIN)/python benchmarks/figures.py check
 
 clean:  ## remove what was built
 	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache
