@@ -18,7 +18,6 @@ from functools import cache, partial
 from pathlib import Path
 
 import coverage_tables
-import styleflow_tables
 from run_pictures import PICTURES
 from shipped import RESULTS, ROOT, Shipped, keep
 from suite_sentences import SENTENCES
@@ -60,10 +59,7 @@ def blocks() -> dict[str, Callable[[], str]]:
         for run in runs
         for title, write in (TABLES | SENTENCES).items()
     }
-    measured = {"coverage": coverage_tables.tables(), "styleflow": styleflow_tables.tables()}
-    for result, tables in measured.items():
-        found |= {f"{title} of {result}": write for title, write in tables.items()}
-    return found
+    return found | {f"{title} of coverage": w for title, w in coverage_tables.tables().items()}
 
 
 def _written(write: Callable[[Shipped], str], run: str) -> str:

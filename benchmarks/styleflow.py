@@ -3,14 +3,10 @@
     python benchmarks/styleflow.py                       everything, about 20 minutes
     python benchmarks/styleflow.py --parts step edit     two parts, under two minutes
     python benchmarks/styleflow.py --device cuda --out figures.json
-    python benchmarks/styleflow.py --parts density edit --out docs/results/styleflow.json
-
-The last command measures the tables of docs/styleflow.md; `make figures` writes them.
 
 Data are 10,000 codes of the rendered world with the true values of its 17 attribute columns.
 
 fit     flow matching with the editor's defaults, and the likelihood objective in 20 times the time
-density held-out log-likelihood of Gaussians and of flows with each norm
 step    one likelihood step at batch 5 of 18 equal rows, against the release's cost, re-created here
 edit    one edit of 1 and of 64 codes on one thread, by solver, with round trip and error
 memory  peak memory while fitting from a memory-mapped bank of 10,000 and of 1,000,000 codes
@@ -27,7 +23,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any, cast
@@ -36,7 +31,7 @@ import torch
 from torch import Tensor, nn
 from torchdiffeq import odeint_adjoint
 
-from latentedit import LatentBank, ModelReference, Registry, Runtime, Split, moments
+from latentedit import LatentBank, ModelReference, Registry, Runtime, Split
 from latentedit.data.bank import SHARD_ROWS
 from latentedit_styleflow.editor import StyleFlow
 from latentedit_styleflow.field import VectorField
@@ -50,7 +45,7 @@ LIKELIHOOD_STEPS = 3_000
 """More do not help: held-out likelihood stops rising after about half of them."""
 RELEASED_HIDDEN, RELEASED_BATCH, RELEASED_ROWS = (512,) * 5, 5, 18
 RELEASED_TOLERANCE = 1e-5
-PARTS = ("fit", "density", "step", "edit", "memory")
+PARTS = ("fit", "step", "edit", "memory")
 SOLVERS = (
     Solver("rk4", 1),
     Solver("rk4", 2),
@@ -62,14 +57,6 @@ SOLVERS = (
     Solver("dopri5", tolerance=1e-5),
 )
 EXACT = Solver("dopri5", tolerance=1e-6)
-
-FLOWS: dict[str, dict[str, Any]] = {
-    "norm of the release": {"whiten": False, "residual": False},
-    "whitened": {"residual": False},
-    "whitened residuals, the default": {},
-}
-"""Options of the flows that are compared, trained by flow matching."""
-EDITED = ("norm of the release", "whitened residuals, the default")
 
 Row = dict[str, Any]
 
@@ -109,31 +96,6 @@ def fit(arguments: argparse.Namespace) -> list[Row]:
             ("likelihood", spent, best),
         )
     ]
-
-
-def density(arguments: argparse.Namespace) -> list[Row]:
-    """Mean log p(w | a) in nats of codes that no fit saw."""
-    torch.set_num_threads(arguments.threads)
-    data, (w, a) = world().take(torch.arange(CODES)), test_faces(TEST)
-    found = moments(data)
-    effects = found.effects()
-    explained = effects @ found.attribute_covariance @ effects.T
-    codes, linear = w.double() - found.mean, (a.double() - found.attribute_mean) @ effects.T
-    rows = [
-        ("one Gaussian", gaussian(codes, found.covariance)),
-        ("Gaussian, linear mean", gaussian(codes - linear, found.covariance - explained)),
-    ]
-    for name, options in FLOWS.items():
-        editor, _ = fitted(arguments.device, **options)
-        rows.append((f"flow, {name}", held_out(editor)))
-    return [{"model": name, "log-likelihood": round(value, 1)} for name, value in rows]
-
-
-def gaussian(codes: Tensor, covariance: Tensor) -> float:
-    """Mean log-density of centred codes (N, D) under N(0, covariance)."""
-    zero = torch.zeros_like(codes[0])
-    normal = torch.distributions.MultivariateNormal(zero, covariance)
-    return float(normal.log_prob(codes).mean())
 
 
 def step(arguments: argparse.Namespace) -> list[Row]:
@@ -204,15 +166,15 @@ def edit(arguments: argparse.Namespace) -> list[Row]:
     """One edit, encode and decode, of age by 20 years; by norm, solver and batch."""
     torch.set_num_threads(arguments.threads)
     rows = []
-    for name in EDITED:
-        editor, _ = fitted(arguments.device, **FLOWS[name])
+    for whiten in (True, False):
+        editor, _ = fitted(arguments.device, whiten=whiten)
         torch.set_num_threads(1)
-        rows += [edit_row(editor, solver, name, arguments) for solver in SOLVERS]
+        rows += [edit_row(editor, solver, whiten, arguments) for solver in SOLVERS]
         torch.set_num_threads(arguments.threads)
     return rows
 
 
-def edit_row(editor: StyleFlow, solver: Solver, name: str, arguments: argparse.Namespace) -> Row:
+def edit_row(editor: StyleFlow, solver: Solver, whiten: bool, arguments: argparse.Namespace) -> Row:
     flow = cast(ContinuousFlow, editor.flow)
     device = arguments.device
     w, a = (part.to(device) for part in test_faces(64))
@@ -232,7 +194,7 @@ def edit_row(editor: StyleFlow, solver: Solver, name: str, arguments: argparse.N
     together = milliseconds(lambda: editor.edit(w, a, target, runtime), 15, device)
     how = f"{solver.steps} steps" if solver.method in ("rk4", "midpoint") else solver.tolerance
     return {
-        "flow": name,
+        "norm": "whitening" if whiten else "release's",
         "solver": f"{solver.method}, {how}",
         "evaluations": edited.nfe,
         "ms alone": alone,
@@ -302,7 +264,6 @@ def test_faces(count: int) -> tuple[Tensor, Tensor]:
     return world().rows(torch.arange(CODES, CODES + count))
 
 
-@cache
 def fitted(device: str, **options: Any) -> tuple[StyleFlow, float]:
     """StyleFlow on the world's first 10,000 codes, and the seconds that it took."""
     data = world().take(torch.arange(CODES))

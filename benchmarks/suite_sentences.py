@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 from shipped import Shipped
-from suite_tables import FLOWS, OURS, bounded, metrics, named
+from suite_tables import FLOWS, OURS, bounded, difference, metrics, named
 
 from latentedit.benchmark.results.comparison import ENOUGH_FACES, ENOUGH_FITS, Comparison
 from latentedit.benchmark.results.records import Measure
@@ -129,9 +129,7 @@ def _detail(name: str, rows: Sequence[Comparison]) -> str:
 
 def _figure(row: Comparison) -> str:
     unit = " σ" if row.metric.metric.unit == "σ" else ""
-    if row.low is None or row.high is None:
-        return f"{named(row.metric)} ({row.difference:+.3f}{unit})"
-    return f"{named(row.metric)} ({row.difference:+.3f}{unit}, {row.low:+.3f} to {row.high:+.3f})"
+    return f"{named(row.metric)} {difference(row, unit)}"
 
 
 def _basis(rows: Sequence[Comparison]) -> str:

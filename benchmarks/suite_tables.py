@@ -130,8 +130,21 @@ def paired(run: Shipped) -> str:
 def _compared(row: Comparison | None) -> str:
     if row is None:
         return "–"
-    words = f"{row.in_words()}, {row.verdict}"
+    words = f"{difference(row)}, {row.verdict}"
     return f"**{words}**" if row.leader == OURS else words
+
+
+def difference(row: Comparison, unit: str = "") -> str:
+    """A difference with its bounds; without a sign where it rounds to nothing."""
+    said = signed(row.difference) + unit
+    if row.low is None or row.high is None:
+        return said
+    return f"{said} ({signed(row.low)} to {signed(row.high)})"
+
+
+def signed(value: float) -> str:
+    said = f"{value:+.3f}"
+    return said if float(said) else "0.000"
 
 
 def reach(run: Shipped) -> str:

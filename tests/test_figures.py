@@ -161,10 +161,10 @@ def test_the_first_sentence_names_those_to_whom_the_flow_loses(sentences: Module
     assert said.startswith("**StyleFlow (`styleflow`) loses to `closed` and `other`**: ")
     assert "It is ahead of `svm` in at least one endpoint" in said
     assert (
-        "- **Against `closed`** (40 faces, one fit): `styleflow` is behind in reach (-0.125, "
-        "-0.135 to -0.105). Equivalent: identity (recogniser) (+0.125, +0.115 to +0.145)." in said
+        "- **Against `closed`** (40 faces, one fit): `styleflow` is behind in reach -0.125 "
+        "(-0.135 to -0.105). Equivalent: identity (recogniser) +0.125 (+0.115 to +0.145)." in said
     )
-    assert "`styleflow` is ahead in true leakage (-0.250 σ, -0.260 to -0.230). Undecided" in said
+    assert "`styleflow` is ahead in true leakage -0.250 σ (-0.260 to -0.230). Undecided" in said
     assert "`styleflow` is worse in reach" in said
     assert "*better* takes 5 fits of both editors" in said
 
