@@ -131,7 +131,8 @@ def _check_strengths(strengths: Sequence[float], limit: float | None) -> None:
         )
     if limit is not None and not strengths[-1] <= limit < float("inf"):
         raise InputError(
-            f"strength_limit is at least {strengths[-1]:g}, the largest strength; received {limit:g}"
+            f"strength_limit is at least the largest strength, {strengths[-1]:g}; "
+            f"received {limit:g}"
         )
 
 
