@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 import latentedit
+from latentedit.benchmark.bank_plan import BankPlan
 from latentedit.benchmark.plugin_use import ModelUse, PluginUse, SuitePart
 from latentedit.benchmark.statistics_plan import StatisticsPlan
 from latentedit.benchmark.task import Task
@@ -31,25 +32,6 @@ SUITE_FILE = "suite.json"
 
 STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 """Multiples of a requested change that are tried if a suite names no others."""
-
-
-class BankPlan(SuitePart):
-    """Which faces: sampled once, shared by all editors; in `space`, or in the generator's own."""
-
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("space",)
-
-    generator: PluginUse
-    labeller: ModelUse
-    n_fit: int = Field(ge=10)
-    n_test: int = Field(ge=2)
-    seed: int = Field(default=0, ge=0, lt=SEEDS)
-    space: str | None = None
-    truncation_psi: float = Field(default=1.0, gt=0, le=1)
-
-    @field_validator("generator", mode="before")
-    @classmethod
-    def _bare(cls, generator: Any) -> Any:
-        return {"plugin": generator} if isinstance(generator, str) else generator
 
 
 class Sequence(SuitePart):
@@ -265,11 +247,14 @@ def find_suite(name_or_path: str) -> Path:
 def load_suite(name_or_path: str) -> Suite:
     path = find_suite(name_or_path)
     data = read_bytes(path, YAML_BYTES)
-    return parse_suite(data.decode("utf-8-sig", errors="replace"), str(path))
+    return parse_suite(data.decode("utf-8-sig", errors="replace"), str(path), path.parent)
 
 
-def parse_suite(text: str, where: str = "suite") -> Suite:
+def parse_suite(text: str, where: str = "suite", folder: Path = Path()) -> Suite:
     """A suite from YAML text.
+
+    Args:
+        folder: from which the path of a bank is meant.
 
     Raises:
         SuiteError: naming the field, what was found there, and the nearest valid key.
@@ -280,13 +265,17 @@ def parse_suite(text: str, where: str = "suite") -> Suite:
         raise SuiteError(str(error)) from None
     if not isinstance(data, dict):
         raise SuiteError(f"{where} is not a mapping; it holds {type(data).__name__}")
+    bank = data.get("bank")
+    if isinstance(bank, dict) and isinstance(bank.get("path"), str):
+        data = data | {"bank": bank | {"path": str(folder / bank["path"])}}
     try:
         return Suite.model_validate(data)
     except ValidationError as error:
-        raise SuiteError(_explained(where, error)) from None
+        raise SuiteError(explained(where, error)) from None
 
 
-def _explained(where: str, error: ValidationError) -> str:
+def explained(where: str, error: ValidationError) -> str:
+    """What is wrong with a suite, a sentence a key."""
     lines = []
     for problem in error.errors()[:5]:
         place = ".".join(str(part) for part in problem["loc"])
