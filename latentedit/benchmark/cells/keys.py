@@ -10,7 +10,8 @@ from typing import Any
 from latentedit.benchmark.cells.bench import BATCH, Bench
 from latentedit.benchmark.cells.tuning import tuning_key
 from latentedit.benchmark.plugin_use import PluginUse
-from latentedit.benchmark.suite import Sequence, Suite
+from latentedit.benchmark.suite import Suite
+from latentedit.benchmark.suite_parts import Sequence
 from latentedit.benchmark.task import Task
 from latentedit.editing.keys import Key, code_key, core_versions, plugin_key
 from latentedit.editing.layers import LayerPreset
