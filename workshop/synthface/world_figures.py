@@ -47,21 +47,15 @@ class WorldFigures:
     path_length: float
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; tensors as lists, with four decimals."""
+        """Plain values with four decimals: tensors as lists, the spectrum at `COMPONENTS`."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: _plain(value) for name, value in values.items()}
-
-    @classmethod
-    def from_json(cls, found: dict[str, Any]) -> WorldFigures:
-        """What `to_json` gave."""
-        read: dict[str, Any] = {
-            name: torch.tensor(value) if isinstance(value, list) else value
-            for name, value in found.items()
-        }
-        return cls(**read)
+        spectrum = {str(first): float(self.spectrum[first - 1]) for first in COMPONENTS}
+        return {name: _plain(value) for name, value in (values | {"spectrum": spectrum}).items()}
 
 
-def _plain(value: Tensor | float) -> Any:
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
     if isinstance(value, Tensor):
         return [_plain(part) for part in value] if value.dim() else _plain(float(value))
     return round(value, 4)

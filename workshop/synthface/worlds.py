@@ -140,8 +140,9 @@ w between two faces (Karras et al. 2019, with the judge's features instead of LP
 """
 
 
-def page(figures: Mapping[str, WorldFigures], card: Mapping[str, Any]) -> str:
-    """The page as Markdown; `card`: of `synthface-net`."""
+def page(figures: Mapping[str, Mapping[str, Any]], card: Mapping[str, Any]) -> str:
+    """The page as Markdown; `figures`: of each world, as `WorldFigures.to_json` has them; `card`:
+    of `synthface-net`."""
     held_out = card["held_out"]
     columns = [SCHEMA.names[i] for i in range(FACE)]
     return _PAGE.format(
@@ -159,32 +160,32 @@ def page(figures: Mapping[str, WorldFigures], card: Mapping[str, Any]) -> str:
         spectrum=_table(
             ["first components", *map(str, COMPONENTS)],
             [
-                [name, *(f"{f.spectrum[k - 1]:.2f}" for k in COMPONENTS)]
+                [name, *(f"{f['spectrum'][str(k)]:.2f}" for k in COMPONENTS)]
                 for name, f in figures.items()
             ],
         ),
         probes=_table(
             ["world", *columns, "identity scores"],
             [
-                [name, *(f"{v:.2f}" for v in f.probes), f"{f.score_probe:.2f}"]
+                [name, *(f"{v:.2f}" for v in f["probes"]), f"{f['score_probe']:.2f}"]
                 for name, f in figures.items()
             ],
         ),
-        rows="\n\n".join(_row_table(name, f.rows) for name, f in figures.items()),
+        rows="\n\n".join(_row_table(name, f["rows"]) for name, f in figures.items()),
         correlations="\n\n".join(
             f"{name}\n\n"
             + _table(
                 ["", *columns],
                 [
                     [column, *(f"{v:+.2f}" for v in row)]
-                    for column, row in zip(columns, f.correlations, strict=True)
+                    for column, row in zip(columns, f["correlations"], strict=True)
                 ],
             )
             for name, f in figures.items()
         ),
         paths=_table(
             ["world", "path length"],
-            [[name, f"{f.path_length:.4f}"] for name, f in figures.items()],
+            [[name, f"{f['path_length']:.4f}"] for name, f in figures.items()],
         ),
     )
 
@@ -237,7 +238,7 @@ def _taught() -> str:
     return _table(["attribute", "net-judge", "AUC", "net-labeller", "AUC"], rows)
 
 
-def _row_table(name: str, rows: Tensor) -> str:
+def _row_table(name: str, rows: Sequence[Sequence[float]]) -> str:
     body = [[str(i), *(f"{v:.2f}" for v in row)] for i, row in enumerate(rows)]
     return f"{name}\n\n" + _table(["row", *COLUMNS], body)
 
@@ -307,9 +308,7 @@ def measure(out: Path) -> None:
 
 def written(out: Path) -> str:
     """The page, from the figures that `measure` wrote into `out`."""
-    figures = read_json(out / FIGURES)
-    worlds = {name: WorldFigures.from_json(found) for name, found in figures.items()}
-    return page(worlds, SynthFaceNet().card)
+    return page(read_json(out / FIGURES), SynthFaceNet().card)
 
 
 def main() -> None:
