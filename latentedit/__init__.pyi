@@ -16,6 +16,10 @@ from .editing.fitted import load_editor as load_editor
 from .editing.fitted import FittedEditor as FittedEditor
 from .registry import Registry as Registry
 
+# For sessions
+from .studio.session.edit_session import EditSession as EditSession
+from .studio.session.workbench import Workbench as Workbench
+
 # For editors
 from .interfaces.editor import ANY_FLAT as ANY_FLAT
 from .interfaces.editor import Editor as Editor
