@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from latentedit.benchmark.cells.extending import extended
+from latentedit.benchmark.cells.asked import Asked, StrengthSearch
+from latentedit.benchmark.cells.bench import judged
+from latentedit.benchmark.suite import STRENGTHS
 from latentedit.editing.fitted import FittedEditor
 from latentedit.editing.generators import codes_for
 from latentedit.editing.layers import space_after
 from latentedit.errors import LatentEditError
-from latentedit.measures.metrics import achieved_change, match_effect
+from latentedit.interfaces.editor import Edited
 from latentedit.studio.session.faces import Face
 from latentedit.studio.session.history import Edit
 from latentedit.studio.session.workbench import Workbench
 
-STRENGTHS = torch.tensor([0.25, 0.5, 0.75, 1.0, 1.5, 2.0])
-"""Shares of the request at which an effect is measured first."""
 STRENGTH_LIMIT = 16.0
 """Largest share of the request that is tried for an effect."""
 
@@ -85,58 +84,50 @@ class _Request:
         self.change = edit.target(self.schema, before.values) - before.values
         self.space = space_after(bench.generator, before.space, edit.layers)
 
-    def made(self, share: float = 1.0) -> Step:
-        """The edit at `share` times its change."""
-        target = self.before.values + share * self.change
-        if share == 1:
-            target = self.edit.target(self.schema, self.before.values)
-        edited = self.fitted.edit(
-            self.before.codes,
-            self.before.values,
-            target,
-            layers=self.edit.layers,
-            extrapolate=True,
-        )
+    def made(self) -> Step:
+        """The edit as requested."""
+        target = self.edit.target(self.schema, self.before.values)
+        edited = self._edited(target, torch.zeros(1, dtype=torch.long))
         if not bool(edited.served[0]):
             return replace(self.before, refused=edited.reason or "this face cannot be edited so")
-        return Step(edited.codes, self.space, target, strength=self.edit.strength * share)
+        return Step(edited.codes, self.space, target, strength=self.edit.strength)
 
     def matched(self, effect: float) -> Step:
         """The edit at the share of its change at which the judge sees the share `effect` of it.
 
         A change of several numbers has no single effect; it is made as requested.
         """
-        (column, *others) = self.change[0].nonzero()[:, 0].tolist() or [0]
-        if others or not bool(self.change.any()):
+        columns = self.change[0].nonzero()[:, 0].tolist()
+        if len(columns) != 1:
             return self.made()
-        change = self.change[:, column]
-        judged = self._judged(self.before.codes, self.before.space)[:, column]
-
-        def effect_at(shares: Tensor, rows: Tensor) -> Tensor:
-            seen = self._judged(*self._at(shares))[:, column]
-            return achieved_change(judged, seen, change)
-
-        one = torch.zeros(1, dtype=torch.long)
-        effects = effect_at(STRENGTHS, one)[:, None]
-        tried = extended(effect_at, STRENGTHS, effects, effect, STRENGTH_LIMIT)
-        share = float(match_effect(effect_at, *tried, effect))
-        if math.isnan(share):
+        before = self.before
+        asked = Asked(
+            before.values,
+            judged(self.bench.judge, self.bench.renderer, before.codes, before.space),
+            self.change[:, columns[0]],
+            columns[0],
+        )
+        search = StrengthSearch(asked, self._edited, self._judged, STRENGTHS, STRENGTH_LIMIT)
+        rows = torch.zeros(len(STRENGTHS), dtype=torch.long)  # one face, at all of them at once
+        effects = search.effect_at(torch.tensor(STRENGTHS), rows)
+        tried = search.extended(effects[:, None], effect)
+        edited, at = search.matching(effect, *tried)
+        if bool(at.isnan()):
             best = float(tried[1].max())
-            return replace(
-                self.before,
-                refused=f"does not reach {effect:.0%} of the change; at most {best:.0%}",
+            why = edited.reason or (
+                f"does not reach {effect:.0%} of the change; at most {best:.0%}"
             )
+            return replace(before, refused=why)
         # The next edit starts from what the judge was to see, as it does for every editor.
-        return replace(self.made(share), values=self.before.values + effect * self.change)
+        asked_for = before.values + effect * self.change
+        strength = self.edit.strength * float(at)
+        return Step(edited.codes, self.space, asked_for, strength=strength)
 
-    def _at(self, shares: Tensor) -> tuple[Tensor, str]:
-        """Codes (M, \\*shape) of the face edited at each of `shares` (M,), and their space."""
-        n = len(shares)
-        source = self.before.values.expand(n, -1)
-        codes = self.before.codes.expand(n, *self.before.codes.shape[1:]).contiguous()
-        target = source + shares[:, None] * self.change
-        edited = self.fitted.edit(codes, source, target, layers=self.edit.layers, extrapolate=True)
-        return edited.codes, self.space
+    def _edited(self, target: Tensor, rows: Tensor) -> Edited:
+        codes = self.before.codes.expand(len(rows), *self.before.codes.shape[1:])
+        source = self.before.values.expand(len(rows), -1)
+        layers = self.edit.layers
+        return self.fitted.edit(codes.contiguous(), source, target, layers=layers, extrapolate=True)
 
-    def _judged(self, codes: Tensor, space: str) -> Tensor:
-        return self.bench.judge.estimate(self.bench.renderer.synthesize(codes, space))
+    def _judged(self, codes: Tensor) -> Tensor:
+        return judged(self.bench.judge, self.bench.renderer, codes, self.space)

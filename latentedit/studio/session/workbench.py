@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from latentedit.benchmark.cells.bench import check_reads
 from latentedit.benchmark.cells.store import CellStore
 from latentedit.benchmark.execution.worker import fit_id
 from latentedit.benchmark.plugin_use import ModelUse
@@ -183,9 +184,5 @@ def _judge(
             f"judge {use} labelled the bank: an editor must not be judged by what it was fitted "
             "to; name another estimator"
         )
-    if judge.schema != bank.schema:
-        raise InputError(
-            f"judge {use} reads {', '.join(judge.schema.names)}; the bank is labelled with "
-            f"{', '.join(bank.schema.names)}"
-        )
+    check_reads(judge, str(use), bank)
     return judge

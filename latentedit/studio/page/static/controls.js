@@ -47,7 +47,7 @@ export function control(declared, moved, left) {
 function single(declared, moved, left) {
   const { name, low, high, unit, step, ends, named } = declared;
   const made = slider({
-    id: `slider-${name}`, label: name, low, high, step, unit,
+    id: identifier("slider", name), label: name, low, high, step, unit,
     moved: (value) => moved([value]), left: (value) => left([value]),
   });
   const box = element("div", { className: "control" }, made.row);
@@ -69,7 +69,7 @@ function vector(declared, moved, left) {
       return Math.min(high, Math.max(low, others + x * axis.direction[k]));
     });
     const made = slider({
-      id: `axis-${name}-${i}`, label: `${from(axis.low)} … ${from(axis.high)}`, low: -1, high: 1, step: 0.1,
+      id: identifier("axis", name, i), label: `${from(axis.low)} … ${from(axis.high)}`, low: -1, high: 1, step: 0.1,
       moved: (x) => moved(place(x)), left: (x) => left(place(x)),
     });
     box.append(made.row);
@@ -79,7 +79,7 @@ function vector(declared, moved, left) {
   const components = now.values.map((_, k) => {
     const changed = (value) => now.values.map((old, j) => (j === k ? value : old));
     const made = slider({
-      id: `component-${name}-${k}`, label: `${name} ${k}`, low, high, step,
+      id: identifier("component", name, k), label: `${name} ${k}`, low, high, step,
       moved: (value) => moved(changed(value)), left: (value) => left(changed(value)),
     });
     parts.append(made.row);
@@ -97,6 +97,11 @@ function vector(declared, moved, left) {
 // "left-to-right" comes from left.
 function from(name) {
   return `from ${name.split("-to-")[0]}`;
+}
+
+// Of an element; without spaces, which names may have.
+function identifier(...parts) {
+  return encodeURIComponent(parts.join("-"));
 }
 
 // Where `values` stand along an axis: ⟨v − centre, d⟩ / ⟨d, d⟩.
