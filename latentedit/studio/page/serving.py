@@ -125,6 +125,7 @@ def _bound(host: str, port: int) -> socket.socket:
         found = socket.socket(family)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host.strip("[]"), port))
+        found.listen()  # so that the address can be opened as soon as it is said
     except OSError as error:
         raise EnvironmentFault(
             f"cannot listen on {host}, port {port}: {error.strerror}; choose another --port, or 0 "

@@ -1,6 +1,9 @@
 // Controls of attributes, made from what the schema declares.
 
-const number = (value) => Number(value.toPrecision(3)).toString();
+// As many digits as a tenth of a slider's step needs.
+function number(value, step) {
+  return Number(value.toFixed(Math.max(0, 1 - Math.floor(Math.log10(step))))).toString();
+}
 
 function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -20,7 +23,7 @@ function slider({ id, label, low, high, step, unit = "", moved, left }) {
   const output = element("output");
   output.htmlFor = id;
   const show = (value) => {
-    const at = unit ? `${number(value)} ${unit}` : number(value);
+    const at = unit ? `${number(value, step)} ${unit}` : number(value, step);
     input.value = value;
     output.textContent = at;
     input.setAttribute("aria-valuetext", at);

@@ -89,15 +89,17 @@ export class FaceMap {
     const { width, height } = this.canvas;
     const pen = this.canvas.getContext("2d");
     pen.clearRect(0, 0, width, height);
+    pen.strokeStyle = getComputedStyle(document.body).color;
+    pen.lineWidth = 0.6;
     const place = ([u, v]) => [width * (0.04 + 0.92 * u), height * (0.96 - 0.92 * v)];
     this.points.forEach((point, i) => {
       pen.fillStyle = shade((values[i] - low) / (high - low || 1));
       pen.beginPath();
       pen.arc(...place(point), 4.5, 0, 7);
       pen.fill();
+      pen.stroke();
     });
     if (this.chosen !== null && this.chosen < this.points.length) {
-      pen.strokeStyle = getComputedStyle(document.body).color;
       pen.lineWidth = 2.5;
       pen.beginPath();
       pen.arc(...place(this.points[this.chosen]), 9, 0, 7);
