@@ -13,8 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from latentedit import __version__
-from latentedit.data.images import images_to_bytes
-from latentedit.report.grid import to_picture
+from latentedit.data.images import pictures, png
 from latentedit.studio.session.controls import abilities, controls
 from latentedit.studio.session.edit_session import EditSession
 from latentedit.studio.session.exports import commands
@@ -98,7 +97,7 @@ def _picture(picture: Picture) -> dict[str, Any]:
 
 def _quick_png(image: Tensor) -> bytes:
     buffer = io.BytesIO()
-    to_picture(image).save(buffer, "PNG", compress_level=1)
+    pictures(image[None])[0].save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 
@@ -107,15 +106,13 @@ def face_sheet(bench: Workbench, start: int) -> bytes:
     """A PNG of `SHEET_FACES` test faces from `start` on, in rows of `SHEET_COLUMNS`."""
     rows = torch.arange(start, min(start + SHEET_FACES, len(bench.test)))
     codes, _ = bench.test.rows(rows)
-    images = images_to_bytes(bench.renderer.synthesize(codes, bench.test.space)).cpu()
+    images = bench.renderer.synthesize(codes, bench.test.space)
     lines = -(-len(rows) // SHEET_COLUMNS)
     sheet = Image.new("RGB", (SHEET_COLUMNS * THUMBNAIL, lines * THUMBNAIL), (128, 128, 128))
-    for i, image in enumerate(images):
+    for i, picture in enumerate(pictures(images)):
         at = (i % SHEET_COLUMNS * THUMBNAIL, i // SHEET_COLUMNS * THUMBNAIL)
-        sheet.paste(to_picture(image).resize((THUMBNAIL, THUMBNAIL)), at)
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
-    return buffer.getvalue()
+        sheet.paste(picture.resize((THUMBNAIL, THUMBNAIL)), at)
+    return png(sheet)
 
 
 @lru_cache(maxsize=1)

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from latentedit.data.images import png
 from latentedit.errors import EnvironmentFault, InputError
-from latentedit.report.grid import draw_grid, png, refused
+from latentedit.report.grid import draw_grid, refused
 from latentedit.studio.session.edit_session import EditSession
 from latentedit.studio.session.faces import BankFace
 from latentedit.studio.session.pictures import Picture, View
