@@ -30,7 +30,7 @@ from workshop.synthface.worlds import written
 BLOCK = re.compile(r"(<!-- ([a-z -]+ of [a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 WITHOUT_FIGURES = {"README.md": "Results", "docs/field.md": "", "docs/styleflow.md": ""}
 """Pages, and the beginning of the heading of the section, where all figures are generated."""
-FIGURE = re.compile(r"(?<![\w./-])[+−-]?\d+(?:\.\d+(?![\w.])| ?%)")
+FIGURE = re.compile(r"(?<![\w./-])[+−-]?\d+(?:\.\d+(?!\w|\.\d)| ?%)")
 """A decimal number or a percentage."""
 
 

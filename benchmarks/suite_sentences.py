@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 from shipped import Shipped
-from suite_tables import FLOWS, OURS, bounded, difference, metrics, named
+from suite_tables import FLOWS, OURS, SHOWN, bounded, difference, named
 
 from latentedit.benchmark.results.comparison import ENOUGH_FACES, ENOUGH_FITS, Comparison
 from latentedit.benchmark.results.records import Measure
@@ -65,12 +65,7 @@ def flow_findings(run: Shipped) -> str:
 
 
 def _found(run: Shipped, others: Sequence[str], detailed: bool) -> str:
-    order = metrics(run)
-    pairs = {
-        name: sorted(rows, key=lambda row: order.index(row.metric))
-        for name in others
-        if (rows := run.against(OURS, name))
-    }
+    pairs = {name: sorted(rows, key=_place) for name in others if (rows := run.against(OURS, name))}
     groups: dict[Standing, list[str]] = {"loses": [], "trade": [], "tie": [], "wins": []}
     for name, rows in pairs.items():
         groups[standing(rows)].append(name)
@@ -79,6 +74,12 @@ def _found(run: Shipped, others: Sequence[str], detailed: bool) -> str:
         order = [name for names in groups.values() for name in names]
         parts.append("\n".join(_paragraph(_detail(name, pairs[name]), "- ") for name in order))
     return "\n\n".join([*parts, _paragraph(_limits(run, pairs))])
+
+
+def _place(row: Comparison) -> tuple[int, str]:
+    """Of an endpoint among others: as in tables."""
+    name = row.metric.name
+    return SHOWN.index(name) if name in SHOWN else len(SHOWN), row.metric.recogniser
 
 
 def _headline(groups: dict[Standing, list[str]]) -> str:
