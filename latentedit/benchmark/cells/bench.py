@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -104,12 +105,15 @@ class Bench:
         show: int = 0,
         progress: Progress | None = None,
         features: bool = False,
+        also: Callable[[int, Tensor, Tensor], None] | None = None,
     ) -> Observation:
         """Synthesize and judge (N, \\*shape) codes in batches of fixed size.
 
         Args:
             show: how many images to keep.
             features: whether to take the judge's features too.
+            also: called with the number of each batch's first face, its images (M, 3, H, W) and
+                their embeddings (E, M, D).
         """
         parts = []
         for start in range(0, len(codes), BATCH):
@@ -117,6 +121,8 @@ class Bench:
             images = self.renderer.synthesize(batch, space)
             judged = self.judge.estimate(images)
             embeddings = self.embeddings(images)
+            if also is not None:
+                also(start, images, embeddings)
             shown = images_to_bytes(images[: max(0, show - start)])
             truth, identity = self._truth(batch, space, judged)
             described = self.judge.features(images) if features else judged[:, :0]

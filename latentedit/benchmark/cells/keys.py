@@ -18,7 +18,7 @@ from latentedit.errors import EnvironmentFault, LatentEditError
 from latentedit.files.artefacts import Digest, canonical_json
 from latentedit.registry import Registry
 
-CELL_PROTOCOL = 7
+CELL_PROTOCOL = 8
 """Part of every cell's key; raised when cells measure something else or something more."""
 
 

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from latentedit.benchmark.cells.against_counterfactual import against_counterfactual
+from latentedit.benchmark.cells.against_counterfactual import (
+    AgainstCounterfactual,
+    Counterfactuals,
+)
 from latentedit.benchmark.cells.bench import Bench, Observation
 from latentedit.benchmark.cells.distances import distances
 from latentedit.benchmark.cells.suite_metrics import suite_metrics
@@ -60,6 +63,7 @@ class TaskObserver:
         self._originals_space = test.space
         self.began = bench.converted(self._originals, test.space, space)
         self.every = torch.arange(len(faces))
+        self._counterfactuals = Counterfactuals(bench, task.attribute, self._originals, test.space)
         self._column = test.schema.columns(task.attribute).start
         self._judged, self._identity, self._features = (
             before[name][faces] for name in ("judged", "identity", "features")
@@ -100,7 +104,9 @@ class TaskObserver:
 
     def seen_matched(self, codes: Tensor, at: Tensor, wanted: float) -> dict[str, Tensor]:
         """The same, and more, at the strengths `at` (N,) that match the effect `wanted`."""
-        observed = self.bench.look(codes, self.space, self.bench.suite.show_faces, features=True)
+        against = AgainstCounterfactual(self._counterfactuals, codes, self.space)
+        show = self.bench.suite.show_faces
+        observed = self.bench.look(codes, self.space, show, features=True, also=against.see)
         likelihood, mahalanobis = self.bench.likelihood(
             codes, self.space, self.target(wanted * self.change, self.every)
         )
@@ -110,14 +116,7 @@ class TaskObserver:
             "mahalanobis": mahalanobis,
             **self._described(observed),
             **distances(self._features, observed.features, ~at.isnan(), self._spread),
-            **against_counterfactual(
-                self.bench,
-                self.task.attribute,
-                self._originals,
-                self._originals_space,
-                codes,
-                self.space,
-            ),
+            **against.arrays,
             **self._suite_metrics(wanted, codes, observed, ~at.isnan()),
             **self._kept(codes),
         }
