@@ -14,56 +14,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from latentedit.benchmark.plugin_use import ModelUse, PluginUse
+from study_settings import RENDERED, TRAINED, Setting, seeded, settings
+
 from latentedit.benchmark.run import run_suite
 from latentedit.benchmark.suite import Suite, load_suite
-
-RENDERED, TRAINED = "synthface", "synthface-net"
-SEEDED = ("styleflow",)
-"""Plugins whose fits depend on the seed."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A world and the seed of a bank.
-
-    Args:
-        world: name of the generator.
-        world_seed: of the rendered world; the trained one has 0 alone.
-    """
-
-    world: str
-    world_seed: int
-    bank_seed: int
-
-    @property
-    def name(self) -> str:
-        return f"{self.world}-{self.world_seed}-bank-{self.bank_seed}"
-
-    def suite(self, of: Suite) -> Suite:
-        """`of`, which names the rendered world, in this setting."""
-        models = of.bank.model_dump() | {"seed": self.bank_seed}
-        judge = of.judge
-        if self.world == RENDERED:
-            options = of.bank.generator.options | {"world_seed": self.world_seed}
-            models["generator"] = PluginUse(plugin=RENDERED, options=options)
-        else:
-            models["generator"] = PluginUse(plugin=TRAINED)
-            models["labeller"] = ModelUse(plugin=f"{TRAINED}-labeller")
-            judge = ModelUse(plugin=f"{TRAINED}-judge")
-        bank = type(of.bank).model_validate(models)
-        changes = {"name": f"{of.name}-{self.name}", "bank": bank, "judge": judge}
-        return of.model_copy(update=changes)
-
-
-def settings(worlds: int = 3, banks: int = 3) -> list[Setting]:
-    """Both worlds in turn, so that the first few are of both."""
-    rendered = [Setting(RENDERED, world, bank) for bank in range(banks) for world in range(worlds)]
-    trained = [Setting(TRAINED, 0, bank) for bank in range(worlds * banks)]
-    return [setting for both in zip(rendered, trained, strict=True) for setting in both]
 
 
 class Lines:
@@ -82,16 +38,15 @@ def stages(suite: Suite) -> Iterator[list[Suite]]:
     other fits of those that a seed changes, after which the folder is again the whole suite's."""
     once = suite.model_copy(update={"seeds": suite.seeds[:1]})
     yield [once]
-    seeded = {name: use for name, use in suite.editors.items() if use.plugin in SEEDED}
-    if len(suite.seeds) > 1 and seeded:
-        yield [suite.model_copy(update={"editors": seeded, "controls": []}), once]
+    if len(suite.seeds) > 1 and seeded(suite):
+        yield [suite.model_copy(update={"editors": seeded(suite), "controls": []}), once]
 
 
 def run(suite: Suite, out: Path, of: Sequence[Setting], workers: int | None) -> None:
     for stage, suites in enumerate(stages(suite), 1):
         for i, setting in enumerate(of, 1):
             for part in suites:
-                done = run_suite(setting.suite(part), out / setting.name, Lines(), workers=workers)
+                run_suite(setting.suite(part), out / setting.name, Lines(), workers=workers)
             print(f"stage {stage}, setting {i} of {len(of)}: {setting.name}", flush=True)
 
 
@@ -104,9 +59,11 @@ def main() -> None:
     parser.add_argument("--suite", default="study", help="name or path of the protocol")
     parser.add_argument("--worlds", type=int, default=3, help="seeds of the rendered world")
     parser.add_argument("--banks", type=int, default=3, help="banks of each")
+    parser.add_argument("--only", choices=[RENDERED, TRAINED], help="settings of one world alone")
     parser.add_argument("--workers", type=int, default=None, help="cells at a time")
     given = parser.parse_args()
-    run(load_suite(given.suite), given.out, settings(given.worlds, given.banks), given.workers)
+    of = [s for s in settings(given.worlds, given.banks) if given.only in (None, s.world)]
+    run(load_suite(given.suite), given.out, of, given.workers)
 
 
 if __name__ == "__main__":
