@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
 from pydantic import TypeAdapter
-from study_settings import Setting, seeded
+from study_measure import BANK, EDITS, FACES, SEEDED, SUITE, Fit, array_name, fits
+from study_settings import Setting
 
+from latentedit import LatentBank, read_record, read_tensors
 from latentedit.benchmark.results.keys import MetricKey
-from latentedit.benchmark.results.means import per_face
-from latentedit.benchmark.results.paired import mean_known
-from latentedit.benchmark.results.reading import Run
+from latentedit.benchmark.results.paired import Scores, SeedScores, mean_known
+from latentedit.benchmark.results.values import FinishedEdits, Reference, face_values
 from latentedit.benchmark.suite import Suite
+from latentedit.benchmark.task import Task
 from latentedit.files.artefacts import write_bytes
 from latentedit.files.tables import csv_text
 from latentedit.measures.statistics import fit_spread, interval
@@ -92,18 +95,56 @@ class Difference:
         return self.first, self.second, self.metric, self.recogniser, self.effect
 
 
-Row = TypeVar("Row", Mean, Difference)
+Row = TypeVar("Row")
+"""A frozen dataclass of plain figures."""
 
 
 class Finished:
-    """One setting's run folder, with every fit that it has."""
+    """One setting's measurements.
 
-    def __init__(self, folder: Path, setting: Setting, suite: Suite) -> None:
-        run = Run(folder)
-        run.suite = setting.suite(suite)  # the folder's own names the fits of its last stage
+    Args:
+        thresholds: of same persons, by recogniser.
+    """
+
+    def __init__(self, folder: Path, setting: Setting, thresholds: Mapping[str, float]) -> None:
         self.place = (setting.world, setting.world_seed, setting.bank_seed)
-        self.editors, self._seeded = list(run.suite.entrants), seeded(suite)
-        self._scores, self._by_fit = per_face(run)
+        self.suite = read_record(folder / SUITE, Suite)
+        bank = LatentBank.open(folder / BANK)
+        sigma = bank.split("fit").attributes.std(0).clamp_min(1e-6)
+        faces = read_tensors(folder / FACES)
+        self.reference = Reference(self.suite, bank.schema, faces, sigma, thresholds)
+        self._arrays = read_tensors(folder / EDITS)
+        self.editors = list(self.suite.entrants)
+        self.by_fit = self._per_face(len(faces["judged"]))
+        self._scores = {key: mean_known(np.stack(tables)) for key, tables in self.by_fit.items()}
+
+    def edits(self, fit: Fit, task: Task) -> FinishedEdits:
+        """As of a run's cell; NaN for what the study does not measure."""
+        start = array_name(fit, task.name, "")
+        arrays = {k.removeprefix(start): v for k, v in self._arrays.items() if k.startswith(start)}
+        unknown = torch.full_like(arrays["change"], float("nan"))
+        recognisers, effects = len(self.suite.identity), len(self.suite.effects)
+        arrays["round_trip_identity"] = unknown.expand(recognisers, -1)
+        arrays |= dict.fromkeys(("round_trip", "round_trip_pixels"), unknown)
+        for name in ("kernel", "likelihood", "mahalanobis"):
+            arrays[f"matched_{name}"] = unknown.expand(effects, -1)
+        return FinishedEdits(arrays, task.name, task.attribute)
+
+    def _per_face(self, count: int) -> SeedScores:
+        """Per (editor, metric, effect) a (T, N) array for each fit."""
+        found: SeedScores = {}
+        for fit in fits(self.suite):
+            tables: Scores = {}
+            for t, task in enumerate(self.suite.tasks):
+                edits = self.edits(fit, task)
+                rows = edits.arrays["faces"].numpy()
+                for (metric, effect), values in face_values(edits, self.reference).items():
+                    shape = (len(self.suite.tasks), count)
+                    table = tables.setdefault((fit[0], metric, effect), np.full(shape, np.nan))
+                    table[t, rows] = values.double().numpy()
+            for key, table in tables.items():
+                found.setdefault(key, []).append(table)
+        return found
 
     def _keys(self) -> list[tuple[MetricKey, float]]:
         found = {(key, effect) for _, key, effect in self._scores if key.name in METRICS}
@@ -115,7 +156,7 @@ class Finished:
             if found.n:
                 variance = self._fit_variance(name, key, effect)
                 spread = None if variance is None else rounded(variance**0.5)
-                count = len(self._by_fit[name, key, effect])
+                count = len(self.by_fit[name, key, effect])
                 of = (*self.place, name, key.name, key.recogniser, effect)
                 yield Mean(*of, rounded(found.mean), found.n, count, spread)
 
@@ -142,16 +183,19 @@ class Finished:
                     face_sd=rounded(float(np.nanstd(faces, ddof=1))),
                     fit_variance=rounded(sum(known)) if len(known) == len(spreads) else None,
                     fits=min(
-                        (len(self._by_fit[n, key, effect]) for n in pair if n in self._seeded),
+                        (len(self.by_fit[n, key, effect]) for n in pair if self._seeded(n)),
                         default=1,
                     ),
                 )
 
+    def _seeded(self, editor: str) -> bool:
+        return self.suite.entrants[editor].plugin in SEEDED
+
     def _fit_variance(self, editor: str, key: MetricKey, effect: float) -> float | None:
         """Of the means of single fits; 0 for an editor that no seed changes."""
-        if editor not in self._seeded:
+        if not self._seeded(editor):
             return 0.0
-        tables = self._by_fit[editor, key, effect]
+        tables = self.by_fit[editor, key, effect]
         spread = fit_spread(np.stack([mean_known(table) for table in tables]))
         return None if spread is None else spread.variance * len(tables)
 

@@ -8,8 +8,6 @@ from latentedit.benchmark.plugin_use import ModelUse, PluginUse
 from latentedit.benchmark.suite import Suite
 
 RENDERED, TRAINED = "synthface", "synthface-net"
-SEEDED = ("styleflow",)
-"""Plugins whose fits depend on the seed."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +48,3 @@ def settings(worlds: int = 3, banks: int = 3) -> list[Setting]:
     rendered = [Setting(RENDERED, world, bank) for bank in range(banks) for world in range(worlds)]
     trained = [Setting(TRAINED, 0, bank) for bank in range(worlds * banks)]
     return [setting for both in zip(rendered, trained, strict=True) for setting in both]
-
-
-def seeded(suite: Suite) -> dict[str, PluginUse]:
-    """The editors that another seed changes."""
-    return {name: use for name, use in suite.editors.items() if use.plugin in SEEDED}

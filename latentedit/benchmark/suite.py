@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -89,11 +89,12 @@ class Suite(SuitePart):
     twice that strength, and so on up to the limit, until the effect attains or stops growing.
     With `only_possible`, a face takes part in a task only where the largest effect is attained by
     the same face with nothing else changed; see `possible_faces`.
-    With `keep_codes`, cells keep edited codes in half precision, so that another judge can score
-    them without the editor.
+    With `keep_codes`, cells keep edited codes, so that another judge can score them without the
+    editor; in half precision, or as they are with ``"float32"``. With `keep_images` they keep the
+    pictures too, as bytes, so that nothing is rendered again.
     """
 
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("metrics",)
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("metrics", "keep_images")
 
     name: str
     summary: str = ""
@@ -109,7 +110,8 @@ class Suite(SuitePart):
     strength_limit: float | None = None
     effects: list[float] = Field(default=[0.8])
     only_possible: bool = False
-    keep_codes: bool = True
+    keep_codes: bool | Literal["float32"] = True
+    keep_images: bool = False
     seeds: list[Annotated[int, Field(ge=0, lt=SEEDS)]] = Field(default=[0], min_length=1)
     tune: Tune | None = None
     show_faces: int = Field(default=6, ge=0, le=64)

@@ -61,6 +61,7 @@ class AgainstCounterfactual:
     def __init__(self, counterfactuals: Counterfactuals, codes: Tensor, space: str) -> None:
         self._of, self._codes = counterfactuals, counterfactuals.of(codes, space)
         self._parts: list[dict[str, Tensor]] = []
+        self._shown: list[Tensor] = []
 
     @torch.no_grad()
     def see(self, start: int, images: Tensor, embeddings: Tensor) -> None:
@@ -73,7 +74,8 @@ class AgainstCounterfactual:
             return
         rows, bench = slice(start, start + len(images)), self._of.bench
         others = bench.renderer.synthesize(self._codes[rows], self._of.space)
-        may_change = (images_to_bytes(others) != self._of.unedited[rows]).any(1)
+        shown = images_to_bytes(others)
+        may_change = (shown != self._of.unedited[rows]).any(1)
         self._parts.append(
             {
                 "pixels": pixel_error(others, images),
@@ -83,12 +85,18 @@ class AgainstCounterfactual:
                 "similarity": identity_similarity(bench.embeddings(others), embeddings),
             }
         )
+        if bench.suite.keep_images:
+            self._shown.append(shown)
 
     @property
     def arrays(self) -> dict[str, Tensor]:
         """``counterfactual_pixels``, ``_inside``, ``_outside`` and ``_structure``, each (N,), and
-        ``counterfactual_similarity`` (E, N); nothing where there are no counterfactuals."""
-        return {
-            f"counterfactual_{name}": torch.cat([part[name] for part in self._parts], -1)
+        ``counterfactual_similarity`` (E, N); nothing where there are no counterfactuals. With the
+        images (N, 3, H, W) where the suite keeps them."""
+        found = {
+            name: torch.cat([part[name] for part in self._parts], -1)
             for name in (self._parts[0] if self._parts else ())
         }
+        if self._shown:
+            found["pictures"] = torch.cat(self._shown)
+        return {f"counterfactual_{name}": array for name, array in found.items()}

@@ -161,16 +161,17 @@ class Bench:
 
     @torch.no_grad()
     def images_compared(
-        self, codes: Tensor, space: str, others: Tensor, other_space: str
-    ) -> tuple[Tensor, Tensor]:
-        """(E, N, D) embeddings of the faces of `codes`, and (N,) mean difference of their images
-        to those of `others`, in levels of 0 to 255."""
-        embeddings, errors = [], []
+        self, codes: Tensor, space: str, others: Tensor, other_space: str, show: int = 0
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(E, N, D) embeddings of the faces of `codes`, (N,) mean difference of their images to
+        those of `others`, in levels of 0 to 255, and the first `show` images, as bytes."""
+        embeddings, errors, shown = [], [], []
         for batch, other in zip(codes.split(BATCH), others.split(BATCH), strict=True):
             images = self.renderer.synthesize(batch, space)
             embeddings.append(self.embeddings(images))
             errors.append(pixel_error(self.renderer.synthesize(other, other_space), images))
-        return torch.cat(embeddings, 1), torch.cat(errors)
+            shown.append(images_to_bytes(images[: max(0, show - BATCH * len(shown))]))
+        return torch.cat(embeddings, 1), torch.cat(errors), torch.cat(shown)
 
     @cached_property
     def _scores(self) -> int:

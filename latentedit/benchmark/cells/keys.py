@@ -63,8 +63,9 @@ class CellKeys:
         return faces | self._reached() | {"tasks": tasks}
 
     def _reached(self) -> Key:
-        """What decides which strengths are tried, on which faces."""
-        return {
+        """What decides which strengths are tried, on which faces, and what is kept of them."""
+        kept = {"keep_images": True} if self.suite.keep_images else {}
+        return kept | {
             "strengths": self.suite.strengths,
             "strength_limit": self.suite.strength_limit,
             "effects": self.suite.effects,

@@ -18,7 +18,9 @@ from torch import Tensor
 from latentedit.benchmark.cells.bench import Bench
 from latentedit.benchmark.cells.edits import edit_milliseconds, measure_edits
 from latentedit.benchmark.cells.keys import check_same_code
+from latentedit.benchmark.cells.observing import PICTURES
 from latentedit.benchmark.cells.possible import possible_faces
+from latentedit.benchmark.cells.rescoring import EditsKept, Replaced
 from latentedit.benchmark.cells.sequences import measure_sequence
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.benchmark.cells.tuning import fit_entrant
@@ -38,6 +40,14 @@ Parallel cells would also compete for the same cores.
 
 
 @dataclass(frozen=True)
+class Rescored:
+    """A finished run, and which of its models are others now."""
+
+    run_folder: Path
+    replaced: Replaced
+
+
+@dataclass(frozen=True)
 class Job:
     """A cell to compute, with everything that a fresh process needs for it.
 
@@ -47,6 +57,8 @@ class Job:
         cell: the unit of work.
         registry: called in the process to find plugins.
         after: ids of the cells that must finish first.
+        rescored: the finished run whose edits are scored again instead of made; None where there
+            is none.
         code: versions and sources of the suite's plugins where the run was started. A process with
             others refuses the job. None is not checked.
     """
@@ -57,6 +69,7 @@ class Job:
     registry: Callable[[], Registry]
     after: tuple[str, ...] = ()
     code: Mapping[str, Any] | None = None
+    rescored: Rescored | None = None
 
 
 def fit_id(entrant: str, seed: int) -> str:
@@ -86,20 +99,46 @@ def compute(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> P
         LatentEditError: a plugin broke its contract, or the cell cannot be computed.
     """
     cell, store, started = job.cell, CellStore(job.run_folder), time.perf_counter()
+    timings: dict[str, float] = {}
     if cell.kind == "faces":
-        test = bench.bank.split("test")
-        observed = bench.look(test.codes, test.space, progress=progress, features=True)
-        arrays = {field.name: getattr(observed, field.name) for field in fields(observed)}
-        arrays |= possible_faces(bench, observed.judged)
-        if bench.bank.inversion is not None:
-            arrays["photo_embeddings"] = bench.photo_embeddings()
-        timings: dict[str, float] = {}
+        arrays = _faces(job, bench, progress)
+    elif job.rescored is not None:
+        arrays, timings = _again(job, job.rescored, bench)
     elif cell.kind == "fit":
         return _fit(job, bench, progress)
     else:
         arrays, timings = _edits(job, bench, progress)
+    pictures = {name: arrays.pop(name) for name in [*arrays] if name.endswith(PICTURES)}
     seconds = time.perf_counter() - started
-    return store.stage(cell, Outcome("ok", seconds, arrays=arrays, timings=timings))
+    return store.stage(cell, Outcome("ok", seconds, "", timings, arrays, pictures))
+
+
+def _faces(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> dict[str, Tensor]:
+    test = bench.bank.split("test")
+    observed = bench.look(test.codes, test.space, progress=progress, features=True)
+    arrays = {field.name: getattr(observed, field.name) for field in fields(observed)}
+    if bench.bank.inversion is not None:
+        arrays["photo_embeddings"] = bench.photo_embeddings()
+    if job.rescored is None:
+        return arrays | possible_faces(bench, observed.judged)
+    # Only faces that were edited can be scored.
+    known = CellStore(job.rescored.run_folder).arrays(job.cell.id)
+    return arrays | {name: known[name] for name in ("possible",) if name in known}
+
+
+def _again(
+    job: Job, rescored: Rescored, bench: Bench
+) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """A cell of a finished run with its edits scored again; a fit has only its costs."""
+    cell, before = job.cell, CellStore(rescored.run_folder)
+    timings = before.timings(cell.id)
+    if cell.kind != "edit":
+        return {}, timings
+    task = next(task for task in job.suite.tasks if task.name == cell.task)
+    kept = before.arrays(cell.id), before.pictures(cell.id)
+    faces = CellStore(job.run_folder).arrays("faces")
+    edits = EditsKept(bench, task, faces, *kept, cell.seed, rescored.replaced)
+    return edits.arrays(), timings
 
 
 def _fit(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> Path:

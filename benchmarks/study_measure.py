@@ -1,0 +1,204 @@
+"""Edits of all editors and fits of one setting, measured side by side.
+
+A run computes one editor, fit and task at a time. With few faces most of that time goes to batches
+that are almost empty. Here all of a task's edits share their batches; the measurements are a run's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from latentedit import Edited, LatentBank, Registry, fit_editor, make_bank, write_tensors
+from latentedit.benchmark.cells.bench import Bench
+from latentedit.benchmark.cells.edits import requested
+from latentedit.benchmark.cells.extending import extended
+from latentedit.benchmark.cells.observing import TaskObserver
+from latentedit.benchmark.cells.possible import possible_faces
+from latentedit.benchmark.plugin_use import PluginUse
+from latentedit.benchmark.suite import Suite
+from latentedit.benchmark.task import Task
+from latentedit.editing.fitted import FittedEditor
+from latentedit.files.artefacts import write_json
+from latentedit.measures.metrics import match_effect
+
+EDITS, FACES, SUITE = "edits.safetensors", "faces.safetensors", "suite.json"
+BANK, SECONDS = "bank", "seconds.json"
+SEEDED = ("styleflow",)
+"""Plugins whose fits depend on the seed."""
+OF_EDIT = ("edit", "flowedit_steps", "flowedit_samples")
+"""Options of StyleFlow that decide nothing about its fit, so that editors share one."""
+
+BY_COLUMN = ("judged", "truth")
+"""Arrays whose last dimension are attributes."""
+
+Fit = tuple[str, int]
+"""An entrant's name and the seed of its fit."""
+
+
+def fits(suite: Suite) -> list[Fit]:
+    """Every seed for editors that a seed changes, the first for the others."""
+    return [
+        (name, seed)
+        for name, use in suite.entrants.items()
+        for seed in (suite.seeds if use.plugin in SEEDED else suite.seeds[:1])
+    ]
+
+
+def array_name(fit: Fit, task: str, array: str) -> str:
+    return "/".join((fit[0], str(fit[1]), task, array))
+
+
+class SideBySide(TaskObserver):
+    """A task's faces once for each of K editors: rows k n to (k + 1) n belong to editor k."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        editors: list[FittedEditor],
+        task: Task,
+        before: Mapping[str, Tensor],
+        faces: Tensor,
+        change: Tensor,
+    ) -> None:
+        self._editors, self._each = editors, len(faces)
+        count = len(editors)
+        super().__init__(
+            bench, task, before, faces.repeat(count), change.repeat(count), bench.bank.space, 0
+        )
+
+    def measured(self) -> dict[str, Tensor]:
+        """Arrays as in an edit cell, of all rows."""
+        suite = self.bench.suite
+        strengths = torch.tensor(suite.strengths)
+        grid = [self._seen(strength.expand(len(self.every))) for strength in strengths]
+        effects = torch.stack([found["effect"] for found in grid])
+        tried, effects = extended(
+            self._tried,
+            strengths,
+            effects,
+            max(suite.effects),
+            suite.strength_limit or suite.strengths[-1],
+        )
+        matched = []
+        for wanted in suite.effects:
+            at = match_effect(self._tried, tried, effects, wanted)
+            matched.append(self._seen(at.nan_to_num(suite.strengths[-1]), at))
+        arrays = {name: torch.stack([found[name] for found in grid]) for name in grid[0]}
+        return arrays | {
+            f"matched_{name}": torch.stack([found[name] for found in matched])
+            for name in matched[0]
+        }
+
+    def own(self, name: str, array: Tensor, k: int) -> Tensor:
+        """Rows of editor k."""
+        faces = 1 if name.removeprefix("matched_") in BY_COLUMN else array.ndim - 1
+        return array.narrow(faces, k * self._each, self._each).clone()
+
+    def _seen(self, strengths: Tensor, matching: Tensor | None = None) -> dict[str, Tensor]:
+        """Observed at `strengths` (M,); with those that match an effect, NaN where none does."""
+        edited = self._edited(strengths, self.every)
+        found = self._described(self.bench.look(edited.codes, self.space))
+        if matching is not None:
+            found["strength"] = torch.where(edited.served, matching, float("nan"))
+        return {name: array for name, array in found.items() if name != "images"}
+
+    def _tried(self, strengths: Tensor, rows: Tensor) -> Tensor:
+        edited = self._edited(strengths, rows)
+        return self.effect(self.bench.judged(edited.codes, self.space), rows)
+
+    def _edited(self, strengths: Tensor, rows: Tensor) -> Edited:
+        codes, source = self.began[rows].clone(), self.source[rows]
+        target = self.target(strengths * self.change[rows], rows)
+        ok = torch.ones(len(rows), dtype=torch.bool)
+        for k, editor in enumerate(self._editors):
+            own = rows // self._each == k
+            if bool(own.any()):
+                edited = editor.edit(codes[own], source[own], target[own], extrapolate=True)
+                codes[own], ok[own] = edited.codes, edited.served
+        return Edited(codes, ok)
+
+
+def fitted(bench: Bench, suite: Suite) -> dict[Fit, FittedEditor]:
+    """Every fit. Editors that differ only in how they edit share one."""
+    found, shared = dict[Fit, FittedEditor](), dict[str, FittedEditor]()
+    for name, seed in fits(suite):
+        use = suite.entrants[name]
+        of_fit = {k: v for k, v in use.options.items() if k not in OF_EDIT}
+        key = repr((use.plugin, sorted(of_fit.items(), key=str), seed))
+        if key not in shared:
+            shared[key] = fit_editor(
+                bench.registry,
+                use.plugin,
+                bench.bank,
+                use.options,
+                seed=seed,
+                generator=bench.generator,
+            )
+        found[name, seed] = _as(shared[key], use, bench.registry)
+    return found
+
+
+def _as(fit: FittedEditor, use: PluginUse, registry: Registry) -> FittedEditor:
+    """The same fit with the options of `use`."""
+    editor = registry.editor(use.plugin, use.options)
+    editor.load_state(fit.editor.state())
+    return replace(fit, editor=editor)
+
+
+def measure_setting(suite: Suite, folder: Path, registry: Registry) -> None:
+    """Write bank and figures of a suite in `folder`; nothing to do where they are there."""
+    if (folder / EDITS).is_file():
+        return
+    started = time.perf_counter()
+    plan = suite.bank
+    if not (folder / BANK).exists():
+        make_bank(
+            registry,
+            folder / BANK,
+            generator=plan.generator.plugin,
+            generator_options=plan.generator.options,
+            labeller=plan.labeller.plugin,
+            labeller_options=plan.labeller.options,
+            n_fit=plan.n_fit,
+            n_test=plan.n_test,
+            seed=plan.seed,
+        )
+    bench = Bench(suite, LatentBank.open(folder / BANK), registry)
+    editors = fitted(bench, suite)
+    arrays, before = _measured(bench, suite, editors)
+    write_json(folder / SUITE, suite.model_dump(mode="json"))
+    write_tensors(folder / FACES, before)
+    write_json(folder / SECONDS, {"seconds": time.perf_counter() - started})
+    write_tensors(folder / EDITS, arrays)
+
+
+@torch.no_grad()
+def _measured(
+    bench: Bench, suite: Suite, editors: Mapping[Fit, FittedEditor]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Arrays of all edits, by `array_name`, and of the unedited faces."""
+    test = bench.bank.split("test")
+    observed = bench.look(test.codes, test.space, features=True)
+    before = {field.name: getattr(observed, field.name) for field in fields(observed)}
+    before |= possible_faces(bench, observed.judged)
+    arrays: dict[str, Tensor] = {}
+    for t, task in enumerate(suite.tasks):
+        labels = bench.bank.split("fit").attributes
+        faces, change = requested(task, test.attributes, labels, test.schema)
+        if "possible" in before:
+            done = before["possible"][t, faces]
+            faces, change = faces[done], change[done]
+        seen = SideBySide(bench, list(editors.values()), task, before, faces, change)
+        found = seen.measured()
+        column = test.schema.columns(task.attribute).start
+        asked = {"faces": faces, "change": change, "source": test.attributes[faces, column]}
+        for k, fit in enumerate(editors):
+            own = asked | {name: seen.own(name, array, k) for name, array in found.items()}
+            arrays |= {array_name(fit, task.name, name): own[name].clone() for name in own}
+    return arrays, before
