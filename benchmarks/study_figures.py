@@ -17,7 +17,7 @@ from study_settings import Setting
 
 from latentedit import LatentBank, read_record, read_tensors
 from latentedit.benchmark.results.keys import MetricKey
-from latentedit.benchmark.results.paired import Scores, SeedScores, mean_known
+from latentedit.benchmark.results.paired import Faces, Scores, SeedScores, mean_known
 from latentedit.benchmark.results.values import FinishedEdits, Reference, face_values
 from latentedit.benchmark.suite import Suite
 from latentedit.benchmark.task import Task
@@ -69,9 +69,9 @@ class Difference:
     Args:
         low, high: 95 % interval over these faces and fits; None for too few faces.
         face_sd: standard deviation of the difference between faces.
-        fit_variance: variance of the difference between pairs of single fits; 0 where no seed
-            changes either editor, None where there are too few fits to know.
-        fits: of the editor with fewer, of those that a seed changes.
+        fit_variance: variance of the difference between single fits, beyond the noise of faces; 0
+            where no seed changes either editor, None where there are too few fits to know.
+        fits: how many there are; one where no seed changes either editor.
     """
 
     world: str
@@ -154,22 +154,33 @@ class Finished:
         for name, (key, effect) in itertools.product(self.editors, self._keys()):
             found = interval(mean_known(self._scores[name, key, effect]))
             if found.n:
-                variance = self._fit_variance(name, key, effect)
-                spread = None if variance is None else rounded(variance**0.5)
-                count = len(self.by_fit[name, key, effect])
-                of = (*self.place, name, key.name, key.recogniser, effect)
-                yield Mean(*of, rounded(found.mean), found.n, count, spread)
+                fits = [mean_known(table) for table in self.by_fit[name, key, effect]]
+                spread = fit_spread(np.stack(fits))
+                yield Mean(
+                    *self.place,
+                    name,
+                    key.name,
+                    key.recogniser,
+                    effect,
+                    mean=rounded(found.mean),
+                    faces=found.n,
+                    fits=len(fits),
+                    fit_sd=spread and rounded((spread.variance * len(fits)) ** 0.5),
+                )
 
     def differences(self) -> Iterator[Difference]:
         for pair in itertools.combinations(self.editors, 2):
             for key, effect in self._keys():
                 one, other = (self._scores[name, key, effect] for name in pair)
                 faces = mean_known(one - other)
-                found = interval(faces)
+                fits = self._by_fit(*pair, key, effect)
+                spread = fit_spread(fits)
+                found = interval(faces, spreads=[spread] if spread else [])
                 if found.n < 2:
                     continue
-                spreads = [self._fit_variance(name, key, effect) for name in pair]
-                known = [v for v in spreads if v is not None]
+                variance = spread.variance * len(fits) if spread else None
+                if len(fits) == 1:
+                    variance = None if self._seeded(*pair) else 0.0
                 yield Difference(
                     *self.place,
                     *pair,
@@ -181,23 +192,19 @@ class Finished:
                     high=_finite(found.high),
                     faces=found.n,
                     face_sd=rounded(float(np.nanstd(faces, ddof=1))),
-                    fit_variance=rounded(sum(known)) if len(known) == len(spreads) else None,
-                    fits=min(
-                        (len(self.by_fit[n, key, effect]) for n in pair if self._seeded(n)),
-                        default=1,
-                    ),
+                    fit_variance=None if variance is None else rounded(variance),
+                    fits=len(fits),
                 )
 
-    def _seeded(self, editor: str) -> bool:
-        return self.suite.entrants[editor].plugin in SEEDED
+    def _by_fit(self, first: str, second: str, key: MetricKey, effect: float) -> Faces:
+        """(S, N) the difference under each seed; an editor without seeds has one fit for all."""
+        tables = [self.by_fit[name, key, effect] for name in (first, second)]
+        count = max(map(len, tables))
+        ones, others = (t * count if len(t) == 1 else t for t in tables)
+        return np.stack([mean_known(a - b) for a, b in zip(ones, others, strict=True)])
 
-    def _fit_variance(self, editor: str, key: MetricKey, effect: float) -> float | None:
-        """Of the means of single fits; 0 for an editor that no seed changes."""
-        if not self._seeded(editor):
-            return 0.0
-        tables = self.by_fit[editor, key, effect]
-        spread = fit_spread(np.stack([mean_known(table) for table in tables]))
-        return None if spread is None else spread.variance * len(tables)
+    def _seeded(self, *editors: str) -> bool:
+        return any(self.suite.entrants[name].plugin in SEEDED for name in editors)
 
 
 def rounded(value: float) -> float:

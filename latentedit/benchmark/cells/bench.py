@@ -165,7 +165,7 @@ class Bench:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """(E, N, D) embeddings of the faces of `codes`, (N,) mean difference of their images to
         those of `others`, in levels of 0 to 255, and the first `show` images, as bytes."""
-        embeddings, errors, shown = [], [], []
+        embeddings, errors, shown = list[Tensor](), list[Tensor](), list[Tensor]()
         for batch, other in zip(codes.split(BATCH), others.split(BATCH), strict=True):
             images = self.renderer.synthesize(batch, space)
             embeddings.append(self.embeddings(images))
