@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 
 from latentedit import Edited, LatentBank, Registry, fit_editor, make_bank, write_tensors
+from latentedit.benchmark.cells.asked import StrengthSearch, requested
 from latentedit.benchmark.cells.bench import Bench
-from latentedit.benchmark.cells.edits import requested
-from latentedit.benchmark.cells.extending import extended
 from latentedit.benchmark.cells.observing import TaskObserver
 from latentedit.benchmark.cells.possible import possible_faces
 from latentedit.benchmark.plugin_use import PluginUse
@@ -25,7 +24,6 @@ from latentedit.benchmark.suite import Suite
 from latentedit.benchmark.task import Task
 from latentedit.editing.fitted import FittedEditor
 from latentedit.files.artefacts import write_json
-from latentedit.measures.metrics import match_effect
 
 EDITS, FACES, SUITE = "edits.safetensors", "faces.safetensors", "suite.json"
 BANK, SECONDS = "bank", "seconds.json"
@@ -66,29 +64,30 @@ class SideBySide(TaskObserver):
         faces: Tensor,
         change: Tensor,
     ) -> None:
-        self._editors, self._each = editors, len(faces)
-        count = len(editors)
-        super().__init__(
-            bench, task, before, faces.repeat(count), change.repeat(count), bench.bank.space, 0
+        self._editors, self._each, suite = editors, len(faces), bench.suite
+        count, space = len(editors), bench.bank.space
+        super().__init__(bench, task, before, faces.repeat(count), change.repeat(count), space, 0)
+        self._search = StrengthSearch(
+            self.asked,
+            self._edited,
+            lambda codes: bench.judged(codes, space),
+            suite.strengths,
+            suite.strength_limit or suite.strengths[-1],
         )
 
     def measured(self) -> dict[str, Tensor]:
         """Arrays as in an edit cell, of all rows."""
-        suite = self.bench.suite
-        strengths = torch.tensor(suite.strengths)
-        grid = [self._seen(strength.expand(len(self.every))) for strength in strengths]
+        suite, every = self.bench.suite, self.asked.every
+        grid = [
+            self._seen(self._search.at(torch.full(every.shape, strength), every))
+            for strength in suite.strengths
+        ]
         effects = torch.stack([found["effect"] for found in grid])
-        tried, effects = extended(
-            self._tried,
-            strengths,
-            effects,
-            max(suite.effects),
-            suite.strength_limit or suite.strengths[-1],
-        )
+        tried, effects = self._search.extended(effects, max(suite.effects))
         matched = []
         for wanted in suite.effects:
-            at = match_effect(self._tried, tried, effects, wanted)
-            matched.append(self._seen(at.nan_to_num(suite.strengths[-1]), at))
+            edited, at = self._search.matching(wanted, tried, effects)
+            matched.append(self._seen(edited) | {"strength": at})
         arrays = {name: torch.stack([found[name] for found in grid]) for name in grid[0]}
         return arrays | {
             f"matched_{name}": torch.stack([found[name] for found in matched])
@@ -100,21 +99,11 @@ class SideBySide(TaskObserver):
         faces = 1 if name.removeprefix("matched_") in BY_COLUMN else array.ndim - 1
         return array.narrow(faces, k * self._each, self._each).clone()
 
-    def _seen(self, strengths: Tensor, matching: Tensor | None = None) -> dict[str, Tensor]:
-        """Observed at `strengths` (M,); with those that match an effect, NaN where none does."""
-        edited = self._edited(strengths, self.every)
-        found = self._described(self.bench.look(edited.codes, self.space))
-        if matching is not None:
-            found["strength"] = torch.where(edited.served, matching, float("nan"))
-        return {name: array for name, array in found.items() if name != "images"}
+    def _seen(self, edited: Edited) -> dict[str, Tensor]:
+        return self._described(self.bench.look(edited.codes, self.space))
 
-    def _tried(self, strengths: Tensor, rows: Tensor) -> Tensor:
-        edited = self._edited(strengths, rows)
-        return self.effect(self.bench.judged(edited.codes, self.space), rows)
-
-    def _edited(self, strengths: Tensor, rows: Tensor) -> Edited:
-        codes, source = self.began[rows].clone(), self.source[rows]
-        target = self.target(strengths * self.change[rows], rows)
+    def _edited(self, target: Tensor, rows: Tensor) -> Edited:
+        codes, source = self.began[rows].clone(), self.asked.source[rows]
         ok = torch.ones(len(rows), dtype=torch.bool)
         for k, editor in enumerate(self._editors):
             own = rows // self._each == k

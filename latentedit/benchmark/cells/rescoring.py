@@ -104,7 +104,10 @@ class EditsKept(TaskObserver):
     def _described_again(self, seen: _Looked) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         if self._replaced.judge:
-            found |= {"judged": seen.judged, "effect": self.effect(seen.judged, self.every)}
+            found |= {
+                "judged": seen.judged,
+                "effect": self.asked.effect(seen.judged, self.asked.every),
+            }
             found |= {"truth": seen.judged} if self._reads_truth else {}
         if self._replaced.identity:
             found |= self.similarities(seen.embeddings)
