@@ -35,7 +35,7 @@ METRICS = (
 )
 """What the study compares, in the order of its tables."""
 
-DIGITS = 5
+DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class Difference:
-    """First − second on the same faces of one setting, over all tasks.
+    """First − second of two editors on the same faces of one setting, over all tasks.
 
     Args:
         low, high: 95 % interval over these faces and fits; None for too few faces.
@@ -169,7 +169,7 @@ class Finished:
                 )
 
     def differences(self) -> Iterator[Difference]:
-        for pair in itertools.combinations(self.editors, 2):
+        for pair in itertools.combinations(self.suite.editors, 2):
             for key, effect in self._keys():
                 one, other = (self._scores[name, key, effect] for name in pair)
                 faces = mean_known(one - other)

@@ -75,7 +75,7 @@ class SideBySide(TaskObserver):
             suite.strength_limit or suite.strengths[-1],
         )
 
-    def measured(self) -> dict[str, Tensor]:
+    def arrays(self) -> dict[str, Tensor]:
         """Arrays as in an edit cell, of all rows."""
         suite, every = self.bench.suite, self.asked.every
         grid = [
@@ -160,7 +160,7 @@ def measure_setting(suite: Suite, folder: Path, registry: Registry) -> None:
         )
     bench = Bench(suite, LatentBank.open(folder / BANK), registry)
     editors = fitted(bench, suite)
-    arrays, before = _measured(bench, suite, editors)
+    arrays, before = measured(bench, suite, editors)
     write_json(folder / SUITE, suite.model_dump(mode="json"))
     write_tensors(folder / FACES, before)
     write_json(folder / SECONDS, {"seconds": time.perf_counter() - started})
@@ -168,7 +168,7 @@ def measure_setting(suite: Suite, folder: Path, registry: Registry) -> None:
 
 
 @torch.no_grad()
-def _measured(
+def measured(
     bench: Bench, suite: Suite, editors: Mapping[Fit, FittedEditor]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Arrays of all edits, by `array_name`, and of the unedited faces."""
@@ -184,7 +184,7 @@ def _measured(
             done = before["possible"][t, faces]
             faces, change = faces[done], change[done]
         seen = SideBySide(bench, list(editors.values()), task, before, faces, change)
-        found = seen.measured()
+        found = seen.arrays()
         column = test.schema.columns(task.attribute).start
         asked = {"faces": faces, "change": change, "source": test.attributes[faces, column]}
         for k, fit in enumerate(editors):
