@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -17,6 +16,7 @@ from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.plugin_use import ModelUse
 from latentedit.benchmark.provenance import PROVENANCE, read_provenance
 from latentedit.benchmark.run import RunOutcome, check_names, plan, provenance
+from latentedit.benchmark.run_bank import copy_bank
 from latentedit.benchmark.suite import SUITE_FILE, Suite
 from latentedit.data.bank import LatentBank
 from latentedit.errors import InputError
@@ -106,15 +106,7 @@ def _suite(
 
 def _bank(source: RunFolder, run: RunFolder) -> LatentBank:
     """The first run's bank, copied where it is not there yet."""
-    bank = LatentBank.open(source.bank)
-    kept = run.whole_bank()
-    if kept is not None and kept.hash == bank.hash:
-        return kept
-    run.clear_bank()
-    shutil.copytree(source.bank, run.bank)
-    copied = LatentBank.open(run.bank)
-    run.record_bank(copied, source.mark().models or {})
-    return copied
+    return copy_bank(LatentBank.open(source.bank), run, source.mark().models or {})
 
 
 def _check_codes(jobs: Sequence[Job], before: CellStore) -> None:
