@@ -69,12 +69,12 @@ def blocks() -> dict[str, Callable[[], str]]:
 
 
 def _study() -> dict[str, Callable[[], str]]:
-    figures = study.read_figures(ROOT / "docs" / "study")
+    figures = study.read_figures(RESULTS.parent / "study")
     return {title: partial(write, figures) for title, write in study_page.TABLES.items()}
 
 
 def _protocols() -> dict[str, Callable[[], str]]:
-    folder = ROOT / "docs" / "protocols"
+    folder = RESULTS.parent / "protocols"
     taus = protocols.read_rows(folder / protocols.TAUS, protocols.Tau)
     scores = protocols.read_rows(folder / protocols.SCORES, protocols.Score)
     return {
