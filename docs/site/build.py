@@ -2,8 +2,8 @@
 
     python docs/site/build.py --out runs/site
 
-The pages of `docs/`, the guide, the changelog and the cards are gathered in one folder, beside pages
-that are written from the code. Sphinx turns them into HTML and refuses dead links.
+The pages of `docs/`, the guide, the changelog and the cards are gathered in one folder. Pages that
+are written from the code stand beside them. Sphinx makes HTML of all, and refuses dead links.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OUTSIDE = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
     "plugins/latentedit_synthface/CARD.md": "cards/synthface.md",
     "plugins/latentedit_synthface/network/CARD.md": "cards/synthface-net.md",
 }
@@ -43,11 +44,10 @@ def main() -> int:
     parser.add_argument("--no-notebooks", action="store_true", help="show notebooks without output")
     said = parser.parse_args()
     mode = "off" if said.no_notebooks else "force"
+    how = ["-q", "-E", "-W", "--keep-going", "-c", str(Path(__file__).parent)]
     with tempfile.TemporaryDirectory() as folder:
         gather(Path(folder))
-        configuration = str(Path(__file__).parent)
-        build = ["-q", "-W", "--keep-going", "-c", configuration, "-D", f"nb_execution_mode={mode}"]
-        failed = build_main([*build, folder, str(said.out)])
+        failed = build_main([*how, "-D", f"nb_execution_mode={mode}", folder, str(said.out)])
     if not failed:
         print(f"next: open {said.out / 'index.html'} in a browser")
     return failed
@@ -57,7 +57,9 @@ def gather(folder: Path) -> None:
     """Write the sources of every page of the site into `folder`."""
     pages = {f"docs/{path.relative_to(ROOT / 'docs')}": path for path in pages_of(ROOT / "docs")}
     places = {name: name.removeprefix("docs/") for name in pages} | OUTSIDE
-    shutil.copytree(ROOT / "docs", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.md"))
+    shutil.copytree(
+        ROOT / "docs", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.md")
+    )
     for name, place in places.items():
         page = folder / place
         page.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +72,9 @@ def gather(folder: Path) -> None:
 
 def pages_of(folder: Path) -> list[Path]:
     """The pages of `docs/`; its other folders hold parts of pages."""
-    return sorted([*folder.glob("*.md"), *folder.glob("notebooks/*.md"), *folder.glob("reference/*")])
+    return sorted(
+        [*folder.glob("*.md"), *folder.glob("notebooks/*.md"), *folder.glob("reference/*")]
+    )
 
 
 def with_links(text: str, name: str, places: dict[str, str], folder: Path) -> str:

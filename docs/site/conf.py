@@ -15,6 +15,7 @@ html_theme = "furo"
 html_title = f"latentedit {__version__}"
 html_show_sphinx = False
 html_copy_source = False
+pygments_style, pygments_dark_style = "friendly", "monokai"
 
 myst_heading_anchors = 4
 nb_execution_timeout = 600
@@ -29,4 +30,3 @@ autodoc_inherit_docstrings = False
 napoleon_numpy_docstring = False
 napoleon_custom_sections = [("Class attributes", "params_style")]
 napoleon_use_ivar = True
-suppress_warnings = ["misc.highlighting_failure"]  # blocks of code in any notation are shown as text
