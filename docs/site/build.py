@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import os
 import posixpath
 import re
 import shutil
@@ -44,6 +45,7 @@ def main() -> int:
     parser.add_argument("--no-notebooks", action="store_true", help="show notebooks without output")
     said = parser.parse_args()
     mode = "off" if said.no_notebooks else "force"
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of notebooks: threads that wait take time
     how = ["-q", "-E", "-W", "--keep-going", "-c", str(Path(__file__).parent)]
     with tempfile.TemporaryDirectory() as folder:
         gather(Path(folder))
