@@ -40,12 +40,11 @@ def against_counterfactual(
         return {}
     pixels, structure, similarity = [], [], []
     for batch, other in zip(codes.split(BATCH), imagined.split(BATCH), strict=True):
-        images = bench.renderer.synthesize(batch, edited_space)
-        others = bench.renderer.synthesize(other, space)
+        images, others = bench.images(batch, edited_space), bench.images(other, space)
         pixels.append(pixel_error(others, images))
         structure.append(structural_similarity(others, images))
-        seen = identity_similarity(bench.embeddings(others), bench.embeddings(images))
-        similarity.append(seen)
+        embedded = bench.embedded(other, space), bench.embedded(batch, edited_space)
+        similarity.append(identity_similarity(*embedded))
     return {
         "counterfactual_pixels": torch.cat(pixels),
         "counterfactual_structure": torch.cat(structure),
