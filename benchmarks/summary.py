@@ -61,7 +61,7 @@ class Silent:
     def progressed(self, cell_id: str, fraction: float, message: str) -> None:
         pass
 
-    def finished(self, cell_id: str, outcome: object) -> None:
+    def finished(self, cell_id: str, status: str, error: str) -> None:
         pass
 
 
@@ -126,7 +126,7 @@ def main() -> None:
             shutil.copytree(folder, large)
             enlarge(large, faces)
             command = [sys.executable, __file__, "--run", str(large)]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             found = json.loads(done.stdout) | {"load": os.getloadavg()[0]}
             rows.append({"faces": faces, "editors": len(EDITORS), "tasks": 2, **found})
             print(rows[-1])

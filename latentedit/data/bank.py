@@ -21,7 +21,7 @@ from torch import Tensor
 from latentedit.data.attributes import AttributeSchema
 from latentedit.data.images import bytes_to_images
 from latentedit.data.records import BankRecord
-from latentedit.data.split import Split
+from latentedit.data.split import Shards, Split
 from latentedit.errors import CorruptArtefact, InputError, UnknownName
 from latentedit.files.artefacts import (
     Digest,
@@ -41,7 +41,8 @@ from latentedit.files.records import parsed_record
 from latentedit.files.strict_json import usable_name
 
 FORMAT = 1
-SHARD_ROWS = 65_536
+SHARD_ROWS = 16_384
+"""Of a bank that is drawn or labelled here: so many codes are in memory at once."""
 FILES = ("photographs", "tuning")
 
 
@@ -203,7 +204,7 @@ class LatentBank:
     def write(
         cls,
         folder: str | Path,
-        splits: Mapping[str, Split],
+        splits: Mapping[str, Shards],
         generator: ModelReference,
         labeller: ModelReference,
         sampling: Mapping[str, Any],
@@ -211,7 +212,7 @@ class LatentBank:
         files: Mapping[str, Mapping[str, Tensor]] | None = None,
         pictures: Mapping[str, bytes] | None = None,
     ) -> LatentBank:
-        """Write `splits` to a new folder, complete or not at all.
+        """Write `splits` to a new folder, complete or not at all, one shard after the other.
 
         Args:
             inversion, files: for a bank of photographs, its inversion record and further tensors.

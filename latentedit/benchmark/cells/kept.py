@@ -32,7 +32,7 @@ class KeptBatches:
 
         Nobody may change it in place.
         """
-        data = codes.detach().cpu().contiguous().numpy()
+        data = codes.detach().cpu().contiguous().numpy().tobytes()
         key = (what, space, f"{codes.dtype}{tuple(codes.shape)}", hashlib.sha256(data).digest())
         if key in self._found:
             self._found.move_to_end(key)
