@@ -8,7 +8,7 @@ WHEEL_SUITE := $(CURDIR)/tests/small_suite.yaml
 KERNEL := hatch_build.py $(addprefix plugins/latentedit_synthface/,march.c distance.h)
 WORKSHOP := $(BIN)/python -m workshop.synthface
 
-.PHONY: help install demo demo-stylegan test lint types check mutants wheel-check torture clean \
+.PHONY: help bench install demo demo-stylegan test lint types check mutants wheel-check torture clean \
 	synthface-judges synthface-net-judges synthface-net synthface-card synthface-kernel worlds-page quickstart-picture
 
 help:  ## show this list
@@ -38,6 +38,9 @@ lint: install  ## ruff and import-linter
 
 types: install  ## mypy
 	$(BIN)/mypy
+
+bench: install  ## measure every speed, and write docs/speed.md; minutes on a quiet machine
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py
 
 check: lint types test  ## everything that CI checks
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -65,6 +66,15 @@ def in_turns(variants: Mapping[str, Call], turns: int, calls: int = 1) -> Turns:
                 call()
             seconds[name].append((time.process_time() - started) / calls)
     return Turns(seconds)
+
+
+def peak_memory() -> float:
+    """Largest memory of this process in MiB, by the kernel's own mark.
+
+    `resource.getrusage` would begin with the size of the parent process.
+    """
+    status = Path("/proc/self/status").read_text("utf-8")
+    return float(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def load() -> float:

@@ -1,12 +1,13 @@
 """Flow matching, sampling and editing beside other packages, on one network in one process.
 
-    pip install "latentedit[peers]"
+    pip install "latentedit[peers]" && pip install --no-deps torchcfm
     python benchmarks/peers.py                     about two minutes on a quiet core
     python benchmarks/peers.py --turns 5 --json figures.json
 
 The network is the release's: concat-squash layers 512 → 512 × 5 → 512 under 17 attributes, written
-with plain torch operations for the others and as `VectorField` for us, with equal weights. Packages
-that are missing are skipped.
+with plain torch operations for the others and as `VectorField` for us, with equal weights. Our step
+also whitens the codes. Packages that are missing are skipped. torchcfm asks for torchvision and
+more, which its flow matching does not use.
 
 step      loss, backward pass and Adam of flow matching, batch 128
 sampling  64 codes, rk4 with four steps; and with dopri5 at a tolerance of 1e-5

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -23,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from interleaved import peak_memory
 from torch import Tensor
 
-from latentedit import write_json
+from latentedit import LatentBank, write_json
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import run_suite
@@ -78,7 +78,13 @@ def enlarged(array: Tensor, faces: int, rng: torch.Generator) -> Tensor:
 
 
 def enlarge(folder: Path, faces: int) -> None:
-    """Replace the cells of the small run by those of `faces` faces."""
+    """Replace the cells and the test faces of the small run by those of `faces` faces."""
+    small = LatentBank.open(folder / "bank")
+    test = small.split("test").take(torch.arange(faces) % FACES)
+    splits = {"fit": small.split("fit"), "test": test}
+    LatentBank.write(folder / "large", splits, small.generator, small.labeller, small.sampling)
+    shutil.rmtree(folder / "bank")
+    (folder / "large").rename(folder / "bank")
     store, rng = CellStore(folder), torch.Generator().manual_seed(0)
     for cell_id in list(store.planned):
         kind, *rest = cell_id.split("--")
@@ -101,7 +107,7 @@ def measured(folder: Path) -> dict[str, float]:
     return {
         "processor seconds": time.process_time() - processor,
         "wall seconds": time.perf_counter() - wall,
-        "largest memory, MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "largest memory, MiB": peak_memory(),
     }
 
 

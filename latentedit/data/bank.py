@@ -41,7 +41,7 @@ from latentedit.files.records import parsed_record
 from latentedit.files.strict_json import usable_name
 
 FORMAT = 1
-SHARD_ROWS = 16_384
+SHARD_ROWS = 8_192
 """Of a bank that is drawn or labelled here: so many codes are in memory at once."""
 FILES = ("photographs", "tuning")
 
