@@ -8,8 +8,9 @@ WHEEL_SUITE := $(CURDIR)/tests/small_suite.yaml
 KERNEL := hatch_build.py $(addprefix plugins/latentedit_synthface/,march.c distance.h)
 WORKSHOP := $(BIN)/python -m workshop.synthface
 
-.PHONY: help bench install demo demo-stylegan test lint types check mutants wheel-check torture clean \
-	synthface-judges synthface-net-judges synthface-net synthface-card synthface-kernel worlds-page quickstart-picture
+.PHONY: help bench install demo demo-stylegan studio studio-pictures test lint types check mutants \
+	wheel-check torture clean synthface-judges synthface-net-judges synthface-net synthface-card \
+	synthface-kernel worlds-page quickstart-picture
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -27,6 +28,12 @@ demo: install  ## run the quickstart suite and write its report
 
 demo-stylegan: install  ## import a small StyleGAN2 file and run a suite on it
 	$(BIN)/python examples/stylegan_demo.py --out runs/stylegan
+
+studio: demo  ## compare the demo's editors on one face, live in a browser
+	$(BIN)/latentedit studio runs/quickstart
+
+studio-pictures: demo  ## draw the pictures of docs/studio.md from the demo's run
+	$(BIN)/python benchmarks/studio_pictures.py --out docs/studio -- runs/quickstart
 
 test: install  ## run every test and every documented example
 	$(BIN)/python -m pytest -n 2
