@@ -9,7 +9,7 @@ WHEEL_SUITE := $(CURDIR)/tests/small_suite.yaml
 KERNEL := hatch_build.py $(addprefix plugins/latentedit_synthface/,march.c distance.h)
 WORKSHOP := $(BIN)/python -m workshop.synthface
 
-.PHONY: help install demo demo-stylegan studio studio-pictures test lint types check mutants site \
+.PHONY: help bench install demo demo-stylegan studio studio-pictures test lint types check mutants site \
 	wheel-check torture clean synthface-judges synthface-net-judges synthface-net synthface-card \
 	synthface-kernel worlds-page quickstart-picture \
 	study
@@ -47,6 +47,9 @@ lint: install  ## ruff and import-linter
 
 types: install  ## mypy
 	$(BIN)/mypy
+
+bench: install  ## measure every speed, and write docs/speed.md; minutes on a quiet machine
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py
 
 check: lint types test  ## everything that CI checks
 
