@@ -9,7 +9,7 @@ WHEEL_SUITE := $(CURDIR)/tests/small_suite.yaml
 KERNEL := hatch_build.py $(addprefix plugins/latentedit_synthface/,march.c distance.h)
 WORKSHOP := $(BIN)/python -m workshop.synthface
 
-.PHONY: help install demo demo-stylegan studio studio-pictures test lint types check mutants \
+.PHONY: help bench install demo demo-stylegan studio studio-pictures test lint types check mutants site \
 	wheel-check torture clean synthface-judges synthface-net-judges synthface-net synthface-card \
 	synthface-kernel worlds figures figures-check study
 
@@ -47,6 +47,9 @@ lint: install  ## ruff and import-linter
 types: install  ## mypy
 	$(BIN)/mypy
 
+bench: install  ## measure every speed, and write docs/speed.md; minutes on a quiet machine
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py
+
 check: lint types figures-check test  ## everything that CI checks
 
 mutants: install  ## put small faults into the code, one at a time, and list those that no test notices
@@ -55,9 +58,14 @@ mutants: install  ## put small faults into the code, one at a time, and list tho
 		$(if $(WORKERS),--workers $(WORKERS)) $(if $(PATHS),--paths $(PATHS)) \
 		$(if $(CHANGED),--count 0 --changed $(patsubst 1,HEAD,$(CHANGED)))
 
-wheel-check: install  ## build the wheel, install it alone, and run a small suite outside the checkout
+site: install  ## build the documentation, with its notebooks, into runs/site
+	$(BIN)/python docs/site/build.py --out runs/site
+
+wheel-check: install  ## build and check both packages, install the wheel alone, and run a small suite
 	folder=$$(mktemp -d) && \
-	$(BIN)/python -m hatchling build -t wheel -d $$folder && \
+	$(BIN)/python -m hatchling build -d $$folder && \
+	$(BIN)/twine check --strict $$folder/* && \
+	$(BIN)/check-wheel-contents $$folder/*.whl && \
 	$(PYTHON) -m venv $$folder/venv && \
 	$$folder/venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt $$folder/*.whl && \
 	cd $$folder && \
