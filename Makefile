@@ -11,7 +11,7 @@ WORKSHOP := $(BIN)/python -m workshop.synthface
 
 .PHONY: help bench install demo demo-stylegan studio studio-pictures test lint types check mutants site \
 	wheel-check torture clean synthface-judges synthface-net-judges synthface-net synthface-card \
-	synthface-kernel worlds figures figures-check study
+	synthface-kernel worlds study figures figures-check
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -106,17 +106,17 @@ synthface-card: install  ## write the card of the networks in the package
 worlds: install  ## measure both worlds for docs/worlds.md; minutes
 	$(WORKSHOP).worlds --out docs
 
-figures: install  ## write every table, figure and finding of README and docs from shipped results
-	$(BIN)/python benchmarks/figures.py write
-
-figures-check: install  ## fail where README or docs differ from shipped results
-	$(BIN)/python benchmarks/figures.py check
-
 study: install  ## measure the findings in 18 settings, and write docs/study.md and docs/protocols.md; goes on where it stopped
 	$(BIN)/python benchmarks/study.py run --out $(STUDY)
 	$(BIN)/python benchmarks/study.py figures --out $(STUDY)
 	$(BIN)/python benchmarks/protocols.py figures --out $(STUDY)
 	$(BIN)/python benchmarks/figures.py write
+
+figures: install  ## write every table, figure and finding of README and docs from shipped results
+	$(BIN)/python benchmarks/figures.py write
+
+figures-check: install  ## fail where README or docs differ from shipped results
+	$(BIN)/python benchmarks/figures.py check
 
 clean:  ## remove what was built
 	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache
