@@ -82,6 +82,7 @@ from .files.artefacts import write_json as write_json
 from .files.artefacts import read_tensors as read_tensors
 from .files.artefacts import write_tensors as write_tensors
 from .files.artefacts import new_folder as new_folder
+from .files.modules import loaded_module as loaded_module
 from .files.artefacts import file_digest as file_digest
 from .files.digests import check_digest as check_digest
 from .files.artefacts import fingerprint as fingerprint

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from latentedit.errors import CorruptArtefact, InputError
-from latentedit.files.regular import open_regular
+from latentedit.files.regular import file_size, open_regular
 
 PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -41,7 +40,7 @@ def open_picture(path: Path) -> Image.Image:
         CorruptArtefact: it is not a PNG, JPEG, WebP, BMP or TIFF file, or is damaged.
     """
     with open_regular(path) as file:
-        if (size := os.fstat(file.fileno()).st_size) > MAX_BYTES:
+        if (size := file_size(file)) > MAX_BYTES:
             raise InputError(f"{path} has {size:,} bytes, more than {MAX_BYTES:,}; make it smaller")
         try:
             return _decoded(path, file)
