@@ -152,7 +152,8 @@ def architecture_of(file: NetworkFile, kind: type[A], **values: Any) -> A:
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])
-        return refuse(file, f"its {place} is not that of a {NAMES[kind]} network: {problem['msg']}")
+        what = f"its {place or 'shape'} is not that of a {NAMES[kind]} network"
+        return refuse(file, f"{what}: {problem['msg'].removeprefix('Value error, ')}")
 
 
 def weights_of(
