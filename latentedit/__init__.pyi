@@ -71,6 +71,7 @@ from .benchmark.execution.events import Event as Event
 from .benchmark.execution.events import Ended as Ended
 from .benchmark.execution.events import Progressed as Progressed
 from .benchmark.execution.worker import Job as Job
+from .benchmark.execution.worker import check_code as check_code
 from .benchmark.execution.warm_process import WarmProcess as WarmProcess
 from .benchmark.cells.store import CellStore as CellStore
 
