@@ -21,13 +21,14 @@ from latentedit.errors import LatentEditError, UnknownName
 
 _COMMANDS = {
     "bank": ("latentedit.cli.bank", "Make, inspect and verify banks of shared latents."),
-    "bench": ("latentedit.cli.rescore", "Run benchmark suites and compare editors."),
+    "bench": ("latentedit.cli.suites", "Run benchmark suites and compare editors."),
     "doctor": ("latentedit.cli.doctor", "Check that this installation works."),
     "edit": ("latentedit.cli.edit", "Edit faces of a bank with a fitted editor; draw a picture."),
     "fetch": ("latentedit.cli.fetch", "Download published networks."),
     "fit": ("latentedit.cli.fit", "Fit an editor on a bank."),
     "import": ("latentedit.cli.importing", "Convert published weights to safetensors."),
     "sample": ("latentedit.cli.sample", "Sample new faces with given attributes."),
+    "studio": ("latentedit.cli.studio", "Compare editors on one face, live in a browser."),
     "train": ("latentedit.cli.train", "Train an attribute estimator on labelled pictures."),
     "invert": ("latentedit.cli.invert", "Find codes for photographs."),
     "plugins": ("latentedit.cli.plugins", "List plugins, check an editor, or start a new one."),
