@@ -305,7 +305,9 @@ def commands(folder: Path, url: str, data: bytes) -> dict[str, Command]:
             timed=frozenset({"E/config.json"}),
         ),
         "edit": Command(("edit", *edited, "--index", "0..3", "--out", "grid.png"), "grid.png"),
-        "import": Command(("import", str(folder / "n.pkl"), "--out", "G"), "G"),
+        "import": Command(
+            ("import", str(folder / "n.pkl"), "--as", "stylegan2", "--out", "G"), "G"
+        ),
         "fetch": Command(
             ("fetch", "small", "--yes", "--out", "cache"),
             f"{home}/network.pkl",
