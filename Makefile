@@ -73,12 +73,13 @@ wheel-check: install  ## build and check both packages, install the wheel alone,
 	venv/bin/latentedit bench run $(WHEEL_SUITE) --out run && \
 	rm -r $$folder
 
-torture: install  ## 500 kills of a running suite, a million mutated weight files, killed commands; takes hours
+torture: install  ## 500 kills of a running suite, millions of mutated files, stopped commands; takes hours
 	LATENTEDIT_KILLS=500 LATENTEDIT_INTERRUPTS=50 LATENTEDIT_REPEATS=20 $(BIN)/python -m pytest -s tests/test_torture.py
 	$(BIN)/python tests/mutants.py --count $(MUTANTS)
 	LATENTEDIT_ROUNDS=100 LATENTEDIT_STEPS=50 $(BIN)/python -m pytest tests/test_bank.py tests/test_synthface_net.py
 	LATENTEDIT_LIES=10000 $(BIN)/python -m pytest tests/test_inert.py -k within_its
 	$(BIN)/python tests/torture/kills.py --kills 50
+	$(BIN)/python tests/fuzzing.py --count $(MUTANTS)
 	LATENTEDIT_MUTANTS=50000 $(BIN)/python -m pytest tests/test_record_fuzz.py -k mutant
 
 synthface-judges: install  ## train labeller, judge and recognisers of synthface into SYNTHFACE; hours
