@@ -11,6 +11,8 @@ from latentedit.files.records import StrictRecord, read_record
 from latentedit.measures.definitions import Metric
 
 PROVENANCE = "provenance.json"
+OPTIONAL = ("photographs", "space", "without_face")
+"""Fields of a bank that are written only if they have a value."""
 
 
 class BankProvenance(StrictRecord):
@@ -20,6 +22,7 @@ class BankProvenance(StrictRecord):
         fit, test: numbers of faces.
         space: where codes were sampled, if not in the generator's home space.
         photographs: hash of the bank of photographs that were edited; None for sampled faces.
+        without_face: sampled images in which the labeller found no face, and which were replaced.
     """
 
     hash: str
@@ -29,6 +32,7 @@ class BankProvenance(StrictRecord):
     test: int
     photographs: str | None = None
     space: str | None = None
+    without_face: int | None = None
     generator: str
     generator_options: dict[str, Any]
     generator_fingerprint: str
@@ -39,9 +43,7 @@ class BankProvenance(StrictRecord):
     @model_serializer(mode="wrap")
     def _without_what_is_none(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = write(self)
-        return {
-            k: v for k, v in fields.items() if k not in ("photographs", "space") or v is not None
-        }
+        return {k: v for k, v in fields.items() if k not in OPTIONAL or v is not None}
 
 
 class JudgeProvenance(StrictRecord):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from latentedit.registry import Registry
 
 BATCH = 64
 TEST_SEED_OFFSET = 1_000_000_007
+ROUND_SEED_OFFSET, ROUNDS = 1_000_003, 12
+"""Codes without a face are replaced by codes of other seeds, so many times at most."""
 
 
 def make_bank(
@@ -75,9 +78,11 @@ def make_bank(
     if photographs is not None:
         _check_photographs(photographs, model, estimator)
         drawn = drawn[:1]
-    splits, done, total = {}, 0, sum(n for _, n, _ in drawn)
+    splits, done, total, without = {}, 0, sum(n for _, n, _ in drawn), 0
     for name, n, split_seed in drawn:
-        codes = model.sample(n, split_seed, drawn_in, truncation_psi)
+        draw = partial(model.sample, space=drawn_in, truncation_psi=truncation_psi)
+        codes, left_out = found_codes(draw, n, split_seed, drawn_in, model, estimator)
+        without += left_out
 
         def report(rows: int, name: str = name, before: int = done) -> None:
             progress((before + rows) / total, f"labelling {name} faces")
@@ -92,6 +97,8 @@ def make_bank(
     }
     if space is not None:
         sampling["space"] = space
+    if without:
+        sampling["without_face"] = without
     if photographs is not None:
         splits["test"] = photographs.split("test")
         sampling |= {"test": len(splits["test"]), "photographs": photographs.hash}
@@ -121,6 +128,42 @@ def _check_photographs(
             raise FingerprintMismatch(
                 what, "the suite", ours[:12], f"bank {photographs.folder}", str(theirs)
             )
+
+
+@torch.no_grad()
+def found_codes(
+    draw: Callable[[int, int], Tensor],
+    n: int,
+    seed: int,
+    space: str,
+    generator: Generator,
+    estimator: AttributeEstimator,
+) -> tuple[Tensor, int]:
+    """`n` codes whose images show what the estimator reads, and how many others were left out.
+
+    Args:
+        draw: (n, \\*shape) codes by number and seed.
+
+    Raises:
+        InputError: hardly any image shows it.
+    """
+    if not estimator.selective:
+        return draw(n, seed), 0
+    kept, tried, left_out = draw(0, seed), 0, 0
+    while len(kept) < n:
+        if tried == ROUNDS:
+            raise InputError(
+                f"the labeller finds what it reads in {len(kept)} of {len(kept) + left_out} images "
+                "of the generator; use another labeller, or say where faces are in its options"
+            )
+        codes = draw(n - len(kept), seed + tried * ROUND_SEED_OFFSET)
+        found = [
+            estimator.found(generator.synthesize(part, space)).cpu() for part in codes.split(BATCH)
+        ]
+        chosen = torch.cat(found)
+        kept, tried = torch.cat([kept, codes[chosen]]), tried + 1
+        left_out += int((~chosen).sum())
+    return kept, left_out
 
 
 def labelled_split(
