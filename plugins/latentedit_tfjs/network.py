@@ -12,6 +12,9 @@ from latentedit import InputError, LatentEditError, UnknownName
 from latentedit_tfjs.graph import Graph
 from latentedit_tfjs.operations import run
 
+TOGETHER = 4
+"""Images of one pass."""
+
 
 @dataclass(frozen=True)
 class Network:
@@ -28,12 +31,17 @@ class Network:
     def __call__(self, images: Tensor, outputs: Sequence[str]) -> list[Tensor]:
         """(N, H, W, C) → the values of the nodes `outputs`, in order.
 
-        Only nodes that these depend on are run.
+        Only nodes that these depend on are run, and few images at a time, which stay in the
+        processor's cache.
 
         Raises:
             UnknownName: there is no such node.
             InputError: an operation does not fit its inputs.
         """
+        parts = [self._run(part, outputs) for part in images.split(TOGETHER)]
+        return [torch.cat(found) for found in zip(*parts, strict=True)]
+
+    def _run(self, images: Tensor, outputs: Sequence[str]) -> list[Tensor]:
         needed, uses = self._needed(outputs)
         values: dict[str, Tensor] = {}
         for node in self.graph.nodes:

@@ -31,7 +31,11 @@ def _fused(node: Node, made: Tensor, more: Inputs) -> Tensor:
 
 
 def _prelu(x: Tensor, more: Inputs) -> Tensor:
-    return x.clamp_min(0) + more.pop(0) * x.clamp_max(0)
+    """max(x, 0) + slope · min(x, 0), with slopes that broadcast to x."""
+    slope = more.pop(0)
+    if x.ndim == 4 and slope.numel() == x.shape[3] == slope.shape[-1]:
+        return functional.prelu(x.permute(0, 3, 1, 2), slope.flatten()).permute(0, 2, 3, 1)
+    return x.clamp_min(0) + slope * x.clamp_max(0)
 
 
 _ACTIVATIONS: Mapping[str, Callable[[Tensor, Inputs], Tensor]] = {
