@@ -5,15 +5,16 @@ STAMP := $(VENV)/.installed
 MUTANTS := 1000000
 SYNTHFACE := runs/synthface
 WHEEL_SUITE := $(CURDIR)/tests/small_suite.yaml
+KERNEL := hatch_build.py $(addprefix plugins/latentedit_synthface/,march.c distance.h)
 WORKSHOP := $(BIN)/python -m workshop.synthface
 
 .PHONY: help install demo demo-stylegan demo-real real-networks test lint types check mutants wheel-check torture clean \
-	synthface-judges synthface-net-judges synthface-net synthface-card worlds-page quickstart-picture
+	synthface-judges synthface-net-judges synthface-net synthface-card synthface-kernel worlds-page quickstart-picture
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt $(KERNEL)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt "torch==2.13.0"
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
@@ -98,6 +99,10 @@ synthface-net: install  ## train synthface-net into SYNTHFACE and export it ther
 	$(WORKSHOP).train_generator --data $(SYNTHFACE)/net
 	$(WORKSHOP).adversarial_training --data $(SYNTHFACE)/net
 	$(WORKSHOP).export_generator --data $(SYNTHFACE)/net --out $(SYNTHFACE)/network
+
+synthface-kernel: install  ## record the renderer's distance function in C, and compile it
+	$(WORKSHOP).distance_source
+	$(BIN)/python hatch_build.py
 
 synthface-card: install  ## write the card of the networks in the package
 	$(WORKSHOP).scorecard

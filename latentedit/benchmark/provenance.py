@@ -11,8 +11,6 @@ from latentedit.files.records import StrictRecord, read_record
 from latentedit.measures.definitions import Metric
 
 PROVENANCE = "provenance.json"
-OPTIONAL = ("photographs", "space", "without_face")
-"""Fields of a bank that are written only if they have a value."""
 
 
 class BankProvenance(StrictRecord):
@@ -21,18 +19,21 @@ class BankProvenance(StrictRecord):
     Args:
         fit, test: numbers of faces.
         space: where codes were sampled, if not in the generator's home space.
+        truncation_psi: None for imported codes, whose truncation is not known.
+        origin: the importer of imported codes.
         photographs: hash of the bank of photographs that were edited; None for sampled faces.
         without_face: sampled images in which the labeller found no face, and which were replaced.
     """
 
     hash: str
     seed: int
-    truncation_psi: float
+    truncation_psi: float | None = None
     fit: int
     test: int
     photographs: str | None = None
     space: str | None = None
     without_face: int | None = None
+    origin: str | None = None
     generator: str
     generator_options: dict[str, Any]
     generator_fingerprint: str
@@ -43,7 +44,11 @@ class BankProvenance(StrictRecord):
     @model_serializer(mode="wrap")
     def _without_what_is_none(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = write(self)
-        return {k: v for k, v in fields.items() if k not in OPTIONAL or v is not None}
+        return {
+            name: value
+            for name, value in fields.items()
+            if value is not None or name == "truncation_psi"
+        }
 
 
 class JudgeProvenance(StrictRecord):

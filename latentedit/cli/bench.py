@@ -277,15 +277,6 @@ def list_runs(
         err.print(f"leaderboard: {escape(str(page))}", soft_wrap=True)
 
 
-@bench.command("suites")
-def list_suites() -> None:
-    """List the shipped suites."""
-    from latentedit.benchmark.suite import load_suite, suite_folder
-
-    for file in sorted(suite_folder().glob("*.yaml")):
-        say(f"{file.stem:14} {load_suite(file.stem).summary}")
-
-
 def print_results(results: Results) -> None:
     """The headline table: one row an editor, all tasks together, with intervals."""
     from latentedit.benchmark.results.keys import in_order

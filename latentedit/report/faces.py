@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,8 +11,8 @@ from torch import Tensor
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.values import FinishedEdits
 from latentedit.benchmark.task import Task
+from latentedit.data.images import data_uri, pictures
 from latentedit.measures.metrics import attribute_leakage
-from latentedit.report.grid import png, to_picture
 
 
 @dataclass(frozen=True)
@@ -127,4 +126,4 @@ def _faces(edits: FinishedEdits, run: Run) -> list[EditedFace]:
 
 
 def _uri(image: Tensor) -> str:
-    return "data:image/png;base64," + base64.b64encode(png(to_picture(image))).decode()
+    return data_uri(pictures(image[None])[0])
