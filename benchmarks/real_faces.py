@@ -4,12 +4,15 @@
 
 reads unedited faces of `dcgan-faces` with both families of estimators. The first half sets the
 scale of each reading, and the second half tells how far the families agree.
+
+    python benchmarks/real_faces.py page --out docs/faces.md
+
+writes the shipped calibration into the page.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,13 +24,15 @@ from torch import Tensor
 from latentedit import Registry, write_json
 from latentedit_faces.thresholds import same_person_threshold
 from latentedit_tfjs.attributes import PARTS, FaceApiAttributes, FamilyOptions, HumanAttributes
-from latentedit_tfjs.calibration import Calibration, Scale
+from latentedit_tfjs.calibration import Calibration, Scale, read_calibration
 from latentedit_tfjs.identity import FaceRes, MobileFace, RecogniserOptions
 
 FAMILIES = {"human": HumanAttributes, "face-api": FaceApiAttributes}
-READINGS = {part for parts in PARTS.values() for part in parts}
 RECOGNISERS = {"human-mobileface": MobileFace, "human-faceres": FaceRes}
 BATCH, SEED = 64, 11
+BEGIN, END = "<!-- calibration -->", "<!-- end calibration -->"
+LEAST = 0.7
+"""Spearman's ρ of labeller and judge that an attribute of the suites has at least."""
 SHIFT = 0.04
 """Of the crop, up and to the left: another picture of the same face."""
 
@@ -40,48 +45,59 @@ def scale(values: Tensor) -> Scale:
     return Scale(mean=float(values.mean()), deviation=float(values.std()))
 
 
-def scales_of(raw: dict[str, Tensor]) -> dict[str, Scale]:
+def scales_of(raw: dict[str, Tensor], attributes: tuple[str, ...]) -> dict[str, Scale]:
     """Of each reading, and of each attribute that is a mean of several."""
     found = {name: scale(values) for name, values in raw.items()}
-    for name, parts in PARTS.items():
-        if len(parts) > 1:
-            found[name] = scale(mean_of(raw, parts, found))
+    for name in attributes:
+        if len(PARTS[name]) > 1:
+            found[name] = scale(mean_of(raw, PARTS[name], found))
     return found
+
+
+def value(raw: dict[str, Tensor], name: str, scales: dict[str, Scale]) -> Tensor:
+    """(N,) an attribute in standard deviations."""
+    mean = mean_of(raw, PARTS[name], scales)
+    if len(PARTS[name]) == 1:
+        return mean
+    return (mean - scales[name].mean) / scales[name].deviation
 
 
 def mean_of(raw: dict[str, Tensor], parts: tuple[str, ...], scales: dict[str, Scale]) -> Tensor:
     return torch.stack([(raw[p] - scales[p].mean) / scales[p].deviation for p in parts]).mean(0)
 
 
-def calibrate(out: Path, faces: int, generator: str) -> None:
+def readings(images: Tensor, attributes: tuple[str, ...]) -> dict[str, dict[str, Tensor]]:
+    """Raw readings of both families, by family and reading."""
+    names = {part for name in attributes for part in PARTS[name]}
+    found = {}
+    for family, kind in FAMILIES.items():
+        reader = kind(FamilyOptions(attributes=attributes))
+        parts = [reader.raw(part, names) for part in images.split(BATCH)]
+        found[family] = {name: torch.cat([part[name] for part in parts]) for name in names}
+        print(family, "was read", flush=True)
+    return found
+
+
+def calibrate(out: Path, faces: int, generator: str, attributes: tuple[str, ...]) -> None:
     model = Registry.discover().generator(generator)
     codes = model.sample(faces, SEED, "z")
     images = batched(lambda z: model.synthesize(z, "z"), codes)
     flags = batched(HumanAttributes().found, images)
     print(f"{float(flags.float().mean()):.1%} of {faces} are called faces", flush=True)
     images = images[flags]
-    half = len(images) // 2
-    scales: dict[str, dict[str, Scale]] = {}
-    values: dict[str, dict[str, Tensor]] = {}
-    for family, kind in FAMILIES.items():
-        reader = kind(FamilyOptions(attributes=tuple(PARTS)))
-        parts = [reader.raw(part, READINGS) for part in images.split(BATCH)]
-        raw = {name: torch.cat([part[name] for part in parts]) for name in READINGS}
-        scales[family] = scales_of({name: numbers[:half] for name, numbers in raw.items()})
-        held = {name: numbers[half:] for name, numbers in raw.items()}
-        values[family] = {}
-        for name, of in PARTS.items():
-            mean = mean_of(held, of, scales[family])
-            found = scales[family][name]
-            values[family][name] = mean if len(of) == 1 else (mean - found.mean) / found.deviation
-        print(family, "was read", flush=True)
+    half, raw = len(images) // 2, readings(images, attributes)
+    scales = {f: scales_of({n: v[:half] for n, v in raw[f].items()}, attributes) for f in raw}
     agreement, error = {}, {}
-    for name in PARTS:
-        ours, theirs = (values[family][name] for family in FAMILIES)
+    for name in attributes:
+        ours, theirs = (
+            value({n: v[half:] for n, v in raw[family].items()}, name, scales[family])
+            for family in FAMILIES
+        )
         agreement[name] = round(float(spearmanr(ours, theirs).statistic), 3)
         error[name] = round(float((ours - theirs).square().mean().sqrt()), 3)
         print(name, agreement[name], error[name], flush=True)
-    thresholds, areas = recognised(images)
+    named = list(RECOGNISERS) if {"gender", "age"} & set(attributes) else ["human-mobileface"]
+    thresholds, areas = recognised(images, named)
     made = Calibration(
         generator=generator,
         fingerprint=model.fingerprint,
@@ -94,10 +110,9 @@ def calibrate(out: Path, faces: int, generator: str) -> None:
         verification=areas,
     )
     write_json(out, made.model_dump())
-    print(json.dumps(made.model_dump()["agreement"]), thresholds, areas)
 
 
-def recognised(images: Tensor) -> tuple[dict[str, float], dict[str, float]]:
+def recognised(images: Tensor, names: list[str]) -> tuple[dict[str, float], dict[str, float]]:
     """Threshold and area under the ROC curve of each recogniser.
 
     Pairs of one person are a face with its mirror image, and with a shifted crop of it.
@@ -105,7 +120,8 @@ def recognised(images: Tensor) -> tuple[dict[str, float], dict[str, float]]:
     thresholds, areas = {}, {}
     top, left, bottom, right = RecogniserOptions().face
     shifted = (top - SHIFT, left - SHIFT, bottom - SHIFT, right - SHIFT)
-    for name, kind in RECOGNISERS.items():
+    for name in names:
+        kind = RECOGNISERS[name]
         some = images if name == "human-mobileface" else images[:200]
         options = RecogniserOptions(same_person_threshold=0.0)
         straight = batched(kind(options).embed, some)
@@ -123,14 +139,56 @@ def recognised(images: Tensor) -> tuple[dict[str, float], dict[str, float]]:
     return thresholds, areas
 
 
+def table(found: Calibration) -> str:
+    """What the page says of a calibration, in Markdown."""
+    rows = [
+        f"| {name} | {rho:.2f} | {found.error[name]:.2f} | {'yes' if rho >= LEAST else 'no'} |"
+        for name, rho in sorted(found.agreement.items(), key=lambda item: -item[1])
+    ]
+    known = [
+        f"| `{name}` | {found.verification[name]:.3f} | {found.thresholds[name]:.2f} |"
+        for name in found.verification
+    ]
+    return "\n".join(
+        [
+            f"On {found.faces} images of `{found.generator}`; facemesh sees a face in "
+            f"{found.found:.0%} of what was sampled.",
+            "",
+            "| attribute | ρ of both families | difference, σ | in the suites |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            "The area under the ROC curve is that of pairs of one face (with its mirror image, and "
+            "with a shifted crop) against pairs of two. The threshold is the cosine at a false "
+            "accept rate of 1e-3.",
+            "",
+            "| recogniser | area under the curve | threshold |",
+            "|---|---|---|",
+            *known,
+            "",
+        ]
+    )
+
+
+def write_page(page: Path) -> None:
+    text = page.read_text("utf-8")
+    before, _, rest = text.partition(f"{BEGIN}\n")
+    _, _, after = rest.partition(END)
+    page.write_text(f"{before}{BEGIN}\n{table(read_calibration(None))}{END}{after}", "utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["calibrate"])
+    parser.add_argument("what", choices=["calibrate", "page"])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--faces", type=int, default=1000)
     parser.add_argument("--generator", default="dcgan-faces")
+    parser.add_argument("--attributes", nargs="+", default=list(PARTS), choices=list(PARTS))
     arguments = parser.parse_args()
-    calibrate(arguments.out, arguments.faces, arguments.generator)
+    if arguments.what == "page":
+        write_page(arguments.out)
+        return
+    calibrate(arguments.out, arguments.faces, arguments.generator, tuple(arguments.attributes))
 
 
 if __name__ == "__main__":
