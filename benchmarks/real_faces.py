@@ -5,6 +5,10 @@
 reads unedited faces of `dcgan-faces` with both families of estimators. The first half sets the
 scale of each reading, and the second half tells how far the families agree.
 
+    python benchmarks/real_faces.py recognisers --out plugins/latentedit_tfjs/calibration.json
+
+adds recognisers to it: how well they tell these faces apart, and their thresholds.
+
     python benchmarks/real_faces.py page --out docs/faces.md
 
 writes the shipped calibration into the page.
@@ -13,7 +17,7 @@ writes the shipped calibration into the page.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -21,20 +25,17 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from latentedit import Registry, write_json
+from latentedit import Generator, Registry, write_json
 from latentedit_faces.thresholds import same_person_threshold
 from latentedit_tfjs.attributes import PARTS, FaceApiAttributes, FamilyOptions, HumanAttributes
 from latentedit_tfjs.calibration import Calibration, Scale, read_calibration
-from latentedit_tfjs.identity import FaceRes, MobileFace, RecogniserOptions
 
 FAMILIES = {"human": HumanAttributes, "face-api": FaceApiAttributes}
-RECOGNISERS = {"human-mobileface": MobileFace, "human-faceres": FaceRes}
+RECOGNISERS = ("human-mobileface", "human-faceres", "faces-dlib-identity")
 BATCH, SEED = 64, 11
 BEGIN, END = "<!-- calibration -->", "<!-- end calibration -->"
 LEAST = 0.7
 """Spearman's ρ of labeller and judge that an attribute of the suites has at least."""
-SHIFT = 0.04
-"""Of the crop, up and to the left: another picture of the same face."""
 
 
 def batched(run: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
@@ -78,13 +79,17 @@ def readings(images: Tensor, attributes: tuple[str, ...]) -> dict[str, dict[str,
     return found
 
 
-def calibrate(out: Path, faces: int, generator: str, attributes: tuple[str, ...]) -> None:
+def images_of(generator: str, faces: int) -> tuple[Generator, Tensor, float]:
+    """The generator, images of it in which a face is seen, and their share."""
     model = Registry.discover().generator(generator)
-    codes = model.sample(faces, SEED, "z")
-    images = batched(lambda z: model.synthesize(z, "z"), codes)
-    flags = batched(HumanAttributes().found, images)
-    print(f"{float(flags.float().mean()):.1%} of {faces} are called faces", flush=True)
-    images = images[flags]
+    codes = model.sample(faces, SEED, model.home)
+    images = batched(lambda part: model.synthesize(part, model.home), codes)
+    seen = batched(HumanAttributes().found, images)
+    return model, images[seen], round(float(seen.float().mean()), 3)
+
+
+def calibrate(out: Path, faces: int, generator: str, attributes: tuple[str, ...]) -> None:
+    model, images, found = images_of(generator, faces)
     half, raw = len(images) // 2, readings(images, attributes)
     scales = {f: scales_of({n: v[:half] for n, v in raw[f].items()}, attributes) for f in raw}
     agreement, error = {}, {}
@@ -96,47 +101,53 @@ def calibrate(out: Path, faces: int, generator: str, attributes: tuple[str, ...]
         agreement[name] = round(float(spearmanr(ours, theirs).statistic), 3)
         error[name] = round(float((ours - theirs).square().mean().sqrt()), 3)
         print(name, agreement[name], error[name], flush=True)
-    named = list(RECOGNISERS) if {"gender", "age"} & set(attributes) else ["human-mobileface"]
-    thresholds, areas = recognised(images, named)
     made = Calibration(
         generator=generator,
         fingerprint=model.fingerprint,
         faces=len(images),
-        found=float(flags.float().mean()),
+        found=found,
         scales=scales,
         agreement=agreement,
         error=error,
-        thresholds=thresholds,
-        verification=areas,
+        thresholds={},
+        verification={},
     )
     write_json(out, made.model_dump())
 
 
-def recognised(images: Tensor, names: list[str]) -> tuple[dict[str, float], dict[str, float]]:
-    """Threshold and area under the ROC curve of each recogniser.
+def recognised(images: Tensor, names: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Area under the ROC curve and threshold of each recogniser.
 
-    Pairs of one person are a face with its mirror image, and with a shifted crop of it.
+    Pairs of one person are a face with its mirror image, and with the image moved by a pixel.
     """
-    thresholds, areas = {}, {}
-    top, left, bottom, right = RecogniserOptions().face
-    shifted = (top - SHIFT, left - SHIFT, bottom - SHIFT, right - SHIFT)
+    found = {}
+    moved = torch.nn.functional.pad(images, (1, 0, 1, 0), mode="replicate")[:, :, :-1, :-1]
+    rows, columns = torch.triu_indices(len(images), len(images), offset=1)
     for name in names:
-        kind = RECOGNISERS[name]
-        some = images if name == "human-mobileface" else images[:200]
-        options = RecogniserOptions(same_person_threshold=0.0)
-        straight = batched(kind(options).embed, some)
-        mirror = batched(kind(options).embed, some.flip(3))
-        moved = batched(
-            kind(RecogniserOptions(same_person_threshold=0.0, face=shifted)).embed, some
+        encoder = Registry.discover().identity(name, {"same_person_threshold": 0.0})
+        straight, mirror, other = (
+            batched(encoder.embed, shown) for shown in (images, images.flip(3), moved)
         )
-        thresholds[name] = round(same_person_threshold(straight), 4)
-        rows, columns = torch.triu_indices(len(some), len(some), offset=1)
         different = (straight @ straight.T)[rows, columns]
-        same = torch.cat([(straight * mirror).sum(1), (straight * moved).sum(1)])
+        same = torch.cat([(straight * mirror).sum(1), (straight * other).sum(1)])
         truth = torch.cat([torch.ones_like(same), torch.zeros_like(different)])
-        areas[name] = round(float(roc_auc_score(truth, torch.cat([same, different]))), 4)
-        print(name, thresholds[name], areas[name], float(same.mean()), float(different.mean()))
-    return thresholds, areas
+        area = float(roc_auc_score(truth, torch.cat([same, different])))
+        found[name] = round(area, 4), round(same_person_threshold(straight), 3)
+        print(name, found[name], flush=True)
+    return found
+
+
+def with_recognisers(out: Path, faces: int, names: Sequence[str]) -> None:
+    """Measure recognisers on the faces of a calibration that there is, and add them to it."""
+    known = read_calibration(out)
+    found = recognised(images_of(known.generator, faces)[1], names)
+    areas = {name: area for name, (area, _) in found.items()}
+    thresholds = {name: threshold for name, (_, threshold) in found.items()}
+    changed = {
+        "verification": known.verification | areas,
+        "thresholds": known.thresholds | thresholds,
+    }
+    write_json(out, known.model_copy(update=changed).model_dump())
 
 
 def table(found: Calibration) -> str:
@@ -159,8 +170,8 @@ def table(found: Calibration) -> str:
             *rows,
             "",
             "The area under the ROC curve is that of pairs of one face (with its mirror image, and "
-            "with a shifted crop) against pairs of two. The threshold is the cosine at a false "
-            "accept rate of 1e-3.",
+            "with the image moved by a pixel) against pairs of two. The threshold is the cosine at "
+            "a false accept rate of 1e-3.",
             "",
             "| recogniser | area under the curve | threshold |",
             "|---|---|---|",
@@ -179,16 +190,20 @@ def write_page(page: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["calibrate", "page"])
+    parser.add_argument("what", choices=["calibrate", "recognisers", "page"])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--faces", type=int, default=1000)
     parser.add_argument("--generator", default="dcgan-faces")
     parser.add_argument("--attributes", nargs="+", default=list(PARTS), choices=list(PARTS))
+    parser.add_argument("--names", nargs="+", default=RECOGNISERS)
     arguments = parser.parse_args()
     if arguments.what == "page":
         write_page(arguments.out)
-        return
-    calibrate(arguments.out, arguments.faces, arguments.generator, tuple(arguments.attributes))
+    elif arguments.what == "recognisers":
+        with_recognisers(arguments.out, arguments.faces, arguments.names)
+    else:
+        attributes = tuple(arguments.attributes)
+        calibrate(arguments.out, arguments.faces, arguments.generator, attributes)
 
 
 if __name__ == "__main__":

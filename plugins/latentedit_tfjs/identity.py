@@ -10,13 +10,14 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latentedit import IdentityEncoder, Options, fingerprint
+from latentedit import IdentityEncoder, InputError, Options, fingerprint
 from latentedit_tfjs.calibration import read_calibration
 from latentedit_tfjs.crops import FACE, Box, cropped
 from latentedit_tfjs.loading import read_human, record_of
 from latentedit_tfjs.packages import HUMAN_MODELS
 
-MARGIN = 0.15
+MARGIN = 0.3
+"""Around the face; the widest of those tried (0 to 0.3), with which a shifted crop counts least."""
 
 
 class RecogniserOptions(Options):
@@ -54,7 +55,13 @@ class HumanRecogniser(IdentityEncoder):
         calibration = read_calibration(None)
         self._area = calibration.verification.get(self.NAME)
         stated = self.options.same_person_threshold
-        self.same_person_threshold = calibration.thresholds[self.NAME] if stated is None else stated
+        measured = calibration.thresholds.get(self.NAME)
+        threshold = measured if stated is None else stated
+        if threshold is None:
+            raise InputError(
+                f"{self.NAME} needs the option same_person_threshold: the calibration has none"
+            )
+        self.same_person_threshold = threshold
         self.fingerprint = fingerprint(
             {
                 "recogniser": self.NAME,
