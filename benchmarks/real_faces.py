@@ -162,16 +162,16 @@ def table(found: Calibration) -> str:
     ]
     return "\n".join(
         [
-            f"On {found.faces} images of `{found.generator}`; facemesh sees a face in "
+            f"On {found.faces} images of `{found.generator}`. facemesh sees a face in "
             f"{found.found:.0%} of what was sampled.",
             "",
             "| attribute | ρ of both families | difference, σ | in the suites |",
             "|---|---|---|---|",
             *rows,
             "",
-            "The area under the ROC curve is that of pairs of one face (with its mirror image, and "
-            "with the image moved by a pixel) against pairs of two. The threshold is the cosine at "
-            "a false accept rate of 1e-3.",
+            "The area under the ROC curve tells pairs of one face from pairs of two. The second",
+            "picture of a face is its mirror image, or the image moved by a pixel. The threshold is",
+            "the cosine at a false accept rate of 1e-3.",
             "",
             "| recogniser | area under the curve | threshold |",
             "|---|---|---|",

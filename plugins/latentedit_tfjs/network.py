@@ -50,7 +50,7 @@ class Network:
             if node.op == "Placeholder":
                 values[node.name] = images
                 continue
-            inputs = [values.get(n, self.weights.get(n, images)) for n in node.inputs]
+            inputs = [values[n] if n in values else self.weights[n] for n in node.inputs]
             try:
                 values[node.name] = run(node, inputs)
             except LatentEditError:
