@@ -34,8 +34,8 @@ GET = (
     "get it from https://github.com/davisking/dlib-models (unpack the .bz2), where the licence of "
     "each file stands"
 )
-THRESHOLD = 0.9
-"""Cosine at a false accept rate of 1e-3 between faces of `dcgan-faces`."""
+THRESHOLD = 0.944
+"""Cosine at a false accept rate of 1e-3 between 152 faces of `dcgan-faces`."""
 CHIP, PADDING, WIDTH = 150, 0.25, 128
 PORTRAIT = (0.2, 0.3, 0.8, 0.9)
 """Left, top, right and bottom of the face in a portrait aligned as in FFHQ, as shares of the sides.
@@ -58,7 +58,7 @@ class DlibOptions(Options):
         same_person_threshold: cosine at a false accept rate of 1e-3, measured on your own faces
             with `latentedit_faces.thresholds.same_person_threshold`; dlib's own 0.6 is a Euclidean
             distance between embeddings that are not normalised. The default is that of
-            `dcgan-faces`, measured by ``benchmarks/real_faces.py``.
+            faces of `dcgan-faces`; ``benchmarks/real_faces.py recognisers`` measures it.
     """
 
     recogniser: Path | None = None
