@@ -373,13 +373,13 @@ def test_published_networks_give_what_tensorflow_js_gives(name: str, tmp_path: P
 @needs_networks
 def test_a_portrait_is_read_as_people_read_it() -> None:
     skimage = pytest.importorskip("skimage", reason="needs a portrait: pip install scikit-image")
-    picture = torch.from_numpy(skimage.data.astronaut()).permute(2, 0, 1)[None] / 127.5 - 1
-    box = [76 / 512, 175 / 512, 166 / 512, 265 / 512]
-    options = {"face": box, "attributes": ["yaw", "smile", "gender", "age"]}
-    smiling = {"human-attributes": 1.0, "face-api-attributes": 1.0}
-    for name, least in smiling.items():
+    portrait = skimage.data.astronaut()[:300, 70:370].copy()  # her face is in the middle
+    picture = torch.from_numpy(portrait).permute(2, 0, 1)[None] / 127.5 - 1
+    box = [0.25, 0.35, 0.55, 0.65]
+    options = {"face": box, "attributes": ["yaw", "smile"]}
+    for name in ("human-attributes", "face-api-attributes"):
         found = Registry.discover().estimator(name, options).estimate(picture)[0]
-        assert float(found[1]) > least
+        assert float(found[1]) > 1  # she smiles
         turned = Registry.discover().estimator(name, options).estimate(picture.flip(3))[0]
         torch.testing.assert_close(turned[0], -found[0], atol=0.6, rtol=0)
     recogniser = Registry.discover().identity("human-mobileface", {"face": box})
