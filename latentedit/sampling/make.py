@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,18 +12,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import SHARD_ROWS, LatentBank, ModelReference
-from latentedit.data.split import Split
+from latentedit.data.split import Shards, Split
 from latentedit.errors import FingerprintMismatch, InputError, UnknownName
 from latentedit.interfaces.estimators import AttributeEstimator
 from latentedit.interfaces.generator import Generator
 from latentedit.interfaces.runtime import SEEDS, Progress, silent
 from latentedit.registry import Registry
+from latentedit.sampling.selecting import found_codes
 
 BATCH = 64
 TEST_SEED_OFFSET = 1_000_000_007
-ROUND_SEED_OFFSET, ROUNDS = 1_000_003, 12
-"""Codes without a face are replaced by codes of other seeds, so many times at most."""
 
 
 def make_bank(
@@ -78,17 +80,6 @@ def make_bank(
     if photographs is not None:
         _check_photographs(photographs, model, estimator)
         drawn = drawn[:1]
-    splits, done, total, without = {}, 0, sum(n for _, n, _ in drawn), 0
-    for name, n, split_seed in drawn:
-        draw = partial(model.sample, space=drawn_in, truncation_psi=truncation_psi)
-        codes, left_out = found_codes(draw, n, split_seed, drawn_in, model, estimator)
-        without += left_out
-
-        def report(rows: int, name: str = name, before: int = done) -> None:
-            progress((before + rows) / total, f"labelling {name} faces")
-
-        splits[name] = labelled_split(name, codes, drawn_in, model, estimator, report)
-        done += n
     sampling: dict[str, Any] = {
         "seed": seed,
         "truncation_psi": truncation_psi,
@@ -97,11 +88,25 @@ def make_bank(
     }
     if space is not None:
         sampling["space"] = space
-    if without:
-        sampling["without_face"] = without
+
+    def left_out(images: int) -> None:
+        sampling["without_face"] = sampling.get("without_face", 0) + images
+
+    splits: dict[str, Shards] = {}
+    done, total = 0, sum(n for _, n, _ in drawn)
+    for name, n, split_seed in drawn:
+
+        def report(rows: int, name: str = name, before: int = done) -> None:
+            progress((before + rows) / total, f"labelling {name} faces")
+
+        shards = drawn_shards(
+            name, n, split_seed, drawn_in, truncation_psi, model, estimator, report, left_out
+        )
+        splits[name] = _DrawnSplit(drawn_in, estimator.schema, shards)
+        done += n
     if photographs is not None:
-        splits["test"] = photographs.split("test")
-        sampling |= {"test": len(splits["test"]), "photographs": photographs.hash}
+        splits["test"] = faces = photographs.split("test")
+        sampling |= {"test": len(faces), "photographs": photographs.hash}
     return LatentBank.write(
         folder,
         splits,
@@ -130,40 +135,61 @@ def _check_photographs(
             )
 
 
-@torch.no_grad()
-def found_codes(
-    draw: Callable[[int, int], Tensor],
+@dataclass(frozen=True)
+class _DrawnSplit:
+    """Shards that are drawn while they are written."""
+
+    space: str
+    schema: AttributeSchema
+    shards: Iterator[tuple[Tensor, Tensor]]
+
+
+def shard_seed(seed: int, shard: int) -> int:
+    """Of one shard of a split with the seed `seed`: its own for the first, else a hash of both.
+
+    >>> shard_seed(7, 0), shard_seed(7, 1) == shard_seed(8, 1)
+    (7, False)
+    """
+    if shard == 0:
+        return seed
+    digest = hashlib.sha256(f"{seed} {shard}".encode()).digest()
+    return int.from_bytes(digest[:8], "little") % 2**63
+
+
+def drawn_shards(
+    name: str,
     n: int,
     seed: int,
     space: str,
+    truncation_psi: float,
     generator: Generator,
     estimator: AttributeEstimator,
-) -> tuple[Tensor, int]:
-    """`n` codes whose images show what the estimator reads, and how many others were left out.
+    report: Callable[[int], None],
+    left_out: Callable[[int], None] = lambda images: None,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The `n` codes and attributes of a split, drawn and labelled a shard at a time.
 
     Args:
-        draw: (n, \\*shape) codes by number and seed.
-
-    Raises:
-        InputError: hardly any image shows it.
+        left_out: called with the number of images in which a selective labeller found nothing.
     """
-    if not estimator.selective:
-        return draw(n, seed), 0
-    kept, tried, left_out = draw(0, seed), 0, 0
-    while len(kept) < n:
-        if tried == ROUNDS:
-            raise InputError(
-                f"the labeller finds what it reads in {len(kept)} of {len(kept) + left_out} images "
-                "of the generator; use another labeller, or say where faces are in its options"
-            )
-        codes = draw(n - len(kept), seed + tried * ROUND_SEED_OFFSET)
-        found = [
-            estimator.found(generator.synthesize(part, space)).cpu() for part in codes.split(BATCH)
-        ]
-        chosen = torch.cat(found)
-        kept, tried = torch.cat([kept, codes[chosen]]), tried + 1
-        left_out += int((~chosen).sum())
-    return kept, left_out
+    draw = partial(generator.sample, space=space, truncation_psi=truncation_psi)
+    recorded = estimator.recorded(name, n)
+    for shard, start in enumerate(range(0, n, SHARD_ROWS)):
+        rows = min(SHARD_ROWS, n - start)
+        codes, others = found_codes(
+            draw, rows, shard_seed(seed, shard), space, generator, estimator
+        )
+        if others:
+            left_out(others)
+        if recorded is not None:
+            attributes = recorded[start : start + rows]
+        else:
+
+            def labelled(done: int, before: int = start) -> None:
+                report(before + done)
+
+            attributes = label(codes, generator, estimator, labelled, space)
+        yield Split(space, estimator.schema, ((codes, attributes),)).shards[0]
 
 
 def labelled_split(
