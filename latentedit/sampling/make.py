@@ -88,10 +88,7 @@ def make_bank(
     }
     if space is not None:
         sampling["space"] = space
-
-    def left_out(images: int) -> None:
-        sampling["without_face"] = sampling.get("without_face", 0) + images
-
+    left_out = partial(_count_left_out, sampling)
     splits: dict[str, Shards] = {}
     done, total = 0, sum(n for _, n, _ in drawn)
     for name, n, split_seed in drawn:
@@ -116,6 +113,10 @@ def make_bank(
         inversion=None if photographs is None else photographs.inversion,
         files=None if photographs is None else photographs.files(),
     )
+
+
+def _count_left_out(sampling: dict[str, Any], images: int) -> None:
+    sampling["without_face"] = sampling.get("without_face", 0) + images
 
 
 def _check_photographs(
