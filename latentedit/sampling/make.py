@@ -56,7 +56,7 @@ def make_bank(
     """
     if n_fit < 1 or n_test < 1:
         raise InputError(
-            f"a bank needs at least one face in each split, received {n_fit} to fit on and "
+            f"a bank needs at least one image in each split, received {n_fit} to fit on and "
             f"{n_test} to edit"
         )
     if not (0 <= seed < SEEDS and 0 < truncation_psi <= 1):  # also refuses NaN
@@ -80,7 +80,7 @@ def make_bank(
         codes = model.sample(n, split_seed, drawn_in, truncation_psi)
 
         def report(rows: int, name: str = name, before: int = done) -> None:
-            progress((before + rows) / total, f"labelling {name} faces")
+            progress((before + rows) / total, f"labelling {name} images")
 
         splits[name] = labelled_split(name, codes, drawn_in, model, estimator, report)
         done += n

@@ -65,7 +65,7 @@ def results_of(run: Run) -> Results:
         cells=cell_counts(run),
         estimators=errors,
         recognisers=recognisers,
-        noise=noise(judged, recognisers),
+        noise=noise(judged, recognisers, run.provenance.bank.shown.one),
         realism=realism(run),
         photographs=photographs(run),
         tuning=tuning(suite, run.store),
