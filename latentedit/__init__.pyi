@@ -22,6 +22,10 @@ from .benchmark.results.evaluated import Evaluation as Evaluation
 from .benchmark.results.evaluated import load_results as load_results
 from .benchmark.results.records import Results as Results
 
+# For sessions
+from .studio.session.edit_session import EditSession as EditSession
+from .studio.session.workbench import Workbench as Workbench
+
 # For editors
 from .interfaces.editor import ANY_FLAT as ANY_FLAT
 from .interfaces.editor import Editor as Editor
