@@ -38,7 +38,7 @@ def test_the_weights_are_small() -> None:
 
 def test_every_plugin_of_the_example_keeps_its_rules() -> None:
     plugins = registry()
-    verdicts = check_generator("cars", registry=plugins)
+    verdicts = list(check_generator("cars", registry=plugins))
     for name in ("cars-labeller", "cars-judge"):
         verdicts += check_estimator(name, registry=plugins)
     verdicts += check_identity("cars-identity", registry=plugins)

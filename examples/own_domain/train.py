@@ -1,6 +1,6 @@
 """Train all networks of this package on drawn cars, and write `weights.safetensors`.
 
-python examples/own_domain/train.py [--steps 1000]
+python examples/own_domain/train.py [--steps 600]
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ from collections.abc import Callable
 import torch
 from latentedit_cars.drawing import DESIGN, SCHEMA, draw, random_cars, traits
 from latentedit_cars.estimators import HIGH, LOW, Judge, Labeller
-from latentedit_cars.networks import WEIGHTS, decoder, encoder, reader
+from latentedit_cars.networks import WEIGHTS, Autoencoder, reader
 from torch import Tensor, nn
 
 from latentedit import write_tensors
 
 CARS, BATCH = 6000, 32
-DIVERGENCE = 1e-5
-"""Weight of the divergence from a standard normal; the codes keep what is seen."""
 NOISE = 0.02
 """Standard deviation of the noise on pictures that readers learn from."""
 FALSE_ACCEPTS = 1e-3
@@ -39,30 +37,6 @@ def train(network: nn.Module, loss_of: Callable[[Tensor], Tensor], steps: int, s
             print(f"{step}: {float(loss.detach()):.4f}", flush=True)
 
 
-class Autoencoder(nn.Module):
-    """A variational autoencoder (Kingma and Welling 2014) with a weak prior."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.encoder, self.decoder = encoder(), decoder()
-
-    def loss(self, images: Tensor) -> Tensor:
-        mean, spread = self.encoder(images).chunk(2, 1)
-        shown = self.decoder(mean + torch.randn(mean.shape) * (0.5 * spread).exp())
-        divergence = 0.5 * (mean.square() + spread.exp() - 1 - spread).sum((1, 2, 3)).mean()
-        apart: Tensor = (shown - images).abs().mean() + (shown - images).square().mean()
-        return apart + DIVERGENCE * divergence
-
-    @torch.no_grad()
-    def codes(self, images: Tensor) -> Tensor:
-        return torch.cat([self.encoder(batch).chunk(2, 1)[0] for batch in images.split(500)])
-
-    @torch.no_grad()
-    def decoded(self, images: Tensor) -> Tensor:
-        """The pictures as the generator shows them."""
-        return torch.cat([self.decoder(codes) for codes in self.codes(images).split(500)])
-
-
 def prior(codes: Tensor) -> dict[str, Tensor]:
     """Mean, and a factor of the covariance, of the codes of drawn cars."""
     flat = codes.flatten(1).double()
@@ -71,11 +45,11 @@ def prior(codes: Tensor) -> dict[str, Tensor]:
 
 
 def train_estimator(
-    width: int, cars: tuple[Tensor, Tensor], models: Autoencoder, steps: int, seed: int
+    width: int, cars: tuple[Tensor, Tensor], model: Autoencoder, steps: int, seed: int
 ) -> nn.Module:
     """Learn shares of the attributes' ranges, from drawn and from decoded pictures in turn."""
     network, wanted = reader(width, SCHEMA.width), (cars[0] - LOW) / (HIGH - LOW)
-    pictures = _pictures(cars, models)
+    pictures = _pictures(cars, model)
 
     def loss(rows: Tensor) -> Tensor:
         return nn.functional.mse_loss(network(_some(pictures, rows)).sigmoid(), wanted[rows])
@@ -85,10 +59,10 @@ def train_estimator(
 
 
 def train_design(
-    cars: tuple[Tensor, Tensor], models: Autoencoder, steps: int, seed: int
+    cars: tuple[Tensor, Tensor], model: Autoencoder, steps: int, seed: int
 ) -> nn.Module:
     """Learn what is seen of a car's design."""
-    network, pictures, wanted = reader(12, DESIGN), _pictures(cars, models), traits(cars[1])
+    network, pictures, wanted = reader(12, DESIGN), _pictures(cars, model), traits(cars[1])
 
     def loss(rows: Tensor) -> Tensor:
         return nn.functional.mse_loss(network(_some(pictures, rows)), wanted[rows])
@@ -97,10 +71,10 @@ def train_design(
     return network.eval()
 
 
-def _pictures(cars: tuple[Tensor, Tensor], models: Autoencoder) -> Tensor:
+def _pictures(cars: tuple[Tensor, Tensor], model: Autoencoder) -> Tensor:
     """(2, N, 3, 32, 32) drawn and decoded."""
     drawn = draw(*cars)
-    return torch.stack([drawn, models.decoded(drawn)])
+    return torch.stack([drawn, model.decode(model.encode(drawn))])
 
 
 def _some(pictures: Tensor, rows: Tensor) -> Tensor:
@@ -110,13 +84,13 @@ def _some(pictures: Tensor, rows: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def thresholds(design: nn.Module, models: Autoencoder) -> dict[str, Tensor]:
+def thresholds(design: nn.Module, model: Autoencoder) -> dict[str, Tensor]:
     """The cosine that one in a thousand pairs of different cars exceed; and how often two pictures
     of one car, with other attributes, do."""
     rng = torch.Generator().manual_seed(4)
     (attributes, scores), (others, _) = random_cars(1000, rng), random_cars(1000, rng)
     first, second = (
-        nn.functional.normalize(design(models.decoded(draw(values, scores))), dim=1)
+        nn.functional.normalize(design(model.decode(model.encode(draw(values, scores)))), dim=1)
         for values in (attributes, others)
     )
     apart = (first @ second.T)[~torch.eye(1000, dtype=torch.bool)]
@@ -130,14 +104,14 @@ def thresholds(design: nn.Module, models: Autoencoder) -> dict[str, Tensor]:
 def main(steps: int) -> None:
     torch.manual_seed(0)
     sets = [random_cars(CARS, torch.Generator().manual_seed(seed)) for seed in range(4)]
-    models, drawn = Autoencoder(), draw(*sets[0])
-    train(models, lambda rows: models.loss(drawn[rows]), steps, 0)
-    parts = {"decoder": models.decoder.state_dict(), "prior": prior(models.codes(drawn))}
+    model, drawn = Autoencoder(), draw(*sets[0])
+    model.fit(drawn)
+    parts = {"autoencoder": model.state_dict(), "prior": prior(model.encode(drawn))}
     for seed, plugin in ((1, Labeller), (2, Judge)):
-        network = train_estimator(plugin.width, sets[seed], models, steps, seed)
+        network = train_estimator(plugin.width, sets[seed], model, steps, seed)
         parts[plugin.network] = network.state_dict()
-    design = train_design(sets[3], models, steps, 3)
-    parts |= {"design": design.state_dict(), "card": thresholds(design, models)}
+    design = train_design(sets[3], model, steps, 3)
+    parts |= {"design": design.state_dict(), "card": thresholds(design, model)}
     tensors = {f"{name}.{k}": v.half() for name, part in parts.items() for k, v in part.items()}
     write_tensors(WEIGHTS, tensors)
     print(f"{WEIGHTS.name}: {WEIGHTS.stat().st_size / 1000:.0f} kB")
@@ -145,5 +119,5 @@ def main(steps: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=1000, help="of the autoencoder")
+    parser.add_argument("--steps", type=int, default=600, help="of each reader")
     main(parser.parse_args().steps)

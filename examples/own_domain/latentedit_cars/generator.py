@@ -10,11 +10,11 @@ from torch import Tensor
 
 from latentedit import CodeSpaces, Companions, Generator, Subject, fingerprint
 from latentedit_cars.drawing import SIZE
-from latentedit_cars.networks import MAP, apply, decoder, loaded, part
+from latentedit_cars.networks import MAP, Autoencoder, loaded, part
 
 
 class Cars(Generator):
-    """Codes are maps h of shape (6, 4, 4). They are drawn from a Gaussian with the mean and the
+    """Codes are maps h of shape (8, 4, 4). They are drawn from a Gaussian with the mean and the
     covariance of the training pictures' codes."""
 
     home_space: ClassVar[str] = "h"
@@ -27,8 +27,8 @@ class Cars(Generator):
     resolution = SIZE
 
     def __init__(self) -> None:
-        self._decoder, self._prior = loaded("decoder", decoder()), part("prior")
-        state = {f"decoder.{k}": v for k, v in part("decoder").items()}
+        self._network, self._prior = loaded("autoencoder", Autoencoder()), part("prior")
+        state = {f"autoencoder.{k}": v for k, v in part("autoencoder").items()}
         self.fingerprint = fingerprint({"generator": "cars-1"}, state | self._prior)
         self._spaces = CodeSpaces("cars", self.spaces)
 
@@ -42,4 +42,4 @@ class Cars(Generator):
         return self._spaces.walk(codes, source, target, ())
 
     def synthesize(self, codes: Tensor, space: str = "h") -> Tensor:
-        return apply(self._decoder, self.convert(codes, space, "h")).to(codes.dtype)
+        return self._network.decode(self.convert(codes, space, "h").float()).to(codes.dtype)
