@@ -40,8 +40,8 @@ def test_every_plugin_of_the_example_keeps_its_rules() -> None:
     plugins = registry()
     verdicts = list(check_generator("cars", registry=plugins))
     for name in ("cars-labeller", "cars-judge"):
-        verdicts += check_estimator(name, registry=plugins)
-    verdicts += check_identity("cars-identity", registry=plugins)
+        verdicts += check_estimator(name, registry=plugins, size=(32, 32))
+    verdicts += check_identity("cars-identity", registry=plugins, size=(32, 32))
     assert [(verdict.rule, verdict.fault) for verdict in verdicts if not verdict.kept] == []
 
 
