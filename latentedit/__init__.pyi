@@ -39,6 +39,7 @@ from .data.moments import Moments as Moments
 
 # For generators, estimators and identity encoders
 from .interfaces.generator import Generator as Generator
+from .interfaces.generator import Subject as Subject
 from .interfaces.generator import Truth as Truth
 from .interfaces.generator import Tunable as Tunable
 from .interfaces.generator import Companions as Companions

@@ -105,7 +105,7 @@ def test_a_change_is_added_to_the_value_of_each_face() -> None:
 
 @pytest.mark.parametrize("face", ["+1", "1.0", "²", "9" * 5_000, "-1", ""])
 def test_a_face_is_a_plain_index(face: str) -> None:
-    with pytest.raises(InputError, match="--transfer takes one face"):
+    with pytest.raises(InputError, match="--transfer takes one row"):
         parse_transfers((f"age={face}",), SCHEMA, torch.zeros(3, 5))
 
 

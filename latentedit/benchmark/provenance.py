@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from latentedit.files.records import StrictRecord, read_record
+from latentedit.interfaces.generator import Subject
 from latentedit.measures.definitions import Metric
 
 PROVENANCE = "provenance.json"
@@ -21,6 +22,8 @@ class BankProvenance(StrictRecord):
         space: where codes were sampled, if not in the generator's home space.
         truncation_psi: None for imported codes, whose truncation is not known.
         origin: the importer of imported codes.
+        subject: what the images show, as a noun and its plural; None in runs of earlier versions,
+            which were of faces.
         photographs: hash of the bank of photographs that were edited; None for sampled faces.
         without_face: sampled images in which the labeller found no face, and which were replaced.
     """
@@ -34,12 +37,18 @@ class BankProvenance(StrictRecord):
     space: str | None = None
     without_face: int | None = None
     origin: str | None = None
+    subject: list[str] | None = None
     generator: str
     generator_options: dict[str, Any]
     generator_fingerprint: str
     labeller: str
     labeller_options: dict[str, Any]
     labeller_fingerprint: str
+
+    @property
+    def shown(self) -> Subject:
+        """What the images show."""
+        return Subject("face", "faces") if self.subject is None else Subject(*self.subject)
 
     @model_serializer(mode="wrap")
     def _without_what_is_none(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

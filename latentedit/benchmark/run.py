@@ -227,6 +227,7 @@ def provenance(
         bank=BankProvenance(
             hash=bank.hash,
             **bank.sampling,
+            subject=[bench.generator.subject.one, bench.generator.subject.many],
             generator=bank.generator.name,
             generator_options=dict(bank.generator.options),
             generator_fingerprint=bank.generator.fingerprint,

@@ -136,7 +136,7 @@ class FittedEditor:
         """
         if not self.editor.samplable:
             raise Unsupported(
-                f"{self.name} edits faces and draws no new ones; editors that do: "
+                f"{self.name} edits images and draws no new ones; editors that do: "
                 f"{plugins_able(self.registry, 'editor', 'samplable')}"
             )
         self.schema.check(attributes)

@@ -32,17 +32,17 @@ HEADLINES = {
         ),
         Headline(
             "identity similarity",
-            "How much the edited face still looks like the same person.",
+            "How much the edited image still shows the same individual.",
             short="similarity",
         ),
         Headline(
             "identity with failures",
-            "The same, where a face that cannot be changed as wanted counts as a stranger.",
+            "The same, where an image that cannot be changed as wanted counts as a stranger.",
         ),
         Headline("identity similarity to the photo", "The same, compared with the photo itself."),
         Headline(
             "identity accuracy",
-            "How often a face recogniser still takes it for the same person.",
+            "How often an identity encoder still takes it for the same individual.",
         ),
         Headline(
             "attribute leakage",
@@ -56,7 +56,7 @@ HEADLINES = {
         ),
         Headline(
             "true identity drift",
-            "How far the face's true identity moved, as the generator knows it.",
+            "How far the true identity moved, as the generator knows it.",
         ),
         Headline(
             "target error",

@@ -41,6 +41,7 @@ def write_report(folder: Path) -> Path:
     page = render(
         "page.html.jinja",
         results=results,
+        shown=results.subject,
         costs={row.editor: row for row in read_costs(folder)},
         findings=findings(results),
         colours=palette,

@@ -43,7 +43,8 @@ def write_overview(folder: Path, path: Path, faces: int = 2) -> None:
     page = Image.new("RGB", (left.width + right.width + 20, HEIGHT + 60), "white")
     page.paste(left, (0, 60))
     page.paste(right, (left.width + 20, 60 + (HEIGHT - right.height) // 2))
-    title = f"The same faces, each editor at {results.effect:.0%} of the requested change"
+    share = f"{results.effect:.0%} of the requested change"
+    title = f"The same {results.subject.many}, each editor at {share}"
     ImageDraw.Draw(page).text((24, 20), title, INK, ImageFont.load_default(size=30))
     write_bytes(path, png(page))
 

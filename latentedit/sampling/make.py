@@ -61,7 +61,7 @@ def make_bank(
     """
     if n_fit < 1 or n_test < 1:
         raise InputError(
-            f"a bank needs at least one face in each split, received {n_fit} to fit on and "
+            f"a bank needs at least one image in each split, received {n_fit} to fit on and "
             f"{n_test} to edit"
         )
     if not (0 <= seed < SEEDS and 0 < truncation_psi <= 1):  # also refuses NaN
@@ -94,7 +94,7 @@ def make_bank(
     for name, n, split_seed in drawn:
 
         def report(rows: int, name: str = name, before: int = done) -> None:
-            progress((before + rows) / total, f"labelling {name} faces")
+            progress((before + rows) / total, f"labelling {name} images")
 
         shards = drawn_shards(
             name, n, split_seed, drawn_in, truncation_psi, model, estimator, report, left_out

@@ -74,12 +74,14 @@ def noise(
     errors: Mapping[str, ReadingError],
     recognisers: Iterable[RecogniserFigures],
     agreed: Mapping[str, float],
+    one: str,
 ) -> tuple[Noise, ...]:
     """By metric, the error of what it is read off.
 
     Args:
         errors: of the judge, by attribute; empty where the truth is not known.
         agreed: see `agreement`; shown where the truth is not known.
+        one: what an image shows.
     """
     found = []
     if agreed and not errors:
@@ -89,7 +91,7 @@ def noise(
             found.append(Noise(MetricKey(metric), None, text))
     if errors:
         mean = float(np.mean([error.mae_sigma for error in errors.values()]))
-        text = f"judge errs by {mean:.2f} σ on one face"
+        text = f"judge errs by {mean:.2f} σ on one {one}"
         for metric in ("attribute leakage", "target error", "edit consistency"):
             found.append(Noise(MetricKey(metric), mean, text))
         found.append(Noise(MetricKey("reach"), None, text))

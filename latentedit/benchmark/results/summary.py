@@ -66,7 +66,7 @@ def results_of(run: Run) -> Results:
         cells=cell_counts(run),
         estimators=errors,
         recognisers=recognisers,
-        noise=noise(judged, recognisers, agreement(run)),
+        noise=noise(judged, recognisers, agreement(run), run.provenance.bank.shown.one),
         realism=realism(run),
         photographs=photographs(run),
         tuning=tuning(suite, run.store),
