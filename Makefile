@@ -4,13 +4,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MUTANTS := 1000000
 SYNTHFACE := runs/synthface
+STUDY := runs/study
 WHEEL_SUITE := $(CURDIR)/tests/small_suite.yaml
 KERNEL := hatch_build.py $(addprefix plugins/latentedit_synthface/,march.c distance.h)
 WORKSHOP := $(BIN)/python -m workshop.synthface
 
 .PHONY: help install demo demo-stylegan studio studio-pictures test lint types check mutants \
 	wheel-check torture clean synthface-judges synthface-net-judges synthface-net synthface-card \
-	synthface-kernel worlds-page quickstart-picture
+	synthface-kernel worlds-page quickstart-picture \
+	study
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -96,6 +98,13 @@ synthface-card: install  ## write the card of the networks in the package
 
 worlds-page: install  ## measure both worlds and write docs/worlds.md; minutes
 	$(WORKSHOP).worlds --out docs
+
+study: install  ## measure the findings in 18 settings, and write docs/study.md and docs/protocols.md; goes on where it stopped
+	$(BIN)/python benchmarks/study.py run --out $(STUDY)
+	$(BIN)/python benchmarks/study.py figures --out $(STUDY)
+	$(BIN)/python benchmarks/study.py page
+	$(BIN)/python benchmarks/protocols.py figures --out $(STUDY)
+	$(BIN)/python benchmarks/protocols.py page
 
 quickstart-picture: demo  ## draw docs/quickstart.png, the picture of the README, from the demo's run
 	$(BIN)/python -c "from pathlib import Path; from latentedit.report.picture import write_overview; write_overview(Path('runs/quickstart'), Path('docs/quickstart.png'))"
