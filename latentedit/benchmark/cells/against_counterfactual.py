@@ -43,9 +43,8 @@ class Counterfactuals:
     @cached_property
     def unedited(self) -> Tensor:
         """(N, 3, H, W) images of the unedited faces as bytes, which all effects share."""
-        draw = self.bench.renderer.synthesize
-        parts = self._originals.split(BATCH)
-        return torch.cat([images_to_bytes(draw(part, self.space)) for part in parts])
+        parts, images = self._originals.split(BATCH), self.bench.images
+        return torch.cat([images_to_bytes(images(part, self.space)) for part in parts])
 
 
 class AgainstCounterfactual:
@@ -73,7 +72,8 @@ class AgainstCounterfactual:
         if self._codes is None:
             return
         rows, bench = slice(start, start + len(images)), self._of.bench
-        others = bench.renderer.synthesize(self._codes[rows], self._of.space)
+        batch, space = self._codes[rows], self._of.space
+        others = bench.images(batch, space)
         shown = images_to_bytes(others)
         may_change = (shown != self._of.unedited[rows]).any(1)
         self._parts.append(
@@ -82,7 +82,7 @@ class AgainstCounterfactual:
                 "inside": pixel_error_inside(others, images, may_change),
                 "outside": pixel_error_inside(others, images, ~may_change),
                 "structure": structural_similarity(others, images),
-                "similarity": identity_similarity(bench.embeddings(others), embeddings),
+                "similarity": identity_similarity(bench.embedded(batch, space), embeddings),
             }
         )
         if bench.suite.keep_images:
