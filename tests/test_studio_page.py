@@ -150,8 +150,15 @@ def test_pictures_change_while_a_slider_moves_and_the_last_value_is_kept(visit: 
     assert visit.edits() == ["face 0"]
     moving = visit.images()
     visit.slide("age", 58)
-    assert visit.images() == moving
+    kept = visit.images()
+    assert {name: kept[name] for name in moving} == moving
+    assert set(kept) - set(moving) == {"counterfactual"}
     assert visit.edits() == ["face 0", "age = 58"]
+    visit.slide("age", 30, let_go=False)
+    visit.page.locator("[data-title=counterfactual].stale").wait_for()
+    visit.settled()
+    assert visit.images()["counterfactual"] == kept["counterfactual"]
+    assert visit.images()["exact"] != kept["exact"]
 
 
 def test_the_keyboard_moves_sliders_by_their_steps(visit: Visitor) -> None:

@@ -146,7 +146,9 @@ class Studio:
         action = parsed_record(value, Action, Path("the request")).root
         if type(action) is Preview:
             message = await room.turns.run(
-                lambda: preview_message(room.session.view(action.request(room.session))),
+                lambda: preview_message(
+                    room.session.view(action.request(room.session), exact=False)
+                ),
                 droppable=True,
             )
             return JSONResponse(message)
