@@ -1,4 +1,4 @@
-"""Every generated table, figure and sentence of README.md and docs, from docs/results.
+"""Every generated table, figure and sentence of README.md and docs, from shipped results.
 
     python benchmarks/figures.py write                              # make figures
     python benchmarks/figures.py check                              # make figures-check, CI
@@ -18,6 +18,9 @@ from functools import cache, partial
 from pathlib import Path
 
 import coverage_tables
+import protocols
+import study
+import study_page
 from run_pictures import PICTURES
 from shipped import RESULTS, ROOT, Shipped, keep
 from suite_sentences import SENTENCES
@@ -59,7 +62,25 @@ def blocks() -> dict[str, Callable[[], str]]:
         for run in runs
         for title, write in (TABLES | SENTENCES).items()
     }
-    return found | {f"{title} of coverage": w for title, w in coverage_tables.tables().items()}
+    others = {"coverage": coverage_tables.tables(), "study": _study(), "protocols": _protocols()}
+    for result, tables in others.items():
+        found |= {f"{title} of {result}": write for title, write in tables.items()}
+    return found
+
+
+def _study() -> dict[str, Callable[[], str]]:
+    figures = study.read_figures(RESULTS.parent / "study")
+    return {title: partial(write, figures) for title, write in study_page.TABLES.items()}
+
+
+def _protocols() -> dict[str, Callable[[], str]]:
+    folder = RESULTS.parent / "protocols"
+    taus = protocols.read_rows(folder / protocols.TAUS, protocols.Tau)
+    scores = protocols.read_rows(folder / protocols.SCORES, protocols.Score)
+    return {
+        "facts": partial(protocols.facts, taus, scores),
+        "taus": partial(protocols.table_of_taus, taus),
+    }
 
 
 def _written(write: Callable[[Shipped], str], run: str) -> str:
@@ -75,12 +96,9 @@ def generated(path: Path) -> str:
 def filled(page: str) -> str:
     """`page` with its blocks as the shipped results have them."""
     known = blocks()
-    results = {title.rpartition(" of ")[2] for title in known}
 
     def block(match: re.Match[str]) -> str:
         start, title, end = match.groups()
-        if title.rpartition(" of ")[2] not in results:
-            return match[0]  # another script's
         if title not in known:
             raise SystemExit(f"a page asks for {title!r}; there are {', '.join(sorted(known))}")
         return f"{start}{known[title]()}\n{end}"

@@ -81,6 +81,7 @@ from .benchmark.execution.events import Event as Event
 from .benchmark.execution.events import Ended as Ended
 from .benchmark.execution.events import Progressed as Progressed
 from .benchmark.execution.worker import Job as Job
+from .benchmark.execution.worker import check_code as check_code
 from .benchmark.execution.warm_process import WarmProcess as WarmProcess
 from .benchmark.cells.store import CellStore as CellStore
 
@@ -94,6 +95,7 @@ from .files.artefacts import write_json as write_json
 from .files.artefacts import read_tensors as read_tensors
 from .files.artefacts import write_tensors as write_tensors
 from .files.artefacts import new_folder as new_folder
+from .files.modules import loaded_module as loaded_module
 from .files.artefacts import file_digest as file_digest
 from .files.digests import check_digest as check_digest
 from .files.artefacts import fingerprint as fingerprint

@@ -139,7 +139,7 @@ def import_(
 
     \b
     Example:
-      latentedit bank import data --generator GENERATOR --generator-option path=G --out B
+      latentedit bank import data --as NAME --generator GENERATOR --out B
     """
     from latentedit.sampling.importing import import_bank
 

@@ -25,7 +25,7 @@ from latentedit.editing.checks import (
     plugins_able,
 )
 from latentedit.editing.conversion import converted_split
-from latentedit.editing.generators import build_generator
+from latentedit.editing.generators import build_generator, build_labeller
 from latentedit.editing.layers import LayerPreset, edited_in_rows
 from latentedit.editing.saved import read_editor, write_editor
 from latentedit.editing.shapes import flat_codes, flat_split
@@ -305,9 +305,7 @@ def _runtime(
         device=device,
         seed=seed,
         generator=built or build_generator(registry, generator),
-        estimator=registry.estimator(labeller.name, labeller.options)
-        if "estimator" in editor.needs
-        else None,
+        estimator=build_labeller(registry, labeller) if "estimator" in editor.needs else None,
     )
 
 

@@ -27,7 +27,7 @@ from latentedit.files.artefacts import (
 )
 from latentedit.files.digests import check_digest
 from latentedit.files.records import StrictRecord, read_record
-from latentedit.files.strict_json import usable_name
+from latentedit.files.regular import usable_name
 
 CONFIG, MODEL = "config.json", "model.safetensors"
 

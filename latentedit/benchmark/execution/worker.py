@@ -77,16 +77,26 @@ def fit_id(entrant: str, seed: int) -> str:
     return Cell("fit", {}, entrant, seed).id
 
 
+def check_code(job: Job) -> Registry:
+    """The plugins of this process, compared with those that the run was started with.
+
+    Raises:
+        EnvironmentFault: a plugin of the suite is missing here, or differs; names it.
+    """
+    plugins = job.registry()
+    if job.code is not None:
+        check_same_code(job.suite, plugins, job.code)
+    return plugins
+
+
 def open_bench(job: Job) -> Bench:
     """The models of a job's suite and the faces it edits.
 
     Raises:
         EnvironmentFault: the plugins here are not those of the process that started the run.
     """
-    plugins = job.registry()
+    plugins = check_code(job)
     torch.set_num_threads(THREADS)  # again, after the imports of plugins
-    if job.code is not None:
-        check_same_code(job.suite, plugins, job.code)
     return Bench(job.suite, LatentBank.open(job.run_folder / "bank"), plugins)
 
 
