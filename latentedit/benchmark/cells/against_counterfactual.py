@@ -40,11 +40,11 @@ def against_counterfactual(
         return {}
     pixels, structure, similarity = [], [], []
     for batch, other in zip(codes.split(BATCH), imagined.split(BATCH), strict=True):
-        images, others = bench.images(batch, edited_space), bench.images(other, space)
+        images, edited = bench.images(batch, edited_space), bench.embedded(batch, edited_space)
+        others, unedited = bench.images(other, space), bench.embedded(other, space)
         pixels.append(pixel_error(others, images))
         structure.append(structural_similarity(others, images))
-        embedded = bench.embedded(other, space), bench.embedded(batch, edited_space)
-        similarity.append(identity_similarity(*embedded))
+        similarity.append(identity_similarity(unedited, edited))
     return {
         "counterfactual_pixels": torch.cat(pixels),
         "counterfactual_structure": torch.cat(structure),

@@ -196,9 +196,9 @@ class Bench:
         to those of `others`, in levels of 0 to 255."""
         embeddings, errors = [], []
         for batch, other in zip(codes.split(BATCH), others.split(BATCH), strict=True):
+            images = self.images(batch, space)
             embeddings.append(self.embedded(batch, space))
-            unedited = self.images(other, other_space)
-            errors.append(pixel_error(unedited, self.images(batch, space)))
+            errors.append(pixel_error(self.images(other, other_space), images))
         return torch.cat(embeddings, 1), torch.cat(errors)
 
     @cached_property

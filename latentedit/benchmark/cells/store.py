@@ -27,6 +27,7 @@ from latentedit.files.artefacts import (
     write_json,
     write_tensors,
 )
+from latentedit.files.digests import known_digest
 from latentedit.files.records import StrictRecord, parsed_record, read_record
 
 CellStatus = Literal["ok", "failed", "crashed", "timeout", "oom", "stale"]
@@ -226,7 +227,7 @@ class CellStore:
         record = self._record(cell_id, found)
         if record.status != "ok":
             raise InputError(f"{cell_id} has no results: {record.status}, {record.error}")
-        if file_digest(data) != found.files.get(ARRAYS):
+        if known_digest(data) != found.files.get(ARRAYS):
             raise CorruptArtefact(f"{data} is not what {RECORD} records; run the suite again")
         return read_tensors(data)
 
