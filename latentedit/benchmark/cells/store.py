@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -20,6 +20,7 @@ from latentedit.files.artefacts import (
     publish,
     read_json,
     read_tensors,
+    read_tensors_but,
     remove_unpublished,
     staged_folder,
     within,
@@ -136,7 +137,7 @@ class FinishedCells(Protocol):
 
     def finished(self, cell_id: str) -> bool: ...
 
-    def arrays(self, cell_id: str) -> dict[str, Tensor]: ...
+    def arrays(self, cell_id: str, unread: Collection[str] = ()) -> dict[str, Tensor]: ...
 
     def timings(self, cell_id: str) -> dict[str, float]: ...
 
@@ -157,8 +158,9 @@ class CellMemory:
     def finished(self, cell_id: str) -> bool:
         return cell_id in self.outcomes and self.outcomes[cell_id].status == "ok"
 
-    def arrays(self, cell_id: str) -> dict[str, Tensor]:
-        return dict(self.outcomes[cell_id].arrays)
+    def arrays(self, cell_id: str, unread: Collection[str] = ()) -> dict[str, Tensor]:
+        found = self.outcomes[cell_id].arrays
+        return {name: array for name, array in found.items() if name not in unread}
 
     def timings(self, cell_id: str) -> dict[str, float]:
         return dict(self.outcomes[cell_id].timings)
@@ -217,8 +219,11 @@ class CellStore:
     def path(self, cell_id: str) -> Path:
         return self.folder / cell_id
 
-    def arrays(self, cell_id: str) -> dict[str, Tensor]:
+    def arrays(self, cell_id: str, unread: Collection[str] = ()) -> dict[str, Tensor]:
         """The tensors of a finished cell, refused unless they are those that it wrote.
+
+        Args:
+            unread: names of tensors that are left out.
 
         Raises:
             InputError: it did not finish; tells why.
@@ -229,7 +234,7 @@ class CellStore:
             raise InputError(f"{cell_id} has no results: {record.status}, {record.error}")
         if known_digest(data) != found.files.get(ARRAYS):
             raise CorruptArtefact(f"{data} is not what {RECORD} records; run the suite again")
-        return read_tensors(data)
+        return read_tensors_but(data, unread) if unread else read_tensors(data)
 
     def key(self, cell_id: str) -> dict[str, Any]:
         return self._read(cell_id).key
