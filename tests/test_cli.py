@@ -152,7 +152,7 @@ def test_an_editor_that_can_draws_new_faces_with_what_was_asked(made: CommandLin
         ([], "nothing to edit: add --set age=65"),
         (["--transfer", "age=99"], "--transfer ranges from 0 to 9"),
         (["--transfer", "agee=1"], "did you mean 'age'"),
-        (["--transfer", "age=1..2"], "--transfer takes one face, as in age=12"),
+        (["--transfer", "age=1..2"], "--transfer takes one row, as in age=12"),
         (
             ["--set", "age=20", "--layers", "other"],
             "is for 18 rows of W+, but this generator has 4",
@@ -266,7 +266,7 @@ def test_a_run_with_a_failed_cell_finishes_and_says_so(latentedit: CommandLine) 
 
 COMMANDS = (
     *("bank", "bench", "doctor", "edit", "fetch", "fit", "import", "invert", "plugins"),
-    *("sample", "train"),
+    *("sample", "studio", "train"),
 )
 
 

@@ -105,7 +105,7 @@ def test_a_change_is_added_to_the_value_of_each_face() -> None:
 
 @pytest.mark.parametrize("face", ["+1", "1.0", "²", "9" * 5_000, "-1", ""])
 def test_a_face_is_a_plain_index(face: str) -> None:
-    with pytest.raises(InputError, match="--transfer takes one face"):
+    with pytest.raises(InputError, match="--transfer takes one row"):
         parse_transfers((f"age={face}",), SCHEMA, torch.zeros(3, 5))
 
 
@@ -317,7 +317,7 @@ def test_pipes_and_devices_are_refused_and_not_waited_for(tmp_path: Path) -> Non
     invert = ("invert", "--generator", "synthface", "--out", "x")
     assert "pipe.png is a pipe, a socket or a device" in command.refused(*invert, "pipe.png")
     told = command.refused(*invert, "/dev/zero", "--landmarks", "pipe.json")
-    assert "pipe.json is not a regular file" in told
+    assert "pipe.json is a pipe, a socket or a device" in told
     told = command.refused("bench", "run", "pipe.yaml", "--out", "R")
     assert "pipe.yaml is a pipe, a socket or a device" in told
     assert "there is no file w.pkl" in command.refused("import", "w.pkl", "--out", "W")

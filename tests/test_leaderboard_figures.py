@@ -324,5 +324,5 @@ def test_what_a_column_means_is_said_with_direction_unit_and_formula(page: Eleme
     plain = dict.fromkeys(metric.split(" · ")[0] for metric in COLUMNS)
     assert terms == [f"{name} {'↓' if name in LOWER else '↑'}" for name in plain]
     ends = [told.one("span").text for told in meanings.all("dd")]
-    assert ends[0] == "Higher is better; share of faces: formula of reach"
+    assert ends[0] == "Higher is better; share of images: formula of reach"
     assert ends[3] == "Lower is better; σ: formula of attribute leakage"

@@ -36,13 +36,13 @@ def normal(*shape: int, seed: int) -> torch.Tensor:
 
 
 EXPECTED = [
-    ("reach", "share of faces", True, "share of faces whose achieved change attains r"),
+    ("reach", "share of images", True, "share of images whose achieved change attains r"),
     ("identity similarity", "cosine", True, "cos(E(x), E(x'))"),
     (
         "identity with failures",
         "cosine",
         True,
-        "cos(E(x), E(x')), and 0, as between strangers, for a face that does not reach r",
+        "cos(E(x), E(x')), and 0, as between strangers, for an image that does not reach r",
     ),
     (
         "identity similarity to the photo",
@@ -52,7 +52,7 @@ EXPECTED = [
     ),
     (
         "identity accuracy",
-        "share of faces",
+        "share of images",
         True,
         "share with cos(E(x), E(x')) above the recogniser's threshold at FAR 1e-3",
     ),
@@ -60,10 +60,28 @@ EXPECTED = [
     ("true leakage", "σ", False, "attribute leakage read off the edited code"),
     ("true identity drift", "σ", False, "RMS change of the true identity scores"),
     (
+        "true effect",
+        "share of the change",
+        None,
+        "(A(x') − A(x))_k / Δ read off the edited code, where the judge sees r",
+    ),
+    (
         "distance to the counterfactual",
         "levels",
         False,
-        "mean |x' − c|, 255 levels; c is the same face with only k changed, as much as in x'",
+        "mean |x' − c|, 255 levels; c is the same image with only k changed, as much as in x'",
+    ),
+    (
+        "distance inside what may change",
+        "levels",
+        False,
+        "mean |x' − c|, 255 levels, over the pixels whose bytes differ in x and c",
+    ),
+    (
+        "distance outside what may change",
+        "levels",
+        False,
+        "mean |x' − c|, 255 levels, over all other pixels",
     ),
     (
         "structural similarity to the counterfactual",
@@ -98,7 +116,7 @@ EXPECTED = [
         "pose error",
         "degrees",
         False,
-        "angle between where the face looks and where it should, yaw and pitch by the judge",
+        "angle between where the head looks and where it should, yaw and pitch by the judge",
     ),
     (
         "lighting error",
@@ -110,7 +128,7 @@ EXPECTED = [
         "kernel distance",
         "squared MMD",
         False,
-        "unbiased squared MMD of edited and unedited faces, (x·y / F + 1)³, judge's features",
+        "unbiased squared MMD of edited and unedited images, (x·y / F + 1)³, judge's features",
     ),
     (
         "log-likelihood",
@@ -122,7 +140,7 @@ EXPECTED = [
         "Mahalanobis distance",
         "σ",
         None,
-        "((w' − μ)ᵀ C⁻¹ (w' − μ) / D)^½ to the fit split; unedited faces lie at about 1",
+        "((w' − μ)ᵀ C⁻¹ (w' − μ) / D)^½ to the fit split; unedited images lie at about 1",
     ),
     (
         "edit–identity area",

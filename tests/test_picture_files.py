@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import tracemalloc
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -244,3 +245,23 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=told):
             open_picture(path)
+
+
+def test_a_small_file_that_claims_many_pixels_is_refused(tmp_path: Path) -> None:
+    """Its compressed data ends in good order, after 12 of a million rows."""
+    file = tmp_path / "a.png"
+    Image.fromarray(np.zeros((12, 9), np.uint16)).save(file)
+    data = bytearray(file.read_bytes())
+    data[20:24] = (1_000_000).to_bytes(4, "big")
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    file.write_bytes(data)
+    with pytest.raises(CorruptArtefact, match="too few for its 9 × 1000000 pixels"):
+        open_picture(file)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "BMP", "TIFF"])
+def test_a_picture_of_one_colour_is_read_however_small_its_file(tmp_path: Path, form: str) -> None:
+    file = tmp_path / f"a.{form.lower()}"
+    options = {"compression": "tiff_lzw"} if form == "TIFF" else {"lossless": True}
+    Image.new("L", (3_000, 2_000), 255).save(file, form, **options)
+    assert open_picture(file).size == (3_000, 2_000)

@@ -132,7 +132,7 @@ def test_what_is_not_finite_is_the_callers_and_not_the_plugins(
     given = {"codes": codes.clone(), "source": source.clone()}
     target = editor.schema.changed(source, age=30)
     given[what][2, 0] = bad
-    with pytest.raises(InputError, match=f"{what} holds NaN or infinity for face 2"):
+    with pytest.raises(InputError, match=f"{what} holds NaN or infinity for image 2"):
         editor.edit(given["codes"], given["source"], target)
 
 

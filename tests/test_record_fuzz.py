@@ -53,8 +53,11 @@ REGISTRY.add(latentedit_stylegan, "stylegan")
 
 @pytest.fixture(scope="module")
 def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_artefacts(tmp_path_factory.mktemp("artefacts"))
+
+
+def made_artefacts(home: Path) -> Path:
     """One of each artefact that has a record."""
-    home = tmp_path_factory.mktemp("artefacts")
     bank = make_bank(
         REGISTRY, home / "bank", generator="toy", labeller="toy-labeller", n_fit=40, n_test=4
     )

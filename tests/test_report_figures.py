@@ -91,7 +91,7 @@ def test_the_headings_name_metric_direction_and_recogniser_in_order(page: Elemen
         "edit–identity area ↑ rec-eta",
         "edit–identity area ↑ rec-zeta",
         "fit seconds",
-        "edit ms a face, alone / in 64",
+        "edit ms each, alone / in 64",
     ]
     heads = table.one("thead").all("th")[1 : 1 + len(HEADLINE)]
     for head, (metric, _, _) in zip(heads, HEADLINE, strict=True):

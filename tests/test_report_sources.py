@@ -69,7 +69,7 @@ def test_each_recogniser_has_its_own_threshold_and_card(page: Element) -> None:
 
 def test_metrics_are_listed_with_unit_direction_and_formula(page: Element) -> None:
     items = [i.text for i in section(page, "Provenance").all("details")[0].all("li")]
-    assert "reach (share of faces, higher is better): formula of reach" in items
+    assert "reach (share of images, higher is better): formula of reach" in items
     assert "attribute leakage (σ, lower is better): formula of attribute leakage" in items
     assert "pose error (degrees, lower is better): formula of pose error" in items
 

@@ -134,7 +134,7 @@ def test_progress_goes_over_both_splits_to_one(tmp_path: Path) -> None:
     rows = [64, 128, 150, 150 + 64, 150 + 70]
     names = ["fit"] * 3 + ["test"] * 2
     assert told == [
-        (pytest.approx(row / 220), f"labelling {name} faces")
+        (pytest.approx(row / 220), f"labelling {name} images")
         for row, name in zip(rows, names, strict=True)
     ]
 

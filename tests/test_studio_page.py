@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ class Visitor:
         self.context = browser.new_context(
             **{"viewport": {"width": 1280, "height": 900}} | settings
         )
+        self.context.route(re.compile(r"^(?!http://127\.0\.0\.1)"), lambda route: route.abort())
         self.page = self.context.new_page()
         self.page.set_default_timeout(60_000)
         self.address = address
@@ -148,8 +150,15 @@ def test_pictures_change_while_a_slider_moves_and_the_last_value_is_kept(visit: 
     assert visit.edits() == ["face 0"]
     moving = visit.images()
     visit.slide("age", 58)
-    assert visit.images() == moving
+    kept = visit.images()
+    assert {name: kept[name] for name in moving} == moving
+    assert set(kept) - set(moving) == {"counterfactual"}
     assert visit.edits() == ["face 0", "age = 58"]
+    visit.slide("age", 30, let_go=False)
+    visit.page.locator("[data-title=counterfactual].stale").wait_for()
+    visit.settled()
+    assert visit.images()["counterfactual"] == kept["counterfactual"]
+    assert visit.images()["exact"] != kept["exact"]
 
 
 def test_the_keyboard_moves_sliders_by_their_steps(visit: Visitor) -> None:

@@ -40,6 +40,12 @@ def test_the_plain_checkpoint_is_read(tmp_path: Path) -> None:
         {f"{LAYER}_layer.weight": torch.zeros(0, 16_000), "norms.0.basis": torch.zeros(1)},
         {f"{LAYER}_hyper_gate.weight": torch.zeros(0, 1_000_000_000)},
         {f"{LAYER}_layer.weight": torch.tensor(1.0)},
+        {"chain.1.odefunc.diffeq.layers.1._layer.weight": torch.tensor(1.0)},
+        {f"{LAYER}_layer.weight": torch.zeros(1, 20_000)},
+        {
+            f"chain.1.odefunc.diffeq.layers.{i}._layer.weight": torch.zeros(20_000, 1)
+            for i in (0, 1)
+        },
         {"chain.4001.x": torch.zeros(1)},
         {"chain.1999999999.x": torch.zeros(1)},
         {"chain.².x": torch.zeros(1)},

@@ -194,7 +194,7 @@ def test_a_tensorflow_network_keeps_its_classes_and_settings(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("settings", "more", "error", "message"),
     [
-        ({"architecture": "resnet"}, {}, Unsupported, "architecture = resnet"),
+        ({"architecture": "resnet"}, {}, Unsupported, "architecture = 'resnet'"),
         ({"resample_kernel": [1, 1]}, {}, Unsupported, "resample_kernel"),
         ({"normalize_latents": False}, {}, Unsupported, "normalize_latents"),
         ({}, {"mapping/LabelConcat/weight": (3, 8)}, Unsupported, "LabelConcat"),

@@ -238,7 +238,7 @@ def test_an_editor_of_two_runs_is_compared_a_minus_b(tmp_path: Path, second: Pat
 
 def test_a_bank_is_shown_with_moments_and_ends_of_every_column(folder: Path) -> None:
     lines = printed("bank", "show", str(folder / "bank"))
-    assert lines[0] == f"{folder / 'bank'}: 24 faces to fit on, 24 to edit"
+    assert lines[0] == f"{folder / 'bank'}: 24 images to fit on, 24 to edit"
     assert lines[2:4] == [f"generator g ({'f' * 12})", f"labeller l ({'e' * 12})"]
     values = fit_attributes().double().numpy()
     assert cells_of(lines[5]) == ["attribute", "mean", "sd", "low", "high"]

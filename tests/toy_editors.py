@@ -302,7 +302,7 @@ GOOD = {
 }
 IMPURE = {
     "raises": ("Raises", "edit raised ValueError: I do not feel like it"),
-    "gives-nan": ("GivesNaN", "NaN or infinity for face 0"),
+    "gives-nan": ("GivesNaN", "NaN or infinity for image 0"),
     "wrong-shape": ("WrongShape", r"codes \(.*23\) torch.float32 on cpu for codes \(.*24\)"),
     "wrong-dtype": ("WrongDtype", "torch.float64 on cpu for codes"),
     "wrong-type": ("WrongType", "returned Tensor, not Edited"),

@@ -214,7 +214,7 @@ WRONG = {
     "refuses-nothing": (RefusesNothing, STILL, "came back as not ok"),
     "forgets": (Forgets, "survives saving", "leave something out"),
     "takes-any-state": (TakesAnyState, "refuses another state", "took another editor's tensors"),
-    "counts": (CountsInDeviations, CONSTANT, "where all faces have one yaw: "),
+    "counts": (CountsInDeviations, CONSTANT, "where all images have one yaw: "),
     "counts-small": (CountsInSmallDeviations, CONSTANT, "asking for another moved codes by"),
     "needs-no-fit": (NeedsNoFit, "refuses before it is fitted", "did not raise NotFitted"),
     "learns": (LearnsWhileEditing, "keeps its state while editing", "changed the fitted 'edits'"),

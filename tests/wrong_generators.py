@@ -167,7 +167,7 @@ WRONG = {
     "shows-another-face-in-rows": (
         ShowsAnotherFaceInRows,
         "makes one image of a face in every space",
-        "the same face in w+",
+        "the same image in w+",
     ),
     "refuses-untyped": (RefusesUntyped, "refuses what it does not know", "KeyError"),
     "takes-any-shape": (TakesAnyShape, "refuses what it does not know", "raised nothing"),
@@ -181,7 +181,7 @@ WRONG = {
     "knows-another-truth-in-rows": (
         KnowsAnotherTruthInRows,
         "knows the truth if it says so",
-        "than of the same face in z",
+        "than of the same image in z",
     ),
     "keeps-counterfactuals-to-itself": (
         KeepsCounterfactualsToItself,

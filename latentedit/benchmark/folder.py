@@ -26,8 +26,8 @@ from latentedit.data.bank import LatentBank
 from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError
 from latentedit.files.artefacts import Digest, holds_only, move_aside, write_json
 from latentedit.files.records import read_record
+from latentedit.files.regular import usable_name
 from latentedit.files.staging import remove_abandoned
-from latentedit.files.strict_json import usable_name
 
 MARK, LOCK = "run.json", "run.lock"
 

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from latentedit.files.records import StrictRecord, read_record
+from latentedit.interfaces.generator import Subject
 from latentedit.measures.definitions import Metric
 
 PROVENANCE = "provenance.json"
@@ -21,7 +22,10 @@ class BankProvenance(StrictRecord):
         space: where codes were sampled, if not in the generator's home space.
         truncation_psi: None for imported codes, whose truncation is not known.
         origin: the importer of imported codes.
+        subject: what the images show, as a noun and its plural; None in runs of earlier versions,
+            which were of faces.
         photographs: hash of the bank of photographs that were edited; None for sampled faces.
+        without_face: sampled images in which the labeller found no face, and which were replaced.
     """
 
     hash: str
@@ -31,13 +35,20 @@ class BankProvenance(StrictRecord):
     test: int
     photographs: str | None = None
     space: str | None = None
+    without_face: int | None = None
     origin: str | None = None
+    subject: list[str] | None = None
     generator: str
     generator_options: dict[str, Any]
     generator_fingerprint: str
     labeller: str
     labeller_options: dict[str, Any]
     labeller_fingerprint: str
+
+    @property
+    def shown(self) -> Subject:
+        """What the images show."""
+        return Subject("face", "faces") if self.subject is None else Subject(*self.subject)
 
     @model_serializer(mode="wrap")
     def _without_what_is_none(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -111,6 +122,7 @@ class Provenance(StrictRecord):
         bounds: the controls that are floor and ceiling, where there are any.
         left_out: why an installed control is not in the run, by name.
         matched_by: the judge by whom effects were matched, where another one scored them.
+        terms: licences of generator and estimators, by name, where they state one.
     """
 
     latentedit: str
@@ -126,11 +138,12 @@ class Provenance(StrictRecord):
     bounds: dict[str, str] = Field(default_factory=dict)
     left_out: dict[str, str] = Field(default_factory=dict)
     matched_by: str | None = None
+    terms: dict[str, str] = Field(default_factory=dict)
 
     @model_serializer(mode="wrap")
-    def _without_no_metrics(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_what_is_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = write(self)
-        return {k: v for k, v in fields.items() if k != "metrics" or v}
+        return {k: v for k, v in fields.items() if k not in ("metrics", "terms") or v}
 
 
 def read_provenance(folder: Path) -> Provenance:

@@ -227,6 +227,7 @@ def provenance(
         bank=BankProvenance(
             hash=bank.hash,
             **bank.sampling,
+            subject=[bench.generator.subject.one, bench.generator.subject.many],
             generator=bank.generator.name,
             generator_options=dict(bank.generator.options),
             generator_fingerprint=bank.generator.fingerprint,
@@ -262,7 +263,19 @@ def provenance(
         batch=BATCH,
         bounds=bounds(suite.control_names, plugins),
         left_out=dict(left_out),
+        terms=_terms(bench),
     )
+
+
+def _terms(bench: Bench) -> dict[str, str]:
+    """The licences that generator, judge and recognisers state, by the names in the suite."""
+    stated = {bench.bank.generator.name: bench.generator.describe()}
+    stated[str(bench.suite.judge)] = bench.judge.card()
+    stated |= {
+        str(use): encoder.card()
+        for use, encoder in zip(bench.suite.identity, bench.recognisers, strict=True)
+    }
+    return {name: str(facts["licence"]) for name, facts in stated.items() if "licence" in facts}
 
 
 def _metrics(bench: Bench) -> list[MetricProvenance]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
-from latentedit.cli.choices import example, labeller_of
+from latentedit.cli.choices import example, labeller_of, subject_of
 from latentedit.cli.console import err, out, print_json, progress_bar, say
 from latentedit.cli.fit import parse_pairs
 from latentedit.cli.options import (
@@ -20,6 +21,9 @@ from latentedit.cli.options import (
 )
 from latentedit.registry import Registry
 
+if TYPE_CHECKING:
+    from latentedit.data.bank import LatentBank
+
 
 @click.group()
 def bank() -> None:
@@ -30,7 +34,7 @@ def bank() -> None:
 @click.option("--generator", required=True, help="Plugin that samples and renders.")
 @click.option(
     "--labeller",
-    help="Attribute estimator that labels the faces; the generator's own by default.",
+    help="Attribute estimator that labels the images; the generator's own by default.",
 )
 @with_settings("the labeller", "--labeller-option", "labeller_options")
 @click.option(
@@ -39,7 +43,7 @@ def bank() -> None:
     default=4000,
     show_default=True,
     type=click.IntRange(10),
-    help="Faces to fit editors on.",
+    help="Images to fit editors on.",
 )
 @click.option(
     "--test",
@@ -47,7 +51,7 @@ def bank() -> None:
     default=200,
     show_default=True,
     type=click.IntRange(2),
-    help="Faces to edit, from another seed.",
+    help="Images to edit, from another seed.",
 )
 @with_settings("the generator", "--generator-option")
 @with_seed
@@ -97,7 +101,7 @@ def make(
             progress=progress,
         )
     say(
-        f"{folder}: {n_fit} faces to fit on, {n_test} to edit\nhash {made.hash}",
+        f"{folder}: {_sizes(registry, made)}\nhash {made.hash}",
         next_step=f"latentedit fit {example(registry, 'editor')} --bank {folder} --out E",
     )
 
@@ -118,7 +122,7 @@ def make(
     default=200,
     show_default=True,
     type=click.IntRange(2),
-    help="Faces to edit, drawn at random.",
+    help="Images to edit, drawn at random.",
 )
 @with_seed
 @with_new_folder
@@ -139,7 +143,7 @@ def import_(
 
     \b
     Example:
-      latentedit bank import data --generator GENERATOR --generator-option path=G --out B
+      latentedit bank import data --as NAME --generator GENERATOR --out B
     """
     from latentedit.sampling.importing import import_bank
 
@@ -156,17 +160,16 @@ def import_(
             n_test=n_test,
             seed=seed,
         )
-    sizes = f"{made.sampling['fit']} faces to fit on, {made.sampling['test']} to edit"
     say(
-        f"{folder}: {sizes}, in {made.space.upper()}\nhash {made.hash}",
-        next_step=f"latentedit bank images {folder} --count 8 --out faces, then: "
+        f"{folder}: {_sizes(registry, made)}, in {made.space.upper()}\nhash {made.hash}",
+        next_step=f"latentedit bank images {folder} --count 8 --out images, then: "
         f"latentedit fit {example(registry, 'editor')} --bank {folder} --out E",
     )
 
 
 @bank.command()
 @click.argument("source", metavar="BANK", type=PATH)
-@click.option("--labeller", required=True, help="Attribute estimator that labels the faces.")
+@click.option("--labeller", required=True, help="Attribute estimator that labels the images.")
 @with_settings("the labeller", "--labeller-option")
 @with_new_folder
 def label(source: Path, labeller: str, options: tuple[str, ...], folder: Path) -> None:
@@ -182,17 +185,20 @@ def label(source: Path, labeller: str, options: tuple[str, ...], folder: Path) -
     from latentedit.sampling.relabel import relabel_bank
 
     torch.set_num_threads(1)
+    registry = Registry.discover()
     with progress_bar("bank") as progress:
         made = relabel_bank(
-            Registry.discover(),
+            registry,
             LatentBank.open(source),
             folder,
             labeller=labeller,
             labeller_options=parse_pairs(options),
             progress=progress,
         )
+    shown = subject_of(registry, made.generator.name)
     say(
-        f"{folder}: {', '.join(made.schema.names)} of the faces of {source}\nhash {made.hash}",
+        f"{folder}: {', '.join(made.schema.names)} of the {shown.many} of {source}\n"
+        f"hash {made.hash}",
         next_step=f"latentedit bank show {folder}",
     )
 
@@ -201,17 +207,17 @@ def label(source: Path, labeller: str, options: tuple[str, ...], folder: Path) -
 @click.argument("source", metavar="BANK", type=PATH)
 @click.option("--split", default="fit", show_default=True, help="fit or test.")
 @click.option(
-    "--count", type=click.IntRange(1), help="Number of faces, from the first one; all by default."
+    "--count", type=click.IntRange(1), help="Number of images, from the first one; all by default."
 )
 @with_new_folder
 def images(source: Path, split: str, count: int | None, folder: Path) -> None:
-    """Write faces of BANK as PNG files: fit-00000.png, fit-00001.png, …
+    """Write images of BANK as PNG files: fit-00000.png, fit-00001.png, …
 
     A CSV file with labels for these pictures can train an estimator: see `latentedit train`.
 
     \b
     Example:
-      latentedit bank images B --split fit --count 300 --out faces
+      latentedit bank images B --split fit --count 300 --out images
     """
     import torch
 
@@ -219,18 +225,18 @@ def images(source: Path, split: str, count: int | None, folder: Path) -> None:
     from latentedit.sampling.pictures import write_images
 
     torch.set_num_threads(1)
-    registry = Registry.discover()
+    registry, bank = Registry.discover(), LatentBank.open(source)
     with progress_bar("images") as progress:
         written = write_images(
             registry,
-            LatentBank.open(source),
+            bank,
             folder,
             split=split,
             count=count,
             progress=progress,
         )
     say(
-        f"{folder}: {written} faces",
+        f"{folder}: {subject_of(registry, bank.generator.name).counted(written)}",
         next_step=f"label them in a CSV, then: latentedit train TRAINER --images {folder} "
         f"--labels labels.csv --out E. Trainers: {', '.join(registry.names('trainer'))}",
     )
@@ -287,9 +293,8 @@ def show(folder: Path, as_json: bool) -> None:
             }
         )
         return
-    sizes = f"{found.sampling['fit']} faces to fit on, {found.sampling['test']} to edit"
     say(
-        f"{folder}: {sizes}\nhash {found.hash}\n"
+        f"{folder}: {_sizes(Registry.discover(), found)}\nhash {found.hash}\n"
         f"generator {found.generator}\nlabeller {found.labeller}\n"
     )
     table = Table(box=None, pad_edge=False)
@@ -300,3 +305,9 @@ def show(folder: Path, as_json: bool) -> None:
             str(row["attribute"]), *(f"{row[c]:.3g}" for c in ("mean", "sd", "low", "high"))
         )
     out.print(table)
+
+
+def _sizes(registry: Registry, made: LatentBank) -> str:
+    """How many images a bank has in each split, in words."""
+    shown = subject_of(registry, made.generator.name)
+    return f"{shown.counted(made.sampling['fit'])} to fit on, {made.sampling['test']} to edit"

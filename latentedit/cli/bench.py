@@ -186,6 +186,7 @@ def compare(run_a: Path, run_b: Path, editors: str | None, by_task: bool, as_jso
       latentedit bench compare runs/a runs/b
       latentedit bench compare runs/a runs/a --editors my-editor,other-editor
     """
+    from latentedit.benchmark.provenance import read_provenance
     from latentedit.benchmark.results.compare import compare_runs
     from latentedit.benchmark.results.paired import ALL_TASKS
 
@@ -193,6 +194,7 @@ def compare(run_a: Path, run_b: Path, editors: str | None, by_task: bool, as_jso
     if pair is not None and len(pair) != 2:
         raise InputError(f"--editors takes two names, as in A,B; received {editors!r}")
     rows = compare_runs(run_a, run_b, pair)
+    things = read_provenance(run_a).bank.shown.many
     if as_json:
         print_json([asdict(row) for row in rows])
         return
@@ -206,7 +208,7 @@ def compare(run_a: Path, run_b: Path, editors: str | None, by_task: bool, as_jso
         if by_task or row.task == ALL_TASKS:
             names = [_short(name, run_a, run_b) for name in row.pair]
             holm = "–" if row.holm is None else f"{row.holm:.3f}"
-            of = (row.task, str(row.metric), row.in_words(), str(row.faces), str(row.fits))
+            of = (row.task, str(row.metric), row.in_words(things), str(row.faces), str(row.fits))
             table.add_row(*map(escape, (*names, *of, holm, row.verdict)))
     out.print(table)
 
@@ -287,7 +289,8 @@ def print_results(results: Results) -> None:
     measures = [m for m in results.measures if m.task == ALL_TASKS]
     keys = in_order((m.metric for m in measures), brief(results.metrics))
     table = Table(
-        title=f"at {results.effect:.0%} of the requested change, {results.faces} faces, "
+        title=f"at {results.effect:.0%} of the requested change, {results.faces} "
+        f"{results.subject.many}, "
         f"{results.suite.statistics.confidence:.0%} intervals",
         title_justify="left",
         box=None,
@@ -308,8 +311,9 @@ def print_results(results: Results) -> None:
     if results.tuning and results.suite.tune is not None:
         plan = results.suite.tune
         say(
-            f"\ntuned on {plan.faces} validation faces, {plan.trials} trials each unless said "
-            "otherwise; score: identity similarity − attribute leakage, −1 where not reached"
+            f"\ntuned on {plan.faces} validation {results.subject.many}, {plan.trials} trials each "
+            "unless said otherwise; score: identity similarity − attribute leakage, −1 where not "
+            "reached"
         )
         for row in results.tuning:
             _print_tuning(row, plan.trials, several_seeds=len(results.suite.seeds) > 1)

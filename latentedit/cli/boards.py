@@ -28,7 +28,8 @@ def print_boards(shown: Sequence[Board]) -> None:
 
 def _table(board: Board) -> Table:
     table = Table(
-        title=f"bank {board.bank_hash[:8]}, {board.first.n} faces, "
+        title=f"bank {board.bank_hash[:8]}, {board.first.n} "
+        f"{board.first.provenance.bank.shown.many}, "
         f"{escape(', '.join(board.tasks))}, at {board.effect:.0%} of the requested change",
         title_justify="left",
         box=None,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from latentedit.errors import InputError
+from latentedit.errors import InputError, LatentEditError
 from latentedit.registry import Registry
 
 if TYPE_CHECKING:
     from latentedit.data.attributes import AttributeSchema
-    from latentedit.interfaces.generator import Companions
+    from latentedit.interfaces.generator import Companions, Subject
 
 
 def companions_of(registry: Registry, generator: str) -> Companions | None:
@@ -34,6 +34,17 @@ def labeller_of(registry: Registry, generator: str, named: str | None) -> str:
             f"Installed: {installed}"
         )
     return companions.labeller
+
+
+def subject_of(registry: Registry, generator: str) -> Subject:
+    """What the images of `generator` show; images, if it cannot be imported."""
+    from latentedit.interfaces.generator import IMAGES
+
+    try:
+        found: Subject = registry.load("generator", generator).subject
+    except LatentEditError:
+        return IMAGES
+    return found
 
 
 def example(registry: Registry, kind: str) -> str:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.command()
 @with_editor
 @with_bank
-@with_faces("0..7", "Test faces: 5, or 0..7, or 1,4,9.")
+@with_faces("0..7", "Test images: 5, or 0..7, or 1,4,9.")
 @with_targets(
     "A target in natural units, or the name of a value that the bank's schema has. += and -= "
     "change the current value. May be repeated."
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     "transfers",
     multiple=True,
     metavar="ATTRIBUTE=FACE",
-    help="Copy the attribute's value from the test face with this index. May be repeated.",
+    help="Copy the attribute's value from the test image with this index. May be repeated.",
 )
 @click.option(
     "--amount",
@@ -77,11 +77,11 @@ def edit(
     picture: Path,
     force: bool,
 ) -> None:
-    """Edit test faces of a bank, and draw them before and after.
+    """Edit test images of a bank, and draw them before and after.
 
     Edits are applied in sequence: each one starts from the result of the edit before it. The
-    picture has one column per edit. A face that the editor cannot edit is crossed out, and stays as
-    it was for the next edit. The exit code is 1 if no face could be edited.
+    picture has one column per edit. An image that the editor cannot edit is crossed out, and stays
+    as it was for the next edit. The exit code is 1 if none could be edited.
 
     \b
     Examples:
@@ -107,13 +107,14 @@ def edit(
     test = bank.split("test")
     rows = parse_rows(index, len(test), "--index")
     codes, values = test.rows(torch.tensor(rows))
-    wanted = _wanted(settings, transfers, test)
     generator = fitted.runtime.generator
     if generator is None:
         raise InputError(
             f"{editor_folder} was saved without its generator, which draws the picture; "
             "fit the editor again"
         )
+    shown = generator.subject
+    wanted = _wanted(settings, transfers, test, shown.one)
     subset: tuple[int, ...] | str | None = layers
     if layers is not None and layers not in registry.names("layers"):
         subset = tuple(parse_rows(layers, generator.num_ws, "--layers"))
@@ -127,14 +128,14 @@ def edit(
             codes, nfe = edited.codes, nfe + edited.nfe
             values = torch.where(edited.served[:, None], target, values)
             served.append(edited.served)
-            _say_refused(setting.title, edited)
+            _say_refused(setting.title, edited, shown.many)
             space = space_after(generator, space, subset)
             columns.append(renderer.synthesize(codes, space))
             progress(done / len(wanted), setting.name)
     titles = ["before", *(setting.title for setting in wanted)]
-    _draw(picture, columns, served, titles, [f"face {row}" for row in rows])
+    _draw(picture, columns, served, titles, [f"{shown.one} {row}" for row in rows])
     say(
-        f"{picture}: {len(rows)} faces, {len(wanted)} edits, {nfe} function evaluations",
+        f"{picture}: {shown.counted(len(rows))}, {len(wanted)} edits, {nfe} function evaluations",
         next_step=f"open {picture}",
     )
     if not torch.stack(served).any():
@@ -149,7 +150,7 @@ def _draw(
     titles: list[str],
     faces: list[str],
 ) -> None:
-    """A grid of `columns` of images, one row a face; a face that was not served is crossed out."""
+    """A grid of `columns` of images, one row an image; one that was not served is crossed out."""
     from latentedit.data.images import images_to_bytes
     from latentedit.report.grid import refused, save_grid
 
@@ -161,14 +162,14 @@ def _draw(
 
 
 def _wanted(
-    settings: tuple[str, ...], transfers: tuple[str, ...], test: Split
+    settings: tuple[str, ...], transfers: tuple[str, ...], test: Split, one: str
 ) -> list[AttributeTarget]:
-    """What is asked for, in its order; at least one change."""
+    """What is asked for, in its order; at least one change of images that each show `one`."""
     from latentedit.cli.targets import parse_settings, parse_transfers
 
     schema = test.schema
     wanted = parse_settings(settings, schema)
-    wanted += parse_transfers(transfers, schema, test.attributes)
+    wanted += parse_transfers(transfers, schema, test.attributes, one)
     if not wanted:
         raise InputError(
             f"nothing to edit: add --set {example_setting(schema)}, "
@@ -177,10 +178,10 @@ def _wanted(
     return wanted
 
 
-def _say_refused(title: str, edited: Edited) -> None:
-    """How many faces an edit left as they were, and why."""
+def _say_refused(title: str, edited: Edited, things: str) -> None:
+    """How many `things` an edit left as they were, and why."""
     n, missed = len(edited.served), int((~edited.served).sum())
     if missed:
         why = f": {edited.reason}" if edited.reason else ""
-        told = f"{title}: {missed} of {n} faces could not be edited{why}"
+        told = f"{title}: {missed} of {n} {things} could not be edited{why}"
         err.print(told, soft_wrap=True, markup=False)

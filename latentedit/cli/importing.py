@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from latentedit.cli.console import err, say
-from latentedit.cli.options import PATH, with_new_folder
+from latentedit.cli.options import PATH, new_folder_option
 from latentedit.errors import InputError
 from latentedit.registry import Registry
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Weight importer; required if more than one is installed.",
 )
-@with_new_folder
-def import_(file: Path, importer: str | None, folder: Path) -> None:
+@new_folder_option(required=False, meaning="New folder; in the cache if the importer allows it.")
+def import_(file: Path, importer: str | None, folder: Path | None) -> None:
     """Convert the weight file FILE to safetensors with a manifest. No code in FILE is executed.
 
     `latentedit plugins list` shows the installed weight importers and the files that they read.
@@ -39,6 +39,24 @@ def import_(file: Path, importer: str | None, folder: Path) -> None:
     registry = Registry.discover()
     importer = importer or registry.only("weight-importer", "--as")
     reader: WeightImporter = registry.build("weight-importer", importer)
+    if terms := reader.terms(file):
+        click.echo(terms, err=True)
+    home = _home(importer, reader) if folder is None else folder
+    if folder is None and home.exists():
+        say(
+            f"{home}: was there already; remove it to import again",
+            next_step="latentedit plugins list",
+        )
+        return
     with err.status(f"reading {file}"):
-        imported = reader.read(file, folder)
+        imported = reader.read(file, home)
     say(str(imported), next_step=imported.next_step)
+
+
+def _home(name: str, reader: WeightImporter) -> Path:
+    """The importer's own folder in the cache; raises `InputError` where it has none."""
+    from latentedit.downloads.cache import cache_folder
+
+    if not reader.home:
+        raise InputError(f"{name} needs the option --out, a new folder")
+    return cache_folder() / reader.home

@@ -34,8 +34,10 @@ def _png(context: click.Context, parameter: click.Parameter, path: Path) -> Path
     return path
 
 
-def _new(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
+def _new(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
     """`path`, refused before anything is computed if something is there."""
+    if path is None:
+        return None
     empty = not path.is_symlink() and path.is_dir() and not any(path.iterdir())
     if os.path.lexists(path) and not empty:
         raise InputError(f"{path} exists already; choose another folder or remove it first")
@@ -50,9 +52,14 @@ def check_overwrite(path: Path, force: bool) -> None:
         raise InputError(f"{path} exists already; choose another name, or add --force")
 
 
-with_new_folder = click.option(
-    "--out", "folder", required=True, type=PATH, callback=_new, help="New folder."
-)
+def new_folder_option(required: bool, meaning: str) -> Decorator:
+    """``--out``: a folder that does not exist yet."""
+    return click.option(
+        "--out", "folder", required=required, type=PATH, callback=_new, help=meaning
+    )
+
+
+with_new_folder = new_folder_option(required=True, meaning="New folder.")
 with_picture = click.option(
     "--out", "picture", required=True, type=PATH, callback=_png, help="A PNG file."
 )

@@ -25,7 +25,7 @@ from latentedit.registry import Registry
 @click.command()
 @with_editor
 @with_bank
-@with_faces("0..3", "Test faces whose attributes the new faces have: 5, or 0..7, or 1,4,9.")
+@with_faces("0..3", "Test images whose attributes the new ones have: 5, or 0..7, or 1,4,9.")
 @with_targets("An attribute that is to differ, in natural units; may be repeated.")
 @click.option("--count", default=6, show_default=True, type=click.IntRange(1, 64))
 @with_seed
@@ -43,9 +43,9 @@ def sample(
     picture: Path,
     force: bool,
 ) -> None:
-    """Sample new faces with given attributes.
+    """Sample new images with given attributes.
 
-    The picture has one row per chosen face of the bank. It shows that face, then COUNT new faces
+    The picture has one row per chosen image of the bank. It shows that image, then COUNT new ones
     with its attributes, except for those that --set changes.
 
     \b
@@ -70,6 +70,7 @@ def sample(
             f"{editor_folder} was saved without its generator, which draws the picture; "
             "fit the editor again"
         )
+    shown = generator.subject
     rows = parse_rows(index, len(test), "--index")
     codes, values = test.rows(torch.tensor(rows))
     for setting in parse_settings(settings, bank.schema):
@@ -80,11 +81,11 @@ def sample(
         faces = list(images_to_bytes(generator.synthesize(drawn, fitted.space)).cpu())
         given = list(images_to_bytes(generator.synthesize(codes, test.space)).cpu())
         progress(1.0, "images")
-    titles = ["face of the bank", *(f"sample {i}" for i in range(count))]
+    titles = [f"{shown.one} of the bank", *(f"sample {i}" for i in range(count))]
     save_grid(
         picture,
         [[given[i], *faces[i * count : (i + 1) * count]] for i in range(len(rows))],
         titles,
-        [f"like face {row}" for row in rows],
+        [f"like {shown.one} {row}" for row in rows],
     )
-    say(f"{picture}: {len(faces)} new faces", next_step=f"open {picture}")
+    say(f"{picture}: {len(faces)} new {shown.many}", next_step=f"open {picture}")

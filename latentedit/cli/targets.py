@@ -42,7 +42,7 @@ class AttributeTarget:
             if not self.relative:
                 raise
             raise OutOfRange(
-                f"{self.title}: {error}; choose a smaller change or other faces"
+                f"{self.title}: {error}; choose a smaller change or other images"
             ) from None
 
 
@@ -76,16 +76,20 @@ def parse_settings(pairs: tuple[str, ...], schema: AttributeSchema) -> list[Attr
 
 
 def parse_transfers(
-    pairs: tuple[str, ...], schema: AttributeSchema, values: Tensor
+    pairs: tuple[str, ...], schema: AttributeSchema, values: Tensor, one: str
 ) -> list[AttributeTarget]:
-    """Targets of ``NAME=FACE`` pairs, copied from the values (N, A) of N faces."""
+    """Targets of ``NAME=ROW`` pairs, copied from the values (N, A) of N images.
+
+    Args:
+        one: what an image shows.
+    """
     settings = []
     for name, sign, face in map(_parts, pairs):
         if sign or not re.fullmatch(r"[0-9]{1,9}", face):
-            raise InputError(f"--transfer takes one face, as in {name}=12, received {face!r}")
+            raise InputError(f"--transfer takes one row, as in {name}=12, received {face!r}")
         (row,) = parse_rows(face, len(values), "--transfer")
         columns = schema.columns(schema[name].name)
-        settings.append(AttributeTarget(name, values[row, columns], f"{name} of face {row}"))
+        settings.append(AttributeTarget(name, values[row, columns], f"{name} of {one} {row}"))
     return settings
 
 

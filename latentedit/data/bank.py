@@ -38,7 +38,7 @@ from latentedit.files.artefacts import (
 )
 from latentedit.files.digests import check_digest
 from latentedit.files.records import parsed_record
-from latentedit.files.strict_json import usable_name
+from latentedit.files.regular import usable_name
 from latentedit.files.tables import html_table
 
 FORMAT = 1

@@ -101,7 +101,7 @@ def check_counterfactuals(
         return
     if not registry.load("generator", generator).has_counterfactuals:
         raise Unsupported(
-            f"{editor} asks the generator for the same face with one attribute changed, and "
+            f"{editor} asks the generator for the same image with one attribute changed, and "
             f"{generator} does not know its world so well; generators that do: "
             f"{plugins_able(registry, 'generator', 'has_counterfactuals')}"
         )
@@ -132,7 +132,7 @@ def as_floats(**given: Any) -> tuple[Tensor, ...]:
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"{what} must be numbers of shape (N, …): {error}") from None
         if tensor.ndim < 2 or tensor.is_complex():
-            raise InputError(f"{what} has one row per face, received shape {tuple(tensor.shape)}")
+            raise InputError(f"{what} has one row per image, received shape {tuple(tensor.shape)}")
         floating = isinstance(value, Tensor) and tensor.is_floating_point()
         found.append(tensor if floating else tensor.float())
     return tuple(found)

@@ -25,7 +25,7 @@ from latentedit.editing.checks import (
     plugins_able,
 )
 from latentedit.editing.conversion import converted_split
-from latentedit.editing.generators import build_generator
+from latentedit.editing.generators import build_generator, build_labeller
 from latentedit.editing.layers import LayerPreset, edited_in_rows
 from latentedit.editing.saved import read_editor, write_editor
 from latentedit.editing.shapes import flat_codes, flat_split
@@ -136,7 +136,7 @@ class FittedEditor:
         """
         if not self.editor.samplable:
             raise Unsupported(
-                f"{self.name} edits faces and draws no new ones; editors that do: "
+                f"{self.name} edits images and draws no new ones; editors that do: "
                 f"{plugins_able(self.registry, 'editor', 'samplable')}"
             )
         self.schema.check(attributes)
@@ -172,7 +172,7 @@ class FittedEditor:
         check_bank(bank, self.name, self.generator, self.schema)
 
     def save(self, folder: str | Path) -> None:
-        """Write ``config.json`` and ``model.safetensors`` to a new folder.
+        """Write ``config.json``, ``model.safetensors`` and a model card to a new folder.
 
         The checkpoint of its fit is removed then.
         """
@@ -305,9 +305,7 @@ def _runtime(
         device=device,
         seed=seed,
         generator=built or build_generator(registry, generator),
-        estimator=registry.estimator(labeller.name, labeller.options)
-        if "estimator" in editor.needs
-        else None,
+        estimator=build_labeller(registry, labeller) if "estimator" in editor.needs else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""The generator of a record or bank, and codes as an editor takes them."""
+"""The generator and the labeller of a record or bank, and codes as an editor takes them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from torch import Tensor
 
 from latentedit.data.bank import LatentBank, ModelReference
 from latentedit.errors import FingerprintMismatch
+from latentedit.files.artefacts import Digest
+from latentedit.interfaces.estimators import AttributeEstimator
 from latentedit.interfaces.generator import Generator
 from latentedit.registry import Registry
 
@@ -13,15 +15,22 @@ from latentedit.registry import Registry
 def build_generator(registry: Registry, reference: ModelReference) -> Generator:
     """The generator of `reference`, refused if it is no longer the same one."""
     generator = registry.generator(reference.name, reference.options)
-    if generator.fingerprint != reference.fingerprint:
-        raise FingerprintMismatch(
-            "generator",
-            f"installed {reference.name}",
-            generator.fingerprint[:12],
-            "the record",
-            str(reference),
-        )
+    _check_same("generator", generator.fingerprint, reference)
     return generator
+
+
+def build_labeller(registry: Registry, reference: ModelReference) -> AttributeEstimator:
+    """The labeller of `reference`, refused if it is no longer the same one."""
+    labeller = registry.estimator(reference.name, reference.options)
+    _check_same("labeller", labeller.fingerprint, reference)
+    return labeller
+
+
+def _check_same(what: str, installed: Digest, reference: ModelReference) -> None:
+    if installed != reference.fingerprint:
+        raise FingerprintMismatch(
+            what, f"installed {reference.name}", installed[:12], "the record", str(reference)
+        )
 
 
 def build_renderer(

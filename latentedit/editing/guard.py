@@ -55,7 +55,9 @@ def sample(name: str, editor: Editor, attributes: Tensor, runtime: Runtime) -> T
     if not isinstance(codes, Tensor):
         raise PluginFault(name, f"sample returned {type(codes).__name__}, not Tensor")
     if len(codes) != len(attributes) or not codes.is_floating_point():
-        raise PluginFault(name, f"sample returned codes {_kind(codes)} for {len(attributes)} faces")
+        raise PluginFault(
+            name, f"sample returned codes {_kind(codes)} for {len(attributes)} images"
+        )
     if not bool(codes.isfinite().all()):
         raise PluginFault(name, "sample returned NaN or infinity")
     return codes
@@ -97,7 +99,7 @@ def edit(
     finite = edited.codes.flatten(1).isfinite().all(1)
     if bool((ok & ~finite).any()):
         bad = int((ok & ~finite).nonzero()[0])
-        raise PluginFault(name, f"edit returned NaN or infinity for face {bad} and called it ok")
+        raise PluginFault(name, f"edit returned NaN or infinity for image {bad} and called it ok")
     kept = ok.view(-1, *[1] * (codes.ndim - 1))
     codes = torch.where(kept, edited.codes.detach(), codes)
     return Edited(codes, ok, edited.nfe, one_line(str(edited.reason)))
@@ -109,7 +111,7 @@ def _check_finite(**given: Tensor) -> None:
         finite = tensor.flatten(1).isfinite().all(1)
         if not bool(finite.all()):
             face = int((~finite).nonzero()[0])
-            raise InputError(f"{what} holds NaN or infinity for face {face}; give finite numbers")
+            raise InputError(f"{what} holds NaN or infinity for image {face}; give finite numbers")
 
 
 def measure(name: str, metric: EditMetric, edits: EditsSeen) -> Tensor:

@@ -23,8 +23,9 @@ from torch import Tensor
 
 from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError
 from latentedit.files.headers import LENGTH_BYTES, TensorPlace, header_length, tensor_places
+from latentedit.files.regular import file_size, opened, read_bytes
 from latentedit.files.staging import remove_abandoned, unfinished_file, unfinished_folder
-from latentedit.files.strict_json import MAX_BYTES, opened, regular_bytes, strict_json
+from latentedit.files.strict_json import MAX_BYTES, strict_json
 
 Digest = str
 """A SHA-256 in hexadecimal."""
@@ -208,11 +209,11 @@ def read_json(path: Path) -> Any:
     """Read JSON strictly; see `strict_json`.
 
     Raises:
-        InputError: there is no regular file.
-        CorruptArtefact: it is not JSON, or too large, too deep or ambiguous.
+        InputError: there is no regular file, or it is too large.
+        CorruptArtefact: it is not JSON, or too deep or ambiguous.
         EnvironmentFault: it cannot be read.
     """
-    data = regular_bytes(path, MAX_BYTES)
+    data = read_bytes(path, MAX_BYTES)
     try:
         return strict_json(data)
     except ValueError as error:
@@ -234,7 +235,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         CorruptArtefact: it is not a safetensors file.
         EnvironmentFault: it cannot be read.
     """
-    data = regular_bytes(path)
+    data = read_bytes(path)
     try:
         length = header_length(data[:LENGTH_BYTES], len(data))
         tensor_places(data[LENGTH_BYTES : LENGTH_BYTES + length], len(data))
@@ -267,7 +268,7 @@ def map_tensors(path: Path) -> tuple[dict[str, Tensor], mmap.mmap]:
         EnvironmentFault: it cannot be read.
     """
     with opened(path) as file:
-        size = os.fstat(file.fileno()).st_size
+        size = file_size(file)
         try:
             header = file.read(header_length(file.read(LENGTH_BYTES), size))
             places = tensor_places(header, size)
@@ -309,7 +310,7 @@ def within(folder: Path, name: str) -> Path:
 
 
 def file_digest(path: Path) -> Digest:
-    """SHA-256 of a regular file; raises as `regular_bytes` does."""
+    """SHA-256 of a regular file; raises as `read_bytes` does."""
     with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from latentedit.files.strict_json import strict_json
 
-MAX_HEADER = 100_000_000
+MAX_HEADER = 2 << 20
+"""Limit in bytes; thousands of tensors fit. Python needs up to 30 times as much for its content."""
 LENGTH_BYTES = 8
 _MAX_AXES = 32
 _BYTES: Mapping[str, int] = {
@@ -98,20 +99,16 @@ def _entry(name: str, entry: Any) -> tuple[str, tuple[int, ...], int, int]:
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in _BYTES:
         raise ValueError(f"tensor {name[:80]!r} has the unknown element type {str(dtype)[:20]!r}")
-    if (
-        not _sizes(shape)
-        or len(shape) > _MAX_AXES
-        or math.prod(max(1, n) for n in shape) >= 1 << 63
-    ):
+    if not _sizes(shape) or len(shape) > _MAX_AXES or not _countable(shape):
         raise ValueError(f"tensor {name[:80]!r} has a shape that no tensor can have")
     if not _sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise ValueError(f"tensor {name[:80]!r} has data_offsets that are no two sizes")
     return dtype, tuple(shape), offsets[0], offsets[1]
 
 
-def _at_least_1(size: int) -> int:
-    """A size of 0 must not hide that the others are impossible."""
-    return max(1, size)
+def _countable(shape: list[int]) -> bool:
+    """Whether 63 bits count the elements; a size of 0 must not hide the others."""
+    return math.prod(max(1, size) for size in shape) < 1 << 63
 
 
 def _sizes(value: Any) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentedit.errors import CorruptArtefact
-from latentedit.files.regular import open_regular
+from latentedit.files.regular import file_size, open_regular
 
 _MAGIC = b"\x93NUMPY"
 _HEADER = re.compile(
@@ -36,7 +35,7 @@ def mapped_array(path: Path) -> NDArray[Any]:
     """
     with open_regular(path) as file:
         head = file.read(_MAX_HEADER)
-        size = os.fstat(file.fileno()).st_size
+        size = file_size(file)
     found = _layout(str(path), head, size)
     if not math.prod(found.shape):  # numpy cannot map an empty file region
         return np.empty([min(length, 1) for length in found.shape], found.dtype)

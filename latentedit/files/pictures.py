@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,12 +13,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from latentedit.errors import CorruptArtefact, InputError
-from latentedit.files.regular import open_regular
+from latentedit.files.regular import file_size, open_regular
 
 PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 MAX_PIXELS = 16_000_000
 MAX_BYTES = 256 << 20
+PIXELS_PER_BYTE = 4_096
+"""More pixels than any byte of a PNG, JPEG, BMP or TIFF file can stand for: deflate packs at most
+1,032 bytes into one, and TIFF's LZW about 2,500. Lossless WebP has no such limit."""
 BACKGROUND = (255, 255, 255)
 """White: transparent parts are composited on it, as most viewers show them."""
 _DEEP = ("I;16", "I;16L", "I;16B", "I;16N")
@@ -41,10 +43,10 @@ def open_picture(path: Path) -> Image.Image:
         CorruptArtefact: it is not a PNG, JPEG, WebP, BMP or TIFF file, or is damaged.
     """
     with open_regular(path) as file:
-        if (size := os.fstat(file.fileno()).st_size) > MAX_BYTES:
+        if (size := file_size(file)) > MAX_BYTES:
             raise InputError(f"{path} has {size:,} bytes, more than {MAX_BYTES:,}; make it smaller")
         try:
-            return _decoded(path, file)
+            return _decoded(path, file, size)
         except InputError:
             raise
         except UnidentifiedImageError:
@@ -68,7 +70,7 @@ def picture_files(folder: Path, *, recursive: bool = False) -> list[Path]:
     return files
 
 
-def _decoded(path: Path, file: BinaryIO) -> Image.Image:
+def _decoded(path: Path, file: BinaryIO, size: int) -> Image.Image:
     # WebP's decoder allocates the canvas when it is opened, so its size is read from the header
     # first. For the other formats, Pillow reads the size before it decodes any pixel.
     _check_pixels(path, *_webp_size(file.read(30)))
@@ -84,6 +86,12 @@ def _decoded(path: Path, file: BinaryIO) -> Image.Image:
             ) from None
         with picture:
             _check_pixels(path, *picture.size)
+            # Pillow fills in missing rows if the compressed data ends in good order.
+            if picture.format != "WEBP" and math.prod(picture.size) > PIXELS_PER_BYTE * size:
+                raise CorruptArtefact(
+                    f"{path} has {size:,} bytes, too few for its {picture.width} × "
+                    f"{picture.height} pixels: it is cut or damaged"
+                )
             # Phones store photos unrotated, with the orientation in an EXIF tag.
             return _as_rgb(path, ImageOps.exif_transpose(picture))
 

@@ -1,90 +1,16 @@
-"""A strict JSON reader: every name once, numbers that fit, limited depth, regular files only."""
+"""A strict JSON reader: every name once, numbers that fit, limited depth."""
 
 from __future__ import annotations
 
-import errno
 import json
 import math
-import os
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
-from io import BufferedReader
-from pathlib import Path
 from typing import Any
-
-from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError
 
 MAX_BYTES = 256 << 20
 """Larger records are refused before they are read."""
 MAX_DEPTH = 100
 _MAX_DIGITS = 400
 """More digits than any finite number needs."""
-_BAD_NAMES = (errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR)
-
-
-def usable_name(path: Path) -> Path:
-    """`path`, which need not exist.
-
-    Raises:
-        InputError: no file or folder can have this name, or it leads in a circle of links.
-    """
-    try:
-        os.stat(path)
-    except ValueError as error:
-        raise InputError(f"{str(path)[:200]!r} is no name of a file: {error}") from None
-    except OSError as error:
-        if error.errno in _BAD_NAMES:
-            raise InputError(f"{str(path)[:200]!r} cannot be a file: {error.strerror}") from None
-    return path
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[BufferedReader]:
-    """A regular file, open for reading. Anything else is refused, and nothing waits for a FIFO.
-
-    Raises:
-        InputError: there is no file, it is no regular file, or no file can have this name.
-        EnvironmentFault: it cannot be opened or read.
-    """
-    try:
-        # Without O_NONBLOCK, opening a FIFO waits for somebody to write.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
-    except ValueError as error:
-        raise InputError(f"{str(path)[:200]!r} is no name of a file: {error}") from None
-    except OSError as error:
-        if error.errno in _BAD_NAMES:
-            raise InputError(f"{str(path)[:200]!r} cannot be a file: {error.strerror}") from None
-        raise _unreadable(path, error) from error
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise InputError(f"{path} is not a regular file; only regular files are read")
-    with os.fdopen(handle, "rb") as file:
-        try:
-            yield file
-        except OSError as error:
-            raise _unreadable(path, error) from error
-
-
-def regular_bytes(path: Path, limit: int | None = None) -> bytes:
-    """The bytes of a regular file; raises as `opened` does.
-
-    Raises:
-        CorruptArtefact: it has more than `limit` bytes.
-    """
-    with opened(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if limit is not None and size > limit:
-            raise CorruptArtefact(f"{path} has {size} bytes; such a record has at most {limit}")
-        return file.read()
-
-
-def _unreadable(path: Path, error: OSError) -> EnvironmentFault:
-    return EnvironmentFault(
-        f"could not read {path}: {error.strerror}. Check the disk and the file's permissions"
-    )
 
 
 def strict_json(data: bytes) -> Any:

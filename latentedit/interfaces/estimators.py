@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from latentedit.data.attributes import AttributeSchema
@@ -20,8 +21,12 @@ class AttributeEstimator(ABC):
     Attributes:
         schema: the columns that `estimate` returns.
         fingerprint: sha256 of weights and configuration.
+
+    Class attributes:
+        selective: there are images that it cannot read; `found` names them.
     """
 
+    selective: ClassVar[bool] = False
     schema: AttributeSchema
     fingerprint: str
 
@@ -35,6 +40,13 @@ class AttributeEstimator(ABC):
         A hidden layer if the estimator has one; by default its estimates.
         """
         return self.estimate(images)
+
+    def found(self, images: Tensor) -> Tensor:
+        """(N,) bool, whether each of (N, 3, H, W) images shows what the estimator reads.
+
+        Banks that a `selective` estimator labels hold only such images, and count the others.
+        """
+        return torch.ones(len(images), dtype=torch.bool)
 
     def recorded(self, split: str, n: int) -> Tensor | None:
         """(n, A) recorded values of the first n faces of a bank's split, for labels by people.

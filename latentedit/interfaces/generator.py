@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from latentedit.data.attributes import AttributeSchema
-from latentedit.errors import Unsupported
+from latentedit.errors import InputError, Unsupported
 
 Space = str
 """``"z"``, ``"w"``, ``"w+"``, ``"s"``, or another space of the generator."""
@@ -60,6 +60,34 @@ class Companions:
     identity: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Subject:
+    """What the images of a generator show, for messages and reports.
+
+    Args:
+        one, many: a noun such as ``"car"``, and its plural.
+    """
+
+    one: str
+    many: str
+
+    def __post_init__(self) -> None:
+        for noun in (self.one, self.many):
+            if not noun.isprintable() or not noun.strip():
+                raise InputError(f"a subject has a noun and its plural, received {noun!r}")
+
+    def counted(self, n: int) -> str:
+        """The number with its noun.
+
+        >>> Subject("car", "cars").counted(1), Subject("car", "cars").counted(1200)
+        ('1 car', '1,200 cars')
+        """
+        return f"{n:,} {self.one if n == 1 else self.many}"
+
+
+IMAGES = Subject("image", "images")
+
+
 class Generator(ABC):
     """Maps codes to images, always with fixed noise.
 
@@ -81,6 +109,7 @@ class Generator(ABC):
         has_counterfactuals: it knows its world well enough to change one attribute of a face and
             nothing else; see `counterfactual`.
         companions: default plugins of commands that use this generator.
+        subject: what its images show, in messages and reports.
     """
 
     has_styles: ClassVar[bool] = False
@@ -88,6 +117,7 @@ class Generator(ABC):
     row_spaces: ClassVar[Mapping[Space, Space]] = MappingProxyType({"w+": "w"})
     has_counterfactuals: ClassVar[bool] = False
     companions: ClassVar[Companions | None] = None
+    subject: ClassVar[Subject] = IMAGES
     spaces: Mapping[Space, tuple[int, ...]]
     resolution: int
     fingerprint: str
@@ -188,7 +218,7 @@ class Generator(ABC):
             Unsupported: the generator has no counterfactuals, or none in `space`.
         """
         raise Unsupported(
-            f"{type(self).__name__} cannot change one attribute of a face and nothing else"
+            f"{type(self).__name__} cannot change one attribute of an image and nothing else"
         )
 
     def describe(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from torch import Tensor
 
@@ -25,7 +25,17 @@ class ImportedWeights(Protocol):
 
 
 class WeightImporter(ABC):
-    """Reads weight files of one kind. It executes no code from a file."""
+    """Reads weight files of one kind. It executes no code from a file.
+
+    Class attributes:
+        home: folder in the cache where plugins look for what is imported, if they need no path.
+    """
+
+    home: ClassVar[str] = ""
+
+    def terms(self, file: Path) -> str:
+        """Licence and size of `file`, shown before it is read; nothing by default."""
+        return ""
 
     @abstractmethod
     def read(self, file: Path, out: Path) -> ImportedWeights:

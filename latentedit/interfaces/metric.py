@@ -60,7 +60,7 @@ class EditMetric(ABC):
 
     Class attributes:
         Options: the pydantic model of its options.
-        unit: its unit; ``"share of faces"`` for a figure that is 0 or 1.
+        unit: its unit; ``"share of images"`` for a figure that is 0 or 1.
         higher_is_better: the direction of improvement.
         formula: text of the report's footnote.
         smallest_difference: the smallest difference of means that matters, in `unit`.

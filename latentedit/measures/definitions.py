@@ -25,19 +25,21 @@ class Metric:
     margin: float | None = None
 
 
-SHARE = "share of faces"
+SHARE = "share of images"
 """Unit of metrics that are yes or no per face."""
 
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("reach", SHARE, True, "share of faces whose achieved change attains r", margin=0.02),
+        Metric(
+            "reach", SHARE, True, "share of images whose achieved change attains r", margin=0.02
+        ),
         Metric("identity similarity", "cosine", True, "cos(E(x), E(x'))", margin=0.01),
         Metric(
             "identity with failures",
             "cosine",
             True,
-            "cos(E(x), E(x')), and 0, as between strangers, for a face that does not reach r",
+            "cos(E(x), E(x')), and 0, as between strangers, for an image that does not reach r",
         ),
         Metric(
             "identity similarity to the photo",
@@ -67,10 +69,28 @@ METRICS = {
             "true identity drift", "σ", False, "RMS change of the true identity scores", margin=0.02
         ),
         Metric(
+            "true effect",
+            "share of the change",
+            None,
+            "(A(x') − A(x))_k / Δ read off the edited code, where the judge sees r",
+        ),
+        Metric(
             "distance to the counterfactual",
             "levels",
             False,
-            "mean |x' − c|, 255 levels; c is the same face with only k changed, as much as in x'",
+            "mean |x' − c|, 255 levels; c is the same image with only k changed, as much as in x'",
+        ),
+        Metric(
+            "distance inside what may change",
+            "levels",
+            False,
+            "mean |x' − c|, 255 levels, over the pixels whose bytes differ in x and c",
+        ),
+        Metric(
+            "distance outside what may change",
+            "levels",
+            False,
+            "mean |x' − c|, 255 levels, over all other pixels",
         ),
         Metric(
             "structural similarity to the counterfactual",
@@ -118,7 +138,7 @@ METRICS = {
             "pose error",
             "degrees",
             False,
-            "angle between where the face looks and where it should, yaw and pitch by the judge",
+            "angle between where the head looks and where it should, yaw and pitch by the judge",
         ),
         Metric(
             "lighting error",
@@ -130,7 +150,7 @@ METRICS = {
             "kernel distance",
             "squared MMD",
             False,
-            "unbiased squared MMD of edited and unedited faces, (x·y / F + 1)³, judge's features",
+            "unbiased squared MMD of edited and unedited images, (x·y / F + 1)³, judge's features",
         ),
         Metric(
             "log-likelihood",
@@ -142,7 +162,7 @@ METRICS = {
             "Mahalanobis distance",
             "σ",
             None,
-            "((w' − μ)ᵀ C⁻¹ (w' − μ) / D)^½ to the fit split; unedited faces lie at about 1",
+            "((w' − μ)ᵀ C⁻¹ (w' − μ) / D)^½ to the fit split; unedited images lie at about 1",
         ),
         Metric(
             "edit–identity area",

@@ -32,17 +32,17 @@ HEADLINES = {
         ),
         Headline(
             "identity similarity",
-            "How much the edited face still looks like the same person.",
+            "How much the edited image still shows the same individual.",
             short="similarity",
         ),
         Headline(
             "identity with failures",
-            "The same, where a face that cannot be changed as wanted counts as a stranger.",
+            "The same, where an image that cannot be changed as wanted counts as a stranger.",
         ),
         Headline("identity similarity to the photo", "The same, compared with the photo itself."),
         Headline(
             "identity accuracy",
-            "How often a face recogniser still takes it for the same person.",
+            "How often an identity encoder still takes it for the same individual.",
         ),
         Headline(
             "attribute leakage",
@@ -56,7 +56,7 @@ HEADLINES = {
         ),
         Headline(
             "true identity drift",
-            "How far the face's true identity moved, as the generator knows it.",
+            "How far the true identity moved, as the generator knows it.",
         ),
         Headline(
             "target error",
@@ -93,12 +93,24 @@ WAYS = (
     "identity with failures",
     "identity similarity to the counterfactual",
     "distance to the counterfactual",
+    "distance inside what may change",
+    "distance outside what may change",
     "structural similarity to the counterfactual",
     "attribute leakage",
     "true leakage",
     "true identity drift",
 )
 """The metrics that are shown as shares of the way from floor to ceiling."""
+
+IN_TRUTH = (
+    "true effect",
+    "distance to the counterfactual",
+    "distance inside what may change",
+    "distance outside what may change",
+    "structural similarity to the counterfactual",
+    "identity similarity to the counterfactual",
+)
+"""The metrics that only a generator that knows its world has, and that are no headlines."""
 
 ROUND_TRIP = (
     "round-trip error",

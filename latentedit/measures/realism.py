@@ -45,8 +45,8 @@ def check_faces(n: int, features: int) -> None:
     needed = max(MINIMUM_FACES, features + 1)
     if n < needed:
         raise InputError(
-            f"a Fréchet distance in {features} features needs at least {needed} faces, "
-            f"received {n}; use the kernel distance, or more faces"
+            f"a Fréchet distance in {features} features needs at least {needed} images, "
+            f"received {n}; use the kernel distance, or more images"
         )
 
 
@@ -78,7 +78,7 @@ def kernel_distance_by_face(unedited: Features, edited: Features) -> Features:
     """
     n = len(unedited)
     if n < MINIMUM_FACES:
-        raise InputError(f"a kernel distance needs at least {MINIMUM_FACES} faces, received {n}")
+        raise InputError(f"a kernel distance needs at least {MINIMUM_FACES} images, received {n}")
     rows = _kernel_sums(unedited, unedited) + _kernel_sums(edited, edited)
     rows -= _kernel_sums(unedited, edited) + _kernel_sums(edited, unedited)
     total = rows.sum()

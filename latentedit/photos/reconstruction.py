@@ -142,13 +142,13 @@ def _true_code(bank: LatentBank, name: str, home: str) -> Tensor:
     found = _OF_A_BANK.fullmatch(name)
     if found is None:
         raise InputError(
-            f"{name} does not name a face of {bank.folder}; true codes are known only for pictures "
-            "that latentedit bank images wrote, such as test-00003.png"
+            f"{name} does not name an image of {bank.folder}; true codes are known only for "
+            "pictures that latentedit bank images wrote, such as test-00003.png"
         )
     split, row = bank.split(found[1]), int(found[2])
     if split.space != home or row >= len(split):
         raise InputError(
             f"{name} is not in {bank.folder}: its {found[1]} split has {len(split)} codes of "
-            f"{split.space.upper()}, and face {row} in {home.upper()} is needed"
+            f"{split.space.upper()}, and image {row} in {home.upper()} is needed"
         )
     return split.rows(torch.tensor([row]))[0][0]

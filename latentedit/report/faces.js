@@ -18,7 +18,7 @@
   };
   const show = number => {
     at = (number + count()) % count();
-    dialog.querySelector("h2").textContent = `${grid.dataset.task}, face ${at + 1} of ${count()}`;
+    dialog.querySelector("h2").textContent = `${grid.dataset.task}, ${grid.dataset.one} ${at + 1} of ${count()}`;
     cards.replaceChildren(...[...grid.querySelectorAll(`[data-face="${at}"]`)].map(card));
   };
   document.querySelectorAll(".faces .face button").forEach(button => button.addEventListener("click", () => {

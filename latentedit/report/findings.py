@@ -31,7 +31,7 @@ SAID: dict[Verdict, str] = {
 def findings(results: Results) -> list[str]:
     """The suite's focus, its first editor if it names none, against each other one; or each other
     one against its baseline. Then the reach of all."""
-    suite = results.suite
+    suite, things = results.suite, results.subject.many
     first = suite.baseline or suite.focus or next(iter(suite.editors))
     rows = [
         row if row.first == first else row.turned()
@@ -40,9 +40,9 @@ def findings(results: Results) -> list[str]:
     ]
     if suite.baseline:
         rows = [row.turned() for row in rows]
-        return [*_one_by_one(rows), *_caveats(results, rows), _reach(results)]
+        return [*_one_by_one(rows, things), *_caveats(results, rows), _reach(results)]
     few = len({row.second for row in rows}) <= FEW
-    said = _one_by_one(rows) if few else _all_at_once(first, rows)
+    said = _one_by_one(rows, things) if few else _all_at_once(first, rows, things)
     return [*said, *_caveats(results, rows), _reach(results)]
 
 
@@ -62,21 +62,21 @@ def best_editor(results: Results, metric: MetricKey) -> str | None:
     return winner(rows, results.suite.editors)
 
 
-def _one_by_one(rows: Sequence[Comparison]) -> list[str]:
+def _one_by_one(rows: Sequence[Comparison], things: str) -> list[str]:
     """One sentence a pair and metric."""
     pairs = dict.fromkeys(row.pair for row in rows)
-    return [_sentence(row) for pair in pairs for row in rows if row.pair == pair]
+    return [_sentence(row, things) for pair in pairs for row in rows if row.pair == pair]
 
 
-def _sentence(row: Comparison) -> str:
+def _sentence(row: Comparison, things: str) -> str:
     said = SAID[row.verdict].format(first=row.first, second=row.second)
     if row.faces < ENOUGH_FACES:
-        said = f"Too few faces to compare {row.first} and {row.second}"
+        said = f"Too few {things} to compare {row.first} and {row.second}"
     within = f" (within ±{row.metric.metric.margin})" if row.verdict == "equivalent" else ""
-    return f"{said} in {_named(row.metric)}{within}: {row.in_words()}, {row.basis()}."
+    return f"{said} in {_named(row.metric)}{within}: {row.in_words(things)}, {row.basis(things)}."
 
 
-def _all_at_once(first: str, rows: Sequence[Comparison]) -> list[str]:
+def _all_at_once(first: str, rows: Sequence[Comparison], things: str) -> list[str]:
     """One sentence a metric: the editors that `first` is better or worse than, the smallest
     difference first."""
     groups: dict[Verdict, str] = {
@@ -93,7 +93,7 @@ def _all_at_once(first: str, rows: Sequence[Comparison]) -> list[str]:
             (row for row in rows if row.metric == metric), key=lambda row: abs(row.difference)
         )
         parts = [
-            f"{said} {_listed([_brief(row) for row in own if row.verdict == verdict])}"
+            f"{said} {_listed([_brief(row, things) for row in own if row.verdict == verdict])}"
             for verdict, said in groups.items()
             if any(row.verdict == verdict for row in own)
         ]
@@ -101,8 +101,8 @@ def _all_at_once(first: str, rows: Sequence[Comparison]) -> list[str]:
     return sentences
 
 
-def _brief(row: Comparison) -> str:
-    return f"{row.second} ({abs(row.difference):.3f}, {row.basis()})"
+def _brief(row: Comparison, things: str) -> str:
+    return f"{row.second} ({abs(row.difference):.3f}, {row.basis(things)})"
 
 
 def _named(metric: MetricKey) -> str:
@@ -120,8 +120,8 @@ def _caveats(results: Results, rows: Sequence[Comparison]) -> list[str]:
     if results.suite.tune is not None and results.suite.identity:
         names = _listed([str(use) for use in results.suite.identity])
         found.append(
-            f"Options were tuned with the recognisers of this report ({names}), on other faces. So "
-            "their identity similarities are not independent of tuning."
+            f"Options were tuned with the recognisers of this report ({names}), on other "
+            f"{results.subject.many}. So their identity similarities are not independent of tuning."
         )
     return found
 
@@ -134,7 +134,9 @@ def _reach(results: Results) -> str:
         if (m.metric, m.task, m.effect) == wanted
     ]
     share = f"{results.effect:.0%} of the requested change"
-    return f"Share of {results.faces} faces that reach {share}: {', '.join(shares)}."
+    return (
+        f"Share of {results.faces} {results.subject.many} that reach {share}: {', '.join(shares)}."
+    )
 
 
 def _listed(names: list[str]) -> str:

@@ -14,6 +14,7 @@ from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.paired import ALL_TASKS
 from latentedit.benchmark.results.records import Measure
 from latentedit.files.artefacts import write_bytes
+from latentedit.interfaces.generator import IMAGES, Subject
 from latentedit.measures.headline import headlines
 from latentedit.report.faces import FaceBlock, Shown, face_blocks
 from latentedit.report.figures import CurveFigure, colours, curve_figures
@@ -72,10 +73,17 @@ def write_leaderboard(shown: Sequence[Board], refused: Mapping[str, str], path: 
         "leaderboard.html.jinja",
         boards=[_part(board, i) for i, board in enumerate(shown)],
         refused=refused,
+        shown=_shown(shown),
         headlines=headlines({k: m for board in shown for k, m in board.metrics.items()}),
     )
     write_bytes(path, page.encode())
     return path
+
+
+def _shown(boards: Sequence[Board]) -> Subject:
+    """What the images of all boards show; images, where they differ."""
+    subjects = {board.first.provenance.bank.shown for board in boards}
+    return subjects.pop() if len(subjects) == 1 else IMAGES
 
 
 def _part(board: Board, number: int) -> BoardPart:
@@ -128,13 +136,20 @@ def _matrix(names: list[str], column: Column, compared: Sequence[Comparison]) ->
 def _script(board: Board, heads: list[Column], compared: Sequence[Comparison]) -> dict[str, Any]:
     """Tasks; metrics as name, detail and direction; and rows that begin with the names of the pair,
     the task, and the number of the metric."""
+    things = board.first.provenance.bank.shown.many
     numbers = {column.key: i for i, column in enumerate(heads)}
     return {
         "tasks": [*board.tasks, ALL_TASKS],
         "metrics": [[c.key.name, c.key.detail, bool(c.definition.higher_is_better)] for c in heads],
         "rows": [
             [
-                *(*row.pair, row.task, numbers[row.metric], *_rounded(row), row.basis()),
+                *(
+                    *row.pair,
+                    row.task,
+                    numbers[row.metric],
+                    *_rounded(row),
+                    row.basis(things),
+                ),
                 *(row.leader, row.verdict == "equivalent"),
             ]
             for row in compared

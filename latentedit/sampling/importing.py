@@ -49,7 +49,7 @@ def import_bank(
     codes, attributes, schema = found.codes, found.attributes, found.schema
     if not 0 < n_test < len(codes):
         raise InputError(
-            f"{source} has {len(codes)} faces; the number to edit must be at least 1 and leave at "
+            f"{source} has {len(codes)} images; the number to edit must be at least 1 and leave at "
             f"least 1 to fit on, received {n_test}"
         )
     model = registry.generator(generator, options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from latentedit.interfaces.estimators import AttributeEstimator
 from latentedit.interfaces.generator import Generator
 from latentedit.interfaces.runtime import SEEDS, Progress, silent
 from latentedit.registry import Registry
+from latentedit.sampling.selecting import found_codes
 
 BATCH = 64
 TEST_SEED_OFFSET = 1_000_000_007
@@ -59,7 +61,7 @@ def make_bank(
     """
     if n_fit < 1 or n_test < 1:
         raise InputError(
-            f"a bank needs at least one face in each split, received {n_fit} to fit on and "
+            f"a bank needs at least one image in each split, received {n_fit} to fit on and "
             f"{n_test} to edit"
         )
     if not (0 <= seed < SEEDS and 0 < truncation_psi <= 1):  # also refuses NaN
@@ -78,18 +80,6 @@ def make_bank(
     if photographs is not None:
         _check_photographs(photographs, model, estimator)
         drawn = drawn[:1]
-    splits: dict[str, Shards] = {}
-    done, total = 0, sum(n for _, n, _ in drawn)
-    for name, n, split_seed in drawn:
-
-        def report(rows: int, name: str = name, before: int = done) -> None:
-            progress((before + rows) / total, f"labelling {name} faces")
-
-        shards = drawn_shards(
-            name, n, split_seed, drawn_in, truncation_psi, model, estimator, report
-        )
-        splits[name] = _DrawnSplit(drawn_in, estimator.schema, shards)
-        done += n
     sampling: dict[str, Any] = {
         "seed": seed,
         "truncation_psi": truncation_psi,
@@ -98,6 +88,19 @@ def make_bank(
     }
     if space is not None:
         sampling["space"] = space
+    left_out = partial(_count_left_out, sampling)
+    splits: dict[str, Shards] = {}
+    done, total = 0, sum(n for _, n, _ in drawn)
+    for name, n, split_seed in drawn:
+
+        def report(rows: int, name: str = name, before: int = done) -> None:
+            progress((before + rows) / total, f"labelling {name} images")
+
+        shards = drawn_shards(
+            name, n, split_seed, drawn_in, truncation_psi, model, estimator, report, left_out
+        )
+        splits[name] = _DrawnSplit(drawn_in, estimator.schema, shards)
+        done += n
     if photographs is not None:
         splits["test"] = faces = photographs.split("test")
         sampling |= {"test": len(faces), "photographs": photographs.hash}
@@ -110,6 +113,10 @@ def make_bank(
         inversion=None if photographs is None else photographs.inversion,
         files=None if photographs is None else photographs.files(),
     )
+
+
+def _count_left_out(sampling: dict[str, Any], images: int) -> None:
+    sampling["without_face"] = sampling.get("without_face", 0) + images
 
 
 def _check_photographs(
@@ -159,12 +166,22 @@ def drawn_shards(
     generator: Generator,
     estimator: AttributeEstimator,
     report: Callable[[int], None],
+    left_out: Callable[[int], None] = lambda images: None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The `n` codes and attributes of a split, drawn and labelled a shard at a time."""
+    """The `n` codes and attributes of a split, drawn and labelled a shard at a time.
+
+    Args:
+        left_out: called with the number of images in which a selective labeller found nothing.
+    """
+    draw = partial(generator.sample, space=space, truncation_psi=truncation_psi)
     recorded = estimator.recorded(name, n)
     for shard, start in enumerate(range(0, n, SHARD_ROWS)):
         rows = min(SHARD_ROWS, n - start)
-        codes = generator.sample(rows, shard_seed(seed, shard), space, truncation_psi)
+        codes, others = found_codes(
+            draw, rows, shard_seed(seed, shard), space, generator, estimator
+        )
+        if others:
+            left_out(others)
         if recorded is not None:
             attributes = recorded[start : start + rows]
         else:

@@ -42,5 +42,5 @@ def write_images(
             images = generator.synthesize(codes[start : start + BATCH], part.space)
             for i, picture in enumerate(pictures(images)):
                 picture.save(temporary / f"{split}-{start + i:05d}.png")
-            progress(min(start + BATCH, total) / total, f"drawing {split} faces")
+            progress(min(start + BATCH, total) / total, f"drawing {split} images")
     return total

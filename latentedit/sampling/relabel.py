@@ -37,7 +37,7 @@ def relabel_bank(
     for name, part in parts.items():
 
         def report(rows: int, name: str = name, before: int = done) -> None:
-            progress((before + rows) / total, f"labelling {name} faces")
+            progress((before + rows) / total, f"labelling {name} images")
 
         splits[name] = labelled_split(
             name, part.codes, part.space, renderers[name], estimator, report

@@ -28,7 +28,7 @@ def changes_one_attribute_if_it_says_so(case: GeneratorCase) -> None:
             still = asked(case, "counterfactual", codes, truth.attributes, space)
             tried = True
             if not torch.equal(still, codes):
-                raise Broken(f"counterfactual of {space} moved faces of which nothing was asked")
+                raise Broken(f"counterfactual of {space} moved codes of which nothing was asked")
             _change_each(case, codes, space)
     if tried != generator.has_counterfactuals:
         raise Broken(

@@ -103,7 +103,7 @@ def _check_way(case: GeneratorCase, way: tuple[str, ...], there: Tensor, direct:
     if (gap := float((found - direct).abs().max() / direct.std())) > CLOSE:
         raise Broken(
             f"convert {' → '.join(way)} ends {gap:.2g} standard deviations from "
-            f"{way[0]} → {way[2]}; each step makes the next space's code of the same face"
+            f"{way[0]} → {way[2]}; each step makes the next space's code of the same image"
         )
 
 
@@ -167,7 +167,7 @@ def makes_one_image_of_a_face_in_every_space(case: GeneratorCase) -> None:
                 gap = _apart(case.synthesize(converted, target), case.images[source])
                 if gap > CLOSE:
                     raise Broken(
-                        f"the image of a code of {source} and that of the same face in {target} "
+                        f"the image of a code of {source} and that of the same image in {target} "
                         f"differ by {gap:.2g}; make images of both from the same styles"
                     )
 
@@ -245,7 +245,7 @@ def knows_the_truth_if_it_says_so(case: GeneratorCase) -> None:
                 found = known(case, case.generator.convert(codes, source, target), target)
                 if _apart(found, before) > CLOSE * float(before.std()):
                     raise Broken(
-                        f"truth says something else of a face in {target} than of the same face "
+                        f"truth says something else of an image in {target} than of the same image "
                         f"in {source}; read every space by way of the same codes"
                     )
 

@@ -139,7 +139,7 @@ def leaves_faces_alone_where_nothing_is_asked(case: Case) -> None:
         )
     if edited.ok is not None and not bool(edited.ok.all()):
         raise Broken(
-            "with target = source faces came back as not ok; say so only of faces for which what "
+            "with target = source images came back as not ok; say so only of images for which what "
             "is asked cannot be done"
         )
 
@@ -158,8 +158,8 @@ def treats_faces_one_by_one(case: Case) -> None:
     for how, other in (("alone", alone), ("in another order", turned)):
         if (found := _apart(case, case.edited, other)) > CLOSE:
             raise Broken(
-                f"faces edited {how} differ from the same faces in a batch by {found:.2g} standard "
-                "deviations; take no statistics over the batch, and draw noise face by face"
+                f"images edited {how} differ from the same ones in a batch by {found:.2g} standard "
+                "deviations; take no statistics over the batch, and draw noise image by image"
             )
 
 
@@ -221,14 +221,14 @@ def copes_with_what_never_varies(case: Case) -> None:
         edited = case.edit(case.fit(constant="yaw"), codes, source, target)
     except Exception as error:
         raise Broken(
-            f"where all faces have one yaw: {error}; leave such attributes out, and return `ok` "
-            "False for faces that ask for them"
+            f"where all images have one yaw: {error}; leave such attributes out, and return `ok` "
+            "False for images that ask for them"
         ) from error
     asked = (target != source)[:, SCHEMA.columns("yaw")].any(1)
     if (found := _apart(case, edited.codes[asked], codes[asked])) > FAR:
         raise Broken(
-            f"where all faces have one yaw, asking for another moved codes by {found:.2g} standard "
-            "deviations; return `ok` False for faces that ask for what could not be learned"
+            f"where all images have one yaw, asking for another moved codes by {found:.2g} "
+            "standard deviations; return `ok` False for those that ask for what cannot be learned"
         )
 
 
@@ -295,7 +295,7 @@ def ends_at_the_target_if_it_says_so(case: Case) -> None:
     after = (reached - 40.0).abs().mean()
     if after > ABSOLUTE * before:
         raise Broken(
-            f"absolute is declared, and {SAMPLES} faces asked to be 40 years old end {after:.1f} "
+            f"absolute is declared, and {SAMPLES} images asked to be 40 years old end {after:.1f} "
             f"years from it, {before:.1f} before the edit; declare absolute = False"
         )
 
@@ -311,7 +311,7 @@ def draws_faces_if_it_says_so(case: Case) -> None:
     first, second = sample(source, case.runtime), sample(source, case.runtime)
     if first.shape != codes.shape or not bool(first.isfinite().all()):
         raise Broken(
-            f"sample returned {tuple(first.shape)} for {len(codes)} faces, expected "
+            f"sample returned {tuple(first.shape)} for {len(codes)} images, expected "
             f"finite codes {tuple(codes.shape)}"
         )
     if not torch.equal(first, second):

@@ -32,6 +32,7 @@ from latentedit import (
     IdentityEncoder,
     Options,
     Split,
+    Subject,
     Truth,
     Unsupported,
     fingerprint,
@@ -79,6 +80,7 @@ class ToyGenerator(Generator):
     )
     has_styles: ClassVar[bool] = True
     has_counterfactuals: ClassVar[bool] = True
+    subject: ClassVar[Subject] = Subject("face", "faces")
     resolution = RESOLUTION
 
     def __init__(self, options: ToyOptions | None = None) -> None:

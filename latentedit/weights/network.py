@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, NoReturn
 
@@ -12,6 +13,10 @@ from latentedit.weights.legacy import HEADER, read_legacy
 from latentedit.weights.nodes import Array, InertArray, InertObject, InertTensor, Value
 from latentedit.weights.pickled import TENSORFLOW, read_pickle
 from latentedit.weights.source import Source
+
+MAX_EXPANSION, EXPANSION_ROOM = 2, 8 << 20
+MAX_TENSORS = 20_000
+"""Limit on the entries of a state dict."""
 
 Format = Literal["pickle", "tensorflow", "pytorch-zip", "pytorch-legacy"]
 
@@ -26,25 +31,49 @@ _OTHER = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class NetworkFile:
     """A weight file as plain data.
 
     Args:
-        path: where it lies.
-        sha256: of the whole file.
+        source: its bytes.
         format: how it is written.
         tree: its value; tensors are `InertTensor`, pickled networks `InertObject`.
     """
 
-    path: Path
-    sha256: str
+    source: Source
     format: Format
     tree: Value
 
+    @property
+    def path(self) -> Path:
+        return self.source.path
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole file."""
+        return len(self.source)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the whole file; computed on first use, since most refused files need none."""
+        return hashlib.sha256(self.source.view).hexdigest()
+
+    def check_expansion(self, made: int) -> None:
+        """Refuse the file if `made` bytes of weights come from it, far more than it has.
+
+        Tensors may share their numbers, so their sum can exceed the file. 16-bit numbers that
+        become 32-bit ones double it.
+        """
+        if made > MAX_EXPANSION * self.size + EXPANSION_ROOM:
+            self.refuse(
+                f"{made:,} bytes of weights would come from a file of {self.size:,}",
+                "Its tensors share their numbers: save each with numbers of its own",
+            )
+
     def refuse(self, what: str, remedy: str) -> NoReturn:
         """Raise `RefusedFile` for a file that was read but cannot be used."""
-        Source(self.path, b"").refuse(0, what, remedy)
+        self.source.refuse(0, what, remedy)
 
 
 def read_network(path: str | Path) -> NetworkFile:
@@ -56,7 +85,7 @@ def read_network(path: str | Path) -> NetworkFile:
     """
     source = Source.open(path)
     kind, tree = _read(source)
-    return NetworkFile(source.path, hashlib.sha256(source.view).hexdigest(), kind, tree)
+    return NetworkFile(source, kind, tree)
 
 
 def read_state_dict(path: str | Path) -> dict[str, Array]:
@@ -68,7 +97,14 @@ def read_state_dict(path: str | Path) -> dict[str, Array]:
     found = read_network(path)
     if type(found.tree) is not dict:
         found.refuse("it holds no dictionary of tensors", "Give a file with a plain state dict")
-    return {str(name): array(found, name, value) for name, value in found.tree.items()}
+    if len(found.tree) > MAX_TENSORS:
+        found.refuse(
+            f"it holds {len(found.tree):,} entries, more than {MAX_TENSORS:,}",
+            "Give a file with a plain state dict",
+        )
+    arrays = {str(name): array(found, name, value) for name, value in found.tree.items()}
+    found.check_expansion(sum(array.nbytes for array in arrays.values()))
+    return arrays
 
 
 def array(found: NetworkFile, name: str | int, value: Value) -> Array:

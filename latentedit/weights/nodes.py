@@ -84,7 +84,7 @@ class InertArray:
     content: Array | None = None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)  # a text of a nested state could have any length
 class InertObject:
     """An object of the file as data: the name of its class, and its state.
 

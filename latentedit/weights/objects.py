@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 
 from latentedit.weights.machine import Builder, Machine
@@ -53,8 +52,7 @@ def network_node(machine: Machine, arguments: tuple[Value, ...]) -> InertObject:
     text = meta.get("module_src", "")
     if type(text) is not str:
         machine.refuse("a network's program text is no text")
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return InertObject(name, state, digest)
+    return InertObject(name, state, machine.source.text_digest(text))
 
 
 def ignore_attributes(machine: Machine, target: Value, state: Value) -> Value:

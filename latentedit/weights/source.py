@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import mmap
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from latentedit.errors import EnvironmentFault, InputError
+from latentedit.files.regular import file_size, opened
 from latentedit.weights.refusal import CONVERT, RefusedFile
 
 MAX_FILE = 8 << 30
-MAX_OPCODES = 2_000_000
+MAX_OPCODES = 500_000
+"""A 1024-pixel network with its discriminator takes about 70,000. Half a million take less than a
+second."""
 MAX_MEMO = 500_000
 MAX_STACK = 500_000
 MAX_DEPTH = 1_000
@@ -25,37 +30,38 @@ MAX_BUILT = 16 << 20
 
 
 class Source:
-    """A file in memory, with one budget for everything read from it.
+    """The bytes of a file, with one budget for everything read from it.
 
     Args:
         path: for messages.
         data: the whole file.
     """
 
-    def __init__(self, path: Path, data: bytes) -> None:
-        self.path, self.view = path, memoryview(data)
-        self.opcodes = self.built = self.tensor_bytes = 0
+    def __init__(self, path: Path, data: bytes | mmap.mmap) -> None:
+        self.path, self.data, self.view = path, data, memoryview(data)
+        self.opcodes = self.built = 0
+        self._texts: dict[str, str] = {}
 
     @classmethod
     def open(cls, path: str | Path) -> Source:
-        """Read a file into memory.
+        """Map a file into memory: only the parts that are looked at are read.
 
         Raises:
-            InputError: there is no readable file, or it is too large.
-            EnvironmentFault: it does not fit into memory.
+            InputError: there is no such regular file, or it is too large.
+            EnvironmentFault: it cannot be read.
         """
         path = Path(path)
-        try:
-            if not path.is_file():  # a pipe would be waited for, a device has no end
-                raise InputError(f"cannot read {path}: there is no such regular file")
-            size = path.stat().st_size
+        with opened(path) as file:
+            size = file_size(file)
             if size > MAX_FILE:
                 raise InputError(f"{path} has {size} bytes; weight files up to {MAX_FILE} are read")
-            return cls(path, path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot read {path}: {error}") from None
-        except MemoryError:
-            raise EnvironmentFault(f"{path} does not fit into memory; free some") from None
+            try:
+                # An empty file cannot be mapped.
+                return cls(
+                    path, mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
+                )
+            except MemoryError:
+                raise EnvironmentFault(f"{path} does not fit into memory; free some") from None
 
     def __len__(self) -> int:
         return len(self.view)
@@ -73,6 +79,13 @@ class Source:
         self.opcodes += 1
         if self.opcodes > MAX_OPCODES:
             self.refuse(offset, f"it has more than {MAX_OPCODES:,} opcodes")
+
+    def text_digest(self, text: str) -> str:
+        """SHA-256 of a text of the file. A file may repeat one text often; it is hashed once."""
+        if text not in self._texts:
+            data = text.encode("utf-8", "surrogatepass")
+            self._texts[text] = hashlib.sha256(data).hexdigest()
+        return self._texts[text]
 
     def whole(self) -> Span:
         return Span(self, 0, len(self))
@@ -130,11 +143,10 @@ class Cursor:
 
     def line(self) -> str:
         """Text up to the next newline, which is read too."""
-        window = bytes(self.source.view[self.at : min(self.at + MAX_LINE, self.end)])
-        length = window.find(b"\n")
-        if length < 0:
+        end = self.source.data.find(b"\n", self.at, min(self.at + MAX_LINE, self.end))
+        if end < 0:
             self.source.refuse(self.at, f"a line of text has no end within {MAX_LINE} bytes")
-        text = self.text(length)
+        text = self.text(end - self.at)
         self.at += 1
         return text
 

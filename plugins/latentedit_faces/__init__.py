@@ -75,6 +75,12 @@ _PLUGINS: list[tuple[PluginKind, str, str, str]] = [
         "python_callable:PythonFunction",
         "a Python function of your own",
     ),
+    (
+        "bank-importer",
+        "faces-codes",
+        "own_codes:OwnCodes",
+        "your own .npy or .pt codes of W or W+, with a CSV of labels",
+    ),
     ("estimator", "faces-combined", "combined:CombinedAttributes", "several estimators as one"),
 ]
 """Kind, name, target within this package, and summary of each."""
@@ -82,7 +88,7 @@ _PLUGINS: list[tuple[PluginKind, str, str, str]] = [
 
 @hookimpl
 def latentedit_plugins() -> list[PluginSpec]:
-    """Estimators, identity encoders, a landmark detector, and what trains an estimator."""
+    """Estimators, recognisers, a landmark detector, trainers, and an importer of codes."""
     return [
         PluginSpec(kind, name, f"latentedit_faces.{target}", summary)
         for kind, name, target, summary in _PLUGINS

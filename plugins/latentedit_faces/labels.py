@@ -44,12 +44,14 @@ class LabelTable:
         keys: N file names from the table, or ``fit-00012.png`` for face 12 of the fit split.
         values: (N, A), natural units; NaN for empty cells.
         digest: sha256 of the file.
+        key: the column, or the first of the columns, that the keys come from.
     """
 
     schema: AttributeSchema
     keys: tuple[str, ...]
     values: Tensor
     digest: str
+    key: str = "file"
 
 
 @dataclass(frozen=True)
@@ -66,23 +68,29 @@ class LabelledImages:
         return torch.stack([read_picture(file, side) for file in self.files])
 
 
-def read_table(path: Path, declared: tuple[DeclaredAttribute, ...] = ()) -> LabelTable:
+def read_table(
+    path: Path,
+    declared: tuple[DeclaredAttribute, ...] = (),
+    *,
+    keys: tuple[str, ...] = ("split", "index"),
+) -> LabelTable:
     """A CSV: a column `file`, or columns `split` and `index`, and one for each attribute.
 
     Args:
         declared: kinds, ranges and units. If not declared, a column of 0 and 1 is binary, and any
             other column is continuous over the range of its values.
+        keys: the columns that stand for `file`; ``("index",)`` numbers rows of one file.
 
     Raises:
         InputError: the table is invalid; names the line and its content.
     """
     header, rows = _rows(path)
-    by_file = "file" in header
-    key_columns = ("file",) if by_file else ("split", "index")
+    key_columns = ("file",) if "file" in header else keys
     if missing := [name for name in key_columns if name not in header]:
+        others = " and ".join(f"`{name}`" for name in keys)
         raise InputError(
-            f"{path} has the columns {', '.join(header)}, and needs `file` (picture names), or "
-            f"`split` and `index` (faces of a bank); it lacks {missing[0]}"
+            f"{path} has the columns {', '.join(header)}, and needs `file` (file names), or "
+            f"{others} (numbers of faces); it lacks {missing[0]}"
         )
     names = [name for name in header if name not in key_columns]
     for each in declared:
@@ -91,15 +99,15 @@ def read_table(path: Path, declared: tuple[DeclaredAttribute, ...] = ()) -> Labe
     chosen = [each.name for each in declared] or names
     if not chosen:
         raise InputError(f"{path} has no column besides {', '.join(key_columns)}")
-    keys, lines = [], []
+    read_key = {"file": _file, "split": _face, "index": _index}[key_columns[0]]
+    found, lines = [], []
     for number, row in rows:
-        keys.append(_file(path, number, row) if by_file else _face(path, number, row))
+        found.append(read_key(path, number, row))
         lines.append([_value(path, number, name, row[name]) for name in chosen])
-    _no_twins(path, keys)
+    _no_twins(path, found)
     values = torch.tensor(lines, dtype=torch.float32)
-    return LabelTable(
-        _schema(path, chosen, values, declared), tuple(keys), values, file_digest(path)
-    )
+    schema = _schema(path, chosen, values, declared)
+    return LabelTable(schema, tuple(found), values, file_digest(path), key_columns[0])
 
 
 def labelled_images(
@@ -202,6 +210,13 @@ def _face(path: Path, line: int, row: dict[str, str]) -> str:
             f"received {split!r} and {index!r}"
         )
     return f"{split}-{int(index):05d}.png"
+
+
+def _index(path: Path, line: int, row: dict[str, str]) -> str:
+    text = row["index"].strip()
+    if not DIGITS.fullmatch(text):
+        raise InputError(f"{path}, line {line}: index is a number from 0, received {text[:80]!r}")
+    return str(int(text))
 
 
 def _value(path: Path, line: int, name: str, cell: str) -> float:

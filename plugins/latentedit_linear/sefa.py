@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from latentedit import InputError, Options, Runtime, Split, Unsupported
+from latentedit import ANY_FLAT, InputError, Options, Runtime, Split, Unsupported
 from latentedit_linear.axes import AxisEditor
 from latentedit_linear.directions import unit
 
@@ -49,6 +49,7 @@ class SeFa(AxisEditor):
 
         N = argmax Σ_i ‖A n_i‖²  with n_iᵀn_i = 1   ⇒   AᵀA n_i = λ_i n_i
 
+    In a generator without W, the first layer that reads the code takes the place of the styles.
     It is unsupervised: the axes come from the generator alone. Attributes only assign axes and
     calibrate slopes.
 
@@ -58,6 +59,7 @@ class SeFa(AxisEditor):
     Options: ClassVar[type[SeFaOptions]] = SeFaOptions
     candidates = ({"normalize_styles": True}, {"components": 10}, {"components": 20})
     needs = frozenset({"attributes", "generator"})
+    spaces: ClassVar[tuple[str, ...]] = ("w", ANY_FLAT)
     options: SeFaOptions
 
     def find_axes(self, data: Split, runtime: Runtime) -> Tensor:

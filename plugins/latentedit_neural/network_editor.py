@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from latentedit import Editor, InputError, NotFitted
+from latentedit import Editor, InputError, NotFitted, loaded_module
 from latentedit_neural.regressor import Scale
 
 
@@ -40,10 +40,9 @@ class NetworkEditor(Editor):
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         try:
             dim, width = len(state["scale.mean"]), len(state["scale.a_mean"])
-            scale, net = Scale(dim, width), self.build(dim, width)
-            scale.load_state_dict(_below("scale.", state))
-            net.load_state_dict(_below("net.", state))
-        except (KeyError, RuntimeError) as error:
+            scale = loaded_module(lambda: Scale(dim, width), _below("scale.", state))
+            net = loaded_module(lambda: self.build(dim, width), _below("net.", state))
+        except (InputError, KeyError, TypeError, RuntimeError) as error:
             raise InputError(f"not the state of a {type(self).__name__}: {error}") from None
         self.scale, self.net = scale, net.requires_grad_(False).eval()
 

@@ -6,6 +6,7 @@ there, and stage their results there. The process of the run publishes them.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import socket
 import time
@@ -28,6 +29,8 @@ from latentedit_ray.worker import Worker
 
 CONNECT_SECONDS = 5.0
 """Timeout of the test connection to the cluster's head."""
+LOOK_SECONDS = 2.0
+"""Between two such connections while cells are computed."""
 
 
 class RayOptions(ExecutorOptions):
@@ -51,8 +54,8 @@ class RayExecutor(Executor):
     """Computes cells on the workers of a cluster, and again if their node is lost.
 
     Raises:
-        EnvironmentFault: Ray is not installed, no cluster answers, or a node has another version
-            of latentedit or torch.
+        EnvironmentFault: Ray is not installed, no cluster answers, its head is lost, or a node has
+            another version of latentedit, of torch, or of a plugin.
     """
 
     Options: ClassVar[type[RayOptions]] = RayOptions
@@ -61,6 +64,8 @@ class RayExecutor(Executor):
     def __init__(self, options: RayOptions | None = None) -> None:
         super().__init__(options)
         self.ray = _connected(self.options.address)
+        self.head: str = self.ray.get_runtime_context().gcs_address
+        self.next_look, self.has_head = 0.0, True
         # Actors are keyed by the Ray object that will hold their next answer.
         self.starting: dict[Any, Any] = {}
         self.idle: list[Any] = []
@@ -93,6 +98,7 @@ class RayExecutor(Executor):
         self.computing[actor.compute.remote(job)] = (actor, job, time.monotonic())
 
     def events(self, seconds: float) -> list[Event]:
+        self._check_head()
         if pending := [*self.starting, *self.computing]:
             self.ray.wait(pending, num_returns=1, timeout=seconds)
         for answer in self._answered(self.starting):
@@ -107,6 +113,23 @@ class RayExecutor(Executor):
                 f"{self.ray.cluster_resources()}. Ask for less, or add nodes."
             )
         return [event for event in ended if event is not None]
+
+    def _check_head(self) -> None:
+        """Raise `EnvironmentFault` once the cluster's head is lost.
+
+        Ray itself would wait a minute for the head, and then end this process without a word.
+        """
+        if time.monotonic() < self.next_look:
+            return
+        self.next_look = time.monotonic() + LOOK_SECONDS
+        try:
+            _check_listening(self.head)
+        except OSError as error:
+            self.has_head = False
+            raise EnvironmentFault(
+                f"the head of the Ray cluster at {self.head} was lost: {error}. Finished cells are "
+                "kept. Start the cluster again, and run the same command with its address"
+            ) from None
 
     def _answered(self, pending: dict[Any, Any]) -> list[Any]:
         if not pending:
@@ -132,7 +155,7 @@ class RayExecutor(Executor):
         """The end of a cell; None if it will be computed again."""
         actor, job, started = self.computing.pop(answer)
         try:
-            ended: Ended = self.ray.get(answer)
+            ended: Ended | str = self.ray.get(answer)
         except self.ray.exceptions.RayActorError as error:
             self.ray.kill(actor)  # it may still run, if only the connection to it was lost
             self._start_worker()
@@ -144,10 +167,17 @@ class RayExecutor(Executor):
             return Ended(job.cell.id, "crashed", time.monotonic() - started, reason)
         except self.ray.exceptions.RayError as error:
             ended = Ended(job.cell.id, "failed", time.monotonic() - started, str(error))
+        if isinstance(ended, str):
+            self.starting[answer] = actor  # for `close`
+            raise EnvironmentFault(ended)
         self.idle.append(actor)
         return ended
 
     def close(self) -> None:
+        if not self.has_head:
+            # Without a head, every call would wait for it, and so would Ray at the end of Python.
+            atexit.unregister(self.ray.shutdown)
+            return
         busy = [actor for actor, _, _ in self.computing.values()]
         for actor in [*self.starting.values(), *self.idle, *busy]:
             self.ray.kill(actor)

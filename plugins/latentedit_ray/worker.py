@@ -7,7 +7,7 @@ import socket
 from importlib.metadata import version
 from pathlib import Path
 
-from latentedit import Ended, Job, WarmProcess, __version__
+from latentedit import Ended, EnvironmentFault, Job, WarmProcess, __version__, check_code
 
 WAIT_SECONDS = 1.0
 
@@ -33,13 +33,19 @@ class Worker:
             "install the same versions everywhere"
         )
 
-    def compute(self, job: Job) -> Ended:
+    def compute(self, job: Job) -> Ended | str:
+        """The end of the cell; a text if no cell of the run can be computed on this node."""
         if not Path(job.run_folder, "bank", "bank.json").is_file():
             error = (
                 f"node {socket.gethostname()} does not see {job.run_folder}; choose a run folder "
                 "on a file system that all nodes share under one path"
             )
             return Ended(job.cell.id, "failed", 0.0, error)
+        if self.warm is None:
+            try:
+                check_code(job)
+            except EnvironmentFault as error:
+                return f"node {socket.gethostname()}: {error}"
         if self.warm is None or not self.warm.alive:
             self.warm = WarmProcess(job, self.side_by_side)
         self.warm.start(job)

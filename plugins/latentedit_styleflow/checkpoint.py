@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from latentedit import InputError
+from latentedit import InputError, loaded_module
 from latentedit_styleflow.flow import ContinuousFlow, Whitening
 from latentedit_styleflow.solver import Solver
 
@@ -49,11 +49,12 @@ def from_released(state: Mapping[str, Tensor], solver: Solver | None = None) -> 
     }
     _check_weights(ours)
     try:
-        flow = flow_of(ours, solver or Solver("dopri5"))
-        flow.to(ours["norms.0.weight"].dtype).load_state_dict(ours)
-    except (KeyError, ValueError, IndexError, RuntimeError) as error:
+        dtype = ours["norms.0.weight"].dtype
+        flow = loaded_module(lambda: flow_of(ours, solver or Solver("dopri5")).to(dtype), ours)
+    except (LookupError, TypeError, ValueError, RuntimeError, InputError) as error:
+        names = ", ".join(name[:40] for name in sorted(state)[:5])
         raise InputError(
-            f"not a StyleFlow checkpoint: {error}; it has {', '.join(sorted(state)[:5])}, …"
+            f"not a StyleFlow checkpoint: {str(error)[:300]}; it has {names}, …"
         ) from None
     return flow
 
@@ -71,8 +72,8 @@ def _check_weights(state: Mapping[str, Tensor]) -> None:
                 f"{tuple(value.shape)}; weights are floats, at least one of them"
             )
     for kind in ("blocks", "norms"):
-        found = {name.split(".")[1] for name in state if name.startswith(f"{kind}.")}
-        if missing := [i for i in range(len(found)) if str(i) not in found]:
+        found = _numbers(state, kind)
+        if missing := [i for i in range(len(found)) if i not in found]:
             raise InputError(
                 f"not a StyleFlow checkpoint: it has {len(found)} {kind}, and none is numbered "
                 f"{missing[0]}"
@@ -80,12 +81,25 @@ def _check_weights(state: Mapping[str, Tensor]) -> None:
 
 
 def flow_of(state: Mapping[str, Tensor], solver: Solver) -> ContinuousFlow:
-    """A new flow of the shape whose state dict is `state`."""
+    """A new flow of the shape whose state dict is `state`.
+
+    Raises:
+        KeyError: a weight that decides the shape is missing.
+        ValueError: there are far fewer weights than such a flow has.
+    """
     gate = state["blocks.0.field.layers.0.gate.weight"]
     dim = state["blocks.0.field.layers.0.linear.weight"].shape[1]
-    blocks = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))
+    blocks, hidden = 1 + max(_numbers(state, "blocks")), _hidden(state)
+    if blocks * (len(hidden) + 1) > len(state):
+        raise ValueError(f"{len(state)} weights are too few for {blocks} blocks like the first")
     whiten = "norms.0.basis" in state
-    return ContinuousFlow(dim, gate.shape[1] - 1, _hidden(state), blocks, solver, whiten)
+    return ContinuousFlow(dim, gate.shape[1] - 1, hidden, blocks, solver, whiten)
+
+
+def _numbers(state: Mapping[str, Tensor], kind: str) -> set[int]:
+    """The numbers of the blocks or norms among the weights."""
+    places = (name.split(".")[1] for name in state if name.startswith(f"{kind}."))
+    return {int(place) for place in places if _PLACE.fullmatch(place)}
 
 
 def to_released(flow: ContinuousFlow) -> dict[str, Tensor]:

@@ -77,7 +77,7 @@ class CouplingFlow(nn.Module):
         self.norm: Norm = Whitening(dim) if whiten else MovingBatchNorm(dim)
         rng = torch.Generator().manual_seed(0)
         self.layers = nn.ModuleList(
-            AffineCoupling(torch.randperm(dim, generator=rng), condition, hidden)
+            AffineCoupling(torch.randperm(dim, generator=rng, device="cpu"), condition, hidden)
             for _ in range(layers)
         )
 

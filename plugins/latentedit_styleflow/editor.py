@@ -21,6 +21,7 @@ from latentedit import (
     NotFitted,
     Runtime,
     Split,
+    loaded_module,
     moments,
 )
 from latentedit_styleflow.checkpoint import RELEASED_CONDITION, flow_of
@@ -207,9 +208,15 @@ class FlowEditor(Editor):
             self.columns, self.gains = state["columns"], state["gains"]
             effect = state.get("condition.effect")
             self.condition = Condition(state["condition.mean"], state["condition.std"], effect)
-            flow = self.rebuild(state)
-            flow.load_state_dict(_part(state, "flow"))
-        except (KeyError, StopIteration, RuntimeError) as error:
+            flow = loaded_module(lambda: self.rebuild(state), _part(state, "flow"))
+        except (
+            LookupError,
+            TypeError,
+            ValueError,
+            StopIteration,
+            RuntimeError,
+            InputError,
+        ) as error:
             raise InputError(f"not the state of a {type(self).__name__}: {error}") from None
         self.flow = flow.eval().requires_grad_(False)
 

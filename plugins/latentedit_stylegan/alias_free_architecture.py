@@ -19,9 +19,12 @@ from latentedit_stylegan.architecture import (
     MappingArchitecture,
     Shape,
 )
+from latentedit_stylegan.costs import LayerCost, check_cost
 
 FOURIER_STYLES = 4
 """Cosine and sine of a rotation and two translations: what the input reads from w."""
+MAX_TAPS = 512
+"""The published networks have filters of up to 48 taps."""
 
 
 class AliasFreeArchitecture(MappingArchitecture):
@@ -68,6 +71,12 @@ class AliasFreeArchitecture(MappingArchitecture):
             raise ValueError("fewer layers are critically sampled than there are")
         if self.first_cutoff > self.resolution / 2 or self.first_stopband <= self.first_cutoff:
             raise ValueError("the first cutoff lies below its stopband and half the resolution")
+        if any(signal.half_width <= 0 for signal in self._signals()):
+            raise ValueError("the cutoff of each layer lies below its stopband")
+        layers = self.layers()
+        if (taps := max(max(layer.up_taps, layer.down_taps) for layer in layers)) > MAX_TAPS:
+            raise ValueError(f"a filter has at most {MAX_TAPS} taps, received {taps}")
+        check_cost(self.shapes(), (layer.cost for layer in layers))
         return self
 
     @property
@@ -205,6 +214,21 @@ class AliasFreeLayer:
         total = needed - (self.before.size + self.kernel - 1) * self.up
         before = (total + self.up) // 2
         return before, total - before
+
+    @property
+    def cost(self) -> LayerCost:
+        """Feature maps are up-sampled in groups, so one at least is held at its full size."""
+        width, side = self.after.channels, self.after.size * self.down + self.down_taps
+        kept, widened = width * self.after.size**2, width * side**2
+        wide = (self.before.size + self.kernel - 1) ** 2
+        rows = side * self.after.size * width
+        down = kept * self.down_taps**2 if self.radial else 2 * rows * self.down_taps
+        convolved = wide * width * self.inputs * self.kernel**2
+        return LayerCost(
+            largest=max(kept, side**2),
+            maps=max(widened, wide * width),
+            products=convolved + 2 * widened * self.up_taps + down,
+        )
 
     def shapes(self, w_dim: int) -> dict[str, Shape]:
         table: dict[str, Shape] = {

@@ -10,9 +10,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from latentedit import Options
+from latentedit_stylegan.costs import LayerCost, check_cost
 
 Shape = tuple[int, ...]
 MAX_RESOLUTION = 4_096
@@ -73,6 +74,11 @@ class Architecture(MappingArchitecture):
         if not all(1 <= width <= MAX_WIDTH for width in channels.values()):
             raise ValueError(f"a layer has 1 to {MAX_WIDTH} feature maps")
         return dict(sorted(channels.items()))
+
+    @model_validator(mode="after")
+    def _is_affordable(self) -> Architecture:
+        check_cost(self.shapes(), (layer.cost for layer in self.layers()))
+        return self
 
     @property
     def resolution(self) -> int:
@@ -136,6 +142,11 @@ class Layer:
     @property
     def to_rgb(self) -> bool:
         return self.kernel == 1
+
+    @property
+    def cost(self) -> LayerCost:
+        made = self.outputs * self.resolution**2
+        return LayerCost(made, made, made * self.inputs * self.kernel**2)
 
     def shapes(self, w_dim: int) -> dict[str, Shape]:
         table: dict[str, Shape] = {

@@ -161,5 +161,6 @@ def _mean_of_w(found: Found, weights: Mapping[str, Tensor]) -> Tensor:
     width = found.architecture.w_dim
     mapping = MappingNetwork(found.architecture, {**weights, "mapping.w_avg": torch.zeros(width)})
     rng = torch.Generator().manual_seed(MEAN_SEED)
-    z = torch.randn(MEAN_CODES, found.architecture.z_dim, generator=rng)
-    return torch.stack([mapping(part).sum(0) for part in z.split(1_000)]).sum(0) / MEAN_CODES
+    shape = (MEAN_CODES // 10, found.architecture.z_dim)  # all at once would take 10 times as much
+    parts = (torch.randn(shape, generator=rng) for _ in range(10))
+    return torch.stack([mapping(z).sum(0) for z in parts]).sum(0) / MEAN_CODES

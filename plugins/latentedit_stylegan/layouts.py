@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
-from latentedit import NetworkFile, RefusedFile
+from latentedit import InertTensor, NetworkFile, RefusedFile
 from latentedit_stylegan import keys
 from latentedit_stylegan.alias_free_architecture import AliasFreeArchitecture, AnyArchitecture
 from latentedit_stylegan.architecture import Architecture
@@ -21,6 +22,11 @@ Arrays = Mapping[str, Array]
 A = TypeVar("A", Architecture, AliasFreeArchitecture)
 NAMES: Mapping[type, str] = {Architecture: "StyleGAN2", AliasFreeArchitecture: "StyleGAN3"}
 
+MAX_PARTS = 50_000
+"""A published file with its discriminator has about 3,000."""
+MAX_NAME = 300
+BYTES = 4
+"""Of a float32 number."""
 _FIR = np.outer(FILTER, FILTER) / sum(FILTER) ** 2
 
 
@@ -56,6 +62,42 @@ class Layout:
     extra_gain: tuple[float, ...]
 
 
+class Gathered:
+    """The arrays of a file by name, with limits on their number and on what is looked at.
+
+    A file can hold one part in many places, so a walk through its places could be endless.
+    """
+
+    def __init__(self, file: NetworkFile) -> None:
+        self.file, self.parts = file, 0
+        self.arrays: dict[str, Array] = {}
+
+    def count(self, parts: int) -> None:
+        """Refuse the file if more than `MAX_PARTS` parts are looked at."""
+        self.parts += parts
+        if self.parts > MAX_PARTS:
+            refuse(self.file, f"its networks have more than {MAX_PARTS:,} parts")
+
+    def add(self, name: str, array: Array) -> None:
+        self.check_name(name)
+        if name in self.arrays:
+            refuse(self.file, f"it has {name} twice")
+        self.arrays[name] = array
+
+    def add_tensors(self, prefix: str, held: Mapping[Any, Any]) -> None:
+        """Add a dictionary of tensors; None stands for a tensor that is not there."""
+        self.count(len(held))
+        for name, value in held.items():
+            if isinstance(value, InertTensor):
+                self.add(f"{prefix}{name}", value.array())
+            elif value is not None:
+                refuse(self.file, f"{str(name)[:80]} is no tensor but {type(value).__name__}")
+
+    def check_name(self, name: str) -> None:
+        if len(name) > MAX_NAME:
+            refuse(self.file, f"the name {name[:80]}… has {len(name):,} characters")
+
+
 def found(
     layout: Layout, architecture: Architecture, weights: Arrays, statements: tuple[str, ...]
 ) -> Found:
@@ -76,6 +118,13 @@ def statement(kind: str, layout: Layout, a: AnyArchitecture, weights: Arrays) ->
 
 def count(arrays: Arrays, pattern: str) -> int:
     return sum(re.fullmatch(pattern, key) is not None for key in arrays)
+
+
+def widths_of(arrays: Arrays, name: str) -> tuple[int, int]:
+    """Rows and columns of a matrix; 0 and 0 if there is none of that name."""
+    found = arrays.get(name)
+    rows, columns = found.shape if found is not None and found.ndim == 2 else (0, 0)
+    return rows, columns
 
 
 def channels_of(
@@ -103,7 +152,8 @@ def architecture_of(file: NetworkFile, kind: type[A], **values: Any) -> A:
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])
-        return refuse(file, f"its {place} is not that of a {NAMES[kind]} network: {problem['msg']}")
+        what = f"its {place or 'shape'} is not that of a {NAMES[kind]} network"
+        return refuse(file, f"{what}: {problem['msg'].removeprefix('Value error, ')}")
 
 
 def weights_of(
@@ -114,8 +164,9 @@ def weights_of(
     optional: set[str] | frozenset[str] = frozenset(),
 ) -> dict[str, Array]:
     """Exactly the arrays of a layout's table, as ours; everything else must be a known filter."""
-    table, weights = layout.table(architecture), {}
-    for ours, shape in architecture.shapes().items():
+    table, weights, shapes = layout.table(architecture), {}, architecture.shapes()
+    file.check_expansion(BYTES * sum(math.prod(shape) for shape in shapes.values()))
+    for ours, shape in shapes.items():
         entry = table.get(ours)
         if entry is None:
             refuse(file, f"the layout of {layout.name} has no {ours}")
@@ -137,7 +188,8 @@ def _converted(file: NetworkFile, entry: keys.Entry, array: Array, shape: tuple[
         refuse(file, f"{entry.key} has shape {array.shape}")
     if found.shape != shape or found.dtype.kind != "f":
         refuse(file, f"{entry.key} is {array.dtype} of {array.shape}, which does not give {shape}")
-    made = np.ascontiguousarray(found, np.float32).reshape(shape)
+    with np.errstate(over="ignore"):  # a number too large for 32 bits becomes infinite
+        made = np.ascontiguousarray(found, np.float32).reshape(shape)
     if not np.isfinite(made).all():
         refuse(file, f"{entry.key} is not finite")
     return made

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from latentedit import InertObject, InertTensor, NetworkFile, Unsupported
+from latentedit import InertObject, NetworkFile, Unsupported
 from latentedit_stylegan import keys
 from latentedit_stylegan.alias_free.reading import from_stylegan3
 from latentedit_stylegan.architecture import Architecture
@@ -14,6 +14,7 @@ from latentedit_stylegan.keys import Array
 from latentedit_stylegan.layouts import (
     Arrays,
     Found,
+    Gathered,
     Layout,
     architecture_of,
     channels_of,
@@ -21,6 +22,7 @@ from latentedit_stylegan.layouts import (
     found,
     refuse,
     weights_of,
+    widths_of,
 )
 from latentedit_stylegan.synthesis import UP_GAIN
 from latentedit_stylegan.tensorflow import from_tensorflow
@@ -94,19 +96,20 @@ def _from_nvidia(file: NetworkFile, network: InertObject) -> Found:
 
 
 def _from_rosinality(file: NetworkFile, tree: Mapping[str, Any]) -> Found:
-    arrays = _arrays(file, tree["g_ema"])
+    gathered = Gathered(file)
+    gathered.add_tensors("", tree["g_ema"])
     if "latent_avg" in tree:
-        arrays |= _arrays(file, {"latent_avg": tree["latent_avg"]})
-    style = arrays.get("style.1.weight")
-    width = style.shape[-1] if style is not None else 0
+        gathered.add_tensors("", {"latent_avg": tree["latent_avg"]})
+    arrays = gathered.arrays
+    w_dim, z_dim = widths_of(arrays, "style.1.weight")
     channels = channels_of(
         arrays, r"convs\.(\d{1,4})\.conv\.weight", lambda i: 4 << (min(i, 40) // 2 + 1), 1
     ) | channels_of(arrays, r"conv(1)\.conv\.weight", lambda _: 4, 1)
     architecture = architecture_of(
         file,
         Architecture,
-        z_dim=width,
-        w_dim=style.shape[0] if style is not None else 0,
+        z_dim=z_dim,
+        w_dim=w_dim,
         mapping_layers=count(arrays, r"style\.(\d{1,4})\.weight"),
         channels=channels,
     )
@@ -115,13 +118,15 @@ def _from_rosinality(file: NetworkFile, tree: Mapping[str, Any]) -> Found:
 
 
 def _from_genforce(file: NetworkFile, name: str) -> Found:
-    arrays = _arrays(file, file.tree[name])
-    dense = arrays.get("mapping.dense0.weight")
+    gathered = Gathered(file)
+    gathered.add_tensors("", file.tree[name])
+    arrays = gathered.arrays
+    w_dim, z_dim = widths_of(arrays, "mapping.dense0.weight")
     architecture = architecture_of(
         file,
         Architecture,
-        z_dim=dense.shape[-1] if dense is not None else 0,
-        w_dim=dense.shape[0] if dense is not None else 0,
+        z_dim=z_dim,
+        w_dim=w_dim,
         mapping_layers=count(arrays, r"mapping\.dense(\d{1,4})\.weight"),
         channels=channels_of(
             arrays, r"synthesis\.layer(\d{1,4})\.weight", lambda i: 4 << ((min(i, 40) + 1) // 2), 0
@@ -135,21 +140,22 @@ def _modules(
     file: NetworkFile, network: InertObject
 ) -> tuple[dict[str, Array], dict[str, InertObject]]:
     """The arrays of a network by dotted name, and its modules by theirs."""
-    arrays: dict[str, Array] = {}
+    gathered = Gathered(file)
     modules: dict[str, InertObject] = {}
     waiting = [("", network)]
     while waiting:
         prefix, module = waiting.pop()
-        if len(modules) > 10_000:
-            refuse(file, "a network has more than 10,000 modules")
+        gathered.count(1)
+        gathered.check_name(prefix)
         modules[prefix.removesuffix(".")] = module
         for kind in ("_parameters", "_buffers"):
-            held = _part(file, module, kind)
-            arrays |= _arrays(file, {f"{prefix}{k}": v for k, v in held.items() if v is not None})
-        for name, child in _part(file, module, "_modules").items():
+            gathered.add_tensors(prefix, _part(file, module, kind))
+        children = _part(file, module, "_modules")
+        gathered.count(len(children))
+        for name, child in children.items():
             if isinstance(child, InertObject):
                 waiting.append((f"{prefix}{name}.", child))
-    return arrays, modules
+    return gathered.arrays, modules
 
 
 def _part(file: NetworkFile, module: InertObject, kind: str) -> dict[str, Any]:
@@ -157,15 +163,6 @@ def _part(file: NetworkFile, module: InertObject, kind: str) -> dict[str, Any]:
     if type(held) is not dict:
         refuse(file, f"{kind} of a {module.class_name[:40]} is no dictionary")
     return held
-
-
-def _arrays(file: NetworkFile, held: Mapping[Any, Any]) -> dict[str, Array]:
-    arrays = {}
-    for name, value in held.items():
-        if not isinstance(value, InertTensor):
-            refuse(file, f"{str(name)[:80]} is no tensor but {type(value).__name__}")
-        arrays[str(name)] = value.array()
-    return arrays
 
 
 def _refuse_other_skips(file: NetworkFile, arrays: Arrays) -> None:

@@ -7,6 +7,7 @@ Each bag has ``static_kwargs`` (its configuration), ``variables`` (pairs of a na
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from latentedit_stylegan.keys import Array
 from latentedit_stylegan.layouts import (
     Arrays,
     Found,
+    Gathered,
     Layout,
     architecture_of,
     channels_of,
@@ -26,6 +28,7 @@ from latentedit_stylegan.layouts import (
     found,
     refuse,
     weights_of,
+    widths_of,
 )
 from latentedit_stylegan.synthesis import FILTER
 
@@ -50,11 +53,10 @@ def from_tensorflow(file: NetworkFile) -> Found:
     network = file.tree[-1]
     if len(file.tree) != 3 or not isinstance(network, InertObject):
         refuse(file, "it is no tuple (G, D, Gs) of networks")
-    arrays, settings = _variables(file, network), _settings(network)
+    arrays, settings = _variables_and_settings(file, network)
     _refuse_other_kinds(file, arrays, settings)
-    dense, embedding = arrays.get("mapping/Dense0/weight"), arrays.get("mapping/LabelEmbed/weight")
-    inputs, w_dim = dense.shape if dense is not None and dense.ndim == 2 else (0, 0)
-    classes = len(embedding) if embedding is not None and embedding.ndim == 2 else 0
+    inputs, w_dim = widths_of(arrays, "mapping/Dense0/weight")
+    classes, _ = widths_of(arrays, "mapping/LabelEmbed/weight")
     architecture = architecture_of(
         file,
         Architecture,
@@ -79,17 +81,24 @@ def _bags(network: InertObject) -> Iterator[tuple[str, InertObject]]:
             yield f"{name}/", part
 
 
-def _variables(file: NetworkFile, network: InertObject) -> Arrays:
-    arrays: dict[str, Array] = {}
+def _variables_and_settings(
+    file: NetworkFile, network: InertObject
+) -> tuple[Arrays, dict[str, Any]]:
+    """The arrays of a network by name, and its configuration."""
+    gathered, settings = Gathered(file), dict[str, Any]()
     for prefix, bag in _bags(network):
-        variables = bag.state.get("variables")
+        variables, held = bag.state.get("variables"), bag.state.get("static_kwargs")
         if type(variables) is not list:
-            refuse(file, f"its network {prefix or 'Gs'} has no list of variables")
+            refuse(file, f"its network {prefix[:80] or 'Gs'} has no list of variables")
+        gathered.count(1 + len(variables))
         for pair in variables:
             if type(pair) is not tuple or len(pair) != 2 or type(pair[0]) is not str:
                 refuse(file, "a variable is no pair of a name and an array")
-            arrays[f"{prefix}{pair[0]}"] = _array(file, *pair)
-    return arrays
+            gathered.add(f"{prefix}{pair[0]}", _array(file, *pair))
+        if type(held) is dict:
+            gathered.count(len(held))
+            settings |= held
+    return gathered.arrays, settings
 
 
 def _array(file: NetworkFile, name: str, held: Any) -> Array:
@@ -101,14 +110,6 @@ def _array(file: NetworkFile, name: str, held: Any) -> Array:
     return refuse(file, f"its variable {name[:80]} is no array but {type(held).__name__}")
 
 
-def _settings(network: InertObject) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    for _, bag in _bags(network):
-        held = bag.state.get("static_kwargs")
-        settings |= held if type(held) is dict else {}
-    return settings
-
-
 def _refuse_other_kinds(file: NetworkFile, arrays: Arrays, settings: Mapping[str, Any]) -> None:
     if "mapping/LabelConcat/weight" in arrays:
         raise Unsupported(
@@ -117,9 +118,10 @@ def _refuse_other_kinds(file: NetworkFile, arrays: Arrays, settings: Mapping[str
         )
     for name, expected in FIXED.items():
         if name in settings and _plain(settings[name]) != expected:
+            received = reprlib.repr(settings[name])[:40]  # a nested value could have any length
             raise Unsupported(
-                f"{file.path} has {name} = {str(settings[name])[:40]}; only {expected} is read, "
-                "which published StyleGAN2 networks have"
+                f"{file.path} has {name} = {received}; only {expected} is read, which published "
+                "StyleGAN2 networks have"
             )
     if any(re.search(r"/(Skip/weight|Conv0/weight|ToRGB_lod\d+/weight)$", key) for key in arrays):
         raise Unsupported(f"{file.path} is a resnet or a StyleGAN1 generator; only skip is read")

@@ -19,6 +19,7 @@ from latentedit import (
     Companions,
     Generator,
     Options,
+    Subject,
     Truth,
     Unsupported,
     fingerprint,
@@ -214,6 +215,7 @@ class SynthFace(Generator):
     Options: ClassVar[type[SynthFaceOptions]] = SynthFaceOptions
     has_styles: ClassVar[bool] = True
     has_counterfactuals: ClassVar[bool] = True
+    subject: ClassVar[Subject] = Subject("face", "faces")
     companions: ClassVar[Companions | None] = Companions(
         labeller="synthface-labeller",
         judge="synthface-judge",

@@ -22,6 +22,7 @@ from latentedit import (
     EnvironmentFault,
     Generator,
     Options,
+    Subject,
     Truth,
     Tunable,
     UnknownName,
@@ -83,6 +84,7 @@ class SynthFaceNet(Generator):
     Options: ClassVar[type[SynthFaceNetOptions]] = SynthFaceNetOptions
     has_styles: ClassVar[bool] = True
     has_counterfactuals: ClassVar[bool] = True
+    subject: ClassVar[Subject] = Subject("face", "faces")
     companions: ClassVar[Companions | None] = Companions(
         labeller="synthface-net-labeller",
         judge="synthface-net-judge",

@@ -1,10 +1,12 @@
-"""Kills import, fetch and invert at random points, and looks at what they leave behind.
+"""Stops commands at random points, and looks at what they leave behind.
 
     python tests/torture/kills.py --kills 50
 
-After every kill the target is absent or complete to the byte, and beside it lies at most one
-unfinished thing of each name. At last the same command runs through, and nothing else remains.
-Half of the kills come at a random moment, half just before a random operation on files.
+Each command (bank make, fit, edit, import, fetch, invert) is killed, interrupted and terminated.
+After every stop the target is absent or complete to the byte, and beside it lies at most one
+unfinished thing of each name. At last the same command runs through, and nothing else remains. Half
+of the stops come at a random moment, half just before a random operation on files. An interrupted
+command ends with 130 and a terminated one with 143.
 """
 
 from __future__ import annotations
@@ -33,9 +35,11 @@ import toy_networks
 import toy_photos
 from file_server import Served, serving
 
+import latentedit_linear
+import latentedit_styleflow
 import latentedit_stylegan
-from latentedit import Registry
-from latentedit.cli.main import cli
+from latentedit import Registry, fit_editor, make_bank
+from latentedit.cli import interrupts, main
 from latentedit.downloads.catalogue import PublishedNetwork
 
 Tree = dict[str, str]
@@ -51,15 +55,29 @@ class Command:
         target: what it writes there, a file or a folder.
         remains: files beside the target that a complete run leaves too.
         resumes: files that a killed run may leave, to go on from.
+        again: a whole target is accepted, and what is left beside it is removed.
+        timed: files that record how long something took, so that their bytes differ.
     """
 
     arguments: tuple[str, ...]
     target: str
     remains: frozenset[str] = frozenset()
     resumes: frozenset[str] = frozenset()
+    again: bool = False
+    timed: frozenset[str] = frozenset()
 
-    def run(self) -> None:
-        cli.main(list(self.arguments), standalone_mode=False)
+    def run(self) -> int:
+        """The exit code of the command."""
+        sys.argv = ["latentedit", *self.arguments]
+        try:
+            main.main()
+        except SystemExit as error:
+            return error.code if isinstance(error.code, int) else 1
+        return 0
+
+    def tree(self, folder: Path) -> Tree:
+        """Every file, and every empty folder, which has no hash; nor have timed files."""
+        return {name: "" if name in self.timed else digest for name, digest in tree(folder).items()}
 
 
 @dataclass
@@ -67,7 +85,7 @@ class Outcome:
     """What was seen after the kills.
 
     Args:
-        kills: processes that were killed; others had ended before.
+        kills: processes that were stopped; others had ended before.
         complete: of these, how often the target was there, and whole.
         most_left: unfinished things beside the target, at most.
         faults: what should never be.
@@ -79,21 +97,21 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
 
 
-def torture(command: Command, folder: Path, kills: int, rng: random.Random) -> Outcome:
-    """Kill `command` so many times in one folder, then let it run through."""
+def torture(command: Command, folder: Path, kills: int, rng: random.Random, number: int) -> Outcome:
+    """Stop `command` so many times by a signal in one folder, then let it run through."""
     whole, seconds, operations = rehearse(command, folder.with_name(f"{folder.name}-rehearsal"))
     folder.mkdir()
     outcome = Outcome()
     while outcome.kills < kills:
         if outcome.kills % 2:
-            killed = run_forked(command, folder, moment=rng.uniform(0, seconds))
+            killed = run_forked(command, folder, number, moment=rng.uniform(0, seconds))
         else:
-            killed = run_forked(command, folder, operation=rng.randint(1, operations))
+            killed = run_forked(command, folder, number, operation=rng.randint(1, operations))
         outcome.kills += killed
         examine(command, folder, whole, outcome)
         if (folder / command.target).exists():
             outcome.complete += killed
-            if command.resumes:
+            if command.again:
                 finish(command, folder, whole, outcome)
             remove(folder, [command.target, *command.remains])
     finish(command, folder, whole, outcome)
@@ -103,8 +121,9 @@ def torture(command: Command, folder: Path, kills: int, rng: random.Random) -> O
 def finish(command: Command, folder: Path, whole: Tree, outcome: Outcome) -> None:
     """Run through: what was left unfinished is gone then."""
     run_forked(command, folder)
-    if tree(folder) != whole:
-        outcome.faults.append(f"after a whole run: {sorted(tree(folder))}, not {sorted(whole)}")
+    if command.tree(folder) != whole:
+        found = command.tree(folder)
+        outcome.faults.append(f"after a whole run: {sorted(found)}, not {sorted(whole)}")
 
 
 def rehearse(command: Command, folder: Path) -> tuple[Tree, float, int]:
@@ -122,46 +141,53 @@ def rehearse(command: Command, folder: Path) -> tuple[Tree, float, int]:
     run_forked(command, folder, report=writing)
     os.close(writing)
     with os.fdopen(reading) as told:
-        return tree(folder), time.perf_counter() - started, int(told.read())
+        return command.tree(folder), time.perf_counter() - started, int(told.read())
 
 
 def run_forked(
     command: Command,
     folder: Path,
+    number: int = signal.SIGKILL,
     *,
     moment: float | None = None,
     operation: int | None = None,
     report: int | None = None,
 ) -> bool:
-    """Run `command` in a process of its own; return whether it was killed.
+    """Run `command` in a process of its own; return whether it was stopped.
 
     Args:
-        moment: seconds after which it is killed.
-        operation: on files in `folder`, before which it is killed.
+        number: of the signal.
+        moment: seconds after which it comes.
+        operation: on files in `folder`, before which it comes.
         report: where to write how many operations there were.
     """
+    # A signal waits until the process answers it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, interrupts.SIGNALS)
     process = os.fork()
     if not process:
-        _work(command, folder, operation, report)
+        _work(command, folder, (operation, number), report)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts.SIGNALS)
     if moment is not None:
         time.sleep(moment)
-        os.kill(process, signal.SIGKILL)
+        os.kill(process, number)
     status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    if status not in (0, -signal.SIGKILL):
-        raise SystemExit(f"{' '.join(command.arguments)} failed in {folder}")
+    stopped = -number if number == signal.SIGKILL else 128 + number
+    if status not in (0, stopped):
+        raise SystemExit(f"{' '.join(command.arguments)} ended with {status} in {folder}")
     return status != 0
 
 
-def _work(command: Command, folder: Path, operation: int | None, report: int | None) -> None:
+def _work(command: Command, folder: Path, stop: tuple[int | None, int], report: int | None) -> None:
     """What the process does; never returns."""
     status = 1
     try:
+        interrupts.begin(is_program=True)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts.SIGNALS)
         with _silently(folder):
-            seen = _count_operations(folder, operation)
-            command.run()
+            seen = _count_operations(folder, *stop)
+            status = command.run()
         if report is not None:
             os.write(report, str(seen()).encode())
-        status = 0
     finally:
         os._exit(status)
 
@@ -184,8 +210,8 @@ def _silently(folder: Path) -> Iterator[None]:
             os.close(handle)
 
 
-def _count_operations(folder: Path, last: int | None) -> Callable[[], int]:
-    """Count what this process does to files in `folder`; kill it before the last one."""
+def _count_operations(folder: Path, last: int | None, number: int) -> Callable[[], int]:
+    """Count what this process does to files in `folder`; stop it before the last one."""
     count, inside = 0, str(folder)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -196,7 +222,7 @@ def _count_operations(folder: Path, last: int | None) -> Callable[[], int]:
         if any(os.path.abspath(name).startswith(inside) for name in named):
             count += 1
             if count == last:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), number)
 
     sys.addaudithook(hook)
     return lambda: count
@@ -204,7 +230,7 @@ def _count_operations(folder: Path, last: int | None) -> Callable[[], int]:
 
 def examine(command: Command, folder: Path, whole: Tree, outcome: Outcome) -> None:
     """Look at what lies in `folder` after a kill."""
-    found, target = tree(folder), command.target
+    found, target = command.tree(folder), command.target
     of_target = {k: v for k, v in found.items() if k == target or k.startswith(f"{target}/")}
     expected = {k: v for k, v in whole.items() if k in of_target or k.startswith(f"{target}/")}
     if of_target and of_target != expected:
@@ -264,13 +290,30 @@ def commands(folder: Path, url: str, data: bytes) -> dict[str, Command]:
     quick = [f"--option={name}" for name in ("pictures=32", "w_steps=20", "rows_steps=10")]
     toy = ("--generator", "toy", "--labeller", "toy-labeller", "--inverter", "optimisation")
     home = "cache/small"
+    labelled = ("--generator", "toy", "--labeller", "toy-labeller", "--n", "60", "--test", "8")
+    bank = make_bank(registry(), folder / "B", generator="toy", labeller="toy-labeller",
+                     n_fit=60, n_test=8)  # fmt: skip
+    fit_editor(registry(), "regression", bank).save(folder / "E")
+    small = [f"--option={name}" for name in ("hidden=8", "steps=60", "batch=16")]
+    edited = ("--editor", str(folder / "E"), "--bank", str(folder / "B"), "--set", "age+=5")
     return {
-        "import": Command(("import", str(folder / "n.pkl"), "--out", "G"), "G"),
+        "bank make": Command(("bank", "make", *labelled, "--out", "B"), "B"),
+        "fit": Command(
+            ("fit", "coupling-flow", "--bank", str(folder / "B"), *small, "--out", "E"),
+            "E",
+            resumes=frozenset({"E.checkpoint"}),
+            timed=frozenset({"E/config.json"}),
+        ),
+        "edit": Command(("edit", *edited, "--index", "0..3", "--out", "grid.png"), "grid.png"),
+        "import": Command(
+            ("import", str(folder / "n.pkl"), "--as", "stylegan2", "--out", "G"), "G"
+        ),
         "fetch": Command(
             ("fetch", "small", "--yes", "--out", "cache"),
             f"{home}/network.pkl",
             frozenset({f"{home}/fetched.json"}),
             frozenset({"cache", home, f"{home}/network.pkl.part", f"{home}/network.pkl.part.json"}),
+            again=True,
         ),
         "invert": Command(
             ("invert", str(folder / "photos"), *toy, *quick, "--out", "code"), "code"
@@ -280,14 +323,20 @@ def commands(folder: Path, url: str, data: bytes) -> dict[str, Command]:
 
 def registry() -> Registry:
     found = toy_photos.registry()
-    found.add(latentedit_stylegan, "stylegan")
+    for plugin in (latentedit_stylegan, latentedit_styleflow, latentedit_linear):
+        found.add(plugin, plugin.__name__)
     found.add(toy_networks.plugin, "networks")
     return found
 
 
-def main() -> None:
+HOW = {"kill": signal.SIGKILL, "interrupt": signal.SIGINT, "terminate": signal.SIGTERM}
+
+
+def torture_all() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=50, help="of each command")
+    parser.add_argument("--kills", type=int, default=50, help="of each command, and of each kind")
+    parser.add_argument("--how", choices=list(HOW), nargs="+", default=list(HOW))
+    parser.add_argument("--command", nargs="+", help="only these commands")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -296,11 +345,13 @@ def main() -> None:
     faults = 0
     with tempfile.TemporaryDirectory() as name, served(data) as url:
         for what, command in commands(Path(name), url, data).items():
-            outcome = torture(command, Path(name) / what, given.kills, rng)
-            faults += len(outcome.faults)
-            print(json.dumps({"command": what, **vars(outcome)}), flush=True)
+            for how in given.how if what in (given.command or [what]) else ():
+                folder = Path(name) / f"{what}-{how}"
+                outcome = torture(command, folder, given.kills, rng, HOW[how])
+                faults += len(outcome.faults)
+                print(json.dumps({"command": what, "how": how, **vars(outcome)}), flush=True)
     sys.exit(1 if faults else 0)
 
 
 if __name__ == "__main__":
-    main()
+    torture_all()

@@ -36,7 +36,7 @@ def requested(
     faces = keep.nonzero()[:, 0]
     if len(faces) < 2:
         raise InputError(
-            f"task {task.name!r}: its `among` leaves {len(faces)} of {len(labels)} faces"
+            f"task {task.name!r}: its `among` leaves {len(faces)} of {len(labels)} images"
         )
     return faces, requested_change(task, labels[faces], fit_labels, schema)
 
@@ -56,8 +56,20 @@ def requested_change(
     below = values < fitted.median()
     if isinstance(task.change, QuantileChange):
         q = task.change.quantile
-        return torch.where(below, fitted.quantile(q), fitted.quantile(1 - q)) - values
+        change = torch.where(below, fitted.quantile(q), fitted.quantile(1 - q)) - values
+        if alike := int((change == 0).sum()):
+            raise InputError(
+                f"task {task.name!r} asks {alike} of {len(change)} images for the {task.attribute} "
+                f"that they have: more than {1 - q:.0%} of the fit split have one value. Ask for "
+                "an amount"
+            )
+        return change
     amount = _amount(task, fitted)
+    if not amount > 0:
+        raise InputError(
+            f"task {task.name!r} changes {task.attribute} by a multiple of its standard deviation, "
+            "but all labels of the fit split are equal; ask for an amount"
+        )
     if amount > attribute.high - attribute.low:
         raise InputError(
             f"task {task.name!r} changes {task.attribute} by {amount:g}, but its range is "

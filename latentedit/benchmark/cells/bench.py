@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -120,18 +121,24 @@ class Bench:
         show: int = 0,
         progress: Progress | None = None,
         features: bool = False,
+        also: Callable[[int, Tensor, Tensor], None] | None = None,
     ) -> Observation:
         """Synthesize and judge (N, \\*shape) codes in batches of fixed size.
 
         Args:
             show: how many images to keep.
             features: whether to take the judge's features too.
+            also: called with the number of each batch's first face, its images (M, 3, H, W) and
+                their embeddings (E, M, D).
         """
         parts = []
         for start in range(0, len(codes), BATCH):
             batch = codes[start : start + BATCH]
             judged, embeddings = self._judged(batch, space), self.embedded(batch, space)
-            shown = images_to_bytes(self.images(batch, space)[: max(0, show - start)])
+            images = self.images(batch, space)
+            if also is not None:
+                also(start, images, embeddings)
+            shown = images_to_bytes(images[: max(0, show - start)])
             truth, identity = self._truth(batch, space, judged)
             described = self._described(batch, space) if features else judged[:, :0]
             parts.append(Observation(judged, embeddings, truth, identity, described, shown))
@@ -190,16 +197,17 @@ class Bench:
 
     @torch.no_grad()
     def images_compared(
-        self, codes: Tensor, space: str, others: Tensor, other_space: str
-    ) -> tuple[Tensor, Tensor]:
-        """(E, N, D) embeddings of the faces of `codes`, and (N,) mean difference of their images
-        to those of `others`, in levels of 0 to 255."""
-        embeddings, errors = [], []
+        self, codes: Tensor, space: str, others: Tensor, other_space: str, show: int = 0
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(E, N, D) embeddings of the faces of `codes`, (N,) mean difference of their images to
+        those of `others`, in levels of 0 to 255, and the first `show` images, as bytes."""
+        embeddings, errors, shown = list[Tensor](), list[Tensor](), list[Tensor]()
         for batch, other in zip(codes.split(BATCH), others.split(BATCH), strict=True):
             images = self.images(batch, space)
             embeddings.append(self.embedded(batch, space))
             errors.append(pixel_error(self.images(other, other_space), images))
-        return torch.cat(embeddings, 1), torch.cat(errors)
+            shown.append(images_to_bytes(images[: max(0, show - BATCH * len(shown))]))
+        return torch.cat(embeddings, 1), torch.cat(errors), torch.cat(shown)
 
     @cached_property
     def _scores(self) -> int:

@@ -89,7 +89,7 @@ class TaskEdits(TaskObserver):
             done = before["possible"][bench.suite.tasks.index(task), faces]
             if int(done.sum()) < 2:
                 raise InputError(
-                    f"task {task.name!r}: {int(done.sum())} of {len(done)} faces can show the "
+                    f"task {task.name!r}: {int(done.sum())} of {len(done)} images can show the "
                     "largest effect at all, with only this attribute changed; ask for less"
                 )
             faces, change = faces[done], change[done]

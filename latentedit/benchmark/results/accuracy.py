@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.reading import Run
@@ -42,6 +43,19 @@ def estimator_errors(run: Run) -> dict[Role, EstimatorErrors]:
     }
 
 
+def agreement(run: Run) -> dict[str, float]:
+    """Spearman's ρ between judge and labeller on the unedited test faces, by single attribute."""
+    schema, judged = run.bank.schema, run.reference.faces["judged"]
+    labels = run.bank.split("test").attributes
+    found = {}
+    for attribute in schema:
+        column = schema.columns(attribute.name).start
+        ours, theirs = labels[:, column].numpy(), judged[:, column].numpy()
+        if attribute.kind != "vector" and np.ptp(ours) > 0 and np.ptp(theirs) > 0:
+            found[attribute.name] = float(spearmanr(ours, theirs).statistic)
+    return found
+
+
 def recogniser_figures(run: Run) -> tuple[RecogniserFigures, ...]:
     """Each recogniser with its card, and how it agrees with the truth on these faces."""
     faces = run.reference.faces
@@ -57,17 +71,27 @@ def recogniser_figures(run: Run) -> tuple[RecogniserFigures, ...]:
 
 
 def noise(
-    errors: Mapping[str, ReadingError], recognisers: Iterable[RecogniserFigures]
+    errors: Mapping[str, ReadingError],
+    recognisers: Iterable[RecogniserFigures],
+    agreed: Mapping[str, float],
+    one: str,
 ) -> tuple[Noise, ...]:
     """By metric, the error of what it is read off.
 
     Args:
         errors: of the judge, by attribute; empty where the truth is not known.
+        agreed: see `agreement`; shown where the truth is not known.
+        one: what an image shows.
     """
     found = []
+    if agreed and not errors:
+        listed = ", ".join(f"{name} {rho:.2f}" for name, rho in agreed.items())
+        text = f"judge and labeller agree on unedited faces by Spearman’s ρ: {listed}"
+        for metric in ("reach", "attribute leakage", "target error", "edit consistency"):
+            found.append(Noise(MetricKey(metric), None, text))
     if errors:
         mean = float(np.mean([error.mae_sigma for error in errors.values()]))
-        text = f"judge errs by {mean:.2f} σ on one face"
+        text = f"judge errs by {mean:.2f} σ on one {one}"
         for metric in ("attribute leakage", "target error", "edit consistency"):
             found.append(Noise(MetricKey(metric), mean, text))
         found.append(Noise(MetricKey("reach"), None, text))

@@ -47,9 +47,10 @@ def _mean_change(edits: FinishedEdits, reference: Reference, by: Source) -> Tens
 
 
 def realism(run: Run) -> Realism:
-    """Distances of edited to unedited faces."""
+    """Distances of edited to unedited images."""
+    things = run.provenance.bank.shown.many
     return Realism(
-        features=f"{run.suite.judge}, in standard deviations of the unedited faces",
+        features=f"{run.suite.judge}, in standard deviations of the unedited {things}",
         implementation=IMPLEMENTATION,
         minimum_faces=MINIMUM_FACES,
         distances=tuple(

@@ -15,7 +15,7 @@ from latentedit.benchmark.suite import SUITE_FILE, Suite
 from latentedit.data.bank import LatentBank
 from latentedit.errors import CorruptArtefact, InputError
 from latentedit.files.records import read_record
-from latentedit.files.strict_json import usable_name
+from latentedit.files.regular import usable_name
 from latentedit.measures.added import declare
 
 

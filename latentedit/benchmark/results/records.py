@@ -20,6 +20,7 @@ from latentedit.errors import CorruptArtefact
 from latentedit.files.artefacts import Digest, canonical_json, read_json, write_json
 from latentedit.files.records import parsed_record
 from latentedit.files.tables import html_table
+from latentedit.interfaces.generator import Subject
 from latentedit.measures.definitions import Metric
 from latentedit.measures.headline import brief
 
@@ -278,6 +279,11 @@ class Results:
         return self.suite.effects[0]
 
     @property
+    def subject(self) -> Subject:
+        """What the images show."""
+        return self.provenance.bank.shown
+
+    @property
     def entrants(self) -> tuple[str, ...]:
         """Editors, then controls."""
         return (*self.suite.editors, *self.controls)
@@ -303,7 +309,7 @@ class Results:
         failed = f", {len(self.cells.failed)} cells failed" if self.cells.failed else ""
         return (
             f"<{type(self).__name__} of {self.suite.name}: {', '.join(self.suite.editors)}; "
-            f"{len(self.suite.tasks)} tasks, {self.faces} test images{failed}>"
+            f"{len(self.suite.tasks)} tasks, {self.faces} test {self.subject.many}{failed}>"
         )
 
     def _repr_html_(self) -> str:

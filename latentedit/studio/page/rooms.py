@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from latentedit.studio.page.turns import Turns
 from latentedit.studio.session.edit_session import EditSession
 
-MOST_ROOMS = 64
+MOST_ROOMS = 256
 
 
 @dataclass

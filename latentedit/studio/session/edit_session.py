@@ -25,7 +25,7 @@ from latentedit.studio.session.faces import (
     photograph_face,
     sampled_face,
 )
-from latentedit.studio.session.history import Edit, Edits, History, with_edit
+from latentedit.studio.session.history import STRONGEST, Edit, Edits, History, with_edit
 from latentedit.studio.session.pictures import Picture, View
 from latentedit.studio.session.readings import read_pictures
 from latentedit.studio.session.steps import Step, first_step, next_step
@@ -153,8 +153,8 @@ class EditSession:
         if not values:
             raise InputError(f"nothing to edit: set one of {', '.join(schema.names)}")
         wanted = schema.changed(self.face.values, **values)
-        if not 0 <= strength <= 4:  # also refuses NaN
-            raise InputError(f"strength is from 0 to 4, received {strength}")
+        if not 0 <= strength <= STRONGEST:  # also refuses NaN
+            raise InputError(f"strength is from 0 to {STRONGEST:g}, received {strength}")
         numbers = {name: tuple(wanted[0, schema.columns(name)].tolist()) for name in values}
         return Edit(
             values=numbers,
@@ -189,33 +189,38 @@ class EditSession:
         self.history = self.history.then(())
 
     @torch.no_grad()
-    def view(self, pending: Edit | None = None) -> View:
+    def view(self, pending: Edit | None = None, *, exact: bool = True) -> View:
         """The pictures of all columns, as the edits stand.
 
         Args:
             pending: an edit that is shown but not kept, while a slider moves.
+            exact: whether to show the counterfactual, which some worlds search for long.
         """
         edits = self.history.now if pending is None else with_edit(self.history.now, pending)
         change = self.requested(edits) - self.face.values
         steps = {ORIGINAL: Step(self.face.codes, self.face.space, self.face.values)}
         steps |= {name: self.step(name, edits) for name in self.columns}
-        if edits and (exact := self._counterfactual(change)) is not None:
-            steps[COUNTERFACTUAL] = exact
+        if exact and edits and (found := self._counterfactual(change)) is not None:
+            steps[COUNTERFACTUAL] = found
         edited = {name for edit in edits for name in edit.values}
         pictures, judge_ms = self._pictures(steps, change, edited)
         count = 1 + len(self.columns)
         return View(pictures[0], pictures[1:count], next(iter(pictures[count:]), None), judge_ms)
 
     def _counterfactual(self, change: Tensor) -> Step | None:
+        started, face = time.perf_counter(), self.face
         moved = change * (self.effect or 1.0)
-        codes = counterfactual(self.bench, self.face, moved)
-        return None if codes is None else Step(codes, self.face.space, self.face.values + moved)
+        codes = counterfactual(self.bench, face, moved)
+        if codes is None:
+            return None
+        seconds = time.perf_counter() - started
+        return Step(codes, face.space, face.values + moved, seconds=seconds)
 
     def _pictures(
         self, steps: Mapping[str, Step], change: Tensor, edited: set[str]
     ) -> tuple[tuple[Picture, ...], float]:
         """Pictures of `steps` by title, and milliseconds of their readings."""
-        images, milliseconds = self._drawn(list(steps.values()))
+        images, milliseconds = self._drawn(steps)
         started = time.perf_counter()
         wanted = torch.cat([torch.zeros_like(change), *[change] * (len(steps) - 1)])
         readings = read_pictures(self.bench, torch.cat(images), wanted, edited)
@@ -262,20 +267,24 @@ class EditSession:
         before = self.step(column, edits[:-1])
         return next_step(self.bench, fitted, before, edits[-1], self.effect)
 
-    def _drawn(self, steps: Sequence[Step]) -> tuple[list[Tensor], list[float]]:
+    def _drawn(self, steps: Mapping[str, Step]) -> tuple[list[Tensor], list[float]]:
         """Images (1, 3, H, W) of steps, the unedited face first, and milliseconds of each.
 
-        That face is drawn once, and alone: an image can differ in its last bits with others that
-        are drawn beside it.
+        The columns are drawn together, and the other two alone, whichever are shown: an image can
+        differ in its last bits with those that are drawn beside it.
         """
-        started = time.perf_counter()
+        started, original = time.perf_counter(), steps[ORIGINAL]
         if self._original is None:
-            self._original = self.bench.renderer.synthesize(steps[0].codes, steps[0].space)
+            self._original = self.bench.renderer.synthesize(original.codes, original.space)
         images, taken = [self._original], [1000 * (time.perf_counter() - started)]
-        for space, group in groupby(steps[1:], key=lambda step: (step.space, step.codes.shape)):
-            codes = torch.cat([step.codes for step in group])
+
+        def together(item: tuple[str, Step]) -> tuple[str, torch.Size, bool]:
+            return item[1].space, item[1].codes.shape, item[0] == COUNTERFACTUAL
+
+        for (space, *_), group in groupby(list(steps.items())[1:], key=together):
+            codes = torch.cat([step.codes for _, step in group])
             started = time.perf_counter()
-            images += self.bench.renderer.synthesize(codes, space[0]).split(1)
+            images += self.bench.renderer.synthesize(codes, space).split(1)
             taken += [1000 * (time.perf_counter() - started) / len(codes)] * len(codes)
         return images, taken
 

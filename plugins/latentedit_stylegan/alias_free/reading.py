@@ -62,7 +62,7 @@ def from_stylegan3(
     )
     weights = weights_of(file, STYLEGAN3, architecture, arrays)
     difference = _filter_difference(architecture, weights)
-    if difference > FILTER_TOLERANCE:
+    if not difference <= FILTER_TOLERANCE:  # also true for NaN
         refuse(file, f"its filters differ by {difference:.1e} from those of its configuration")
     kind = "R" if architecture.radial else "T"
     statements = (

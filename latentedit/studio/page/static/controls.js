@@ -2,7 +2,7 @@
 
 // As many digits as a tenth of a slider's step needs.
 function number(value, step) {
-  return Number(value.toFixed(Math.max(0, 1 - Math.floor(Math.log10(step))))).toString();
+  return Number(value.toFixed(Math.max(0, 1 - Math.floor(Math.log10(2 * step))))).toString();
 }
 
 function element(tag, properties = {}, ...children) {

@@ -11,10 +11,13 @@ export class Pictures {
     this.units = {};
   }
 
-  async show(pictures) {
+  // While a slider moves, `part` of the pictures come; the others stay, marked as stale.
+  async show(pictures, part) {
     this.pictures = pictures;
     const wanted = pictures.map((picture) => picture.title);
-    if (wanted.join("\n") !== [...this.cards.keys()].join("\n")) this.deal(wanted);
+    const same = wanted.join("\n") === [...this.cards.keys()].join("\n");
+    if (!same && !(part && wanted.every((title) => this.cards.has(title)))) this.deal(wanted);
+    for (const [title, made] of this.cards) made.classList.toggle("stale", !wanted.includes(title));
     await Promise.all(pictures.map((picture) => this.fill(this.cards.get(picture.title), picture)));
     if (this.mode === "difference") await this.differences();
   }

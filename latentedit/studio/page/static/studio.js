@@ -15,7 +15,7 @@ let bench, gallery, map, state;
 
 const requests = new Requests({
   async onAnswer(answer, job) {
-    await pictures.show(answer.pictures);
+    await pictures.show(answer.pictures, !answer.record);
     if (answer.record) settle(answer);
     document.body.dataset.shown = JSON.stringify(job.values ?? job.action);
   },

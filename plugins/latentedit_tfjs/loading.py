@@ -1,0 +1,46 @@
+"""Imported networks, read once in a process."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from torch import Tensor
+
+from latentedit import CorruptArtefact, check_digest, read_record, read_tensors
+from latentedit_tfjs.graph import Graph
+from latentedit_tfjs.network import Network
+from latentedit_tfjs.packages import (
+    FACE_API,
+    HUMAN_MODELS,
+    Package,
+    PackageRecord,
+    installed,
+)
+from latentedit_tfjs.separable_networks import SeparableNetwork
+
+
+def record_of(package: Package, path: Path | None, needed_by: str) -> PackageRecord:
+    return installed(package, path, needed_by)[1]
+
+
+@lru_cache(maxsize=8)
+def read_human(name: str, path: Path | None) -> Network:
+    """A graph of human-models with its weights."""
+    folder, weights = _weights(HUMAN_MODELS, name, path)
+    return Network(read_record(folder / f"{name}.json", Graph), weights)
+
+
+@lru_cache(maxsize=8)
+def read_separable(name: str, path: Path | None) -> SeparableNetwork:
+    """The weights of a network of face-api."""
+    return SeparableNetwork(_weights(FACE_API, name, path)[1])
+
+
+def _weights(package: Package, name: str, path: Path | None) -> tuple[Path, dict[str, Tensor]]:
+    folder, record = installed(package, path, name)
+    if name not in record.weights_sha256:
+        raise CorruptArtefact(f"{folder} has no network {name}. Remove it, and: {package.install}")
+    file = folder / f"{name}.safetensors"
+    check_digest(file, record.weights_sha256[name], "its import", f"again: {package.install}")
+    return folder, read_tensors(file)
