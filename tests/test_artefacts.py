@@ -147,3 +147,20 @@ def test_fingerprints_depend_on_names_values_and_shapes() -> None:
     }
     assert len(prints) == 5
     assert files.fingerprint({}, {"a": torch.zeros(4)}) in prints
+
+
+def test_tensors_can_be_left_unread(tmp_path: Path) -> None:
+    path = tmp_path / "some.safetensors"
+    written = {"a": torch.arange(3.0), "b": torch.ones(2, 2).half(), "c": torch.tensor([True])}
+    files.write_tensors(path, written)
+    found = files.read_tensors_but(path, ["b", "no such tensor"])
+    assert found.keys() == {"a", "c"}
+    assert all(torch.equal(found[name], written[name]) for name in found)
+
+
+def test_a_damaged_file_is_refused_also_where_tensors_are_left_unread(tmp_path: Path) -> None:
+    path = tmp_path / "some.safetensors"
+    files.write_tensors(path, {"a": torch.arange(3.0)})
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CorruptArtefact, match="is not a safetensors file"):
+        files.read_tensors_but(path, ["b"])

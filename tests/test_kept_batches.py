@@ -60,7 +60,7 @@ def test_anything_else_is_computed_anew(what: str, codes: Tensor, space: str) ->
     assert make.calls == 2
 
 
-def test_the_oldest_results_go_first_and_large_ones_are_not_kept() -> None:
+def test_the_oldest_results_go_first_and_the_latest_is_kept_at_any_size() -> None:
     kept, make = KeptBatches(40), Counted()  # room for two results of 16 bytes
     one, two, three = torch.eye(3)
     for codes in (one, two, one, three, one):
@@ -68,10 +68,10 @@ def test_the_oldest_results_go_first_and_large_ones_are_not_kept() -> None:
     assert make.calls == 3
     kept.result("image", two, "w", make)
     assert make.calls == 4
-    none = KeptBatches(15)
-    for _ in range(2):
-        none.result("image", one, "w", make)
-    assert make.calls == 6
+    small = KeptBatches(15)
+    for codes in (one, one, two, one):
+        small.result("image", codes, "w", make)
+    assert make.calls == 7
 
 
 def opened(told: Told, limit: int | None = None) -> tuple[Bench, list[int]]:
@@ -126,3 +126,12 @@ def test_no_edit_draws_every_face_once(telling: Told) -> None:
         bench, fitted(telling, bench, "no-edit"), SUITE.tasks[0], before, silent
     )
     assert sum(drawn) == len(found["faces"]) + SUITE.show_faces
+
+
+def test_a_look_draws_each_batch_once_even_if_images_are_large(telling: Told) -> None:
+    bench, drawn = opened(telling, 0)
+    codes = bench.bank.split("test").codes
+    bench.look(codes, "w", show=2, features=True)
+    assert sum(drawn) == len(codes)
+    bench.images_compared(codes, "w", -codes, "w")
+    assert sum(drawn) == 3 * len(codes)

@@ -58,11 +58,11 @@ def test_no_more_than_two_shards_are_in_memory(
     alive: list[weakref.ref[torch.Tensor]] = []
     most, draw = [0], ToyGenerator.sample
 
-    def counted(self: ToyGenerator, n: int, *others: Any) -> torch.Tensor:
+    def counted(self: ToyGenerator, n: int, *others: Any, **named: Any) -> torch.Tensor:
         gc.collect()
         most[0] = max(most[0], sum(ref() is not None for ref in alive) + 1)
         assert n <= ROWS
-        codes: torch.Tensor = draw(self, n, *others)
+        codes: torch.Tensor = draw(self, n, *others, **named)
         alive.append(weakref.ref(codes))
         return codes
 

@@ -9,14 +9,14 @@ import math
 import mmap
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
@@ -242,6 +242,18 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return load_safetensors(data)
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise CorruptArtefact(f"{path} is not a safetensors file: {error}") from None
+
+
+def read_tensors_but(path: Path, unread: Collection[str]) -> dict[str, Tensor]:
+    """The tensors of a safetensors file whose names are not `unread`; raises as `read_tensors`."""
+    with opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            places = tensor_places(file.read(header_length(file.read(LENGTH_BYTES), size)), size)
+            with safe_open(path, framework="pt") as found:
+                return {name: found.get_tensor(name) for name in places if name not in unread}
+        except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
+            raise CorruptArtefact(f"{path} is not a safetensors file: {error}") from None
 
 
 def map_tensors(path: Path) -> tuple[dict[str, Tensor], mmap.mmap]:

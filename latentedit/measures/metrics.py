@@ -117,7 +117,10 @@ def strength_reaching(strengths: Tensor, effects: Tensor, wanted: float) -> Tens
     s = torch.cat([strengths.new_zeros(1), strengths])
     r = torch.cat([effects.new_zeros(1, effects.shape[1]), effects])
     reached = r >= wanted
-    first = reached.int().argmax(0).clamp(min=1)
+    first = torch.ones(r.shape[1], dtype=torch.long, device=r.device)
+    for i in range(len(s) - 1, 0, -1):  # much faster than an argmax over so few rows
+        first = torch.where(reached[i], i, first)
+    first = first.where(~reached[0], 1)
     low, high = (r.gather(0, index[None])[0] for index in (first - 1, first))
     share = ((wanted - low) / (high - low)).clamp(0, 1).where(high != low, 0.0)
     found = s[first - 1] + share * (s[first] - s[first - 1])

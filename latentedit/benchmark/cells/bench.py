@@ -203,8 +203,8 @@ class Bench:
         those of `others`, in levels of 0 to 255, and the first `show` images, as bytes."""
         embeddings, errors, shown = list[Tensor](), list[Tensor](), list[Tensor]()
         for batch, other in zip(codes.split(BATCH), others.split(BATCH), strict=True):
-            embeddings.append(self.embedded(batch, space))
             images = self.images(batch, space)
+            embeddings.append(self.embedded(batch, space))
             errors.append(pixel_error(self.images(other, other_space), images))
             shown.append(images_to_bytes(images[: max(0, show - BATCH * len(shown))]))
         return torch.cat(embeddings, 1), torch.cat(errors), torch.cat(shown)

@@ -19,7 +19,7 @@ class KeptBatches:
     networks depend on the size of a batch, and on the place in it. So whole batches are compared.
 
     Args:
-        limit: bytes of results that are kept.
+        limit: bytes of results that are kept. The latest result is kept whatever its size.
     """
 
     def __init__(self, limit: int) -> None:
@@ -37,10 +37,8 @@ class KeptBatches:
         if key in self._found:
             self._found.move_to_end(key)
             return self._found[key]
-        made = make()
-        if made.nbytes <= self.limit:
-            self._found[key] = made
-            self._size += made.nbytes
-        while self._size > self.limit:
+        self._found[key] = made = make()
+        self._size += made.nbytes
+        while self._size > self.limit and len(self._found) > 1:
             self._size -= self._found.popitem(last=False)[1].nbytes
         return made

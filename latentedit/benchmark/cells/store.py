@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -20,6 +20,7 @@ from latentedit.files.artefacts import (
     publish,
     read_json,
     read_tensors,
+    read_tensors_but,
     remove_unpublished,
     staged_folder,
     within,
@@ -27,6 +28,7 @@ from latentedit.files.artefacts import (
     write_json,
     write_tensors,
 )
+from latentedit.files.digests import known_digest
 from latentedit.files.records import StrictRecord, parsed_record, read_record
 
 CellStatus = Literal["ok", "failed", "crashed", "timeout", "oom", "stale"]
@@ -139,7 +141,7 @@ class FinishedCells(Protocol):
 
     def finished(self, cell_id: str) -> bool: ...
 
-    def arrays(self, cell_id: str) -> dict[str, Tensor]: ...
+    def arrays(self, cell_id: str, unread: Collection[str] = ()) -> dict[str, Tensor]: ...
 
     def timings(self, cell_id: str) -> dict[str, float]: ...
 
@@ -160,8 +162,9 @@ class CellMemory:
     def finished(self, cell_id: str) -> bool:
         return cell_id in self.outcomes and self.outcomes[cell_id].status == "ok"
 
-    def arrays(self, cell_id: str) -> dict[str, Tensor]:
-        return dict(self.outcomes[cell_id].arrays)
+    def arrays(self, cell_id: str, unread: Collection[str] = ()) -> dict[str, Tensor]:
+        found = self.outcomes[cell_id].arrays
+        return {name: array for name, array in found.items() if name not in unread}
 
     def timings(self, cell_id: str) -> dict[str, float]:
         return dict(self.outcomes[cell_id].timings)
@@ -220,13 +223,16 @@ class CellStore:
     def path(self, cell_id: str) -> Path:
         return self.folder / cell_id
 
-    def arrays(self, cell_id: str) -> dict[str, Tensor]:
+    def arrays(self, cell_id: str, unread: Collection[str] = ()) -> dict[str, Tensor]:
         """The tensors of a finished cell, refused unless they are those that it wrote.
+
+        Args:
+            unread: names of tensors that are left out.
 
         Raises:
             InputError: it did not finish; tells why.
         """
-        return self._tensors(cell_id, ARRAYS)
+        return self._tensors(cell_id, ARRAYS, unread)
 
     def pictures(self, cell_id: str) -> dict[str, Tensor]:
         """The images that a finished cell kept, as bytes; empty where it kept none.
@@ -237,14 +243,14 @@ class CellStore:
         kept = PICTURES in self._read(cell_id).files
         return self._tensors(cell_id, PICTURES) if kept else {}
 
-    def _tensors(self, cell_id: str, name: str) -> dict[str, Tensor]:
+    def _tensors(self, cell_id: str, name: str, unread: Collection[str] = ()) -> dict[str, Tensor]:
         found, data = self._read(cell_id), self.path(cell_id) / name
         record = self._record(cell_id, found)
         if record.status != "ok":
             raise InputError(f"{cell_id} has no results: {record.status}, {record.error}")
-        if file_digest(data) != found.files.get(name):
+        if known_digest(data) != found.files.get(name):
             raise CorruptArtefact(f"{data} is not what {RECORD} records; run the suite again")
-        return read_tensors(data)
+        return read_tensors_but(data, unread) if unread else read_tensors(data)
 
     def key(self, cell_id: str) -> dict[str, Any]:
         return self._read(cell_id).key

@@ -40,7 +40,11 @@ def per_face(run: Run) -> tuple[Scores, SeedScores]:
                     while len(tables) <= i:
                         tables.append(np.full((len(run.tasks), run.n), np.nan))
                     tables[i][t, rows] = found.double().numpy()
-    return {key: mean_known(np.stack(tables)) for key, tables in by_seed.items()}, by_seed
+    means = {
+        key: tables[0] if len(tables) == 1 else mean_known(np.stack(tables))
+        for key, tables in by_seed.items()
+    }
+    return means, by_seed
 
 
 def measures(

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from latentedit.benchmark.cells.observing import KEPT_CODES
 from latentedit.benchmark.cells.store import Cell, CellStore, FinishedCells
 from latentedit.benchmark.provenance import Provenance, read_provenance
 from latentedit.benchmark.results.records import RESULTS, Results, read_results
@@ -98,7 +99,7 @@ class Run:
         kind: Literal["edit", "sequence"] = "edit" if attribute else "sequence"
         cells = {seed: Cell(kind, {}, entrant, seed, task).id for seed in self.suite.seeds}
         return {
-            seed: FinishedEdits(self.store.arrays(cell_id), task, attribute)
+            seed: FinishedEdits(self.store.arrays(cell_id, KEPT_CODES), task, attribute)
             for seed, cell_id in cells.items()
             if self.store.finished(cell_id)
         }
