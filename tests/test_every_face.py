@@ -65,6 +65,7 @@ def test_the_script_has_every_face_of_every_entrant_and_task(page: Element) -> N
             arrays["matched_effect"][0].numpy(), abs=1e-3
         )
         flags = np.frombuffer(base64.b64decode(reached), "u1").astype(bool)
+        assert len(identity + leakage + effect + reached) <= 10 * len(FACES[of]) + 12
         assert flags.tolist() == (~arrays["matched_strength"][0].isnan()).tolist()
 
 

@@ -7,7 +7,12 @@ document.querySelectorAll("form.explore").forEach(form => {
     entrant, task, faces: data.faces[task], identity: whole(identity), leakage: whole(leakage), effect: whole(effect), reached: bytes(reached),
   }));
   const editors = data.entrants.length - data.controls;
-  const members = data.groups.map(group => new Set(group.faces));
+  const last = data.faces.reduce((most, faces) => faces.reduce((a, b) => Math.max(a, b), most), 0);
+  const members = data.groups.map(group => {
+    const flags = new Uint8Array(last + 1);
+    group.faces.forEach(face => { flags[face] = 1; });
+    return flags;
+  });
   const { task, entrant, group, order, facet, failures, more } = form.elements;
   const [head] = form.getElementsByTagName("thead"), [body] = form.getElementsByTagName("tbody"), said = form.querySelector("[aria-live]");
   let count = PAGE;
@@ -18,11 +23,14 @@ document.querySelectorAll("form.explore").forEach(form => {
   const chosen = edit =>
     (task.value === "" || edit.task === Number(task.value)) &&
     (entrant.value === "" ? edit.entrant < editors : edit.entrant === Number(entrant.value));
-  const each = (visit, within) => edits.forEach(edit => {
-    if (!chosen(edit)) return;
-    for (let i = 0; i < edit.faces.length; i += 1)
-      if ((!failures.checked || !edit.reached[i]) && (!within || within.has(edit.faces[i]))) visit(edit, i);
-  });
+  const each = (visit, within, kept = chosen) => {
+    const missed = failures.checked;
+    edits.filter(kept).forEach(edit => {
+      const { faces, reached } = edit;
+      for (let i = 0; i < faces.length; i += 1)
+        if (!(missed && reached[i]) && (!within || within[faces[i]])) visit(edit, i);
+    });
+  };
   const keys = {
     identity: (edit, i) => edit.identity[i] === MISSING ? 65535 : edit.identity[i] - MISSING,
     leakage: (edit, i) => edit.leakage[i] === MISSING ? 65535 : 32767 - edit.leakage[i],
@@ -34,10 +42,10 @@ document.querySelectorAll("form.explore").forEach(form => {
     const bins = new Uint32Array(65536);
     let all = 0, missed = 0;
     each((edit, i) => { bins[key(edit, i)] += 1; all += 1; missed += edit.reached[i] ? 0 : 1; }, within);
-    let last = 0;
-    for (let seen = 0; last < 65535 && (seen += bins[last]) < count; last += 1);
+    let end = 0;
+    for (let seen = 0; end < 65535 && (seen += bins[end]) < count; end += 1);
     const found = [];
-    each((edit, i) => { const at = key(edit, i); if (at <= last) found.push([at, edit, i]); }, within);
+    each((edit, i) => { const at = key(edit, i); if (at <= end) found.push([at, edit, i]); }, within);
     found.sort((a, b) => a[0] - b[0]);
     return { all, missed, found: found.slice(0, count) };
   };
@@ -68,17 +76,16 @@ document.querySelectorAll("form.explore").forEach(form => {
   };
   const means = (name, select, within) => {
     const sum = { name, faces: 0, missed: 0, known: 0, identity: 0, worst: null, leakage: 0 };
-    each((edit, i) => {
-      if (!select(edit)) return;
+    each(({ identity, leakage, reached }, i) => {
       sum.faces += 1;
-      if (!edit.reached[i]) { sum.missed += 1; return; }
-      const identity = value(edit, i, "identity");
-      sum.leakage += value(edit, i, "leakage");
-      if (identity === null) return;
+      if (!reached[i]) { sum.missed += 1; return; }
+      sum.leakage += leakage[i] / data.scale.leakage;
+      if (identity[i] === MISSING) return;
       sum.known += 1;
-      sum.identity += identity;
-      if (sum.worst === null || identity < sum.worst) sum.worst = identity;
-    }, within);
+      sum.identity += identity[i] / data.scale.identity;
+      if (sum.worst === null || identity[i] < sum.worst) sum.worst = identity[i];
+    }, within, edit => chosen(edit) && select(edit));
+    if (sum.worst !== null) sum.worst /= data.scale.identity;
     return sum;
   };
   const drawMeans = () => {

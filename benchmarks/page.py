@@ -1,23 +1,32 @@
-"""A run as large as a page must bear: 500 faces, 8 tasks, 16 editors, drawn at random."""
+"""Size and speed of the page of a large run: 500 faces, 8 tasks, 16 editors, drawn at random.
+
+    python benchmarks/page.py FOLDER
+
+It writes the run into FOLDER, and prints the bytes of its page and, where playwright and Chromium
+are installed, the milliseconds that each filter takes.
+"""
 
 from __future__ import annotations
 
 import itertools
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
-from made_runs import provenance
-from made_world import RECOGNISERS
 from torch import Tensor
 
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
+from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.suite import Suite
 from latentedit.data.attributes import Attribute, AttributeSchema
 from latentedit.data.bank import LatentBank, ModelReference
 from latentedit.data.split import Split
 from latentedit.files.artefacts import write_json
+from latentedit.report.page import write_report
 
+RECOGNISERS = ("recogniser-one", "recogniser-two")
 FACES, TASKS, EDITORS, CONTROLS, SHOWN, SIDE = 500, 8, 16, 5, 6, 64
 SCHEMA = AttributeSchema(
     tuple(Attribute(f"attribute-{i}", "continuous", -9.0, 9.0, "units") for i in range(TASKS))
@@ -51,9 +60,12 @@ def write_big_run(folder: Path) -> Path:
     LatentBank.write(folder / "bank", {"fit": split, "test": split}, *models, counts)
     write_json(folder / "run.json", {"format": "latentedit run 1", "bank": None})
     write_json(folder / "suite.json", suite.model_dump(mode="json"))
-    write_json(folder / "provenance.json", provenance())
+    write_json(folder / "provenance.json", _provenance())
     store = CellStore(folder)
-    known = {"identity": torch.zeros(FACES, 0), "embeddings": torch.zeros(len(RECOGNISERS), FACES, 4)}
+    known = {
+        "identity": torch.zeros(FACES, 0),
+        "embeddings": torch.zeros(len(RECOGNISERS), FACES, 4),
+    }
     faces = {"judged": judged, **known}
     store.commit(Cell("faces", {}), Outcome("ok", 1.0, arrays=faces))
     fit = ("fit_seconds", "edit_ms_batch_1", "edit_ms_batch_64", "peak_memory_mb")
@@ -63,7 +75,9 @@ def write_big_run(folder: Path) -> Path:
     for (i, name), task in itertools.product(enumerate(suite.entrants), range(TASKS)):
         cell = Cell("edit", {}, name, 0, SCHEMA.names[task])
         arrays = _edits(judged, task, 0.03 * i, rng)
-        store.commit(cell, Outcome("ok", 1.0, arrays=arrays, timings={"nfe": 1.0, "edit_calls": 1.0}))
+        store.commit(
+            cell, Outcome("ok", 1.0, arrays=arrays, timings={"nfe": 1.0, "edit_calls": 1.0})
+        )
     return folder
 
 
@@ -102,3 +116,62 @@ def _edits(judged: Tensor, task: int, worse: float, rng: torch.Generator) -> dic
         "images": images[:SHOWN],
         "matched_images": images[None, SHOWN:],
     }
+
+
+def _provenance() -> dict[str, Any]:
+    model = {"options": {}, "fingerprint": "f" * 16}
+    bank = {"hash": "b" * 12, "seed": 0, "truncation_psi": 1.0, "fit": FACES, "test": FACES}
+    for role, name in (("generator", "g"), ("labeller", "l")):
+        bank |= {role: name, f"{role}_options": {}, f"{role}_fingerprint": "f" * 16}
+    return {
+        "latentedit": "0",
+        "python": "3",
+        "packages": {},
+        "bank": bank,
+        "judge": {"name": "the-judge", **model, "card": {}},
+        "identity": [{"name": n, **model, "threshold": 0.5, "card": {}} for n in RECOGNISERS],
+        "plugins": {},
+        "threads": 1,
+        "batch": 64,
+    }
+
+
+CHOICES = (
+    *(("task", "3"), ("task", ""), ("entrant", "7"), ("entrant", ""), ("group", "2")),
+    *(("order", "leakage"), ("order", "effect"), ("facet", "task"), ("facet", "entrant")),
+    *(("facet", "group"), ("group", ""), ("facet", "")),
+)
+"""Fields of the page's filter, and what is chosen one after the other."""
+CHOOSE = """([name, value]) => {
+  const form = document.querySelector("form.explore"), start = performance.now();
+  form.elements[name].value = value;
+  form.dispatchEvent(new Event("change"));
+  document.body.getBoundingClientRect();
+  return performance.now() - start;
+}"""
+
+
+def filter_times(page: Path) -> dict[str, float]:
+    """Milliseconds of each choice, script and layout."""
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--disable-gpu"]
+    with sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+        shown = browser.new_page(viewport={"width": 1280, "height": 900})
+        shown.goto(page.resolve().as_uri())
+        times = {f"{n}={v or 'all'}": shown.evaluate(CHOOSE, [n, v]) for n, v in CHOICES}
+        browser.close()
+    return times
+
+
+def main(folder: Path) -> None:
+    summarise(write_big_run(folder))
+    page = write_report(folder)
+    print(f"{page.stat().st_size:,} bytes")
+    for name, milliseconds in filter_times(page).items():
+        print(f"{name:16} {milliseconds:6.0f} ms")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
