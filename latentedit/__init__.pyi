@@ -15,6 +15,8 @@ from .editing.fitted import fit_editor as fit_editor
 from .editing.fitted import load_editor as load_editor
 from .editing.fitted import FittedEditor as FittedEditor
 from .registry import Registry as Registry
+from .benchmark.at_effect import edit_at_effect as edit_at_effect
+from .benchmark.at_effect import EditsAtEffect as EditsAtEffect
 
 # For editors
 from .interfaces.editor import ANY_FLAT as ANY_FLAT

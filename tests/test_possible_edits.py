@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from latentedit import SuiteError
-from latentedit.benchmark.cells.edits import requested
+from latentedit.benchmark.cells.asked import requested
 from latentedit.benchmark.cells.extending import extended
 from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.reading import Run

@@ -20,17 +20,12 @@ from latentedit import EnvironmentFault
 from latentedit.benchmark.execution.processes import start
 from latentedit.guard import Interrupted
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="signals of this system")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="signals of this system"),
+    pytest.mark.usefixtures("interruptible"),
+]
 
 STOPS = [(signal.SIGINT, "interrupted", 130), (signal.SIGTERM, "terminated", 143)]
-
-
-@pytest.fixture(autouse=True)
-def interruptible() -> Iterator[None]:
-    """What a shell starts in the background ignores interrupts, and so would our children."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(("number", "word", "code"), STOPS)

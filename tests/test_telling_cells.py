@@ -15,8 +15,9 @@ from torch import Tensor
 
 from latentedit import InputError, Unsupported
 from latentedit.benchmark.cells import edits
+from latentedit.benchmark.cells.asked import requested
 from latentedit.benchmark.cells.bench import Bench
-from latentedit.benchmark.cells.edits import edit_milliseconds, measure_edits, requested
+from latentedit.benchmark.cells.edits import edit_milliseconds, measure_edits
 from latentedit.benchmark.cells.store import CellStore
 from latentedit.benchmark.results.audit import cell_states
 from latentedit.benchmark.results.reading import Run

@@ -58,7 +58,10 @@ if __name__ == "__main__":
     summarise(folder)
 """
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc"),
+    pytest.mark.usefixtures("interruptible"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -119,14 +122,6 @@ def kill(pid: int) -> bool:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     return lived
-
-
-@pytest.fixture(autouse=True)
-def interruptible() -> Iterator[None]:
-    """What a shell starts in the background ignores interrupts, and so would our children."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def started(*command: object) -> subprocess.Popen[str]:

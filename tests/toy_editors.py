@@ -56,6 +56,15 @@ class Leaky(Exact):
         return Edited(moved + size * ToyGenerator().basis[6:7])
 
 
+class Half(Exact):
+    """Does less than half of what is asked, and less the more is asked."""
+
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        moved = super().edit(codes, source, target, runtime).codes - codes
+        size = ((target - source) / 10).norm(dim=1, keepdim=True)
+        return Edited(codes + moved * 0.4 / (1 + size) ** 0.25)
+
+
 class Timid(Exact):
     """Serves only half of the faces: those with a positive first coordinate."""
 
@@ -282,6 +291,7 @@ class Talks(Exact):
 GOOD = {
     "exact": "Exact",
     "leaky": "Leaky",
+    "half": "Half",
     "timid": "Timid",
     "particular": "Particular",
     "unwilling": "Unwilling",

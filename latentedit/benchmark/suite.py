@@ -29,6 +29,9 @@ from latentedit.measures.definitions import METRICS
 SUITE_FILE = "suite.json"
 """Of a run: the suite that it computes."""
 
+STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+"""Multiples of a requested change that are tried if a suite names no others."""
+
 
 class BankPlan(SuitePart):
     """Which faces: sampled once, shared by all editors; in `space`, or in the generator's own."""
@@ -105,7 +108,7 @@ class Suite(SuitePart):
     metrics: list[ModelUse] = Field(default=[])
     tasks: list[Task] = Field(min_length=1)
     sequences: list[Sequence] = Field(default=[])
-    strengths: list[float] = Field(default=[0.25, 0.5, 0.75, 1.0, 1.5, 2.0])
+    strengths: list[float] = Field(default=list(STRENGTHS))
     strength_limit: float | None = None
     effects: list[float] = Field(default=[0.8])
     only_possible: bool = False

@@ -46,6 +46,22 @@ class Observation:
     images: Tensor
 
 
+def check_reads(judge: AttributeEstimator, name: str, bank: LatentBank) -> None:
+    """Raise `InputError` unless `judge` reads the attributes with which `bank` is labelled."""
+    if judge.schema != bank.schema:
+        raise InputError(
+            f"judge {name} reads {', '.join(judge.schema.names)}; the bank is "
+            f"labelled with {', '.join(bank.schema.names)}"
+        )
+
+
+@torch.no_grad()
+def judged(judge: AttributeEstimator, renderer: Generator, codes: Tensor, space: str) -> Tensor:
+    r"""(N, A) what `judge` makes of the images of codes (N, \*shape)."""
+    images = (renderer.synthesize(batch, space) for batch in codes.split(BATCH))
+    return torch.cat([judge.estimate(shown) for shown in images])
+
+
 class Bench:
     """The models of a suite and the faces it edits."""
 
@@ -68,11 +84,7 @@ class Bench:
             raise InputError(
                 f"judge {self.suite.judge} has the labeller's fingerprint: it is the same model"
             )
-        if judge.schema != self.bank.schema:
-            raise InputError(
-                f"judge {self.suite.judge} reads {', '.join(judge.schema.names)}; the bank is "
-                f"labelled with {', '.join(self.bank.schema.names)}"
-            )
+        check_reads(judge, str(self.suite.judge), self.bank)
         return judge
 
     @cached_property
@@ -132,11 +144,9 @@ class Bench:
             torch.cat([part.images for part in parts]),
         )
 
-    @torch.no_grad()
     def judged(self, codes: Tensor, space: str) -> Tensor:
         """(N, A) what the judge, and nobody else, makes of (N, \\*shape) codes."""
-        images = (self.renderer.synthesize(batch, space) for batch in codes.split(BATCH))
-        return torch.cat([self.judge.estimate(shown) for shown in images])
+        return judged(self.judge, self.renderer, codes, space)
 
     def embeddings(self, images: Tensor) -> Tensor:
         """(E, N, D) by each recogniser, zero-padded to one width."""

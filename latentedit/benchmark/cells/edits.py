@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import cast
 
 import torch
 from torch import Tensor
 
+from latentedit.benchmark.cells.asked import StrengthSearch, requested
 from latentedit.benchmark.cells.bench import Bench
-from latentedit.benchmark.cells.extending import extended
 from latentedit.benchmark.cells.observing import TaskObserver, stacked
-from latentedit.benchmark.task import QuantileChange, SigmaChange, Task
-from latentedit.data.attributes import AttributeSchema
+from latentedit.benchmark.task import Task
 from latentedit.data.bank import LatentBank
 from latentedit.editing.fitted import FittedEditor
 from latentedit.editing.generators import codes_for
@@ -21,57 +19,6 @@ from latentedit.editing.layers import space_after
 from latentedit.errors import InputError
 from latentedit.interfaces.editor import Edited
 from latentedit.interfaces.runtime import Progress
-from latentedit.measures.metrics import match_effect
-
-
-def requested(
-    task: Task, labels: Tensor, fit_labels: Tensor, schema: AttributeSchema
-) -> tuple[Tensor, Tensor]:
-    """Which faces a task edits, and by how much.
-
-    Args:
-        labels: (N, A) of the test faces.
-        fit_labels: (M, A) of the fit split, for its median, standard deviation and quantiles.
-
-    Returns:
-        (K,) face indices and (K,) changes Δ in natural units.
-    """
-    attribute = schema[task.attribute]
-    if attribute.kind == "vector":
-        raise InputError(f"a task changes one number; {task.attribute!r} is a vector")
-    keep = torch.ones(len(labels), dtype=torch.bool)
-    for name, (low, high) in task.among.items():
-        column = labels[:, schema.columns(name)][:, 0]
-        keep &= (column >= low) & (column <= high)
-    faces = keep.nonzero()[:, 0]
-    if len(faces) < 2:
-        raise InputError(
-            f"task {task.name!r}: its `among` leaves {len(faces)} of {len(labels)} faces"
-        )
-    values = labels[faces, schema.columns(task.attribute).start]
-    if task.change == "flip":
-        middle = (attribute.low + attribute.high) / 2
-        ends = torch.where(values < middle, attribute.high, attribute.low)
-        return faces, ends - values
-    fitted = fit_labels[:, schema.columns(task.attribute).start]
-    below = values < fitted.median()
-    if isinstance(task.change, QuantileChange):
-        q = task.change.quantile
-        return faces, torch.where(below, fitted.quantile(q), fitted.quantile(1 - q)) - values
-    amount = _amount(task, fitted)
-    if amount > attribute.high - attribute.low:
-        raise InputError(
-            f"task {task.name!r} changes {task.attribute} by {amount:g}, but its range is "
-            f"{attribute.low:g} to {attribute.high:g} {attribute.unit}"
-        )
-    return faces, torch.where(below, amount, -amount)
-
-
-def _amount(task: Task, fitted: Tensor) -> float:
-    """The change in natural units, given the fit split's labels (M,)."""
-    if isinstance(task.change, SigmaChange):
-        return task.change.sigma * float(fitted.std())
-    return float(cast("float", task.change))
 
 
 def measure_edits(
@@ -153,6 +100,14 @@ class TaskEdits(TaskObserver):
         super().__init__(bench, task, before, faces, change, space, editor.seed)
         self.editor = editor
         self._timed = TimedEditor(editor)
+        suite = bench.suite
+        self._search = StrengthSearch(
+            self.asked,
+            self._edit,
+            lambda codes: bench.judged(codes, space),
+            suite.strengths,
+            suite.strength_limit or suite.strengths[-1],
+        )
 
     @property
     def cost(self) -> dict[str, float]:
@@ -161,31 +116,16 @@ class TaskEdits(TaskObserver):
 
     def at(self, strength: float) -> dict[str, Tensor]:
         """Observed when `strength` times the change is asked for; arrays of N faces."""
-        return self.seen(self._edit(torch.full((len(self.faces),), strength), self.every).codes)
+        every = self.asked.every
+        return self.seen(self._search.at(torch.full((len(every),), strength), every).codes)
 
     def extended(self, effects: Tensor) -> tuple[Tensor, Tensor]:
         """The suite's strengths and `effects` (S, N), and as many larger ones as it takes."""
-        suite = self.bench.suite
-        return extended(
-            self._tried,
-            torch.tensor(suite.strengths),
-            effects,
-            max(suite.effects),
-            suite.strength_limit or suite.strengths[-1],
-        )
+        return self._search.extended(effects, max(self.bench.suite.effects))
 
     def matching(self, wanted: float, strengths: Tensor, effects: Tensor) -> dict[str, Tensor]:
-        """The same at the strength, face by face, at which the effect is `wanted`.
-
-        A face that the editor refuses at this strength does not reach the effect.
-
-        Args:
-            strengths: (S,) at which
-            effects: (S, N) were measured.
-        """
-        at = match_effect(self._tried, strengths, effects, wanted)
-        found = self._edit(at.nan_to_num(self.bench.suite.strengths[-1]), self.every)
-        at = torch.where(found.served, at, float("nan"))
+        """Observed at the strengths at which the effect is `wanted`; see `StrengthSearch`."""
+        found, at = self._search.matching(wanted, strengths, effects)
         return self.seen_matched(found.codes, at, wanted)
 
     def undone(self) -> dict[str, Tensor]:
@@ -193,20 +133,16 @@ class TaskEdits(TaskObserver):
 
         NaN for faces that the editor refuses on either way: they have not come back.
         """
-        target = self.target(self.change, self.every)
+        target, source = self.asked.target(self.change, self.asked.every), self.asked.source
         layers, editor = self.task.layers, self.editor
-        there = editor.edit(self._codes, self.source, target, layers=layers, extrapolate=True)
-        back = editor.edit(there.codes, target, self.source, layers=layers, extrapolate=True)
+        there = editor.edit(self._codes, source, target, layers=layers, extrapolate=True)
+        back = editor.edit(there.codes, target, source, layers=layers, extrapolate=True)
         return self.seen_back(back.codes, there.served & back.served)
 
-    def _edit(self, strengths: Tensor, rows: Tensor) -> Edited:
-        codes, source = self._codes[rows], self.source[rows]
-        target = self.target(strengths * self.change[rows], rows)
-        return self._timed.edit(codes, source, target, self.task.layers)
-
-    def _tried(self, strengths: Tensor, rows: Tensor) -> Tensor:
-        edited = self._edit(strengths, rows)
-        return self.effect(self.bench.judged(edited.codes, self.space), rows)
+    def _edit(self, target: Tensor, rows: Tensor) -> Edited:
+        return self._timed.edit(
+            self._codes[rows], self.asked.source[rows], target, self.task.layers
+        )
 
 
 def edit_milliseconds(

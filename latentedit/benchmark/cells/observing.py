@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from latentedit.benchmark.cells.against_counterfactual import against_counterfactual
+from latentedit.benchmark.cells.asked import Asked
 from latentedit.benchmark.cells.bench import Bench, Observation
 from latentedit.benchmark.cells.distances import distances
 from latentedit.benchmark.cells.suite_metrics import suite_metrics
@@ -16,7 +17,6 @@ from latentedit.data.images import images_to_bytes
 from latentedit.errors import InputError
 from latentedit.interfaces.metric import EditsSeen, Seen
 from latentedit.measures.metrics import (
-    achieved_change,
     identity_drift,
     identity_similarity,
     round_trip_error,
@@ -37,9 +37,8 @@ class TaskObserver:
         seed: of the fit.
 
     Attributes:
-        source: (N, A) labels of the unedited faces.
+        asked: the change with labels and readings of the unedited faces.
         began: (N, \\*shape) their codes in `space`.
-        every: (N,) 0 to N − 1.
     """
 
     def __init__(
@@ -56,29 +55,18 @@ class TaskObserver:
             bench, task, faces, change, space, seed,
         )  # fmt: skip
         test = bench.bank.split("test")
-        self._originals, self.source = test.rows(faces)
+        self._originals, source = test.rows(faces)
         self._originals_space = test.space
         self.began = bench.converted(self._originals, test.space, space)
-        self.every = torch.arange(len(faces))
-        self._column = test.schema.columns(task.attribute).start
-        self._judged, self._identity, self._features = (
+        judged, self._identity, self._features = (
             before[name][faces] for name in ("judged", "identity", "features")
         )
+        column = test.schema.columns(task.attribute).start
+        self.asked = Asked(source, judged, change, column)
         self._spread = before["features"].std(0)
         self._embeddings = before["embeddings"][:, faces]
         photos = before.get("photo_embeddings")
         self._photos = None if photos is None else photos[:, faces]
-
-    def target(self, change: Tensor, rows: Tensor) -> Tensor:
-        """(M, A) labels of the faces `rows` with `change` (M,) made."""
-        target = self.source[rows].clone()
-        target[:, self._column] += change
-        return target
-
-    def effect(self, judged: Tensor, rows: Tensor) -> Tensor:
-        """(M,) achieved shares of the change."""
-        column = self._column
-        return achieved_change(self._judged[rows, column], judged[:, column], self.change[rows])
 
     def unedited(self) -> dict[str, Tensor]:
         """Which faces were asked for which change, and pictures of the first of them."""
@@ -87,7 +75,7 @@ class TaskObserver:
         found = {
             "faces": self.faces,
             "change": self.change,
-            "source": self.source[:, self._column].clone(),
+            "source": self.asked.source[:, self.asked.column].clone(),
             "images": images_to_bytes(bench.renderer.synthesize(shown, self._originals_space)),
         }
         if bench.suite.keep_codes:
@@ -102,7 +90,7 @@ class TaskObserver:
         """The same, and more, at the strengths `at` (N,) that match the effect `wanted`."""
         observed = self.bench.look(codes, self.space, self.bench.suite.show_faces, features=True)
         likelihood, mahalanobis = self.bench.likelihood(
-            codes, self.space, self.target(wanted * self.change, self.every)
+            codes, self.space, self.asked.target(wanted * self.change, self.asked.every)
         )
         return {
             "strength": at,
@@ -131,10 +119,10 @@ class TaskObserver:
             return {}
         names = [str(use) for use in bench.suite.identity]
         embedded = dict(zip(names, self._embeddings, strict=True))
-        before = Seen(nothing, self.began, self._judged, embedded)
+        before = Seen(nothing, self.began, self.asked.judged, embedded)
         embedded = dict(zip(names, observed.embeddings, strict=True))
         after = Seen(nothing, edited, observed.judged, embedded)
-        target = self.target(wanted * self.change, self.every)
+        target = self.asked.target(wanted * self.change, self.asked.every)
         schema, of = bench.bank.schema, self.task.attribute
         edits = EditsSeen(before, after, target, schema, bench.sigma, of, self.seed)
         shown = (self._originals, self._originals_space), (edited, self.space)
@@ -166,7 +154,7 @@ class TaskObserver:
 
     def _described(self, observed: Observation) -> dict[str, Tensor]:
         found = {
-            "effect": self.effect(observed.judged, self.every),
+            "effect": self.asked.effect(observed.judged, self.asked.every),
             "judged": observed.judged,
             "similarity": identity_similarity(self._embeddings, observed.embeddings),
             "truth": observed.truth,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from latentedit.benchmark.cells.asked import requested
 from latentedit.benchmark.cells.bench import Bench
-from latentedit.benchmark.cells.edits import requested
 from latentedit.benchmark.cells.extending import extended
 from latentedit.benchmark.task import Task
 from latentedit.errors import Unsupported

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from latentedit.benchmark.cells.asked import requested
 from latentedit.benchmark.cells.bench import Bench
-from latentedit.benchmark.cells.edits import TimedEditor, requested
+from latentedit.benchmark.cells.edits import TimedEditor
 from latentedit.benchmark.cells.observing import where_served
 from latentedit.benchmark.suite import Sequence
 from latentedit.benchmark.task import Task

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from latentedit.benchmark.cells.asked import requested
 from latentedit.benchmark.cells.bench import BATCH, Bench
-from latentedit.benchmark.cells.edits import requested
 from latentedit.benchmark.plugin_use import PluginUse
 from latentedit.benchmark.suite import Suite
 from latentedit.benchmark.task import Task

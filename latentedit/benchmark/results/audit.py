@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from latentedit.benchmark.cells.edits import requested
+from latentedit.benchmark.cells.asked import requested
 from latentedit.benchmark.cells.store import Cell, CellStatus, CellStore
 from latentedit.benchmark.cells.tuning import Trials
 from latentedit.benchmark.results.reading import Run
