@@ -8,9 +8,9 @@ are installed, the milliseconds that each filter takes.
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +165,12 @@ def filter_times(page: Path) -> dict[str, float]:
     return times
 
 
-def main(folder: Path) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="a new folder for the run")
+    folder = parser.parse_args().folder
     summarise(write_big_run(folder))
     page = write_report(folder)
     print(f"{page.stat().st_size:,} bytes")
@@ -174,4 +179,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

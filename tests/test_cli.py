@@ -90,7 +90,7 @@ def test_edit_draws_each_face_before_and_after_every_edit(made: CommandLine) -> 
     told = made.ok(*base, "--set", "age=65", "--set", "glasses=1")
     assert told.splitlines() == [
         "grid.png: 4 faces, 2 edits, 0 function evaluations",
-        "next: open grid.png",
+        f"next: python -m webbrowser {(made.folder / 'grid.png').as_uri()}",
     ]
     source = LatentBank.open(made.folder / "B").split("test").attributes[:4]
     aged = torch.cat([torch.full((4, 1), 65.0), source[:, 1:]], 1)
@@ -265,7 +265,18 @@ def test_a_run_with_a_failed_cell_finishes_and_says_so(latentedit: CommandLine) 
 
 
 COMMANDS = (
-    *("bank", "bench", "doctor", "edit", "fetch", "fit", "import", "invert", "plugins"),
+    *(
+        "bank",
+        "bench",
+        "completion",
+        "doctor",
+        "edit",
+        "fetch",
+        "fit",
+        "import",
+        "invert",
+        "plugins",
+    ),
     *("sample", "train"),
 )
 

@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from latentedit.cli import interrupts
-from latentedit.cli.console import CellProgress, err, out, print_json, say
+from latentedit.cli.completion import editors, suites
+from latentedit.cli.console import CellProgress, err, look_at, out, print_json, say
 from latentedit.cli.fit import parse_pairs
 from latentedit.cli.options import Finite, check_overwrite, with_force
 from latentedit.errors import InputError
@@ -31,7 +32,7 @@ def bench() -> None:
 
 
 @bench.command()
-@click.argument("suite")
+@click.argument("suite", shell_complete=suites)
 @click.option(
     "--out", "folder", required=True, type=FOLDER, help="Run folder; the same one resumes."
 )
@@ -47,7 +48,12 @@ def bench() -> None:
     help="An option of the executor; may be repeated.",
 )
 @click.option(
-    "--with", "joining", multiple=True, metavar="EDITOR", help="An editor to add; may be repeated."
+    "--with",
+    "joining",
+    multiple=True,
+    metavar="EDITOR",
+    shell_complete=editors,
+    help="An editor to add; may be repeated.",
 )
 @click.option("--limit-seconds", type=Finite(0, min_open=True), help="Time that a cell may take.")
 @click.option(
@@ -112,7 +118,7 @@ def run(
     else:
         print_results(results)
         say(f"{outcome.computed} cells computed, {outcome.kept} kept, {len(outcome.failed)} failed")
-        say(f"report: {page}", next_step=f"open {page}")
+        say(f"report: {page}", next_step=look_at(page))
     if outcome.failed:
         sys.exit(1)
 
@@ -142,7 +148,7 @@ def report(folder: Path) -> None:
 
     print_results(summarise(folder))
     page = write_report(folder)
-    say(f"report: {page}", next_step=f"open {page}")
+    say(f"report: {page}", next_step=look_at(page))
 
 
 @bench.command()
@@ -280,10 +286,11 @@ def list_runs(
 @bench.command("suites")
 def list_suites() -> None:
     """List the shipped suites."""
-    from latentedit.benchmark.suite import load_suite, suite_folder
+    from latentedit.benchmark.suite import load_suite
+    from latentedit.files.suites import suite_names
 
-    for file in sorted(suite_folder().glob("*.yaml")):
-        say(f"{file.stem:14} {load_suite(file.stem).summary}")
+    for name in suite_names():
+        say(f"{name:14} {load_suite(name).summary}")
 
 
 def print_results(results: Results) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from latentedit.cli.bench import FOLDER, bench, print_results
-from latentedit.cli.console import CellProgress, err, say
+from latentedit.cli.bench import FOLDER, print_results
+from latentedit.cli.bench import bench as bench  # noqa: PLC0414
+from latentedit.cli.console import CellProgress, err, look_at, say
 from latentedit.errors import InputError
 
 
@@ -46,4 +47,4 @@ def rescore(folder: Path, judge: str | None, identity: tuple[str, ...], out: Pat
         print_results(summarise(out))
         page = write_report(out)
     say(f"{outcome.computed} cells scored, {outcome.kept} kept")
-    say(f"report: {page}", next_step=f"open {page}")
+    say(f"report: {page}", next_step=look_at(page))

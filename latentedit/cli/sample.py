@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from latentedit.cli.console import progress_bar, say
+from latentedit.cli.console import look_at, progress_bar, say
 from latentedit.cli.options import (
     check_overwrite,
     with_bank,
@@ -87,4 +87,4 @@ def sample(
         titles,
         [f"like face {row}" for row in rows],
     )
-    say(f"{picture}: {len(faces)} new faces", next_step=f"open {picture}")
+    say(f"{picture}: {len(faces)} new faces", next_step=look_at(picture))
