@@ -5,15 +5,17 @@ STAMP := $(VENV)/.installed
 MUTANTS := 1000000
 SYNTHFACE := runs/synthface
 WHEEL_SUITE := $(CURDIR)/tests/small_suite.yaml
+KERNEL := hatch_build.py $(addprefix plugins/latentedit_synthface/,march.c distance.h)
 WORKSHOP := $(BIN)/python -m workshop.synthface
 
-.PHONY: help install demo demo-stylegan test lint types check mutants wheel-check torture clean \
-	synthface-judges synthface-net-judges synthface-net synthface-card worlds-page quickstart-picture
+.PHONY: help install demo demo-stylegan studio studio-pictures test lint types check mutants \
+	wheel-check torture clean synthface-judges synthface-net-judges synthface-net synthface-card \
+	synthface-kernel worlds-page quickstart-picture
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt $(KERNEL)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt "torch==2.13.0"
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
@@ -26,6 +28,12 @@ demo: install  ## run the quickstart suite and write its report
 
 demo-stylegan: install  ## import a small StyleGAN2 file and run a suite on it
 	$(BIN)/python examples/stylegan_demo.py --out runs/stylegan
+
+studio: demo  ## compare the demo's editors on one face, live in a browser
+	$(BIN)/latentedit studio runs/quickstart
+
+studio-pictures: demo  ## draw the pictures of docs/studio.md from the demo's run
+	$(BIN)/python benchmarks/studio_pictures.py --out docs/studio -- runs/quickstart
 
 test: install  ## run every test and every documented example
 	$(BIN)/python -m pytest -n 2
@@ -78,6 +86,10 @@ synthface-net: install  ## train synthface-net into SYNTHFACE and export it ther
 	$(WORKSHOP).train_generator --data $(SYNTHFACE)/net
 	$(WORKSHOP).adversarial_training --data $(SYNTHFACE)/net
 	$(WORKSHOP).export_generator --data $(SYNTHFACE)/net --out $(SYNTHFACE)/network
+
+synthface-kernel: install  ## record the renderer's distance function in C, and compile it
+	$(WORKSHOP).distance_source
+	$(BIN)/python hatch_build.py
 
 synthface-card: install  ## write the card of the networks in the package
 	$(WORKSHOP).scorecard

@@ -18,10 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from latentedit.benchmark.results.audit import cell_states
+from latentedit.benchmark.results.costs import read_costs
 from latentedit.benchmark.results.keys import MetricKey, in_order
 from latentedit.benchmark.results.paired import ALL_TASKS
 from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.records import Measure, Tuning, read_costs
+from latentedit.benchmark.results.records import Measure, Tuning
 from latentedit.files.artefacts import write_bytes
 from latentedit.report.findings import best_editor
 from latentedit.report.grid import save_grid

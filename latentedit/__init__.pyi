@@ -17,6 +17,14 @@ from .editing.fitted import FittedEditor as FittedEditor
 from .registry import Registry as Registry
 from .benchmark.at_effect import edit_at_effect as edit_at_effect
 from .benchmark.at_effect import EditsAtEffect as EditsAtEffect
+from .benchmark.evaluate import evaluate as evaluate
+from .benchmark.results.evaluated import Evaluation as Evaluation
+from .benchmark.results.evaluated import load_results as load_results
+from .benchmark.results.records import Results as Results
+
+# For sessions
+from .studio.session.edit_session import EditSession as EditSession
+from .studio.session.workbench import Workbench as Workbench
 
 # For editors
 from .interfaces.editor import ANY_FLAT as ANY_FLAT
@@ -41,6 +49,7 @@ from .interfaces.estimators import EstimatorTrainer as EstimatorTrainer
 from .interfaces.estimators import TrainedEstimator as TrainedEstimator
 from .data.images import images_to_bytes as images_to_bytes
 from .data.images import bytes_to_images as bytes_to_images
+from .data.images import pictures as pictures
 
 # For inverters and perceptual losses
 from .interfaces.inverter import Inverter as Inverter

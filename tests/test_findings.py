@@ -138,3 +138,21 @@ def test_the_best_editor_beats_every_other_one(
     made: dict[str, Any], metric: str, best: str | None
 ) -> None:
     assert best_editor(typed(made), key_of(metric)) == best
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({}, ["alpha is ahead of beta", "alpha is ahead of gamma"]),
+        ({"focus": "beta"}, ["beta is behind alpha", "beta is ahead of gamma"]),
+        ({"baseline": "beta"}, ["alpha is ahead of beta", "gamma is behind beta"]),
+    ],
+)
+def test_findings_are_about_the_focus_or_against_the_baseline(
+    asked: dict[str, str], told: list[str], made: dict[str, Any]
+) -> None:
+    results = json.loads(json.dumps(made))
+    results["suite"] |= asked
+    about = " in identity similarity (by rec-zeta)"
+    lines = [line for line in findings(typed(results)) if about in line]
+    assert [line.split(about)[0] for line in lines] == told

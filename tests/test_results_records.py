@@ -14,12 +14,11 @@ from latentedit import CorruptArtefact
 from latentedit.benchmark.cells.store import CellStore
 from latentedit.benchmark.provenance import read_provenance
 from latentedit.benchmark.results.board import boards
+from latentedit.benchmark.results.costs import read_costs, write_costs
 from latentedit.benchmark.results.keys import MetricKey, in_order
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import (
-    read_costs,
     read_results,
-    write_costs,
     write_results,
 )
 from latentedit.measures.definitions import METRICS

@@ -18,8 +18,9 @@ from telling_oracle import ATTRIBUTES, RECOGNISERS
 from telling_runs import Told, assert_near
 
 from latentedit.benchmark.results.audit import costs
+from latentedit.benchmark.results.costs import read_costs
 from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.records import read_costs, read_results
+from latentedit.benchmark.results.records import read_results
 from latentedit.benchmark.results.summary import results_of, summarise
 
 FIGURES = [

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
+from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor
 
 from latentedit.benchmark.cells.asked import Asked, StrengthSearch, requested_change
-from latentedit.benchmark.cells.bench import check_reads, judged
+from latentedit.benchmark.cells.bench import BATCH, check_reads, judged
 from latentedit.benchmark.suite import STRENGTHS
 from latentedit.benchmark.task import Task
 from latentedit.data.bank import LatentBank
+from latentedit.data.images import data_uri, pictures
 from latentedit.data.split import Split
 from latentedit.editing.checks import as_floats
 from latentedit.editing.fitted import FittedEditor
@@ -26,8 +30,11 @@ from latentedit.interfaces.estimators import AttributeEstimator
 from latentedit.interfaces.generator import Generator
 from latentedit.interfaces.runtime import Progress, silent
 
+SHOWN = 8
+"""Images in a notebook's view of edits."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class EditsAtEffect:
     r"""N images edited each at its own strength.
 
@@ -41,6 +48,10 @@ class EditsAtEffect:
         change: (N,) Δ in natural units.
         source: (N, A) attributes of the unedited images, by the labeller.
         before, after: (N, A) by the judge.
+        attribute: the name of what was changed, and
+        column: where it is.
+        unedited: the codes before, with their space, and
+        renderer: the generator of their images.
     """
 
     codes: Tensor
@@ -51,11 +62,56 @@ class EditsAtEffect:
     source: Tensor
     before: Tensor
     after: Tensor
+    attribute: str
+    column: int
+    unedited: tuple[Tensor, str]
+    renderer: Generator
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __repr__(self) -> str:
+        return (
+            f"<EditsAtEffect: {self.attribute} of {len(self)} images, "
+            f"{int(self.reached.sum())} reach the effect>"
+        )
+
+    @cached_property
+    def originals(self) -> Tensor:
+        """(N, 3, H, W) unedited images in [-1, 1]."""
+        return _images(self.renderer, *self.unedited)
+
+    @cached_property
+    def images(self) -> Tensor:
+        """(N, 3, H, W) edited images in [-1, 1]."""
+        return _images(self.renderer, self.codes, self.space)
+
+    def pictures(self) -> list[Image.Image]:
+        """The edited images as pictures of PIL."""
+        return pictures(self.images)
+
+    def _repr_html_(self) -> str:
+        """The first images before and after, with what the judge reads."""
+        shown = slice(0, SHOWN)
+        before = _images(self.renderer, self.unedited[0][shown], self.unedited[1])
+        after = _images(self.renderer, self.codes[shown], self.space)
+        rows = []
+        for values, images in ((self.before, before), (self.after, after)):
+            read = values[shown, self.column].tolist()
+            cells = zip(read, pictures(images), strict=True)
+            drawn = (f'<td><img src="{data_uri(one)}"><br>{value:.3g}</td>' for value, one in cells)
+            rows.append(f"<tr>{''.join(drawn)}</tr>")
+        return f"<table><caption>{html.escape(repr(self))}</caption>{''.join(rows)}</table>"
 
     @property
     def reached(self) -> Tensor:
         """(N,) whether the effect is reached."""
         return ~self.strength.isnan()
+
+
+@torch.no_grad()
+def _images(renderer: Generator, codes: Tensor, space: str) -> Tensor:
+    return torch.cat([renderer.synthesize(batch, space) for batch in codes.split(BATCH)])
 
 
 def edit_at_effect(
@@ -120,7 +176,7 @@ def edit_at_effect(
     search = StrengthSearch(
         asked, edits.edit, edits.judged, tuple(strengths), strength_limit or strengths[-1]
     )
-    return _found(search, edits, effect, progress)
+    return _found(search, edits, attribute, effect, progress)
 
 
 def _check_strengths(strengths: Sequence[float], limit: float | None) -> None:
@@ -229,7 +285,7 @@ def _others(
 
 
 def _found(
-    search: StrengthSearch, edits: _Edits, effect: float, progress: Progress
+    search: StrengthSearch, edits: _Edits, attribute: str, effect: float, progress: Progress
 ) -> EditsAtEffect:
     asked, steps = search.asked, len(search.strengths) + 1
     effects = []
@@ -249,4 +305,8 @@ def _found(
         asked.source,
         asked.judged,
         after,
+        attribute,
+        asked.column,
+        (edits.given.codes, edits.given.space),
+        edits.renderer,
     )

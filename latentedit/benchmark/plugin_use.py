@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
@@ -32,14 +33,14 @@ class SuitePart(_Strict):
 class PluginUse(_Strict):
     """A plugin by name, with its options."""
 
-    plugin: str
-    options: dict[str, Any] = {}
+    plugin: str = Field(description="name of the plugin")
+    options: dict[str, Any] = Field(default={}, description="its options, by name")
 
 
 class ModelUse(PluginUse):
     """An estimator or recogniser: its name alone, or with options and a name for the report."""
 
-    name: str = ""
+    name: str = Field(default="", description="name in reports; the plugin's if not given")
 
     def __str__(self) -> str:
         return self.name or self.plugin

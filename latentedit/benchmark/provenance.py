@@ -19,16 +19,19 @@ class BankProvenance(StrictRecord):
     Args:
         fit, test: numbers of faces.
         space: where codes were sampled, if not in the generator's home space.
+        truncation_psi: None for imported codes, whose truncation is not known.
+        origin: the importer of imported codes.
         photographs: hash of the bank of photographs that were edited; None for sampled faces.
     """
 
     hash: str
     seed: int
-    truncation_psi: float
+    truncation_psi: float | None = None
     fit: int
     test: int
     photographs: str | None = None
     space: str | None = None
+    origin: str | None = None
     generator: str
     generator_options: dict[str, Any]
     generator_fingerprint: str
@@ -40,7 +43,9 @@ class BankProvenance(StrictRecord):
     def _without_what_is_none(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = write(self)
         return {
-            k: v for k, v in fields.items() if k not in ("photographs", "space") or v is not None
+            name: value
+            for name, value in fields.items()
+            if value is not None or name == "truncation_psi"
         }
 
 

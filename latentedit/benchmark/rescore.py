@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -21,6 +20,7 @@ from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.plugin_use import ModelUse
 from latentedit.benchmark.provenance import PROVENANCE, read_provenance
 from latentedit.benchmark.run import RunOutcome, check_names, plan, provenance
+from latentedit.benchmark.run_bank import copy_bank
 from latentedit.benchmark.suite import SUITE_FILE, Suite
 from latentedit.data.bank import LatentBank
 from latentedit.errors import InputError
@@ -90,15 +90,7 @@ def _suite(folder: Path, judge: ModelUse | None, identity: Sequence[ModelUse]) -
 
 def _bank(source: RunFolder, run: RunFolder) -> LatentBank:
     """The first run's bank, copied where it is not there yet."""
-    bank = LatentBank.open(source.bank)
-    kept = run.whole_bank()
-    if kept is not None and kept.hash == bank.hash:
-        return kept
-    run.clear_bank()
-    shutil.copytree(source.bank, run.bank)
-    copied = LatentBank.open(run.bank)
-    run.record_bank(copied, source.mark().models or {})
-    return copied
+    return copy_bank(LatentBank.open(source.bank), run, source.mark().models or {})
 
 
 def _with(job: Job, before: CellStore) -> Job:

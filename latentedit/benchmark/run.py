@@ -32,7 +32,7 @@ from latentedit.benchmark.provenance import (
     Provenance,
     RecogniserProvenance,
 )
-from latentedit.benchmark.run_bank import bank_of_run
+from latentedit.benchmark.run_bank import bank_of_run, given_bank
 from latentedit.benchmark.suite import SUITE_FILE, Suite
 from latentedit.benchmark.tasks import check_attributes, check_tasks
 from latentedit.data.bank import LatentBank
@@ -86,16 +86,18 @@ def run_suite(
         EnvironmentFault: another process uses the folder; names it.
     """
     plugins = registry()
+    given = given_bank(suite, photographs)
+    suite = suite.model_copy(update={"bank": suite.bank.made_here()})
     suite, left_out = with_controls(suite, plugins)
     check_names(suite, plugins)
     options = dict(executor_options or {}) | ({} if workers is None else {"workers": workers})
     check_options(plugins, "executor", executor, options)
-    check_tasks(suite, plugins)
+    check_tasks(suite, plugins, given)
     run = RunFolder.claim(folder)
     folder, store = run.path, CellStore(run.path)
     with run.locked(), closing(plugins.build("executor", executor, options)) as place:
         write_json(folder / SUITE_FILE, suite.model_dump(mode="json"))
-        bank = bank_of_run(suite, run, photographs, registry, observer)
+        bank = bank_of_run(suite, run, given, photographs, registry, observer)
         check_attributes(suite, bank.schema)
         jobs = plan(suite, folder, bank, plugins, registry)
         store.plan(job.cell for job in jobs)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,61 @@ from latentedit.benchmark.execution.worker import make_run_bank
 from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.suite import Suite
 from latentedit.data.bank import LatentBank
+from latentedit.errors import InputError
 from latentedit.registry import Registry
+
+
+def given_bank(suite: Suite, photographs: Path | None) -> LatentBank | None:
+    """The bank that a suite names by its folder; None where it names none.
+
+    Raises:
+        InputError: photographs are to replace the test faces of a bank that exists.
+        CorruptArtefact: a file of the bank was changed.
+    """
+    if not suite.bank.path:
+        return None
+    if photographs is not None:
+        raise InputError(
+            f"the suite names the bank {suite.bank.path}, whose test images are edited; leave out "
+            "the photographs, or name a generator and a labeller in the suite's bank"
+        )
+    bank = LatentBank.open(suite.bank.path)
+    bank.verify()
+    return bank
+
+
+def copy_bank(bank: LatentBank, run: RunFolder, models: Mapping[str, Any]) -> LatentBank:
+    """`bank` in the run's folder, copied where it is not there yet.
+
+    Args:
+        models: what made it, for the run's mark.
+    """
+    kept = run.whole_bank()
+    if kept is not None and kept.hash == bank.hash:
+        return kept
+    run.clear_bank()
+    shutil.copytree(bank.folder, run.bank)
+    copied = LatentBank.open(run.bank)
+    run.record_bank(copied, models)
+    return copied
 
 
 def bank_of_run(
     suite: Suite,
     run: RunFolder,
+    given: LatentBank | None,
     photographs: Path | None,
     registry: Callable[[], Registry],
     observer: Observer,
 ) -> LatentBank:
-    """The run's bank: the one that is there if it is whole and as planned, else a new one."""
+    """The run's bank: the one that is there if it is whole and as planned, else a new one.
+
+    Args:
+        given: the bank that the suite names by its folder, to be copied.
+    """
     plan = suite.bank
+    if given is not None:
+        return copy_bank(given, run, bank_models(suite, registry()))
     wanted: dict[str, Any] = {
         "seed": plan.seed,
         "truncation_psi": plan.truncation_psi,

@@ -29,9 +29,16 @@ class StatisticsPlan(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    error_rate: float = Field(default=0.05, gt=0, lt=1)
-    endpoints: list[str] | None = Field(default=None, min_length=1)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="level of the intervals")
+    error_rate: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="largest chance that a report prefers one of two equal editors",
+    )
+    endpoints: list[str] | None = Field(
+        default=None, min_length=1, description="metrics that get verdicts"
+    )
 
     @field_validator("endpoints")
     @classmethod

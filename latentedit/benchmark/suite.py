@@ -16,8 +16,10 @@ from pydantic import (
     model_validator,
 )
 
+from latentedit.benchmark.bank_plan import BankPlan
 from latentedit.benchmark.plugin_use import ModelUse, PluginUse, SuitePart
 from latentedit.benchmark.statistics_plan import StatisticsPlan
+from latentedit.benchmark.suite_parts import Limits, Sequence, Tune
 from latentedit.benchmark.task import Task
 from latentedit.errors import CorruptArtefact, InputError, SuiteError, UnknownName, nearest
 from latentedit.files.regular import read_bytes
@@ -33,56 +35,6 @@ STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 """Multiples of a requested change that are tried if a suite names no others."""
 
 
-class BankPlan(SuitePart):
-    """Which faces: sampled once, shared by all editors; in `space`, or in the generator's own."""
-
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("space",)
-
-    generator: PluginUse
-    labeller: ModelUse
-    n_fit: int = Field(ge=10)
-    n_test: int = Field(ge=2)
-    seed: int = Field(default=0, ge=0, lt=SEEDS)
-    space: str | None = None
-    truncation_psi: float = Field(default=1.0, gt=0, le=1)
-
-    @field_validator("generator", mode="before")
-    @classmethod
-    def _bare(cls, generator: Any) -> Any:
-        return {"plugin": generator} if isinstance(generator, str) else generator
-
-
-class Sequence(SuitePart):
-    """Tasks that are done one after the other, in every order and back again.
-
-    Only faces that all of them edit take part.
-    """
-
-    name: str
-    edits: list[str] = Field(min_length=2, max_length=3)
-
-
-class Tune(SuitePart):
-    """Options chosen on a validation split, with one budget for all editors.
-
-    Each editor is fitted `trials` times, with its defaults and with the first of the candidates
-    that it declares, on the fit split less its last `faces`. These are edited, and judged by the
-    labeller and the recognisers; the fit with the highest score stays. Options that a suite states
-    are never tried, and controls are not tuned.
-    """
-
-    trials: int = Field(default=3, ge=2, le=100)
-    faces: int = Field(default=40, ge=2)
-
-
-class Limits(SuitePart):
-    """What one cell may take: seconds, and GiB of memory of its own (files that it maps do not
-    count). Without `memory_gib`, cells side by side share four fifths of the machine's."""
-
-    seconds: float = Field(default=1800, gt=0)
-    memory_gib: float | None = Field(default=None, gt=0)
-
-
 class Suite(SuitePart):
     """Everything that decides what a run computes.
 
@@ -96,28 +48,68 @@ class Suite(SuitePart):
     them without the editor.
     """
 
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("metrics",)
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("metrics", "focus", "baseline")
 
-    name: str
-    summary: str = ""
-    bank: BankPlan
-    judge: ModelUse
-    identity: list[ModelUse] = Field(default=[])
-    editors: dict[str, PluginUse] = Field(min_length=1)
-    controls: list[str] | None = None
-    metrics: list[ModelUse] = Field(default=[])
-    tasks: list[Task] = Field(min_length=1)
-    sequences: list[Sequence] = Field(default=[])
-    strengths: list[float] = Field(default=list(STRENGTHS))
-    strength_limit: float | None = None
-    effects: list[float] = Field(default=[0.8])
-    only_possible: bool = False
-    keep_codes: bool = True
-    seeds: list[Annotated[int, Field(ge=0, lt=SEEDS)]] = Field(default=[0], min_length=1)
-    tune: Tune | None = None
-    show_faces: int = Field(default=6, ge=0, le=64)
-    statistics: StatisticsPlan = StatisticsPlan()
-    limits: Limits = Limits()
+    name: str = Field(description="name of the suite, for reports")
+    summary: str = Field(default="", description="one line about it")
+    bank: BankPlan = Field(description="which images are edited")
+    judge: ModelUse = Field(
+        description="estimator that judges edits; another one than the bank's labeller"
+    )
+    identity: list[ModelUse] = Field(
+        default=[], description="identity encoders; none where the domain has none"
+    )
+    editors: dict[str, PluginUse] = Field(
+        min_length=1, description="editors to compare, by the name that tables show"
+    )
+    controls: list[str] | None = Field(
+        default=None, description="controls to run; every installed one that fits if not given"
+    )
+    metrics: list[ModelUse] = Field(default=[], description="metrics beside those of every run")
+    tasks: list[Task] = Field(min_length=1, description="changes that are asked for")
+    sequences: list[Sequence] = Field(
+        default=[], description="tasks that are done one after the other"
+    )
+    strengths: list[float] = Field(
+        default=list(STRENGTHS),
+        description="multiples of the change that are tried on every image; 1.0 is one of them",
+    )
+    strength_limit: float | None = Field(
+        default=None,
+        description="an image that misses an effect is edited at twice the largest strength, and "
+        "so on up to this one; at most 1024",
+    )
+    effects: list[float] = Field(
+        default=[0.8],
+        description="shares of the change at which editors are compared; the first one gives the "
+        "verdicts",
+    )
+    only_possible: bool = Field(
+        default=False,
+        description="leave out images that cannot show the largest effect with nothing else "
+        "changed; for generators with counterfactuals",
+    )
+    keep_codes: bool = Field(
+        default=True, description="keep edited codes, so that another judge can score them"
+    )
+    seeds: list[Annotated[int, Field(ge=0, lt=SEEDS)]] = Field(
+        default=[0], min_length=1, description="of fits; five or more allow the word better"
+    )
+    tune: Tune | None = Field(
+        default=None, description="choose options on a validation split; not tuned if not given"
+    )
+    show_faces: int = Field(default=6, ge=0, le=64, description="images of each task in reports")
+    focus: str = Field(
+        default="",
+        description="editor that the findings are about; the first one if not given",
+    )
+    baseline: str = Field(
+        default="", description="editor against which the findings compare every other one"
+    )
+    statistics: StatisticsPlan = Field(
+        default=StatisticsPlan(), description="what a report may call better"
+    )
+    limits: Limits = Field(default=Limits(), description="what one cell may take")
 
     @field_validator("strengths")
     @classmethod
@@ -178,6 +170,11 @@ class Suite(SuitePart):
     def _apart(self) -> Suite:
         if both := set(self.editors) & set(self.control_names):
             raise ValueError(f"{sorted(both)[0]} is both an editor and a control")
+        if self.focus and self.baseline:
+            raise ValueError("focus and baseline exclude each other; give one")
+        for key, name in (("focus", self.focus), ("baseline", self.baseline)):
+            if name and name not in self.editors:
+                raise ValueError(f"{key}: {UnknownName('editor', name, self.editors)}")
         tasks = [task.name for task in self.tasks]
         for sequence in self.sequences:
             if sequence.name in tasks:
@@ -258,11 +255,14 @@ def find_suite(name_or_path: str) -> Path:
 def load_suite(name_or_path: str) -> Suite:
     path = find_suite(name_or_path)
     data = read_bytes(path, YAML_BYTES)
-    return parse_suite(data.decode("utf-8-sig", errors="replace"), str(path))
+    return parse_suite(data.decode("utf-8-sig", errors="replace"), str(path), path.parent)
 
 
-def parse_suite(text: str, where: str = "suite") -> Suite:
+def parse_suite(text: str, where: str = "suite", folder: Path = Path()) -> Suite:
     """A suite from YAML text.
+
+    Args:
+        folder: from which the path of a bank is meant.
 
     Raises:
         SuiteError: naming the field, what was found there, and the nearest valid key.
@@ -273,13 +273,17 @@ def parse_suite(text: str, where: str = "suite") -> Suite:
         raise SuiteError(str(error)) from None
     if not isinstance(data, dict):
         raise SuiteError(f"{where} is not a mapping; it holds {type(data).__name__}")
+    bank = data.get("bank")
+    if isinstance(bank, dict) and isinstance(bank.get("path"), str):
+        data = data | {"bank": bank | {"path": str(folder / bank["path"])}}
     try:
         return Suite.model_validate(data)
     except ValidationError as error:
-        raise SuiteError(_explained(where, error)) from None
+        raise SuiteError(explained(where, error)) from None
 
 
-def _explained(where: str, error: ValidationError) -> str:
+def explained(where: str, error: ValidationError) -> str:
+    """What is wrong with a suite, a sentence a key."""
     lines = []
     for problem in error.errors()[:5]:
         place = ".".join(str(part) for part in problem["loc"])

@@ -13,14 +13,14 @@ from latentedit.benchmark.plugin_use import SuitePart
 class SigmaChange(SuitePart):
     """An amount in standard deviations of the fit split's labels."""
 
-    sigma: float = Field(gt=0, le=10)
+    sigma: float = Field(gt=0, le=10, description="standard deviations")
 
 
 class QuantileChange(SuitePart):
     """A value on the face's other side: faces below the fit split's median are asked for this
     quantile of its labels, the others for the quantile 1 − q."""
 
-    quantile: float = Field(gt=0.5, lt=1)
+    quantile: float = Field(gt=0.5, lt=1, description="q, the quantile to reach")
 
 
 class Task(SuitePart):
@@ -33,11 +33,18 @@ class Task(SuitePart):
     of a preset.
     """
 
-    attribute: str
-    change: Literal["flip"] | float | SigmaChange | QuantileChange
-    among: dict[str, tuple[float, float]] = Field(default={})
-    layers: tuple[int, ...] | str | None = None
-    name: str = ""
+    attribute: str = Field(description="attribute that is changed")
+    change: Literal["flip"] | float | SigmaChange | QuantileChange = Field(
+        description="`flip` to the other end, an amount in natural units, `{sigma: 1.0}` or "
+        "`{quantile: 0.9}`"
+    )
+    among: dict[str, tuple[float, float]] = Field(
+        default={}, description="only images with these labels, as lowest and highest value"
+    )
+    layers: tuple[int, ...] | str | None = Field(
+        default=None, description="W+ rows that take the edit, or the name of a preset"
+    )
+    name: str = Field(default="", description="name of the task; the attribute's if not given")
 
     @model_validator(mode="before")
     @classmethod

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from latentedit.benchmark.suite import Suite
 from latentedit.data.attributes import AttributeSchema
+from latentedit.data.bank import LatentBank
 from latentedit.editing.layers import LayerPreset
 from latentedit.errors import InputError, SuiteError
 from latentedit.registry import Registry
 
 
-def check_tasks(suite: Suite, registry: Registry) -> None:
+def check_tasks(suite: Suite, registry: Registry, given: LatentBank | None = None) -> None:
     """Refuse tasks whose attributes the labeller does not have, or whose rows no code has.
+
+    Args:
+        given: the bank of the suite, where it is there before.
 
     Raises:
         UnknownName: an attribute or a layer preset has an unknown name.
         SuiteError: a row of W+ is not one of the generator's; names the task.
     """
     labeller = suite.bank.labeller
-    check_attributes(suite, registry.estimator(labeller.plugin, labeller.options).schema)
+    if given is None:
+        check_attributes(suite, registry.estimator(labeller.plugin, labeller.options).schema)
+    else:
+        check_attributes(suite, given.schema)
+        _check_tuning(suite, registry)
     restricted = [task for task in suite.tasks if task.layers is not None]
     if not restricted:
         return
@@ -34,6 +42,15 @@ def check_tasks(suite: Suite, registry: Registry) -> None:
             raise SuiteError(
                 f"task {task.name}: layers: rows of W+ go from 0 to {count - 1}, received {bad[0]}"
             )
+
+
+def _check_tuning(suite: Suite, registry: Registry) -> None:
+    labeller = suite.bank.labeller.plugin
+    if suite.tune is not None and labeller not in registry.names("estimator"):
+        raise SuiteError(
+            f"tune: trials are scored by the bank's labeller, and {labeller} labels no other "
+            "images; leave out tune, or label the bank with an estimator: latentedit bank label"
+        )
 
 
 def check_attributes(suite: Suite, schema: AttributeSchema) -> None:

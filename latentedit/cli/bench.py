@@ -283,16 +283,6 @@ def list_runs(
         err.print(f"leaderboard: {escape(str(page))}", soft_wrap=True)
 
 
-@bench.command("suites")
-def list_suites() -> None:
-    """List the shipped suites."""
-    from latentedit.benchmark.suite import load_suite
-    from latentedit.files.suites import suite_names
-
-    for name in suite_names():
-        say(f"{name:14} {load_suite(name).summary}")
-
-
 def print_results(results: Results) -> None:
     """The headline table: one row an editor, all tasks together, with intervals."""
     from latentedit.benchmark.results.keys import in_order

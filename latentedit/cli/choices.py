@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latentedit.errors import InputError
@@ -9,7 +10,8 @@ from latentedit.registry import Registry
 
 if TYPE_CHECKING:
     from latentedit.data.attributes import AttributeSchema
-    from latentedit.interfaces.generator import Companions
+    from latentedit.editing.fitted import FittedEditor
+    from latentedit.interfaces.generator import Companions, Generator
 
 
 def companions_of(registry: Registry, generator: str) -> Companions | None:
@@ -56,3 +58,28 @@ def example_setting(schema: AttributeSchema) -> str:
             value = attribute.low + 0.93 * (attribute.high - attribute.low)
             return f"{attribute.name}={value:.2g}"
     return f"{schema.names[0]}=VALUE"
+
+
+def drawing_generator(fitted: FittedEditor, folder: Path) -> Generator:
+    """What draws the images of a fitted editor.
+
+    Raises:
+        InputError: it was saved without its generator.
+    """
+    if fitted.runtime.generator is None:
+        raise InputError(
+            f"{folder} was saved without its generator, which draws the picture; "
+            "fit the editor again"
+        )
+    return fitted.runtime.generator
+
+
+def layer_subset(
+    layers: str | None, registry: Registry, generator: Generator
+) -> tuple[int, ...] | str | None:
+    """Rows of W+, or the name of a preset, as ``--layers`` has them."""
+    from latentedit.cli.targets import parse_rows
+
+    if layers is None or layers in registry.names("layers"):
+        return layers
+    return tuple(parse_rows(layers, generator.num_ws, "--layers"))

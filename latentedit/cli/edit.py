@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from latentedit.cli.choices import example_setting
+from latentedit.cli.choices import drawing_generator, example_setting, layer_subset
 from latentedit.cli.completion import attributes
 from latentedit.cli.console import err, look_at, print_json, progress_bar, say
 from latentedit.cli.options import (
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 
     from latentedit.cli.targets import AttributeTarget
     from latentedit.data.split import Split
-    from latentedit.editing.fitted import FittedEditor
     from latentedit.interfaces.editor import Edited
-    from latentedit.interfaces.generator import Generator
 
 
 @click.command()
@@ -171,26 +169,6 @@ def _edit_once(editor_folder: Path, bank_folder: Path, picture: Path, chosen: An
     if not torch.stack(served).any():
         err.print("nothing was edited")
         raise SystemExit(1)
-
-
-def drawing_generator(fitted: FittedEditor, folder: Path) -> Generator:
-    if fitted.runtime.generator is None:
-        raise InputError(
-            f"{folder} was saved without its generator, which draws the picture; "
-            "fit the editor again"
-        )
-    return fitted.runtime.generator
-
-
-def layer_subset(
-    layers: str | None, registry: Registry, generator: Generator
-) -> tuple[int, ...] | str | None:
-    """Rows of W+, or the name of a preset, as ``--layers`` has them."""
-    from latentedit.cli.targets import parse_rows
-
-    if layers is None or layers in registry.names("layers"):
-        return layers
-    return tuple(parse_rows(layers, generator.num_ws, "--layers"))
 
 
 def _as_json(

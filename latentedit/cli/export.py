@@ -9,7 +9,7 @@ import click
 from latentedit.cli.bench import FOLDER
 from latentedit.cli.console import err, say
 from latentedit.cli.options import with_new_folder
-from latentedit.cli.rescore import bench
+from latentedit.cli.suites import bench
 from latentedit.registry import Registry
 
 

@@ -196,8 +196,8 @@ def _errors(row: Mapping[str, Any]) -> str:
 
 def _picture(found: Reconstruction, rows: Sequence[Mapping[str, Any]]) -> bytes:
     """A picture with one row per photo: photo, reconstruction and their difference around grey."""
-    from latentedit.data.images import images_to_bytes
-    from latentedit.report.grid import draw_grid, png
+    from latentedit.data.images import images_to_bytes, png
+    from latentedit.report.grid import draw_grid
 
     photos, images = found.photographs, found.images
     columns = [list(images_to_bytes(part).cpu()) for part in (photos, images, photos - images)]

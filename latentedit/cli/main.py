@@ -29,6 +29,7 @@ _COMMANDS = {
     "fit": ("latentedit.cli.fit", "Fit an editor on a bank."),
     "import": ("latentedit.cli.importing", "Convert published weights to safetensors."),
     "sample": ("latentedit.cli.sample", "Sample new faces with given attributes."),
+    "studio": ("latentedit.cli.studio", "Compare editors on one face, live in a browser."),
     "train": ("latentedit.cli.train", "Train an attribute estimator on labelled pictures."),
     "invert": ("latentedit.cli.invert", "Find codes for photographs."),
     "plugins": ("latentedit.cli.plugins", "List plugins, check an editor, or start a new one."),

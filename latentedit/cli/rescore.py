@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from latentedit.cli.bench import FOLDER, print_results
-from latentedit.cli.bench import bench as bench  # noqa: PLC0414
+from latentedit.cli.bench import FOLDER, bench, print_results
 from latentedit.cli.console import CellProgress, err, look_at, say
 from latentedit.errors import InputError
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latentedit.cli.choices import companions_of
+from latentedit.cli.choices import companions_of, drawing_generator, layer_subset
 from latentedit.cli.console import err, look_at, print_json, progress_bar, say
 from latentedit.errors import InputError
 from latentedit.registry import Registry
@@ -30,7 +30,6 @@ def draw_sweep(
     import torch
 
     from latentedit.benchmark.sweep import sweep
-    from latentedit.cli.edit import drawing_generator, layer_subset
     from latentedit.cli.targets import parse_rows
     from latentedit.data.bank import LatentBank
     from latentedit.editing.fitted import load_editor

@@ -40,6 +40,7 @@ from latentedit.files.digests import check_digest
 from latentedit.files.folders import seen_in
 from latentedit.files.records import parsed_record
 from latentedit.files.strict_json import usable_name
+from latentedit.files.tables import html_table
 
 FORMAT = 1
 SHARD_ROWS = 65_536
@@ -58,7 +59,7 @@ class ModelReference:
         return f"{self.name} ({self.fingerprint[:12]})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LatentBank:
     """A folder of codes and attributes. Open it with `LatentBank.open`; create it with `write`."""
 
@@ -132,6 +133,37 @@ class LatentBank:
         if not parts:
             raise UnknownName("split", name, self.splits, f"of bank {self.folder}")
         return Split(space, self.schema, tuple(parts), tuple(mappings))
+
+    def __len__(self) -> int:
+        """Codes in all splits."""
+        return sum(shard["rows"] for shard in self.shards)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return (
+            f"<LatentBank {str(self.folder)!r}: {self._counts()} codes of {self.generator.name} in "
+            f"{self.space}, labelled by {self.labeller.name}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """What it holds, for notebooks."""
+        facts = {
+            "codes": f"{self._counts()}, in {self.space}",
+            "generator": str(self.generator),
+            "labeller": str(self.labeller),
+            "attributes": ", ".join(self.schema.names),
+            "hash": self.hash[:12],
+        }
+        return html_table([], facts.items(), f"bank {self.folder}")
+
+    def _counts(self) -> str:
+        """Codes by split."""
+        rows = dict.fromkeys(self.splits, 0)
+        for shard in self.shards:
+            rows[shard["split"]] += shard["rows"]
+        return " and ".join(f"{count:,} {name}" for name, count in rows.items())
 
     @property
     def splits(self) -> list[str]:

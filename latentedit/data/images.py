@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
+
 import torch
+from PIL import Image
 from torch import Tensor
 
 
@@ -22,3 +26,25 @@ def bytes_to_images(images: Tensor) -> Tensor:
     [-1.0, 1.0]
     """
     return images.float() / 127.5 - 1
+
+
+def pictures(images: Tensor) -> list[Image.Image]:
+    """Images (N, 3, H, W), in [-1, 1] or as uint8, as N pictures of PIL.
+
+    >>> [picture.size for picture in pictures(torch.zeros(2, 3, 32, 48))]
+    [(48, 32), (48, 32)]
+    """
+    shown = images if images.dtype == torch.uint8 else images_to_bytes(images)
+    return [Image.fromarray(one) for one in shown.permute(0, 2, 3, 1).contiguous().cpu().numpy()]
+
+
+def png(picture: Image.Image) -> bytes:
+    """A picture as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def data_uri(picture: Image.Image) -> str:
+    """A picture as an address that holds its own pixels, for HTML."""
+    return "data:image/png;base64," + base64.b64encode(png(picture)).decode()

@@ -1,8 +1,9 @@
-"""Tables as CSV text that spreadsheets show as it is."""
+"""Tables as CSV text that spreadsheets show as it is, and as HTML."""
 
 from __future__ import annotations
 
 import csv
+import html
 import io
 from collections.abc import Iterable, Sequence
 
@@ -23,6 +24,19 @@ def csv_text(rows: Iterable[Sequence[object]]) -> str:
     for row in rows:
         writer.writerow([_escaped(cell) for cell in row])
     return text.getvalue()
+
+
+def html_table(head: Sequence[object], rows: Iterable[Sequence[object]], caption: str = "") -> str:
+    """`rows` under `head` as an HTML table; all text is escaped.
+
+    >>> html_table(["a"], [["<b>"]])
+    '<table><tr><th>a</th></tr><tr><td>&lt;b&gt;</td></tr></table>'
+    """
+    lines = [f"<caption>{html.escape(caption)}</caption>"] if caption else []
+    for tag, line in (("th", head), *(("td", row) for row in rows)):
+        cells = "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in line)
+        lines.append(f"<tr>{cells}</tr>" if cells else "")
+    return f"<table>{''.join(lines)}</table>"
 
 
 def _escaped(cell: object) -> object:

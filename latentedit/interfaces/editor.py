@@ -14,6 +14,7 @@ from torch import Tensor
 
 from latentedit.data.split import Split
 from latentedit.errors import InputError, NotFitted
+from latentedit.files.tables import html_table
 from latentedit.interfaces.estimators import AttributeEstimator, IdentityEncoder
 from latentedit.interfaces.generator import Generator
 from latentedit.interfaces.runtime import Progress, seeded_rng, silent
@@ -56,8 +57,11 @@ class Runtime:
     identity: IdentityEncoder | None = None
     checkpoint: Path | None = None
 
-    def rng(self, stream: int = 0) -> torch.Generator:
-        """A random generator on the CPU; equal seeds and streams give equal numbers."""
+    def rng(self, stream: int | str = 0) -> torch.Generator:
+        """A random generator on the CPU; equal seeds and streams give equal numbers.
+
+        A stream is a number, or a name such as ``"noise"``.
+        """
         return seeded_rng(self.seed, stream)
 
 
@@ -68,7 +72,7 @@ class FitStats:
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Edited:
     """The result of one batch of edits.
 
@@ -83,6 +87,14 @@ class Edited:
     ok: Tensor | None = None
     nfe: int = 0
     reason: str = ""
+
+    def __repr__(self) -> str:
+        refused = int((~self.served).sum())
+        said = f", {refused} refused: {self.reason}" if refused else ""
+        return f"<Edited: codes {tuple(self.codes.shape)}{said}>"
+
+    def _repr_html_(self) -> str:
+        return html_table([], [("edited", int(self.served.sum())), ("of", len(self.codes))])
 
     @property
     def served(self) -> Tensor:

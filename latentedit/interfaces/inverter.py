@@ -80,8 +80,11 @@ class InversionRuntime:
     seed: int = 0
     progress: Progress = silent
 
-    def rng(self, stream: int = 0) -> torch.Generator:
-        """A random generator on the CPU; equal seeds and streams give equal numbers."""
+    def rng(self, stream: int | str = 0) -> torch.Generator:
+        """A random generator on the CPU; equal seeds and streams give equal numbers.
+
+        A stream is a number, or a name such as ``"noise"``.
+        """
         return seeded_rng(self.seed, stream)
 
 

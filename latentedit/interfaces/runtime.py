@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,15 @@ def silent(fraction: float, message: str) -> None:
     """A `Progress` that says nothing."""
 
 
-def seeded_rng(seed: int, stream: int) -> torch.Generator:
-    """A CPU random generator; equal seeds and streams give equal numbers."""
+def seeded_rng(seed: int, stream: int | str) -> torch.Generator:
+    """A CPU random generator; equal seeds and streams give equal numbers.
+
+    A stream is a number from 0 on, or a name, of which the digest is taken.
+    """
     import torch  # here, since the command line reads SEEDS and must stay light
 
+    if isinstance(stream, str):
+        # seed and name together, so that no name of one seed is the number of another
+        digest = hashlib.sha256(f"{seed} {stream}".encode()).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big", signed=True))
     return torch.Generator().manual_seed(seed * 1_000_003 + stream)

@@ -14,8 +14,8 @@ from torch import Tensor
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.values import FinishedEdits
 from latentedit.benchmark.task import Task
+from latentedit.data.images import data_uri, pictures
 from latentedit.measures.metrics import TOLERANCE, attribute_leakage
-from latentedit.report.grid import png, to_picture
 
 MOST = 2_000_000
 """Characters that the pictures of one page may take. Above it they are compressed with loss; then
@@ -193,15 +193,11 @@ def _faces(edits: FinishedEdits, run: Run, encoder: Encoder, count: int) -> list
 
 
 def _lossless(image: Tensor) -> str:
-    return _address("png", png(to_picture(image)))
+    return data_uri(pictures(image[None])[0])
 
 
 def _lossy(image: Tensor) -> str:
-    picture, buffer = to_picture(image), io.BytesIO()
+    (picture,), buffer = pictures(image[None]), io.BytesIO()
     picture.thumbnail((WIDEST, WIDEST), Image.Resampling.LANCZOS)
     picture.save(buffer, "WEBP", quality=80)
-    return _address("webp", buffer.getvalue())
-
-
-def _address(kind: str, data: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -14,9 +14,10 @@ from PIL import Image
 from torch import Tensor
 
 from latentedit.benchmark.sweep import SweepFrames
+from latentedit.data.images import png
 from latentedit.errors import EnvironmentFault
 from latentedit.files.artefacts import write_bytes
-from latentedit.report.grid import draw_grid, png, refused
+from latentedit.report.grid import draw_grid, refused
 
 KINDS = (".gif", ".png", ".mp4")
 """Endings of the files that can be written."""

@@ -29,13 +29,21 @@ SAID: dict[Verdict, str] = {
 
 
 def findings(results: Results) -> list[str]:
-    """The suite's first editor against each other one, then the reach of all."""
-    first = next(iter(results.suite.editors))
+    """The suite's focus, its first editor if it names none, against each other one; or each other
+    one against its baseline. Then the reach of all."""
+    suite = results.suite
+    first = suite.baseline or suite.focus or next(iter(suite.editors))
     rows = [
-        row for row in primary(results.comparisons) if row.first == first and results.at_effect(row)
+        row if row.first == first else row.turned()
+        for row in primary(results.comparisons)
+        if first in row.pair and results.at_effect(row)
     ]
-    sentences = _one_by_one if len({row.second for row in rows}) <= FEW else _all_at_once
-    return [*sentences(first, rows), *_caveats(results, rows), _reach(results)]
+    if suite.baseline:
+        rows = [row.turned() for row in rows]
+        return [*_one_by_one(rows), *_caveats(results, rows), _reach(results)]
+    few = len({row.second for row in rows}) <= FEW
+    said = _one_by_one(rows) if few else _all_at_once(first, rows)
+    return [*said, *_caveats(results, rows), _reach(results)]
 
 
 def primary(rows: Sequence[Comparison]) -> list[Comparison]:
@@ -54,10 +62,10 @@ def best_editor(results: Results, metric: MetricKey) -> str | None:
     return winner(rows, results.suite.editors)
 
 
-def _one_by_one(first: str, rows: Sequence[Comparison]) -> list[str]:
+def _one_by_one(rows: Sequence[Comparison]) -> list[str]:
     """One sentence a pair and metric."""
-    seconds = dict.fromkeys(row.second for row in rows)
-    return [_sentence(row) for second in seconds for row in rows if row.second == second]
+    pairs = dict.fromkeys(row.pair for row in rows)
+    return [_sentence(row) for pair in pairs for row in rows if row.pair == pair]
 
 
 def _sentence(row: Comparison) -> str:

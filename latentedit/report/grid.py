@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from latentedit.data.images import pictures, png
 from latentedit.files.artefacts import write_bytes
 
 MARGIN, GAP, TEXT = 12, 4, 15
@@ -103,10 +103,4 @@ def _wrapped(
 
 def to_picture(image: Tensor) -> Image.Image:
     """(3, H, W) uint8 → a picture."""
-    return Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
-
-
-def png(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+    return pictures(image[None])[0]

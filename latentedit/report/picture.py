@@ -15,9 +15,10 @@ from torch import Tensor
 from latentedit.benchmark.results.paired import mean_known
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import Results
+from latentedit.data.images import png
 from latentedit.files.artefacts import write_bytes
 from latentedit.report.figures import STYLE, colours
-from latentedit.report.grid import draw_grid, png
+from latentedit.report.grid import draw_grid
 
 HEIGHT = 900
 INK = (30, 32, 36)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 from latentedit.data.bank import LatentBank
-from latentedit.data.images import images_to_bytes
+from latentedit.data.images import pictures
 from latentedit.editing.generators import build_renderer
 from latentedit.errors import InputError
 from latentedit.files.artefacts import new_folder
@@ -41,8 +40,7 @@ def write_images(
     with new_folder(Path(folder)) as temporary:
         for start in range(0, total, BATCH):
             images = generator.synthesize(codes[start : start + BATCH], part.space)
-            shades = images_to_bytes(images).cpu()
-            for i, shade in enumerate(shades.permute(0, 2, 3, 1).contiguous()):
-                Image.fromarray(shade.numpy()).save(temporary / f"{split}-{start + i:05d}.png")
+            for i, picture in enumerate(pictures(images)):
+                picture.save(temporary / f"{split}-{start + i:05d}.png")
             progress(min(start + BATCH, total) / total, f"drawing {split} faces")
     return total

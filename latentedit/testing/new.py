@@ -92,7 +92,7 @@ def _models(registry: Registry, generator: str | None) -> dict[str, str]:
     for name in registry.specs("generator") if generator is None else (generator,):
         if (found := _companions(registry, name)) is not None:
             models = {"labeller": found.labeller, "judge": found.judge}
-            return models | {"generator": name, "identity": found.identity[0]}
+            return models | {"generator": name, "identity": ", ".join(found.identity)}
     if generator is not None:
         raise InputError(
             f"{generator} names no labeller, judge and identity encoder; leave out --generator, "

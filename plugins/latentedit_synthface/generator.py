@@ -32,6 +32,10 @@ from latentedit_synthface.warp import GaussianWarp, orthogonal
 WORLD = "synthface-1"
 """Version of the world, part of every fingerprint; it changes if equal codes give other images."""
 
+ARITHMETIC = 2
+"""Version of the images' last bits, part of the fingerprint. Compiled code and torch have the same
+bits. Those of version 1 depended on torch's square root, and differ by 1e-6 on average."""
+
 W_DIM = 512
 STYLES = 32
 """Styles of one row; a row's factors are the first of them, after the warp."""
@@ -222,9 +226,8 @@ class SynthFace(Generator):
     def __init__(self, options: SynthFaceOptions | None = None) -> None:
         self.options = SynthFaceOptions() if options is None else options
         self.resolution = self.options.resolution
-        self.fingerprint = fingerprint(
-            {"world": WORLD, "joint": joint_distribution(), **self.options.model_dump()}
-        )
+        made_by = {"world": WORLD, "arithmetic": ARITHMETIC, "joint": joint_distribution()}
+        self.fingerprint = fingerprint(made_by | self.options.model_dump())
         self._world = _world(self.options.world_seed)
         self._places = _factor_places()
         self._in = CodeSpaces("synthface", self.spaces)
@@ -297,7 +300,8 @@ class SynthFace(Generator):
         return torch.arange(len(ROWS)).repeat_interleave(STYLES)
 
     def describe(self) -> dict[str, Any]:
-        return {**super().describe(), "world": WORLD, **self.options.model_dump()}
+        made_by = {"world": WORLD, "arithmetic": ARITHMETIC}
+        return {**super().describe(), **made_by, **self.options.model_dump()}
 
     def _w_of_z(self, z: Tensor) -> Tensor:
         bent = self._world.bend_z(z[:, None], _Z_CURVATURE)[:, 0]

@@ -100,6 +100,14 @@ def smooth_min(a: Tensor, b: Tensor, width: float) -> Tensor:
     return torch.minimum(a, b) - h * h * (0.25 / width)
 
 
+def root(x: Tensor) -> Tensor:
+    """√x of positive values as x · 1/√x, of which each step is rounded as IEEE 754 says.
+
+    `torch.sqrt` rounds otherwise with some libraries, and its last bit then depends on the machine.
+    """
+    return x * torch.rsqrt(x)
+
+
 def shape_of(factors: Tensor) -> Shape:
     """(N, 41) factor values → measures of the head."""
 
@@ -191,7 +199,7 @@ def _skull(s: Shape, side: Tensor, p: Points) -> Tensor:
     vertical = level2 + (level2 - 1) * (0.25 * level2 + (s.square - 0.25) * low2)
     across = side * (1 + s.taper * low2) / s.width
     deep = (p.z - 0.10 * low2) / s.depth
-    return (torch.sqrt(across * across + vertical + deep * deep + 1e-6) - 1) * 0.78
+    return (root(across * across + vertical + deep * deep + 1e-6) - 1) * 0.78
 
 
 def _kernel(square_distance: Tensor) -> Tensor:
@@ -244,7 +252,7 @@ def _thickness(above: Tensor) -> Tensor:
 def _ear(s: Shape, side: Tensor, p: Points) -> Tensor:
     x, y, z = side - s.width - 0.02, p.y - EAR_HEIGHT, p.z + 0.06
     q = (x / 0.085).square() + (y / 0.19).square() + (z / 0.12).square()
-    return (torch.sqrt(q + 1e-6) - 1) * 0.085
+    return (root(q + 1e-6) - 1) * 0.085
 
 
 def _curtain(s: Shape, side: Tensor, p: Points) -> Tensor:
@@ -254,7 +262,7 @@ def _curtain(s: Shape, side: Tensor, p: Points) -> Tensor:
     level2 = level * level
     reach = s.width + 0.07 + 0.75 * s.hair_volume
     across, deep = side / reach, (p.z + 0.22) / 0.62
-    column_ = (torch.sqrt(across * across + deep * deep + level2 * level2 + 1e-6) - 1) * 0.6
+    column_ = (root(across * across + deep * deep + level2 * level2 + 1e-6) - 1) * 0.6
     front = p.z - 0.22 - 0.25 * (side - s.width) + 0.7 * (0.5 - side).clamp(min=0)
     return torch.maximum(column_, front * 0.9) + 0.5 * (1 - s.curtain)
 
@@ -262,7 +270,7 @@ def _curtain(s: Shape, side: Tensor, p: Points) -> Tensor:
 def _neck(s: Shape, p: Points) -> Tensor:
     back = p.near + 0.18
     flare = (-0.95 - p.up).clamp(min=0)
-    radius = torch.sqrt(p.right * p.right + back * back + 1e-6)
+    radius = root(p.right * p.right + back * back + 1e-6)
     below = p.up + 0.55
     return torch.maximum(radius - s.neck - 0.5 * flare * flare, below)
 
@@ -273,4 +281,4 @@ def _shoulders(s: Shape, p: Points) -> Tensor:
     deep = (p.near + 0.2) / 0.5
     across2 = across * across
     q = across2 * across2 + level * level + deep * deep
-    return (torch.sqrt(q + 1e-6) - 1) * 0.48
+    return (root(q + 1e-6) - 1) * 0.48

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
 
+from latentedit_synthface import compiled
 from latentedit_synthface.factors import LIGHT, NAMES
 from latentedit_synthface.glasses import draw_glasses
-from latentedit_synthface.head import Points, Shape, parts, place, shape_of, union
+from latentedit_synthface.head import Parts, Points, Shape, parts, place, shape_of, union
 from latentedit_synthface.lighting import irradiance
 from latentedit_synthface.memory import keep_heap
 from latentedit_synthface.painting import Palette, background, paint, palette_of, surface_of, waves
@@ -171,8 +172,7 @@ def shade(
         for pair in zip(_screen(pixels, unit), _screen(samples, fine), strict=True)
     ]
     p = _surface_points(s, centres[0], centres[1], torch.cat([pixels.near, samples.near], dim=1))
-    d = parts(s, p)
-    normal = _normal(s, p, union(d))
+    d, normal = _parts_and_normal(s, p)
     surface = surface_of(d, normal, irradiance(*normal, light))
     count, copies = pixels.near.shape[1], supersampling**2
 
@@ -247,6 +247,9 @@ def march(s: Shape, rays: Rays, unit: float, radius: float, steps: int) -> tuple
     the secant method, with the slope of the distance along the ray kept within bounds.
     """
     right, up = _screen(rays, unit)
+    if compiled.usable(s):
+        how = (radius, steps, _RELAXATION, _SLOPES)
+        return compiled.march(s, (right, up, rays.near), *how)
     near, slope = rays.near, torch.ones_like(rays.near)
     distance = step = near
     for i in range(steps):
@@ -271,6 +274,13 @@ def _surface_points(s: Shape, right: Tensor, up: Tensor, near: Tensor) -> Points
         closer = union(parts(s, place(s, right, up, near + _DIFFERENCE)))
         slope = ((closer - distance) / _DIFFERENCE).clamp(min=0.15)
     return place(s, right, up, near - (distance - distance.detach()) / slope)
+
+
+def _parts_and_normal(s: Shape, p: Points) -> tuple[Parts, tuple[Tensor, Tensor, Tensor]]:
+    if compiled.usable(s):
+        return compiled.surface(s, (p.right, p.up, p.near), _DIFFERENCE)
+    d = parts(s, p)
+    return d, _normal(s, p, union(d))
 
 
 def _normal(s: Shape, p: Points, distance: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,7 +10,8 @@ from typing import Any
 from latentedit.benchmark.cells.bench import BATCH, Bench
 from latentedit.benchmark.cells.tuning import tuning_key
 from latentedit.benchmark.plugin_use import PluginUse
-from latentedit.benchmark.suite import Sequence, Suite
+from latentedit.benchmark.suite import Suite
+from latentedit.benchmark.suite_parts import Sequence
 from latentedit.benchmark.task import Task
 from latentedit.editing.keys import Key, code_key, core_versions, plugin_key
 from latentedit.editing.layers import LayerPreset
@@ -111,8 +112,15 @@ class CellKeys:
 
 
 def bank_models(suite: Suite, registry: Registry) -> Key:
-    """What makes the faces of a suite's bank and labels them: the code and all options."""
+    """What makes the faces of a suite's bank and labels them: the code and all options.
+
+    The labels of a bank that was there before are part of its hash, whoever gave them.
+    """
     maker, labeller = suite.bank.generator, suite.bank.labeller
+    if suite.bank.exists:
+        made = registry.generator(maker.plugin, maker.options).fingerprint
+        key = plugin_key(registry, "generator", maker.plugin, maker.options)
+        return {"generator": key | {"fingerprint": made}, "labeller": labeller.model_dump()}
     prints = {
         "generator": registry.generator(maker.plugin, maker.options).fingerprint,
         "labeller": registry.estimator(labeller.plugin, labeller.options).fingerprint,
@@ -140,7 +148,7 @@ def plugins_used(suite: Suite, registry: Registry) -> dict[str, list[PluginUse]]
         entrants[registry.editor_kind(use.plugin)].append(use)
     return {
         "generator": [suite.bank.generator],
-        "estimator": [suite.bank.labeller, suite.judge],
+        "estimator": [*([] if suite.bank.exists else [suite.bank.labeller]), suite.judge],
         "identity": list(suite.identity),
         "metric": list(suite.metrics),
         **entrants,

@@ -13,7 +13,7 @@ from latentedit.benchmark.cells.asked import requested
 from latentedit.benchmark.cells.bench import Bench
 from latentedit.benchmark.cells.edits import TimedEditor
 from latentedit.benchmark.cells.observing import where_served
-from latentedit.benchmark.suite import Sequence
+from latentedit.benchmark.suite_parts import Sequence
 from latentedit.benchmark.task import Task
 from latentedit.editing.fitted import FittedEditor
 from latentedit.editing.generators import codes_for

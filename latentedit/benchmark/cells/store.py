@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pydantic import Field, RootModel
 from torch import Tensor
@@ -126,6 +126,41 @@ class CellFile(StrictRecord):
     files: dict[str, Digest]
     timings: dict[str, float]
     self_digest: Digest = Field(alias="self")
+
+
+class FinishedCells(Protocol):
+    """Cells as results are read from them, in a folder or in memory."""
+
+    def record(self, cell_id: str) -> CellRecord | None: ...
+
+    def finished(self, cell_id: str) -> bool: ...
+
+    def arrays(self, cell_id: str) -> dict[str, Tensor]: ...
+
+    def timings(self, cell_id: str) -> dict[str, float]: ...
+
+
+class CellMemory:
+    """Cells of an evaluation, by id, which no file holds."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, Outcome] = {}
+
+    def record(self, cell_id: str) -> CellRecord | None:
+        """What is known of a cell; None where nothing is."""
+        found = self.outcomes.get(cell_id)
+        if found is None:
+            return None
+        return CellRecord(cell_id, "", found.status, found.seconds, found.error)
+
+    def finished(self, cell_id: str) -> bool:
+        return cell_id in self.outcomes and self.outcomes[cell_id].status == "ok"
+
+    def arrays(self, cell_id: str) -> dict[str, Tensor]:
+        return dict(self.outcomes[cell_id].arrays)
+
+    def timings(self, cell_id: str) -> dict[str, float]:
+        return dict(self.outcomes[cell_id].timings)
 
 
 class CellStore:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import resource
 import signal
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,9 @@ import torch
 from torch import Tensor
 
 from latentedit.benchmark.cells.bench import Bench
-from latentedit.benchmark.cells.edits import edit_milliseconds, measure_edits
+from latentedit.benchmark.cells.computing import edit_arrays, faces_arrays, fitted_entrant
 from latentedit.benchmark.cells.keys import check_same_code
-from latentedit.benchmark.cells.possible import possible_faces
-from latentedit.benchmark.cells.sequences import measure_sequence
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
-from latentedit.benchmark.cells.tuning import fit_entrant
 from latentedit.benchmark.execution.processes import end_with_pipe
 from latentedit.benchmark.suite import Suite
 from latentedit.data.bank import LatentBank
@@ -86,53 +82,17 @@ def compute(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> P
         LatentEditError: a plugin broke its contract, or the cell cannot be computed.
     """
     cell, store, started = job.cell, CellStore(job.run_folder), time.perf_counter()
+    editor, timings, arrays = None, dict[str, float](), dict[str, Tensor]()
     if cell.kind == "faces":
-        test = bench.bank.split("test")
-        observed = bench.look(test.codes, test.space, progress=progress, features=True)
-        arrays = {field.name: getattr(observed, field.name) for field in fields(observed)}
-        arrays |= possible_faces(bench, observed.judged)
-        if bench.bank.inversion is not None:
-            arrays["photo_embeddings"] = bench.photo_embeddings()
-        timings: dict[str, float] = {}
+        arrays = faces_arrays(bench, progress)
     elif cell.kind == "fit":
-        return _fit(job, bench, progress)
+        editor, timings = fitted_entrant(bench, cell, progress)
     else:
-        arrays, timings = _edits(job, bench, progress)
+        saved = store.path(fit_id(cell.entrant, cell.seed)) / "editor"
+        fitted = load_editor(bench.registry, saved, generator=bench.generator)
+        arrays, timings = edit_arrays(bench, cell, fitted, store.arrays("faces"), progress)
     seconds = time.perf_counter() - started
-    return store.stage(cell, Outcome("ok", seconds, arrays=arrays, timings=timings))
-
-
-def _fit(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> Path:
-    cell, bank, started = job.cell, bench.bank, time.perf_counter()
-    editor, tuned = fit_entrant(bench, cell.entrant, cell.seed, progress)
-    timings = (
-        dict(editor.figures)
-        | tuned
-        | {
-            "edit_ms_batch_1": edit_milliseconds(editor, bank, 1),
-            "edit_ms_batch_64": edit_milliseconds(editor, bank, 64, repeats=3),
-            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        }
-    )
-    outcome = Outcome("ok", time.perf_counter() - started, timings=timings)
-    return CellStore(job.run_folder).stage(cell, outcome, editor)
-
-
-def _edits(
-    job: Job, bench: Bench, progress: Callable[[float, str], None]
-) -> tuple[dict[str, Tensor], dict[str, float]]:
-    cell, suite, store = job.cell, job.suite, CellStore(job.run_folder)
-    fitted = load_editor(
-        bench.registry,
-        store.path(fit_id(cell.entrant, cell.seed)) / "editor",
-        generator=bench.generator,
-    )
-    before = store.arrays("faces")
-    if cell.kind == "sequence":
-        sequence = next(entry for entry in suite.sequences if entry.name == cell.task)
-        return measure_sequence(bench, fitted, sequence, before, progress)
-    task = next(task for task in suite.tasks if task.name == cell.task)
-    return measure_edits(bench, fitted, task, before, progress)
+    return store.stage(cell, Outcome("ok", seconds, arrays=arrays, timings=timings), editor)
 
 
 def make_run_bank(

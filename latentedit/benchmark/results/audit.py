@@ -10,10 +10,11 @@ from typing import Literal
 import numpy as np
 
 from latentedit.benchmark.cells.asked import requested
-from latentedit.benchmark.cells.store import Cell, CellStatus, CellStore
+from latentedit.benchmark.cells.store import Cell, CellStatus, FinishedCells
 from latentedit.benchmark.cells.tuning import Trials
+from latentedit.benchmark.results.costs import Costs
 from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.records import CellCounts, Costs, FailedCell, LeftOut, Tuning
+from latentedit.benchmark.results.records import CellCounts, FailedCell, LeftOut, Tuning
 from latentedit.benchmark.suite import Suite
 
 
@@ -29,18 +30,18 @@ class CellState:
 
 def cell_states(run: Run) -> list[CellState]:
     """Every cell of the suite, in the order of the suite."""
-    return [_state(run, cell) for cell in _cells(run)]
+    return [_state(run, cell) for cell in planned_cells(run.suite)]
 
 
-def _cells(run: Run) -> Iterator[Cell]:
-    suite = run.suite
+def planned_cells(suite: Suite) -> Iterator[Cell]:
+    """Every cell of a suite, without its key, each after those that it needs."""
     yield Cell("faces", {})
     for name, seed in itertools.product(suite.entrants, suite.seeds):
         yield Cell("fit", {}, name, seed)
         for task in suite.tasks:
             yield Cell("edit", {}, name, seed, task.name)
-        for sequence in run.sequences:
-            yield Cell("sequence", {}, name, seed, sequence)
+        for sequence in suite.sequences:
+            yield Cell("sequence", {}, name, seed, sequence.name)
 
 
 def _state(run: Run, cell: Cell) -> CellState:
@@ -73,7 +74,7 @@ def cell_counts(run: Run) -> CellCounts:
     )
 
 
-def tuning(suite: Suite, store: CellStore) -> tuple[Tuning, ...]:
+def tuning(suite: Suite, store: FinishedCells) -> tuple[Tuning, ...]:
     """What was tried for each editor and fit seed, and chosen."""
     rows = []
     for name, seed in itertools.product(suite.editors, suite.seeds):
@@ -112,6 +113,6 @@ def _costs(name: str, fits: list[dict[str, float]], edits: list[dict[str, float]
 
 def _timings(run: Run, kind: str, entrant: str) -> list[dict[str, float]]:
     """Of the finished cells of a kind, those of fit seeds that the suite no longer has too."""
-    found = run.store.folder.glob(f"{kind}--{entrant}--seed*/cell.json")
+    found = (run.folder / "cells").glob(f"{kind}--{entrant}--seed*/cell.json")
     ids = sorted(path.parent.name for path in found)
     return [run.store.timings(cell_id) for cell_id in ids if run.store.finished(cell_id)]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
-from latentedit.benchmark.cells.store import Cell, CellStore
-from latentedit.benchmark.provenance import read_provenance
+from latentedit.benchmark.cells.store import Cell, CellStore, FinishedCells
+from latentedit.benchmark.provenance import Provenance, read_provenance
 from latentedit.benchmark.results.records import RESULTS, Results, read_results
 from latentedit.benchmark.results.values import FinishedEdits, Reference
 from latentedit.benchmark.suite import SUITE_FILE, Suite
@@ -34,10 +35,24 @@ class Run:
                 + (seen_in(folder) or f" Make one with: latentedit bench run SUITE --out {folder}")
             )
         self.folder = folder
-        self.suite = read_record(folder / SUITE_FILE, Suite)
-        self.bank = LatentBank.open(folder / "bank")
-        self.store = CellStore(folder)
-        self.provenance = read_provenance(folder)
+        suite = read_record(folder / SUITE_FILE, Suite)
+        bank = LatentBank.open(folder / "bank")
+        self._read(suite, bank, CellStore(folder), read_provenance(folder))
+
+    @classmethod
+    def in_memory(
+        cls, suite: Suite, bank: LatentBank, store: FinishedCells, provenance: Provenance
+    ) -> Run:
+        """A run whose cells are in `store`; its folder is that of the bank."""
+        run = cls.__new__(cls)
+        run.folder = bank.folder
+        run._read(suite, bank, store, provenance)
+        return run
+
+    def _read(
+        self, suite: Suite, bank: LatentBank, store: FinishedCells, provenance: Provenance
+    ) -> None:
+        self.suite, self.bank, self.store, self.provenance = suite, bank, store, provenance
         declare(entry.definition for entry in self.provenance.metrics)
         faces = self.store.arrays("faces")
         self.n = len(faces["judged"])
@@ -76,13 +91,15 @@ class Run:
 
     def finished(self, entrant: str, task: str) -> list[FinishedEdits]:
         """The finished cells of an editor or control and a task or sequence, one a seed."""
+        return list(self.finished_by_seed(entrant, task).values())
+
+    def finished_by_seed(self, entrant: str, task: str) -> dict[int, FinishedEdits]:
+        """The same by fit seed."""
         attribute = next((t.attribute for t in self.suite.tasks if t.name == task), "")
-        cells = [
-            Cell("edit" if attribute else "sequence", {}, entrant, seed, task).id
-            for seed in self.suite.seeds
-        ]
-        return [
-            FinishedEdits(self.store.arrays(cell_id), task, attribute)
-            for cell_id in cells
+        kind: Literal["edit", "sequence"] = "edit" if attribute else "sequence"
+        cells = {seed: Cell(kind, {}, entrant, seed, task).id for seed in self.suite.seeds}
+        return {
+            seed: FinishedEdits(self.store.arrays(cell_id), task, attribute)
+            for seed, cell_id in cells.items()
             if self.store.finished(cell_id)
-        ]
+        }

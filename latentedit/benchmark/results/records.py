@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, RootModel
 
 from latentedit.benchmark.provenance import Provenance
 from latentedit.benchmark.results.comparison import Comparison
-from latentedit.benchmark.results.keys import MetricKey
+from latentedit.benchmark.results.frames import METRIC_COLUMNS, frame, metric_parts
+from latentedit.benchmark.results.keys import MetricKey, in_order
+from latentedit.benchmark.results.paired import ALL_TASKS
 from latentedit.benchmark.results.reading_errors import ReadingError
 from latentedit.benchmark.suite import Suite
 from latentedit.errors import CorruptArtefact
 from latentedit.files.artefacts import Digest, canonical_json, read_json, write_json
-from latentedit.files.records import parsed_record, read_record
+from latentedit.files.records import parsed_record
+from latentedit.files.tables import html_table
 from latentedit.measures.definitions import Metric
+from latentedit.measures.headline import brief
 
-RESULTS, COSTS = "results.json", "costs.json"
+if TYPE_CHECKING:
+    import pandas as pd
+
+RESULTS = "results.json"
 DIGEST = "sha256"
 """In ``results.json``: the digest of everything else that it says."""
 
@@ -231,7 +237,7 @@ class Way:
     share: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Results:
     """Every figure of a run. Equal suites on equal machines give equal results.
 
@@ -280,35 +286,38 @@ class Results:
         """Whether `row` belongs to the first effect, or to none."""
         return row.effect in (0.0, self.effect)
 
+    def to_frame(self) -> pd.DataFrame:
+        """All means with their intervals, one row each.
 
-@dataclass(frozen=True)
-class Costs:
-    """What one editor took: the median over fit seeds.
+        Raises:
+            EnvironmentFault: pandas is not installed.
+        """
+        after = ("effect", "mean", "low", "high", "faces", "seeds", "seed_sd")
+        rows = [
+            (m.editor, m.task, *metric_parts(m.metric), *(getattr(m, name) for name in after))
+            for m in self.measures
+        ]
+        return frame(rows, ("editor", "task", *METRIC_COLUMNS, *after))
 
-    Args:
-        fit_seconds, tuning_seconds: wall clock; tuning is the sum over fit seeds.
-        edit_ms_batch_1, edit_ms_batch_64: milliseconds a face, alone and in a batch of 64.
-        peak_memory_mb: of the process that fitted, interpreter and models included.
-        nfe: function evaluations of one edit.
-    """
+    def __repr__(self) -> str:
+        failed = f", {len(self.cells.failed)} cells failed" if self.cells.failed else ""
+        return (
+            f"<{type(self).__name__} of {self.suite.name}: {', '.join(self.suite.editors)}; "
+            f"{len(self.suite.tasks)} tasks, {self.faces} test images{failed}>"
+        )
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
-
-    editor: str
-    fit_seconds: float
-    edit_ms_batch_1: float
-    edit_ms_batch_64: float
-    tuning_seconds: float
-    peak_memory_mb: float
-    nfe: float
+    def _repr_html_(self) -> str:
+        """The headline table, all tasks together."""
+        rows = [m for m in self.measures if m.task == ALL_TASKS and self.at_effect(m)]
+        keys = in_order((m.metric for m in rows), brief(self.metrics))
+        found = {(m.editor, m.metric): f"{m.mean:.3f}" for m in rows}
+        lines = [[name, *(found.get((name, key), "–") for key in keys)] for name in self.entrants]
+        caption = f"{self!r} at {self.effect:.0%} of the requested change"
+        return html_table(["editor", *map(str, keys)], lines, caption)
 
 
 class ResultsRecord(RootModel[Results]):
     """``results.json``."""
-
-
-class CostsRecord(RootModel[tuple[Costs, ...]]):
-    """``costs.json``."""
 
 
 def read_results(folder: Path) -> Results:
@@ -325,18 +334,9 @@ def read_results(folder: Path) -> Results:
     return results
 
 
-def read_costs(folder: Path) -> tuple[Costs, ...]:
-    """Of the run in `folder`; raises as `read_record` does."""
-    return read_record(folder / COSTS, CostsRecord).root
-
-
 def write_results(folder: Path, results: Results) -> None:
     written = ResultsRecord(results).model_dump(mode="json")
     write_json(folder / RESULTS, written | {DIGEST: _digest(written)})
-
-
-def write_costs(folder: Path, costs: Sequence[Costs]) -> None:
-    write_json(folder / COSTS, CostsRecord(tuple(costs)).model_dump(mode="json"))
 
 
 def _digest(record: Any) -> Digest:

@@ -16,11 +16,12 @@ from latentedit.benchmark.results.accuracy import (
 )
 from latentedit.benchmark.results.audit import cell_counts, costs, left_out, tuning
 from latentedit.benchmark.results.changes import leakage, realism
+from latentedit.benchmark.results.costs import write_costs
 from latentedit.benchmark.results.curves import curves
 from latentedit.benchmark.results.means import measures, per_face, set_measures
 from latentedit.benchmark.results.paired import comparisons, family
 from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.records import Measure, Results, write_costs, write_results
+from latentedit.benchmark.results.records import Measure, Results, write_results
 from latentedit.benchmark.results.ways import ways
 from latentedit.benchmark.suite import Suite
 from latentedit.files.artefacts import write_bytes

@@ -1,0 +1,1 @@
+"""A live comparison of editors on one face."""

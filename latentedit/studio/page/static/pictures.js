@@ -1,0 +1,142 @@
+// Pictures and what is read on them. All text goes in as text, never as markup.
+
+const card = document.getElementById("card").content;
+
+export class Pictures {
+  constructor(place) {
+    this.place = place;
+    this.cards = new Map();
+    this.pictures = [];
+    this.mode = "plain";
+    this.units = {};
+  }
+
+  async show(pictures) {
+    this.pictures = pictures;
+    const wanted = pictures.map((picture) => picture.title);
+    if (wanted.join("\n") !== [...this.cards.keys()].join("\n")) this.deal(wanted);
+    await Promise.all(pictures.map((picture) => this.fill(this.cards.get(picture.title), picture)));
+    if (this.mode === "difference") await this.differences();
+  }
+
+  deal(titles) {
+    this.cards = new Map(titles.map((title) => {
+      const made = card.cloneNode(true).firstElementChild;
+      made.dataset.title = title;
+      Object.assign(made.querySelector(".title"), { textContent: title, title });
+      return [title, made];
+    }));
+    this.place.replaceChildren(...this.cards.values());
+    this.setMode(this.mode);
+  }
+
+  async fill(made, picture) {
+    const after = made.querySelector(".after");
+    const before = made.querySelector(".before");
+    after.src = picture.image;
+    after.alt = `${picture.title}: ${told(picture)}`;
+    before.src = this.pictures[0].image;
+    const refused = made.querySelector(".refused");
+    refused.hidden = !picture.refused;
+    refused.textContent = picture.refused && `not edited: ${picture.refused}`;
+    made.classList.toggle("is-refused", Boolean(picture.refused));
+    made.querySelector(".readings").replaceChildren(...this.readings(picture));
+    leakage(made.querySelector(".leakage"), picture);
+    const times = [["edit", picture.edit_ms], ["image", picture.image_ms]];
+    made.querySelector(".time").textContent = times.filter(([, ms]) => ms >= 0.05)
+      .map(([what, ms]) => `${what} ${ms.toFixed(1)} ms`).join(", ");
+    await after.decode().catch(() => {}); // another picture came meanwhile
+  }
+
+  readings(picture) {
+    if (picture === this.pictures[0]) return [];
+    const rows = [];
+    for (const [name, change] of Object.entries(picture.changes)) {
+      const unit = this.units[name] ? ` ${this.units[name]}` : "";
+      rows.push(...pair(name, `${signed(change.achieved)} of ${signed(change.requested)}${unit}`));
+    }
+    for (const [name, cosine] of Object.entries(picture.identity)) {
+      const same = picture.same_person[name] ? "same person" : "other person";
+      rows.push(...pair(short(name, picture.identity), `${cosine.toFixed(2)}, ${same}`));
+    }
+    if (Object.keys(picture.changes).length && picture.strength !== 1)
+      rows.push(...pair("strength", picture.strength.toFixed(2)));
+    return rows;
+  }
+
+  setMode(mode) {
+    this.mode = mode;
+    for (const [i, made] of [...this.cards.values()].entries()) {
+      made.classList.toggle("wiping", mode === "wipe" && i > 0);
+      made.querySelector(".before").hidden = mode !== "wipe" || i === 0;
+      made.querySelector("canvas").hidden = mode !== "difference" || i === 0;
+      made.querySelector(".after").hidden = mode === "difference" && i > 0;
+    }
+    if (mode === "difference") this.differences();
+  }
+
+  // 128 + (after − before), as the exported difference has it.
+  async differences() {
+    const [first, ...others] = [...this.cards.values()];
+    const before = await pixels(first.querySelector(".after"));
+    for (const made of others) {
+      const after = await pixels(made.querySelector(".after"));
+      const canvas = made.querySelector("canvas");
+      Object.assign(canvas, { width: after.width, height: after.height });
+      for (let i = 0; i < after.data.length; i += 1)
+        if (i % 4 !== 3) after.data[i] = 127.5 + after.data[i] - before.data[i];
+      canvas.getContext("2d").putImageData(after, 0, 0);
+    }
+  }
+}
+
+async function pixels(image) {
+  await image.decode().catch(() => {});
+  const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
+  const context = canvas.getContext("2d");
+  context.drawImage(image, 0, 0);
+  return context.getImageData(0, 0, canvas.width, canvas.height);
+}
+
+function leakage(place, picture) {
+  const entries = Object.entries(picture.leakage).sort((a, b) => b[1] - a[1]);
+  place.hidden = picture.mean_leakage === 0;
+  place.querySelector("summary").textContent = `leakage ${picture.mean_leakage.toFixed(2)} σ`;
+  place.querySelector("ul").replaceChildren(...entries.map(([name, sigmas]) => {
+    const row = document.createElement("li");
+    const bar = document.createElement("span");
+    bar.className = "leak";
+    bar.style.width = `${Math.min(100, 100 * sigmas)}%`;
+    const text = document.createElement("span");
+    text.textContent = `${name} ${sigmas.toFixed(2)}`;
+    row.append(text, bar);
+    return row;
+  }));
+}
+
+function told(picture) {
+  if (picture.refused) return "not edited";
+  const changes = Object.entries(picture.changes)
+    .map(([name, change]) => `${name} ${signed(change.achieved)}`);
+  return changes.join(", ") || "unedited";
+}
+
+function pair(term, text) {
+  const made = [document.createElement("dt"), document.createElement("dd")];
+  made[0].textContent = term;
+  made[1].textContent = text;
+  return made;
+}
+
+// The part of a recogniser's name that tells it from the others.
+function short(name, all) {
+  const names = Object.keys(all);
+  const last = name.split("-").at(-1);
+  const alone = names.filter((other) => other.split("-").at(-1) === last).length === 1;
+  return names.length === 1 ? "identity" : `identity, ${alone ? last : name}`;
+}
+
+function signed(value) {
+  const text = Number(value.toPrecision(3)).toString();
+  return value > 0 ? `+${text}` : text.replace("-", "−");
+}

@@ -1,0 +1,1 @@
+"""Edits of one face by several editors, without a page."""
