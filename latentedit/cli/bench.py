@@ -284,11 +284,12 @@ def list_runs(
 
 
 def print_results(results: Results) -> None:
-    """The headline table: one row an editor, all tasks together, with intervals."""
+    """The headline table: one row an editor, all tasks together, with intervals and verdicts."""
     from latentedit.benchmark.results.keys import in_order
     from latentedit.benchmark.results.paired import ALL_TASKS
     from latentedit.cli.boards import short_recogniser
     from latentedit.measures.headline import brief, headlines
+    from latentedit.report.verdicts import LEGEND, verdict_marks
 
     measures = [m for m in results.measures if m.task == ALL_TASKS]
     keys = in_order((m.metric for m in measures), brief(results.metrics))
@@ -306,11 +307,16 @@ def print_results(results: Results) -> None:
         heading = f"{headlines(results.metrics)[key.name].short} {arrow}"
         table.add_column(f"{heading}\n[dim]{escape(short_recogniser(key))}[/dim]", no_wrap=True)
     found = {(m.editor, m.metric): m for m in measures if results.at_effect(m)}
+    marks = verdict_marks(results)
     for name in results.entrants:
         style = "dim" if name in results.controls else "bold"
-        cells = [_with_interval(found.get((name, key))) for key in keys]
+        cells = [
+            f"{_with_interval(found.get((name, key)))} {marks.get((name, key), '')}" for key in keys
+        ]
         table.add_row(f"[{style}]{escape(name)}[/]", *cells)
     out.print(table)
+    if marks:
+        say(LEGEND.format(focus=next(iter(results.suite.editors))))
     if results.tuning and results.suite.tune is not None:
         plan = results.suite.tune
         say(

@@ -38,6 +38,22 @@ def labeller_of(registry: Registry, generator: str, named: str | None) -> str:
     return companions.labeller
 
 
+def judge_of(registry: Registry, generator: str, named: str | None) -> str:
+    """The judge `named`, or the default judge of `generator`.
+
+    Raises:
+        InputError: there is neither; lists the installed estimators.
+    """
+    companions = companions_of(registry, generator)
+    if named is None and companions is None:
+        installed = ", ".join(registry.names("estimator")) or "(none is installed)"
+        raise InputError(
+            f"{generator} has no default judge; choose an estimator with --judge. "
+            f"Installed: {installed}"
+        )
+    return named or (companions.judge if companions else "")
+
+
 def example(registry: Registry, kind: str) -> str:
     """The name of the first plugin of `kind`, or a placeholder, for a suggested command."""
     return next(iter(registry.specs(kind)), kind.upper())

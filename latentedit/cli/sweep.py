@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latentedit.cli.choices import companions_of, drawing_generator, layer_subset
+from latentedit.cli.choices import companions_of, drawing_generator, judge_of, layer_subset
 from latentedit.cli.console import err, look_at, print_json, progress_bar, say
 from latentedit.errors import InputError
 from latentedit.registry import Registry
@@ -118,13 +118,7 @@ def _observers(registry: Registry, bank: LatentBank, judge: str | None) -> Obser
     from latentedit.benchmark.sweep import Observers
 
     companions = companions_of(registry, bank.generator.name)
-    if judge is None and companions is None:
-        installed = ", ".join(registry.names("estimator")) or "(none is installed)"
-        raise InputError(
-            f"{bank.generator.name} has no default judge; choose an estimator with --judge. "
-            f"Installed: {installed}"
-        )
-    name = judge or (companions.judge if companions else "")
+    name = judge_of(registry, bank.generator.name, judge)
     recognisers = companions.identity if companions else ()
     known = registry.identity(recognisers[0]) if recognisers else None
     return Observers(registry.estimator(name), known)

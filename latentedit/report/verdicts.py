@@ -39,6 +39,10 @@ MARKS: dict[Verdict, str] = {
     "equivalent": "=",
     "undecided": "?",
 }
+LEGEND = (
+    "▲ better, ▼ worse than {focus}; △ ahead, ▽ behind: the same of fewer than five fits; "
+    "= equivalent, ? undecided"
+)
 LISTED = 3
 """Up to this many editors are named one by one."""
 
@@ -168,6 +172,17 @@ def verdicts(results: Results) -> Verdicts:
         _said(own, heads, won=True),
         bool(compared) and all(row.faces < ENOUGH_FACES for row in compared),
     )
+
+
+def verdict_marks(results: Results) -> dict[tuple[str, MetricKey], str]:
+    """By editor and endpoint, the mark of its verdict against the suite's first editor."""
+    grid = verdicts(results)
+    return {
+        (row.name, column.key): cell.mark
+        for row in grid.rows
+        for column, cell in zip(grid.columns, row.cells, strict=True)
+        if cell.mark
+    }
 
 
 def endpoints(results: Results, compared: Sequence[Comparison]) -> list[MetricKey]:
