@@ -4,13 +4,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MUTANTS := 1000000
 SYNTHFACE := runs/synthface
+STUDY := runs/study
 WHEEL_SUITE := $(CURDIR)/tests/small_suite.yaml
 KERNEL := hatch_build.py $(addprefix plugins/latentedit_synthface/,march.c distance.h)
 WORKSHOP := $(BIN)/python -m workshop.synthface
 
-.PHONY: help install demo demo-stylegan studio studio-pictures test lint types check mutants \
+.PHONY: help bench install demo demo-stylegan studio studio-pictures test lint types check mutants site \
 	wheel-check torture clean synthface-judges synthface-net-judges synthface-net synthface-card \
-	synthface-kernel worlds-page quickstart-picture
+	synthface-kernel worlds-page quickstart-picture \
+	study
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -46,6 +48,9 @@ lint: install  ## ruff and import-linter
 types: install  ## mypy
 	$(BIN)/mypy
 
+bench: install  ## measure every speed, and write docs/speed.md; minutes on a quiet machine
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py
+
 check: lint types test  ## everything that CI checks
 
 mutants: install  ## put small faults into the code, one at a time, and list those that no test notices
@@ -54,9 +59,14 @@ mutants: install  ## put small faults into the code, one at a time, and list tho
 		$(if $(WORKERS),--workers $(WORKERS)) $(if $(PATHS),--paths $(PATHS)) \
 		$(if $(CHANGED),--count 0 --changed $(patsubst 1,HEAD,$(CHANGED)))
 
-wheel-check: install  ## build the wheel, install it alone, and run a small suite outside the checkout
+site: install  ## build the documentation, with its notebooks, into runs/site
+	$(BIN)/python docs/site/build.py --out runs/site
+
+wheel-check: install  ## build and check both packages, install the wheel alone, and run a small suite
 	folder=$$(mktemp -d) && \
-	$(BIN)/python -m hatchling build -t wheel -d $$folder && \
+	$(BIN)/python -m hatchling build -d $$folder && \
+	$(BIN)/twine check --strict $$folder/* && \
+	$(BIN)/check-wheel-contents $$folder/*.whl && \
 	$(PYTHON) -m venv $$folder/venv && \
 	$$folder/venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt $$folder/*.whl && \
 	cd $$folder && \
@@ -96,6 +106,13 @@ synthface-card: install  ## write the card of the networks in the package
 
 worlds-page: install  ## measure both worlds and write docs/worlds.md; minutes
 	$(WORKSHOP).worlds --out docs
+
+study: install  ## measure the findings in 18 settings, and write docs/study.md and docs/protocols.md; goes on where it stopped
+	$(BIN)/python benchmarks/study.py run --out $(STUDY)
+	$(BIN)/python benchmarks/study.py figures --out $(STUDY)
+	$(BIN)/python benchmarks/study.py page
+	$(BIN)/python benchmarks/protocols.py figures --out $(STUDY)
+	$(BIN)/python benchmarks/protocols.py page
 
 quickstart-picture: demo  ## draw docs/quickstart.png, the picture of the README, from the demo's run
 	$(BIN)/python -c "from pathlib import Path; from latentedit.report.picture import write_overview; write_overview(Path('runs/quickstart'), Path('docs/quickstart.png'))"

@@ -2,6 +2,7 @@
 
     python benchmarks/bank.py                  100,000 codes of 512 numbers, in under a minute
     python benchmarks/bank.py --codes 20000 --repeats 9
+    python benchmarks/bank.py --make 100000    largest memory of `bank make`, in a cheap world
 
 Both readings are of a memory-mapped bank of random codes, one after the other in one process. The
 figure is the median of processor time.
@@ -10,18 +11,33 @@ figure is the median of processor time.
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
 
 import torch
+from interleaved import peak_memory
 from torch import Tensor
 
-from latentedit import Attribute, AttributeSchema, LatentBank, ModelReference, Split
+from latentedit import (
+    Attribute,
+    AttributeEstimator,
+    AttributeSchema,
+    Generator,
+    LatentBank,
+    ModelReference,
+    Registry,
+    Split,
+    fingerprint,
+)
 from latentedit.data.bank import SHARD_ROWS
 from latentedit.data.split import BATCH
+from latentedit.plugin import PluginSpec, hookimpl
+from latentedit.sampling.make import make_bank
 
 SCHEMA = AttributeSchema((Attribute("age", "continuous", 0, 70, "years"),))
 
@@ -34,8 +50,12 @@ def main() -> None:
     )
     parser.add_argument("--codes", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--make", type=int, metavar="CODES", help="make a bank of so many instead")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.make is not None:
+        print(json.dumps({"codes": arguments.make, "MiB": memory_to_make(arguments.make)}))
+        return
     with tempfile.TemporaryDirectory() as folder:
         split = written(Path(folder) / "bank", arguments.codes).split("fit")
         readings: dict[str, Reading] = {
@@ -51,6 +71,52 @@ def main() -> None:
         print(
             f"{name:18} {1000 * median(found):8.1f} ms   {slow / median(found):.1f} times as fast"
         )
+
+
+class Cheap(Generator):
+    """A world whose images are the first numbers of a code."""
+
+    spaces: Mapping[str, tuple[int, ...]] = MappingProxyType({"w": (512,)})
+    fingerprint = fingerprint({"world": "cheap"})
+    resolution = 8
+
+    def sample(self, n: int, seed: int, space: str = "w", truncation_psi: float = 1.0) -> Tensor:
+        return torch.randn(n, 512, generator=torch.Generator().manual_seed(seed))
+
+    def convert(self, codes: Tensor, source: str, target: str) -> Tensor:
+        return codes
+
+    def synthesize(self, codes: Tensor, space: str = "w") -> Tensor:
+        return codes[:, :192].reshape(-1, 3, 8, 8).clamp(-1, 1)
+
+
+class Mean(AttributeEstimator):
+    """Reads an age off the mean of an image."""
+
+    schema = SCHEMA
+    fingerprint = fingerprint({"estimator": "mean"})
+
+    def estimate(self, images: Tensor) -> Tensor:
+        return 35 + 100 * images.flatten(1).mean(1, keepdim=True)
+
+
+class _Plugins:
+    @hookimpl
+    def latentedit_plugins(self) -> list[PluginSpec]:
+        return [
+            PluginSpec("generator", "cheap", f"{__name__}:Cheap", "random images"),
+            PluginSpec("estimator", "mean", f"{__name__}:Mean", "their mean"),
+        ]
+
+
+def memory_to_make(codes: int) -> float:
+    """MiB of this process at most, after it made a bank."""
+    registry = Registry()
+    registry.add(_Plugins(), "cheap")
+    with tempfile.TemporaryDirectory() as folder:
+        models = {"generator": "cheap", "labeller": "mean"}
+        make_bank(registry, Path(folder) / "bank", n_fit=codes, n_test=64, **models)
+    return peak_memory()
 
 
 def written(folder: Path, codes: int) -> LatentBank:

@@ -114,6 +114,11 @@ def images(u: Array) -> Array:
     return found.reshape(-1, 3, 8, 8)
 
 
+def as_bytes(shown: Array) -> Array:
+    """Images in [-1, 1] as levels of 0 to 255."""
+    return np.round((np.clip(shown, -1, 1) + 1) * 127.5)
+
+
 def structure(first: Array, second: Array) -> Array:
     """SSIM in every window of 7 × 7 pixels, by its definition."""
     c1, c2, found = 0.02**2, 0.06**2, []
@@ -388,6 +393,8 @@ class Cell:
             "distance to the counterfactual": 127.5
             * np.abs(pixels(u) - pixels(imagined)).sum(1)
             / (3 * 8 * 8),
+            **self._inside_and_outside(u, imagined),
+            "true effect": (truth(u) - truth(self.u))[:, self.column] / self.change,
             "structural similarity to the counterfactual": structure(images(u), images(imagined)),
             "attribute leakage": self.leakage(u, judged),
             "true leakage": self.leakage(u, truth),
@@ -415,6 +422,17 @@ class Cell:
         found = {k: np.where(reached, v, np.nan) for k, v in found.items()}
         found["kernel distance"] = self.distances(r)["kernel"]
         return found | counted | {"reach": reached.astype(float)}
+
+    def _inside_and_outside(self, u: Array, imagined: Array) -> dict[str, Array]:
+        """Distances over the pixels whose bytes the counterfactual changes, and over the rest."""
+        shown, plain, wished = (images(v) for v in (u, self.u, imagined))
+        apart = np.abs(shown - wished).mean(1) * 127.5
+        may = (as_bytes(wished) != as_bytes(plain)).any(1)
+        with np.errstate(invalid="ignore"):
+            return {
+                f"distance {where} what may change": (apart * mask).sum((1, 2)) / mask.sum((1, 2))
+                for where, mask in (("inside", may), ("outside", ~may))
+            }
 
     def _likelihood(self, u: Array, target: Array) -> tuple[Array, Array]:
         """log p(w | a) and the Mahalanobis distance, a dimension; rows of W+ averaged."""

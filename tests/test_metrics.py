@@ -60,10 +60,28 @@ EXPECTED = [
     ("true leakage", "σ", False, "attribute leakage read off the edited code"),
     ("true identity drift", "σ", False, "RMS change of the true identity scores"),
     (
+        "true effect",
+        "share of the change",
+        None,
+        "(A(x') − A(x))_k / Δ read off the edited code, where the judge sees r",
+    ),
+    (
         "distance to the counterfactual",
         "levels",
         False,
         "mean |x' − c|, 255 levels; c is the same face with only k changed, as much as in x'",
+    ),
+    (
+        "distance inside what may change",
+        "levels",
+        False,
+        "mean |x' − c|, 255 levels, over the pixels whose bytes differ in x and c",
+    ),
+    (
+        "distance outside what may change",
+        "levels",
+        False,
+        "mean |x' − c|, 255 levels, over all other pixels",
     ),
     (
         "structural similarity to the counterfactual",

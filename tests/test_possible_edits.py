@@ -95,6 +95,9 @@ def test_controls_stand_in_their_order(results: Results) -> None:
         assert mean(results, "oracle", metric) < 1e-5
         assert mean(results, "oracle", metric) < 0.1 < mean(results, "resample", metric)
     assert mean(results, "oracle", "distance to the counterfactual") < 1e-4
+    assert mean(results, "oracle", "distance inside what may change") < 1e-4
+    assert mean(results, "oracle", "distance outside what may change") < 1e-4
+    assert mean(results, "oracle", "true effect", "yaw") == pytest.approx(world.EFFECT, rel=0.02)
     assert mean(results, "oracle", "structural similarity to the counterfactual") > 1 - 1e-6
     assert mean(results, "resample", "distance to the counterfactual") > 0.1
     identity = "identity similarity · toy-identity"

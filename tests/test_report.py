@@ -79,8 +79,9 @@ def test_every_editor_task_and_metric_is_on_the_page(page: str, run: Path) -> No
     assert [h.text for h in section(read, "The same faces under each editor").all("h3")] == tasks
     listed = [item.text for item in section(read, "Provenance").all("details")[0].all("li")]
     for line, metric in zip(listed, results["metrics"].values(), strict=True):
-        assert line.startswith(f"{metric['name']} ({metric['unit']}, ")
-        assert line.endswith(f" is better): {metric['formula']}")
+        better = {True: ", higher is better", False: ", lower is better", None: ""}
+        unit = metric["unit"] + better[metric["higher_is_better"]]
+        assert line == f"{metric['name']} ({unit}): {metric['formula']}"
     assert section(read, "Provenance").all("code")[0].text == results["bank_hash"]
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 from studio_world import fitted_world, opened
 from test_benchmark import carry_out
 
-from latentedit import EditSession, Registry, Workbench
+from latentedit import EditSession, InputError, Registry, Workbench
 from latentedit.cli.main import cli
 from latentedit.studio.page.hosting import start_arguments, write_space
 from latentedit.studio.session.record import save_session
@@ -101,6 +101,14 @@ def test_a_run_gives_its_editors_judge_and_recognisers(run: Path) -> None:
     assert list(bench.editors) == ["exact", "leaky"]
     assert list(bench.recognisers) == ["toy-identity"]
     assert bench.judge.fingerprint == toy_photos.registry().estimator("toy-judge").fingerprint
+
+
+def test_an_editor_that_was_not_fitted_is_named(run: Path, tmp_path: Path) -> None:
+    part = shutil.copytree(run, tmp_path / "part")
+    (fitted,) = part.rglob("*leaky*/editor")
+    shutil.rmtree(fitted)
+    with pytest.raises(InputError, match=r"leaky of .* was not fitted.*--editor: exact$"):
+        Workbench.of_run(toy_photos.registry(), part)
 
 
 def test_without_the_extra_it_is_told_what_to_install(

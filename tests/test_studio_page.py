@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ class Visitor:
         self.context = browser.new_context(
             **{"viewport": {"width": 1280, "height": 900}} | settings
         )
+        self.context.route(re.compile(r"^(?!http://127\.0\.0\.1)"), lambda route: route.abort())
         self.page = self.context.new_page()
         self.page.set_default_timeout(60_000)
         self.address = address

@@ -305,6 +305,13 @@ def test_a_photograph_is_found_and_its_name_is_text(server: Server) -> None:
     assert json.loads(answer)["face"] == f"photograph {name}"
 
 
+def test_photographs_can_be_switched_off(world: Path) -> None:
+    with served(Studio(opened(world, ("exact",)), photographs=False)) as server:
+        assert json.loads(ask(server, "GET", "/api/bench")[2])["photographs"] is False
+        path = f"/api/sessions/{begun(server)}/photograph"
+        assert ask(server, "POST", path, encoded("PNG"))[0] == 403
+
+
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(server: Server) -> None:
     room = begun(server)
     for path, size in (("/photograph", 33 << 20), ("", 5 << 20), ("/export", 10**15)):

@@ -136,6 +136,20 @@ def test_undo_redo_and_reset_go_through_the_history(session: EditSession) -> Non
         session.redo()
 
 
+def test_a_history_is_bounded(session: EditSession) -> None:
+    for i in range(100):
+        session.edit({("age", "yaw")[i % 2]: 10 + i / 10})
+    assert session.view()["exact"].reading.changes["yaw"].achieved != 0
+    with pytest.raises(InputError, match="a face takes 100 edits in sequence"):
+        session.edit(glasses=1)
+    for i in range(1_000):
+        session.edit(yaw=i / 100)
+    assert len(session.history.states) == 300
+    assert session.history.can_undo
+    session.reset()
+    assert session.history.now == ()
+
+
 def test_a_pending_edit_is_shown_and_not_kept(session: EditSession) -> None:
     shown = pixels(session.view(session.request({"age": 50})))
     assert session.history.now == ()

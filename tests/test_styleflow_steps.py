@@ -9,6 +9,7 @@ import pytest
 import torch
 from torchdiffeq import odeint
 
+from latentedit_styleflow import field
 from latentedit_styleflow.field import VectorField, tanh
 from latentedit_styleflow.solver import FIXED, Solver, integrate
 
@@ -54,8 +55,12 @@ def test_fixed_steps_give_the_gradients_of_torchdiffeq() -> None:
         assert torch.allclose(ours, theirs, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("slow", [True, False])
 @pytest.mark.parametrize("size", [0.01, 1.0, 30.0])
-def test_tanh_and_its_first_two_derivatives_are_those_of_torch(size: float) -> None:
+def test_tanh_and_its_first_two_derivatives_are_those_of_torch(
+    size: float, slow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(field, "SLOW_TANH", slow)
     given = size * torch.randn(64, generator=torch.Generator().manual_seed(0)).double()
     found = [given.clone().requires_grad_() for _ in range(2)]
     outputs = [tanh(found[0]), found[1].tanh()]

@@ -67,6 +67,8 @@ def arrays(seed: int = 0) -> dict[str, Array]:
         "matched_similarity": rng.uniform(-0.2, 1, (r, e, n)),
         "matched_photo_similarity": rng.uniform(-1, 1, (r, e, n)),
         "matched_counterfactual_pixels": rng.uniform(size=(r, n)),
+        "matched_counterfactual_inside": rng.uniform(size=(r, n)),
+        "matched_counterfactual_outside": rng.uniform(size=(r, n)),
         "matched_counterfactual_structure": rng.uniform(size=(r, n)),
         "matched_counterfactual_similarity": rng.uniform(-1, 1, (r, e, n)),
         "matched_kernel": rng.uniform(size=(r, n)),
@@ -147,6 +149,9 @@ def test_every_metric_is_made_of_its_own_arrays(attribute: str) -> None:
             "identity similarity to the photo · first": held["matched_photo_similarity"][i, 0],
             "identity similarity to the photo · second": held["matched_photo_similarity"][i, 1],
             "distance to the counterfactual": held["matched_counterfactual_pixels"][i],
+            "true effect": (truth - true_before)[:, column] / held["change"],
+            "distance inside what may change": held["matched_counterfactual_inside"][i],
+            "distance outside what may change": held["matched_counterfactual_outside"][i],
             "structural similarity to the counterfactual": held["matched_counterfactual_structure"][
                 i
             ],
@@ -205,8 +210,11 @@ def test_without_truth_or_photographs_their_metrics_are_left_out() -> None:
     held = arrays()
     whole = set(found_for(held))
     blind = set(found_for(held, identity=0))
-    assert whole - blind == {f"{n} @ {e}" for n in ("true leakage", "true identity drift")
-                             for e in EFFECTS}  # fmt: skip
+    assert whole - blind == {
+        f"{n} @ {e}"
+        for n in ("true effect", "true leakage", "true identity drift")
+        for e in EFFECTS
+    }
     del held["matched_photo_similarity"]
     sampled = set(found_for(held))
     assert whole - sampled == {

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -44,11 +44,12 @@ class Suite(SuitePart):
     twice that strength, and so on up to the limit, until the effect attains or stops growing.
     With `only_possible`, a face takes part in a task only where the largest effect is attained by
     the same face with nothing else changed; see `possible_faces`.
-    With `keep_codes`, cells keep edited codes in half precision, so that another judge can score
-    them without the editor.
+    With `keep_codes`, cells keep edited codes, so that another judge can score them without the
+    editor; in half precision, or as they are with ``"float32"``. With `keep_images` they keep the
+    pictures too, as bytes, so that nothing is rendered again.
     """
 
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("metrics", "focus", "baseline")
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("metrics", "focus", "baseline", "keep_images")
 
     name: str = Field(description="name of the suite, for reports")
     summary: str = Field(default="", description="one line about it")
@@ -89,8 +90,14 @@ class Suite(SuitePart):
         description="leave out images that cannot show the largest effect with nothing else "
         "changed; for generators with counterfactuals",
     )
-    keep_codes: bool = Field(
-        default=True, description="keep edited codes, so that another judge can score them"
+    keep_codes: bool | Literal["float32"] = Field(
+        default=True,
+        description="keep edited codes, so that another judge can score them; in half precision, "
+        "or as they are with float32",
+    )
+    keep_images: bool = Field(
+        default=False,
+        description="keep every image as bytes too, so that scoring a run anew renders nothing",
     )
     seeds: list[Annotated[int, Field(ge=0, lt=SEEDS)]] = Field(
         default=[0], min_length=1, description="of fits; five or more allow the word better"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +51,24 @@ def fit(
             notify=lambda text: err.print(escape(text), soft_wrap=True),
         )
     fitted.save(folder)
-    figures = ", ".join(f"{name} {value:.4g}" for name, value in fitted.figures.items())
     say(
-        f"{folder}: {editor} fitted on {bank_folder} ({figures})",
+        f"{folder}: {editor} fitted on {bank_folder} ({told(fitted.figures)})",
         next_step=f"latentedit edit --editor {folder} --bank {bank_folder} --index 0..7 "
         f"--set {example_setting(fitted.schema)} --out grid.png",
     )
+
+
+def told(figures: Mapping[str, float]) -> str:
+    """Figures of a fit in a few words; those of many attributes as their range.
+
+    >>> told({"accuracy/age": 0.9, "accuracy/yaw": 1.0, "fit_seconds": 0.25})
+    'accuracy 0.9 to 1, fit_seconds 0.25'
+    """
+    by_name: dict[str, list[float]] = {}
+    for name, value in figures.items():
+        by_name.setdefault(name.partition("/")[0], []).append(value)
+    ends = {name: dict.fromkeys((min(v), max(v))) for name, v in by_name.items()}
+    return ", ".join(f"{name} {' to '.join(f'{v:.4g}' for v in ends[name])}" for name in ends)
 
 
 def parse_pairs(pairs: tuple[str, ...]) -> dict[str, Any]:

@@ -42,7 +42,9 @@ if TYPE_CHECKING:
 @click.option(
     "--allow-host", "hosts", multiple=True, help="A further name of this server in addresses."
 )
-@click.option("--public", is_flag=True, help="Serve everyone, without a token.")
+@click.option(
+    "--public", is_flag=True, help="Serve everyone, without a token and without photographs."
+)
 @click.option("--space", type=PATH, help="Write a folder that can be hosted, and serve nothing.")
 @click.option("--session", "session_file", type=PATH, help="Draw a saved session into --out.")
 @click.option("--out", "picture", type=PATH, help="A PNG file, with --session.")
@@ -105,7 +107,8 @@ def studio(
         from latentedit.studio.page.serving import serve
 
         opened_with = _arguments(run, bank_folder, editors, judge, recognisers)
-        serve(Studio(bench, opened_with), place, _say_address, err.print)
+        page = Studio(bench, opened_with, photographs=not public)
+        serve(page, place, _say_address, err.print)
 
 
 def _say_address(address: str) -> None:

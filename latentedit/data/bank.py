@@ -21,7 +21,7 @@ from torch import Tensor
 from latentedit.data.attributes import AttributeSchema
 from latentedit.data.images import bytes_to_images
 from latentedit.data.records import BankRecord
-from latentedit.data.split import Split
+from latentedit.data.split import Shards, Split
 from latentedit.errors import CorruptArtefact, InputError, UnknownName
 from latentedit.files.artefacts import (
     Digest,
@@ -43,7 +43,8 @@ from latentedit.files.strict_json import usable_name
 from latentedit.files.tables import html_table
 
 FORMAT = 1
-SHARD_ROWS = 65_536
+SHARD_ROWS = 8_192
+"""Of a bank that is drawn or labelled here: so many codes are in memory at once."""
 FILES = ("photographs", "tuning")
 
 
@@ -240,7 +241,7 @@ class LatentBank:
     def write(
         cls,
         folder: str | Path,
-        splits: Mapping[str, Split],
+        splits: Mapping[str, Shards],
         generator: ModelReference,
         labeller: ModelReference,
         sampling: Mapping[str, Any],
@@ -248,7 +249,7 @@ class LatentBank:
         files: Mapping[str, Mapping[str, Tensor]] | None = None,
         pictures: Mapping[str, bytes] | None = None,
     ) -> LatentBank:
-        """Write `splits` to a new folder, complete or not at all.
+        """Write `splits` to a new folder, complete or not at all, one shard after the other.
 
         Args:
             inversion, files: for a bank of photographs, its inversion record and further tensors.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -18,6 +18,19 @@ SMALL_BANK = 20_000
 """Number of rows up to which a whole split may stay in memory."""
 HELD_OUT_EVERY = 5
 """One of so many faces is held out: it chooses no direction, and measures those chosen."""
+
+
+class Shards(Protocol):
+    """Codes of one space and their attributes, in shards that may be made one at a time."""
+
+    @property
+    def space(self) -> str: ...
+
+    @property
+    def schema(self) -> AttributeSchema: ...
+
+    @property
+    def shards(self) -> Iterable[tuple[Tensor, Tensor]]: ...
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,7 @@ class FittedEditor:
         check_bank(bank, self.name, self.generator, self.schema)
 
     def save(self, folder: str | Path) -> None:
-        """Write ``config.json`` and ``model.safetensors`` to a new folder.
+        """Write ``config.json``, ``model.safetensors`` and a model card to a new folder.
 
         The checkpoint of its fit is removed then.
         """

@@ -2,6 +2,7 @@
 
 EDITOR/config.json         the editor, its options, and what it was fitted on
 EDITOR/model.safetensors   what fitting left
+EDITOR/README.md           the same for people: the card that hubs of models show
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from pydantic import Field
 from torch import Tensor
 
 from latentedit.data.records import AttributeRecord, ModelRecord
+from latentedit.editing.card import CARD, card
 from latentedit.errors import InputError
 from latentedit.files.artefacts import (
     Digest,
     new_folder,
     read_tensors,
+    write_bytes,
     write_json,
     write_tensors,
 )
@@ -61,6 +64,7 @@ def write_editor(folder: Path, config: Mapping[str, Any], fitted: Mapping[str, T
     with new_folder(folder) as temporary:
         digest = write_tensors(temporary / MODEL, fitted)
         write_json(temporary / CONFIG, {**config, "sha256": digest})
+        write_bytes(temporary / CARD, card(config).encode())
 
 
 def read_editor(folder: Path) -> tuple[EditorRecord, dict[str, Tensor]]:

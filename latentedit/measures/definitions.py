@@ -67,10 +67,28 @@ METRICS = {
             "true identity drift", "σ", False, "RMS change of the true identity scores", margin=0.02
         ),
         Metric(
+            "true effect",
+            "share of the change",
+            None,
+            "(A(x') − A(x))_k / Δ read off the edited code, where the judge sees r",
+        ),
+        Metric(
             "distance to the counterfactual",
             "levels",
             False,
             "mean |x' − c|, 255 levels; c is the same face with only k changed, as much as in x'",
+        ),
+        Metric(
+            "distance inside what may change",
+            "levels",
+            False,
+            "mean |x' − c|, 255 levels, over the pixels whose bytes differ in x and c",
+        ),
+        Metric(
+            "distance outside what may change",
+            "levels",
+            False,
+            "mean |x' − c|, 255 levels, over all other pixels",
         ),
         Metric(
             "structural similarity to the counterfactual",

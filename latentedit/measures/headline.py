@@ -104,12 +104,24 @@ WAYS = (
     "identity with failures",
     "identity similarity to the counterfactual",
     "distance to the counterfactual",
+    "distance inside what may change",
+    "distance outside what may change",
     "structural similarity to the counterfactual",
     "attribute leakage",
     "true leakage",
     "true identity drift",
 )
 """The metrics that are shown as shares of the way from floor to ceiling."""
+
+IN_TRUTH = (
+    "true effect",
+    "distance to the counterfactual",
+    "distance inside what may change",
+    "distance outside what may change",
+    "structural similarity to the counterfactual",
+    "identity similarity to the counterfactual",
+)
+"""The metrics that only a generator that knows its world has, and that are no headlines."""
 
 ROUND_TRIP = (
     "round-trip error",

@@ -65,6 +65,17 @@ def pixel_error(images: Tensor, back: Tensor) -> Tensor:
     return error
 
 
+def pixel_error_inside(images: Tensor, others: Tensor, mask: Tensor) -> Tensor:
+    """`pixel_error` over the pixels of a mask (N, H, W) → (N,); NaN where it holds none.
+
+    >>> left = torch.tensor([[[True, False]]])
+    >>> pixel_error_inside(torch.zeros(1, 3, 1, 2), torch.full((1, 3, 1, 2), 0.2), left)
+    tensor([25.5000])
+    """
+    apart = (others - images).abs().mean(1)
+    return 127.5 * (apart * mask).flatten(1).sum(1) / mask.flatten(1).sum(1)
+
+
 def peak_signal_to_noise(images: Tensor, others: Tensor) -> Tensor:
     """10 log₁₀ (2² / mean (x' − x)²) of images (N, 3, H, W) in [-1, 1], in decibels → (N,).
 

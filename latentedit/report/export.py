@@ -202,7 +202,7 @@ def _citation(results: Results) -> str:
         "title": f"latentedit: {results.suite.name}",
         "type": "software",
         "version": __version__,
-        "authors": [{"name": "The latentedit authors"}],
+        "authors": [{"name": "The latentedit developers"}],
         "license": "Apache-2.0",
         "identifiers": [
             {"type": "other", "value": results.bank_hash, "description": "hash of the bank"}

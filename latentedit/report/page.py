@@ -18,7 +18,7 @@ from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.reading_errors import ReadingError
 from latentedit.benchmark.results.records import Leakage, Results, Source
 from latentedit.files.artefacts import write_bytes
-from latentedit.measures.headline import ROUND_TRIP, SCALES, brief, headlines
+from latentedit.measures.headline import IN_TRUTH, ROUND_TRIP, SCALES, brief, headlines
 from latentedit.measures.metrics import TOLERANCE
 from latentedit.report.faces import Shown, face_blocks
 from latentedit.report.figures import colours, curve_figures, forest
@@ -53,6 +53,7 @@ def write_report(folder: Path) -> Path:
         findings=findings(results),
         colours=palette,
         headline=_table(results, tuple(headlines(results.metrics))),
+        in_truth=_table(results, IN_TRUTH),
         round_trip=_table(results, ROUND_TRIP),
         ways=way_table(results),
         curves=curve_figures(results.curves, palette, results.controls),

@@ -28,7 +28,8 @@ class Column:
 
     @property
     def arrow(self) -> str:
-        return "↑" if self.definition.higher_is_better else "↓"
+        """The better direction; empty for a figure that only describes."""
+        return {True: "↑", False: "↓", None: ""}[self.definition.higher_is_better]
 
     @property
     def detail(self) -> str:

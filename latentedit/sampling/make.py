@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import SHARD_ROWS, LatentBank, ModelReference
-from latentedit.data.split import Split
+from latentedit.data.split import Shards, Split
 from latentedit.errors import FingerprintMismatch, InputError, UnknownName
 from latentedit.interfaces.estimators import AttributeEstimator
 from latentedit.interfaces.generator import Generator
@@ -75,14 +78,17 @@ def make_bank(
     if photographs is not None:
         _check_photographs(photographs, model, estimator)
         drawn = drawn[:1]
-    splits, done, total = {}, 0, sum(n for _, n, _ in drawn)
+    splits: dict[str, Shards] = {}
+    done, total = 0, sum(n for _, n, _ in drawn)
     for name, n, split_seed in drawn:
-        codes = model.sample(n, split_seed, drawn_in, truncation_psi)
 
         def report(rows: int, name: str = name, before: int = done) -> None:
             progress((before + rows) / total, f"labelling {name} faces")
 
-        splits[name] = labelled_split(name, codes, drawn_in, model, estimator, report)
+        shards = drawn_shards(
+            name, n, split_seed, drawn_in, truncation_psi, model, estimator, report
+        )
+        splits[name] = _DrawnSplit(drawn_in, estimator.schema, shards)
         done += n
     sampling: dict[str, Any] = {
         "seed": seed,
@@ -93,8 +99,8 @@ def make_bank(
     if space is not None:
         sampling["space"] = space
     if photographs is not None:
-        splits["test"] = photographs.split("test")
-        sampling |= {"test": len(splits["test"]), "photographs": photographs.hash}
+        splits["test"] = faces = photographs.split("test")
+        sampling |= {"test": len(faces), "photographs": photographs.hash}
     return LatentBank.write(
         folder,
         splits,
@@ -121,6 +127,53 @@ def _check_photographs(
             raise FingerprintMismatch(
                 what, "the suite", ours[:12], f"bank {photographs.folder}", str(theirs)
             )
+
+
+@dataclass(frozen=True)
+class _DrawnSplit:
+    """Shards that are drawn while they are written."""
+
+    space: str
+    schema: AttributeSchema
+    shards: Iterator[tuple[Tensor, Tensor]]
+
+
+def shard_seed(seed: int, shard: int) -> int:
+    """Of one shard of a split with the seed `seed`: its own for the first, else a hash of both.
+
+    >>> shard_seed(7, 0), shard_seed(7, 1) == shard_seed(8, 1)
+    (7, False)
+    """
+    if shard == 0:
+        return seed
+    digest = hashlib.sha256(f"{seed} {shard}".encode()).digest()
+    return int.from_bytes(digest[:8], "little") % 2**63
+
+
+def drawn_shards(
+    name: str,
+    n: int,
+    seed: int,
+    space: str,
+    truncation_psi: float,
+    generator: Generator,
+    estimator: AttributeEstimator,
+    report: Callable[[int], None],
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The `n` codes and attributes of a split, drawn and labelled a shard at a time."""
+    recorded = estimator.recorded(name, n)
+    for shard, start in enumerate(range(0, n, SHARD_ROWS)):
+        rows = min(SHARD_ROWS, n - start)
+        codes = generator.sample(rows, shard_seed(seed, shard), space, truncation_psi)
+        if recorded is not None:
+            attributes = recorded[start : start + rows]
+        else:
+
+            def labelled(done: int, before: int = start) -> None:
+                report(before + done)
+
+            attributes = label(codes, generator, estimator, labelled, space)
+        yield Split(space, estimator.schema, ((codes, attributes),)).shards[0]
 
 
 def labelled_split(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -143,14 +145,28 @@ class _Tanh(torch.autograd.Function):
         return cast(Tensor, torch.ops.aten.tanh_backward(dy, y))
 
 
+def _slow_tanh() -> bool:
+    """Whether torch.tanh is MKL's on a CPU of another maker than Intel."""
+    try:
+        intel = "GenuineIntel" in Path("/proc/cpuinfo").read_text("utf-8")
+    except OSError:
+        intel = "Intel" in platform.processor()
+    return torch.backends.mkl.is_available() and not intel
+
+
+SLOW_TANH = _slow_tanh()
+
+
 def tanh(x: Tensor) -> Tensor:
     """tanh x. Without gradients it overwrites `x`.
 
-    On CPUs that MKL does not favour, torch.tanh takes several times as long as torch.sigmoid. So
-    this is 2 σ(2x) − 1 there, computed in place: new tensors would take as long as the function.
+    MKL's tanh takes half the time of 2 σ(2x) − 1 on CPUs by Intel, and several times as much on
+    others. There this is 2 σ(2x) − 1, in place: new tensors would take as long as the function.
     """
     if x.is_cuda:
         return x.tanh()
+    if not SLOW_TANH:
+        return x.tanh() if torch.is_grad_enabled() and x.requires_grad else x.tanh_()
     if torch.is_grad_enabled() and x.requires_grad:
         return cast(Tensor, _Tanh.apply(x))  # type: ignore[no-untyped-call]
     return _half_done(x.add_(x))

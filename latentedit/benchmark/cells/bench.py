@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from latentedit.benchmark.cells.kept import KeptBatches
 from latentedit.benchmark.suite import Suite
 from latentedit.data.bank import LatentBank
 from latentedit.data.images import images_to_bytes
@@ -23,6 +25,8 @@ from latentedit.registry import Registry
 
 BATCH = 64
 """Faces synthesized and judged together; part of every cell's key."""
+KEPT_BYTES = 64 * 2**20
+"""Of images, and again of what was read off them: so much of the latest batches is kept."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Bench:
 
     def __init__(self, suite: Suite, bank: LatentBank, registry: Registry) -> None:
         self.suite, self.bank, self.registry = suite, bank, registry
+        self.kept_images, self.kept_readings = KeptBatches(KEPT_BYTES), KeptBatches(KEPT_BYTES)
 
     @cached_property
     def generator(self) -> Generator:
@@ -116,22 +121,26 @@ class Bench:
         show: int = 0,
         progress: Progress | None = None,
         features: bool = False,
+        also: Callable[[int, Tensor, Tensor], None] | None = None,
     ) -> Observation:
         """Synthesize and judge (N, \\*shape) codes in batches of fixed size.
 
         Args:
             show: how many images to keep.
             features: whether to take the judge's features too.
+            also: called with the number of each batch's first face, its images (M, 3, H, W) and
+                their embeddings (E, M, D).
         """
         parts = []
         for start in range(0, len(codes), BATCH):
             batch = codes[start : start + BATCH]
-            images = self.renderer.synthesize(batch, space)
-            judged = self.judge.estimate(images)
-            embeddings = self.embeddings(images)
+            judged, embeddings = self._judged(batch, space), self.embedded(batch, space)
+            images = self.images(batch, space)
+            if also is not None:
+                also(start, images, embeddings)
             shown = images_to_bytes(images[: max(0, show - start)])
             truth, identity = self._truth(batch, space, judged)
-            described = self.judge.features(images) if features else judged[:, :0]
+            described = self._described(batch, space) if features else judged[:, :0]
             parts.append(Observation(judged, embeddings, truth, identity, described, shown))
             if progress is not None:
                 progress(min(start + BATCH, len(codes)) / len(codes), "looking")
@@ -146,7 +155,30 @@ class Bench:
 
     def judged(self, codes: Tensor, space: str) -> Tensor:
         """(N, A) what the judge, and nobody else, makes of (N, \\*shape) codes."""
-        return judged(self.judge, self.renderer, codes, space)
+        return torch.cat([self._judged(batch, space) for batch in codes.split(BATCH)])
+
+    def images(self, batch: Tensor, space: str) -> Tensor:
+        """(M, 3, H, W) of a batch of codes; drawn once while it is kept."""
+        return self.kept_images.result(
+            "image", batch, space, lambda: self.renderer.synthesize(batch, space)
+        )
+
+    def embedded(self, batch: Tensor, space: str) -> Tensor:
+        """(E, M, D) of the images of a batch, by each recogniser."""
+        return self.kept_readings.result(
+            "identity", batch, space, lambda: self.embeddings(self.images(batch, space))
+        )
+
+    @torch.no_grad()
+    def _judged(self, batch: Tensor, space: str) -> Tensor:
+        return self.kept_readings.result(
+            "judge", batch, space, lambda: self.judge.estimate(self.images(batch, space))
+        )
+
+    def _described(self, batch: Tensor, space: str) -> Tensor:
+        return self.kept_readings.result(
+            "features", batch, space, lambda: self.judge.features(self.images(batch, space))
+        )
 
     def embeddings(self, images: Tensor) -> Tensor:
         """(E, N, D) by each recogniser, zero-padded to one width."""
@@ -165,16 +197,17 @@ class Bench:
 
     @torch.no_grad()
     def images_compared(
-        self, codes: Tensor, space: str, others: Tensor, other_space: str
-    ) -> tuple[Tensor, Tensor]:
-        """(E, N, D) embeddings of the faces of `codes`, and (N,) mean difference of their images
-        to those of `others`, in levels of 0 to 255."""
-        embeddings, errors = [], []
+        self, codes: Tensor, space: str, others: Tensor, other_space: str, show: int = 0
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(E, N, D) embeddings of the faces of `codes`, (N,) mean difference of their images to
+        those of `others`, in levels of 0 to 255, and the first `show` images, as bytes."""
+        embeddings, errors, shown = list[Tensor](), list[Tensor](), list[Tensor]()
         for batch, other in zip(codes.split(BATCH), others.split(BATCH), strict=True):
-            images = self.renderer.synthesize(batch, space)
-            embeddings.append(self.embeddings(images))
-            errors.append(pixel_error(self.renderer.synthesize(other, other_space), images))
-        return torch.cat(embeddings, 1), torch.cat(errors)
+            embeddings.append(self.embedded(batch, space))
+            images = self.images(batch, space)
+            errors.append(pixel_error(self.images(other, other_space), images))
+            shown.append(images_to_bytes(images[: max(0, show - BATCH * len(shown))]))
+        return torch.cat(embeddings, 1), torch.cat(errors), torch.cat(shown)
 
     @cached_property
     def _scores(self) -> int:

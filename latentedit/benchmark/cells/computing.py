@@ -10,7 +10,8 @@ from torch import Tensor
 
 from latentedit.benchmark.cells.bench import Bench
 from latentedit.benchmark.cells.edits import edit_milliseconds, measure_edits
-from latentedit.benchmark.cells.possible import possible_faces
+from latentedit.benchmark.cells.possible import POSSIBLE, possible_faces
+from latentedit.benchmark.cells.rescoring import EditsKept, Replaced
 from latentedit.benchmark.cells.sequences import measure_sequence
 from latentedit.benchmark.cells.store import Cell
 from latentedit.benchmark.cells.tuning import fit_entrant
@@ -18,12 +19,21 @@ from latentedit.editing.fitted import FittedEditor
 from latentedit.interfaces.runtime import Progress
 
 
-def faces_arrays(bench: Bench, progress: Progress) -> dict[str, Tensor]:
-    """What is observed on the unedited test faces, by name."""
+def faces_arrays(
+    bench: Bench, progress: Progress, known: Mapping[str, Tensor] | None = None
+) -> dict[str, Tensor]:
+    """What is observed on the unedited test faces, by name.
+
+    Args:
+        known: the same arrays of a run that is scored again; the same faces take part.
+    """
     test = bench.bank.split("test")
     observed = bench.look(test.codes, test.space, progress=progress, features=True)
     arrays = {field.name: getattr(observed, field.name) for field in fields(observed)}
-    arrays |= possible_faces(bench, observed.judged)
+    if known is None:
+        arrays |= possible_faces(bench, observed.judged)
+    elif POSSIBLE in known:
+        arrays[POSSIBLE] = known[POSSIBLE]
     if bench.bank.inversion is not None:
         arrays["photo_embeddings"] = bench.photo_embeddings()
     return arrays
@@ -64,3 +74,22 @@ def edit_arrays(
         return measure_sequence(bench, fitted, sequence, before, progress)
     task = next(task for task in suite.tasks if task.name == cell.task)
     return measure_edits(bench, fitted, task, before, progress)
+
+
+def arrays_again(
+    bench: Bench,
+    cell: Cell,
+    faces: Mapping[str, Tensor],
+    kept: tuple[Mapping[str, Tensor], Mapping[str, Tensor]],
+    replaced: Replaced,
+) -> dict[str, Tensor]:
+    """The arrays of a task's cell with its edits scored again; none for any other cell.
+
+    Args:
+        faces: of `faces_arrays`, by the new models.
+        kept: the cell's arrays and pictures by the old ones.
+    """
+    if cell.kind != "edit":
+        return {}
+    task = next(task for task in bench.suite.tasks if task.name == cell.task)
+    return EditsKept(bench, task, faces, *kept, cell.seed, replaced).arrays()

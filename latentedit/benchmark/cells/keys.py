@@ -19,7 +19,7 @@ from latentedit.errors import EnvironmentFault, LatentEditError
 from latentedit.files.artefacts import Digest, canonical_json
 from latentedit.registry import Registry
 
-CELL_PROTOCOL = 7
+CELL_PROTOCOL = 8
 """Part of every cell's key; raised when cells measure something else or something more."""
 
 
@@ -64,8 +64,9 @@ class CellKeys:
         return faces | self._reached() | {"tasks": tasks}
 
     def _reached(self) -> Key:
-        """What decides which strengths are tried, on which faces."""
-        return {
+        """What decides which strengths are tried, on which faces, and what is kept of them."""
+        kept = {"keep_images": True} if self.suite.keep_images else {}
+        return kept | {
             "strengths": self.suite.strengths,
             "strength_limit": self.suite.strength_limit,
             "effects": self.suite.effects,

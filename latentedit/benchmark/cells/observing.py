@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from latentedit.benchmark.cells.against_counterfactual import against_counterfactual
+from latentedit.benchmark.cells.against_counterfactual import (
+    AgainstCounterfactual,
+    Counterfactuals,
+)
 from latentedit.benchmark.cells.asked import Asked
 from latentedit.benchmark.cells.bench import Bench, Observation
 from latentedit.benchmark.cells.distances import distances
 from latentedit.benchmark.cells.suite_metrics import suite_metrics
 from latentedit.benchmark.task import Task
 from latentedit.data.images import images_to_bytes
-from latentedit.errors import InputError
 from latentedit.interfaces.metric import EditsSeen, Seen
 from latentedit.measures.metrics import (
     identity_drift,
@@ -24,6 +26,8 @@ from latentedit.measures.metrics import (
 
 SPACE = "codes_space"
 """Of a cell that keeps codes: their space, by its place among the generator's."""
+PICTURES = "pictures"
+"""End of the names of arrays that hold every image as bytes."""
 
 
 class TaskObserver:
@@ -39,6 +43,7 @@ class TaskObserver:
     Attributes:
         asked: the change with labels and readings of the unedited faces.
         began: (N, \\*shape) their codes in `space`.
+        counterfactuals: of the unedited faces.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class TaskObserver:
         self._originals, source = test.rows(faces)
         self._originals_space = test.space
         self.began = bench.converted(self._originals, test.space, space)
+        self.counterfactuals = Counterfactuals(bench, task.attribute, self._originals, test.space)
         judged, self._identity, self._features = (
             before[name][faces] for name in ("judged", "identity", "features")
         )
@@ -84,11 +90,16 @@ class TaskObserver:
 
     def seen(self, codes: Tensor) -> dict[str, Tensor]:
         """What is observed on edited codes (N, \\*shape)."""
-        return self._described(self.bench.look(codes, self.space)) | self._kept(codes)
+        observed = self.bench.look(codes, self.space, self._shown(0))
+        return self._described(observed) | self._kept(codes, observed.images)
 
     def seen_matched(self, codes: Tensor, at: Tensor, wanted: float) -> dict[str, Tensor]:
         """The same, and more, at the strengths `at` (N,) that match the effect `wanted`."""
-        observed = self.bench.look(codes, self.space, self.bench.suite.show_faces, features=True)
+        against = AgainstCounterfactual(self.counterfactuals, codes, self.space)
+        show = self.bench.suite.show_faces
+        observed = self.bench.look(
+            codes, self.space, self._shown(show), features=True, also=against.see
+        )
         likelihood, mahalanobis = self.bench.likelihood(
             codes, self.space, self.asked.target(wanted * self.change, self.asked.every)
         )
@@ -97,31 +108,31 @@ class TaskObserver:
             "likelihood": likelihood,
             "mahalanobis": mahalanobis,
             **self._described(observed),
-            **distances(self._features, observed.features, ~at.isnan(), self._spread),
-            **against_counterfactual(
-                self.bench,
-                self.task.attribute,
-                self._originals,
-                self._originals_space,
-                codes,
-                self.space,
-            ),
-            **self._suite_metrics(wanted, codes, observed, ~at.isnan()),
-            **self._kept(codes),
+            **self.distances(observed.features, ~at.isnan()),
+            **against.arrays,
+            **self.suite_metrics(wanted, codes, observed.judged, observed.embeddings, ~at.isnan()),
+            **self._kept(codes, observed.images),
+            "images": observed.images[:show],
         }
 
-    def _suite_metrics(
-        self, wanted: float, edited: Tensor, observed: Observation, reached: Tensor
+    def suite_metrics(
+        self, wanted: float, edited: Tensor, judged: Tensor, embeddings: Tensor, reached: Tensor
     ) -> dict[str, Tensor]:
-        """The metrics that the suite adds, of codes edited to the effect `wanted`."""
+        """The metrics that the suite adds, of codes edited to the effect `wanted`.
+
+        Args:
+            judged: (N, A) and
+            embeddings: (E, N, D) what judge and recognisers say of them.
+            reached: (N,) which of them have the effect.
+        """
         bench, nothing = self.bench, edited[:0]
         if not bench.metrics:
             return {}
         names = [str(use) for use in bench.suite.identity]
         embedded = dict(zip(names, self._embeddings, strict=True))
         before = Seen(nothing, self.began, self.asked.judged, embedded)
-        embedded = dict(zip(names, observed.embeddings, strict=True))
-        after = Seen(nothing, edited, observed.judged, embedded)
+        embedded = dict(zip(names, embeddings, strict=True))
+        after = Seen(nothing, edited, judged, embedded)
         target = self.asked.target(wanted * self.change, self.asked.every)
         schema, of = bench.bank.schema, self.task.attribute
         edits = EditsSeen(before, after, target, schema, bench.sigma, of, self.seed)
@@ -134,36 +145,52 @@ class TaskObserver:
         Args:
             served: (N,) False for faces that the editor refused on either way; theirs are NaN.
         """
-        embeddings, pixels = self.bench.images_compared(
-            codes, self.space, self._originals, self._originals_space
+        embeddings, pixels, images = self.bench.images_compared(
+            codes, self.space, self._originals, self._originals_space, self._shown(0)
         )
         found = {
             "round_trip": where_served(served, round_trip_error(self.began, codes)),
-            "round_trip_identity": where_served(
-                served, 1 - identity_similarity(self._embeddings, embeddings)
-            ),
+            "round_trip_identity": self.lost_in_identity(embeddings, served),
             "round_trip_pixels": where_served(served, pixels),
         }
-        return found | {f"round_trip_{name}": kept for name, kept in self._kept(codes).items()}
+        kept = self._kept(codes, images)
+        return found | {f"round_trip_{name}": array for name, array in kept.items()}
 
-    def _kept(self, codes: Tensor) -> dict[str, Tensor]:
-        """The edits in half precision, as differences, so that no edit is exactly no edit."""
-        if not self.bench.suite.keep_codes:
-            return {}
-        return {"codes": (codes - self.began).half()}
+    def _shown(self, shown: int) -> int:
+        """How many images to keep: all, or as many as `shown`."""
+        return len(self.faces) if self.bench.suite.keep_images else shown
+
+    def _kept(self, codes: Tensor, images: Tensor) -> dict[str, Tensor]:
+        """The edits, as differences, so that no edit is exactly no edit; and the images."""
+        suite, found = self.bench.suite, dict[str, Tensor]()
+        if suite.keep_codes:
+            edits = codes - self.began
+            found["codes"] = edits if suite.keep_codes == "float32" else edits.half()
+        return found | ({PICTURES: images} if suite.keep_images else {})
 
     def _described(self, observed: Observation) -> dict[str, Tensor]:
         found = {
             "effect": self.asked.effect(observed.judged, self.asked.every),
             "judged": observed.judged,
-            "similarity": identity_similarity(self._embeddings, observed.embeddings),
             "truth": observed.truth,
             "drift": identity_drift(self._identity, observed.identity),
-            "images": observed.images,
         }
+        return found | self.similarities(observed.embeddings)
+
+    def similarities(self, embeddings: Tensor) -> dict[str, Tensor]:
+        """Of embeddings (E, N, D) of edited faces: (E, N) to the unedited ones, and to photos."""
+        found = {"similarity": identity_similarity(self._embeddings, embeddings)}
         if self._photos is not None:
-            found["photo_similarity"] = identity_similarity(self._photos, observed.embeddings)
+            found["photo_similarity"] = identity_similarity(self._photos, embeddings)
         return found
+
+    def distances(self, features: Tensor, reached: Tensor) -> dict[str, Tensor]:
+        """Of the judge's features (N, F) of edited faces, as sets; see `distances`."""
+        return distances(self._features, features, reached, self._spread)
+
+    def lost_in_identity(self, embeddings: Tensor, served: Tensor) -> Tensor:
+        """(E, N) by which edits that were undone are other persons; NaN where not served."""
+        return where_served(served, 1 - identity_similarity(self._embeddings, embeddings))
 
 
 def where_served(served: Tensor, values: Tensor) -> Tensor:
@@ -178,38 +205,8 @@ def stacked(
 ) -> dict[str, Tensor]:
     """The arrays of a cell: what is there once, at every strength, and at every effect."""
     arrays = dict(once)
-    for name in (name for name in grid[0] if name != "images"):
+    for name in grid[0]:
         arrays[name] = torch.stack([found[name] for found in grid])
     for name in matched[0]:
         arrays[f"matched_{name}"] = torch.stack([found[name] for found in matched])
     return arrays
-
-
-def seen_again(
-    bench: Bench, task: Task, before: Mapping[str, Tensor], kept: Mapping[str, Tensor], seed: int
-) -> dict[str, Tensor]:
-    """The arrays of a cell, observed anew on the codes that it kept.
-
-    Args:
-        kept: the cell's own arrays. Its faces and matched strengths stay.
-        seed: of the cell's fit.
-
-    Raises:
-        InputError: it kept no codes.
-    """
-    if "codes" not in kept:
-        raise InputError(
-            f"task {task.name!r} has no edited codes; run its suite again with keep_codes: true"
-        )
-    space = list(bench.generator.spaces)[int(kept[SPACE])]
-    seen = TaskObserver(bench, task, before, kept["faces"], kept["change"], space, seed)
-    grid = [seen.seen(seen.began + edit.float()) for edit in kept["codes"]]
-    matched = [
-        seen.seen_matched(seen.began + edit.float(), at, wanted)
-        for edit, at, wanted in zip(
-            kept["matched_codes"], kept["matched_strength"], bench.suite.effects, strict=True
-        )
-    ]
-    served = ~kept["round_trip"].isnan()
-    back = seen.seen_back(seen.began + kept["round_trip_codes"].float(), served)
-    return stacked(seen.unedited() | back, grid, matched)

@@ -12,6 +12,9 @@ from latentedit.benchmark.task import Task
 from latentedit.errors import Unsupported
 from latentedit.measures.metrics import achieved_change
 
+POSSIBLE = "possible"
+"""Of the faces' cell: which faces each task may be asked of."""
+
 
 def possible_faces(bench: Bench, judged: Tensor) -> dict[str, Tensor]:
     """The faces that each task may be asked of, before any editor is fitted.
@@ -30,7 +33,7 @@ def possible_faces(bench: Bench, judged: Tensor) -> dict[str, Tensor]:
     if not bench.suite.only_possible:
         return {}
     try:
-        return {"possible": torch.stack([_of_task(bench, t, judged) for t in bench.suite.tasks])}
+        return {POSSIBLE: torch.stack([_of_task(bench, t, judged) for t in bench.suite.tasks])}
     except Unsupported:
         return {}
 

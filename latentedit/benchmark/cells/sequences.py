@@ -68,7 +68,7 @@ def measure_sequence(
     for i, order in enumerate(orders):
         edited, served = _edit_all(timed, codes, source, order)
         in_every_order &= served
-        judged.append(bench.look(edited, space).judged)
+        judged.append(bench.judged(edited, space))
         progress((i + 1) / steps, f"order {i + 1}")
     for n in range(1, len(requests) + 1):
         undone = [request.undone for request in reversed(requests[:n])]

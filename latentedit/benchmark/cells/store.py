@@ -36,6 +36,8 @@ answers another key than the run's plan has for it."""
 PLAN = "plan.json"
 """Of a run: by cell the hash of the key that it is to answer."""
 RECORD, ARRAYS = "cell.json", "arrays.safetensors"
+PICTURES = "pictures.safetensors"
+"""Of a cell: all its images, apart from the arrays that results are read from."""
 OUTPUT = "output.txt"
 """What a cell that did not finish had printed: its end."""
 SET_ASIDE = "set-aside"
@@ -93,6 +95,7 @@ class Outcome:
 
     Args:
         arrays: its results, where it finished.
+        pictures: images as bytes, where the suite keeps them.
         timings: what it cost.
         error: what went wrong, for people.
         output: the end of what it printed, where it did not finish.
@@ -103,6 +106,7 @@ class Outcome:
     error: str = ""
     timings: Mapping[str, float] = field(default_factory=dict)
     arrays: Mapping[str, Tensor] = field(default_factory=dict)
+    pictures: Mapping[str, Tensor] = field(default_factory=dict)
     output: str = ""
 
 
@@ -222,11 +226,23 @@ class CellStore:
         Raises:
             InputError: it did not finish; tells why.
         """
-        found, data = self._read(cell_id), self.path(cell_id) / ARRAYS
+        return self._tensors(cell_id, ARRAYS)
+
+    def pictures(self, cell_id: str) -> dict[str, Tensor]:
+        """The images that a finished cell kept, as bytes; empty where it kept none.
+
+        Raises:
+            InputError: it did not finish; tells why.
+        """
+        kept = PICTURES in self._read(cell_id).files
+        return self._tensors(cell_id, PICTURES) if kept else {}
+
+    def _tensors(self, cell_id: str, name: str) -> dict[str, Tensor]:
+        found, data = self._read(cell_id), self.path(cell_id) / name
         record = self._record(cell_id, found)
         if record.status != "ok":
             raise InputError(f"{cell_id} has no results: {record.status}, {record.error}")
-        if file_digest(data) != found.files.get(ARRAYS):
+        if file_digest(data) != found.files.get(name):
             raise CorruptArtefact(f"{data} is not what {RECORD} records; run the suite again")
         return read_tensors(data)
 
@@ -240,6 +256,8 @@ class CellStore:
         """Write a cell beside its place, for `publish` to move there; returns where."""
         with staged_folder(self.path(cell.id)) as temporary:
             write_tensors(temporary / ARRAYS, outcome.arrays)
+            if outcome.pictures:
+                write_tensors(temporary / PICTURES, outcome.pictures)
             if editor is not None:
                 editor.save(temporary / "editor")
             if outcome.output:

@@ -72,7 +72,7 @@ def _shown(
     """The edits of some rows, with their images."""
     before, after = (
         Seen(
-            torch.cat([bench.renderer.synthesize(c, space) for c in codes[rows].split(BATCH)]),
+            torch.cat([bench.images(batch, space) for batch in codes[rows].split(BATCH)]),
             seen.codes[rows],
             seen.attributes[rows],
             {name: embedded[rows] for name, embedded in seen.embeddings.items()},

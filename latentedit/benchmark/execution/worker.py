@@ -15,8 +15,15 @@ import torch
 from torch import Tensor
 
 from latentedit.benchmark.cells.bench import Bench
-from latentedit.benchmark.cells.computing import edit_arrays, faces_arrays, fitted_entrant
+from latentedit.benchmark.cells.computing import (
+    arrays_again,
+    edit_arrays,
+    faces_arrays,
+    fitted_entrant,
+)
 from latentedit.benchmark.cells.keys import check_same_code
+from latentedit.benchmark.cells.observing import PICTURES
+from latentedit.benchmark.cells.rescoring import Replaced
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.benchmark.execution.processes import end_with_pipe
 from latentedit.benchmark.suite import Suite
@@ -34,6 +41,14 @@ Parallel cells would also compete for the same cores.
 
 
 @dataclass(frozen=True)
+class Rescored:
+    """A finished run, and which of its models are others now."""
+
+    run_folder: Path
+    replaced: Replaced
+
+
+@dataclass(frozen=True)
 class Job:
     """A cell to compute, with everything that a fresh process needs for it.
 
@@ -43,6 +58,8 @@ class Job:
         cell: the unit of work.
         registry: called in the process to find plugins.
         after: ids of the cells that must finish first.
+        rescored: the finished run whose edits are scored again instead of made; None where there
+            is none.
         code: versions and sources of the suite's plugins where the run was started. A process with
             others refuses the job. None is not checked.
     """
@@ -53,6 +70,7 @@ class Job:
     registry: Callable[[], Registry]
     after: tuple[str, ...] = ()
     code: Mapping[str, Any] | None = None
+    rescored: Rescored | None = None
 
 
 def fit_id(entrant: str, seed: int) -> str:
@@ -83,7 +101,9 @@ def compute(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> P
     """
     cell, store, started = job.cell, CellStore(job.run_folder), time.perf_counter()
     editor, timings, arrays = None, dict[str, float](), dict[str, Tensor]()
-    if cell.kind == "faces":
+    if job.rescored is not None:
+        arrays, timings = _again(job, job.rescored, bench, progress)
+    elif cell.kind == "faces":
         arrays = faces_arrays(bench, progress)
     elif cell.kind == "fit":
         editor, timings = fitted_entrant(bench, cell, progress)
@@ -91,8 +111,22 @@ def compute(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> P
         saved = store.path(fit_id(cell.entrant, cell.seed)) / "editor"
         fitted = load_editor(bench.registry, saved, generator=bench.generator)
         arrays, timings = edit_arrays(bench, cell, fitted, store.arrays("faces"), progress)
+    pictures = {name: arrays.pop(name) for name in [*arrays] if name.endswith(PICTURES)}
     seconds = time.perf_counter() - started
-    return store.stage(cell, Outcome("ok", seconds, arrays=arrays, timings=timings), editor)
+    return store.stage(cell, Outcome("ok", seconds, "", timings, arrays, pictures), editor)
+
+
+def _again(
+    job: Job, rescored: Rescored, bench: Bench, progress: Callable[[float, str], None]
+) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """A cell of a finished run, scored again, and what it cost then."""
+    cell, before = job.cell, CellStore(rescored.run_folder)
+    timings = before.timings(cell.id)
+    if cell.kind == "faces":
+        return faces_arrays(bench, progress, before.arrays(cell.id)), timings
+    kept = before.arrays(cell.id), before.pictures(cell.id)
+    faces = CellStore(job.run_folder).arrays("faces")
+    return arrays_again(bench, cell, faces, kept, rescored.replaced), timings
 
 
 def make_run_bank(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def summarise(folder: Path) -> Results:
     results = results_of(run)
     write_results(folder, results)
     write_costs(folder, costs(run))
-    write_bytes(folder / "results.csv", measures_csv(results.measures).encode())
+    write_bytes(folder / "results.csv", measures_csv(results).encode())
     return results
 
 
@@ -85,13 +85,16 @@ def compared_pairs(suite: Suite) -> list[tuple[str, str]]:
     return [(a, b) for a, b in pairs if a not in suite.control_names]
 
 
-def measures_csv(measures: Iterable[Measure]) -> str:
-    """One line a measure; the parts of its metric are columns of their own."""
+def measures_csv(results: Results) -> str:
+    """One line a measure; the parts of its metric are columns of their own. The last columns are
+    the judge, and the judge by whom effects were matched."""
     columns = [field.name for field in fields(Measure)]
-    at = columns.index("metric") + 1
-    rows: list[Sequence[object]] = [[*columns[:at], "recogniser", "edits", *columns[at:]]]
-    for row in measures:
+    at, by = columns.index("metric") + 1, results.provenance
+    judges = [by.judge.name, by.matched_by or by.judge.name]
+    heads = [*columns[:at], "recogniser", "edits", *columns[at:], "judge", "matched by"]
+    rows: list[Sequence[object]] = [heads]
+    for row in results.measures:
         values = [getattr(row, column) for column in columns]
         values[at - 1 : at] = [row.metric.name, row.metric.recogniser, row.metric.edits]
-        rows.append(values)
+        rows.append(values + judges)
     return csv_text(rows)

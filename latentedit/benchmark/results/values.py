@@ -13,7 +13,12 @@ from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.suite import Suite
 from latentedit.data.attributes import AttributeSchema
 from latentedit.measures.angles import lighting_error, pose_error
-from latentedit.measures.metrics import attribute_leakage, edit_identity_area, target_error
+from latentedit.measures.metrics import (
+    achieved_change,
+    attribute_leakage,
+    edit_identity_area,
+    target_error,
+)
 
 FaceValues = dict[tuple[MetricKey, float], Tensor]
 """(metric, effect) → (N,); effect 0 is 'not matched', NaN is 'no number for this face'."""
@@ -127,6 +132,8 @@ def _of_attributes(edits: FinishedEdits, reference: Reference, i: int) -> dict[M
     }
     for name, array in (
         ("distance to the counterfactual", "matched_counterfactual_pixels"),
+        ("distance inside what may change", "matched_counterfactual_inside"),
+        ("distance outside what may change", "matched_counterfactual_outside"),
         ("structural similarity to the counterfactual", "matched_counterfactual_structure"),
     ):
         if array in arrays:
@@ -165,7 +172,10 @@ def _of_truth(edits: FinishedEdits, reference: Reference, i: int) -> dict[Metric
     arrays, truth = edits.arrays, edits.arrays["matched_truth"][i]
     before = reference.faces["truth"][arrays["faces"]]
     leakage = attribute_leakage(before, truth, reference.sigma, reference.schema, edits.attribute)
+    column = reference.schema.columns(edits.attribute).start
+    effect = achieved_change(before[:, column], truth[:, column], arrays["change"])
     return {
+        MetricKey("true effect"): effect,
         MetricKey("true leakage"): leakage,
         MetricKey("true identity drift"): arrays["matched_drift"][i],
     }

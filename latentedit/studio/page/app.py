@@ -62,7 +62,8 @@ class Studio:
     Args:
         opened_with: arguments of the command that opens the studio, for the commands it shows.
         body_seconds: how long a body may take to arrive.
-        inverter: options for photographs, such as ``{"steps": 100}``.
+        photographs: whether they may be sent. An inversion keeps all other visitors waiting.
+        inverter: options of the inverter.
     """
 
     def __init__(
@@ -70,10 +71,11 @@ class Studio:
         bench: Workbench,
         opened_with: str = "",
         body_seconds: float = 30.0,
+        photographs: bool = True,
         inverter: dict[str, Any] | None = None,
     ) -> None:
         self.bench, self.opened_with, self.body_seconds = bench, opened_with, body_seconds
-        self.inverter = inverter or {}
+        self.photographs, self.inverter = photographs, inverter or {}
         # One thread: plugins are guarded by comparing state of the whole process.
         self.executor = ThreadPoolExecutor(1, thread_name_prefix="studio")
         self.rooms = Rooms(self.executor)
@@ -112,7 +114,8 @@ class Studio:
         return Response(_file(name), media_type=STATIC[name])
 
     async def told(self, request: Request) -> Response:
-        return JSONResponse(await self._computed(lambda: bench_message(self.bench)))
+        message = await self._computed(lambda: bench_message(self.bench))
+        return JSONResponse(message | ({} if self.photographs else {"photographs": False}))
 
     async def faces(self, request: Request) -> Response:
         start = request.path_params["start"]
@@ -156,6 +159,8 @@ class Studio:
 
     async def photograph(self, request: Request) -> Response:
         room = self._room(request.path_params["room"])
+        if not self.photographs:
+            raise HTTPException(403, "this studio takes no photographs")
         data = await read_body(request, LARGEST_UPLOAD, self.body_seconds)
         name = request.headers.get("x-file-name", "photograph")[:100]
 

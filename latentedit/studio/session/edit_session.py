@@ -25,7 +25,7 @@ from latentedit.studio.session.faces import (
     photograph_face,
     sampled_face,
 )
-from latentedit.studio.session.history import Edit, Edits, History, with_edit
+from latentedit.studio.session.history import STRONGEST, Edit, Edits, History, with_edit
 from latentedit.studio.session.pictures import Picture, View
 from latentedit.studio.session.readings import read_pictures
 from latentedit.studio.session.steps import Step, first_step, next_step
@@ -153,8 +153,8 @@ class EditSession:
         if not values:
             raise InputError(f"nothing to edit: set one of {', '.join(schema.names)}")
         wanted = schema.changed(self.face.values, **values)
-        if not 0 <= strength <= 4:  # also refuses NaN
-            raise InputError(f"strength is from 0 to 4, received {strength}")
+        if not 0 <= strength <= STRONGEST:  # also refuses NaN
+            raise InputError(f"strength is from 0 to {STRONGEST:g}, received {strength}")
         numbers = {name: tuple(wanted[0, schema.columns(name)].tolist()) for name in values}
         return Edit(
             values=numbers,

@@ -14,6 +14,10 @@ from latentedit.files.records import StrictRecord
 
 STRONGEST = 4.0
 """Largest strength of an edit."""
+MOST_EDITS = 100
+"""Edits of one face in sequence."""
+MOST_STATES = 300
+"""States that a history keeps; the oldest one goes first."""
 
 
 class Edit(StrictRecord):
@@ -76,7 +80,7 @@ class History:
 
     def then(self, edits: Edits) -> History:
         """With new edits in force; what was undone is forgotten."""
-        kept = self.states[: self.at + 1]
+        kept = self.states[: self.at + 1][1 - MOST_STATES :]
         return self if edits == self.now else History((*kept, edits), len(kept))
 
     def undone(self) -> History:
@@ -104,6 +108,12 @@ def with_edit(edits: Edits, edit: Edit) -> Edits:
     """`edits` and one more. It replaces the last one if that sets the same attributes.
 
     So the value of a slider is what it shows, however often it was moved.
+
+    Raises:
+        InputError: there are `MOST_EDITS` already.
     """
-    same = edits and edits[-1].changed == edit.changed
-    return (*(edits[:-1] if same else edits), edit)
+    same = bool(edits) and edits[-1].changed == edit.changed
+    found = (*(edits[:-1] if same else edits), edit)
+    if len(found) > MOST_EDITS:
+        raise InputError(f"a face takes {MOST_EDITS} edits in sequence; undo some, or reset")
+    return found

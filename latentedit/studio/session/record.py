@@ -14,7 +14,7 @@ from latentedit.files.artefacts import Digest, fingerprint, write_json
 from latentedit.files.records import StrictRecord, parsed_record, read_record
 from latentedit.studio.session.edit_session import EditSession
 from latentedit.studio.session.faces import BankFace, GivenFace, SeedFace
-from latentedit.studio.session.history import Edit
+from latentedit.studio.session.history import MOST_EDITS, Edit
 from latentedit.studio.session.workbench import MOST_COLUMNS, Workbench
 
 LONGEST_SESSION = 4 << 20
@@ -47,7 +47,7 @@ class SessionRecord(StrictRecord):
     editors: dict[str, UsedModel] = Field(min_length=1, max_length=MOST_COLUMNS)
     effect: float | None = Field(default=None, gt=0, le=1)
     face: Annotated[BankFace | SeedFace | GivenFace, Field(discriminator="kind")]
-    edits: tuple[Edit, ...] = Field(default=(), max_length=1_000)
+    edits: tuple[Edit, ...] = Field(default=(), max_length=MOST_EDITS)
 
 
 def record_of(session: EditSession) -> SessionRecord:

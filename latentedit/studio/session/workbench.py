@@ -121,7 +121,7 @@ class Workbench:
             entrants: names of editors and controls of its suite; all its editors if not given.
 
         Raises:
-            InputError: `run` is not the folder of a run.
+            InputError: `run` is not the folder of a run, or an entrant was not fitted.
             UnknownName: the suite has no such entrant.
         """
         folder = Path(run)
@@ -134,13 +134,20 @@ class Workbench:
         for name in entrants or ():
             if name not in suite.entrants:
                 raise UnknownName("entrant", name, suite.entrants, f"of {folder}")
+        editors = {
+            name: store.path(fit_id(name, suite.seeds[0])) / "editor"
+            for name in entrants or list(suite.editors)
+        }
+        if missing := [name for name, place in editors.items() if not place.is_dir()]:
+            fitted = [name for name in editors if name not in missing]
+            raise InputError(
+                f"{missing[0]} of {folder} was not fitted. Finish the run, or name others with "
+                f"--editor: {', '.join(fitted) or '(none was fitted)'}"
+            )
         return cls.open(
             registry,
             LatentBank.open(folder / "bank"),
-            {
-                name: store.path(fit_id(name, suite.seeds[0])) / "editor"
-                for name in entrants or list(suite.editors)
-            },
+            editors,
             judge=suite.judge,
             recognisers=suite.identity,
             device=device,

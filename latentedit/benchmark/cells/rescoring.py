@@ -1,0 +1,155 @@
+"""What other models observe on the edits that a finished cell kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from latentedit.benchmark.cells.bench import BATCH, Bench
+from latentedit.benchmark.cells.observing import PICTURES, SPACE, TaskObserver
+from latentedit.benchmark.task import Task
+from latentedit.data.images import bytes_to_images
+from latentedit.errors import InputError
+from latentedit.measures.metrics import identity_similarity
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """Which models of a run are others now. What depends on none of them stays as it was."""
+
+    judge: bool
+    identity: bool
+    metrics: bool
+
+
+class EditsKept(TaskObserver):
+    """The edits of a finished cell, to be observed by models of which some are others.
+
+    Args:
+        kept: the cell's own arrays. Its faces and matched strengths stay.
+        pictures: its images as bytes; empty where it kept none, so that codes are rendered again.
+        seed: of the cell's fit.
+
+    Raises:
+        InputError: it kept no codes.
+    """
+
+    def __init__(
+        self,
+        bench: Bench,
+        task: Task,
+        before: Mapping[str, Tensor],
+        kept: Mapping[str, Tensor],
+        pictures: Mapping[str, Tensor],
+        seed: int,
+        replaced: Replaced,
+    ) -> None:
+        if "codes" not in kept:
+            raise InputError(
+                f"task {task.name!r} has no edited codes; run its suite again with keep_codes: true"
+            )
+        space = list(bench.generator.spaces)[int(kept[SPACE])]
+        super().__init__(bench, task, before, kept["faces"], kept["change"], space, seed)
+        self._kept_arrays, self._pictures, self._replaced = kept, pictures, replaced
+        self._reads_truth = before["identity"].shape[1] == 0
+
+    def arrays(self) -> dict[str, Tensor]:
+        """All arrays of the cell; those that the other models decide are new."""
+        kept, effects = self._kept_arrays, self.bench.suite.effects
+        grid = [self._described_again(self._look("", i)) for i in range(len(kept["codes"]))]
+        matched = [self._matched(i, wanted) for i, wanted in enumerate(effects)]
+        found = {name: torch.stack([part[name] for part in grid]) for name in grid[0]}
+        for name in matched[0]:
+            found[f"matched_{name}"] = torch.stack([part[name] for part in matched])
+        if self._replaced.identity:
+            embeddings = self._embedded(self._images("round_trip_"))
+            served = ~kept["round_trip"].isnan()
+            found["round_trip_identity"] = self.lost_in_identity(embeddings, served)
+        return dict(kept) | found
+
+    def _matched(self, i: int, wanted: float) -> dict[str, Tensor]:
+        """At the i-th effect."""
+        kept, seen = self._kept_arrays, self._look("matched_", i)
+        found, reached = self._described_again(seen), ~kept["matched_strength"][i].isnan()
+        if self._replaced.judge:
+            found |= self.distances(seen.features, reached)
+        if self._replaced.identity and "matched_counterfactual_similarity" in kept:
+            others = self._embedded(self._counterfactual_images(i))
+            similarity = identity_similarity(others, seen.embeddings)
+            found["counterfactual_similarity"] = similarity
+        if self.bench.metrics:
+            judged = seen.judged if self._replaced.judge else kept["matched_judged"][i]
+            codes = self._codes("matched_", i)
+            found |= self.suite_metrics(wanted, codes, judged, seen.embeddings, reached)
+        return found
+
+    def _look(self, start: str, i: int) -> _Looked:
+        """By the models that are others, and by those whose word a metric of the suite needs."""
+        judged, embedded, features = list[Tensor](), list[Tensor](), list[Tensor]()
+        matched, bench = bool(start), self.bench
+        if not (self._replaced.judge or self._replaced.identity or (matched and bench.metrics)):
+            return _Looked(*[torch.empty(0)] * 3)
+        for images in self._images(start, i):
+            if self._replaced.judge:
+                judged.append(bench.judge.estimate(images))
+                features += [bench.judge.features(images)] if matched else []
+            if self._replaced.identity or (matched and bench.metrics):
+                embedded.append(bench.embeddings(images))
+        return _Looked(_joined(judged), _joined(embedded, 1), _joined(features))
+
+    def _described_again(self, seen: _Looked) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        if self._replaced.judge:
+            found |= {
+                "judged": seen.judged,
+                "effect": self.asked.effect(seen.judged, self.asked.every),
+            }
+            found |= {"truth": seen.judged} if self._reads_truth else {}
+        if self._replaced.identity:
+            found |= self.similarities(seen.embeddings)
+        return found
+
+    def _codes(self, start: str, i: int | None) -> Tensor:
+        edits = self._kept_arrays[f"{start}codes"]
+        return self.began + (edits if i is None else edits[i]).float()
+
+    def _images(self, start: str, i: int | None = None) -> Iterator[Tensor]:
+        """Batches (M, 3, H, W) of the edits that were kept under names that begin with `start`."""
+        if f"{start}{PICTURES}" in self._pictures:
+            yield from self._shown_again(f"{start}{PICTURES}", i)
+        else:
+            for codes in self._codes(start, i).split(BATCH):
+                yield self.bench.renderer.synthesize(codes, self.space)
+
+    def _counterfactual_images(self, i: int) -> Iterator[Tensor]:
+        """The same of their counterfactuals at the i-th effect."""
+        name = f"matched_counterfactual_{PICTURES}"
+        if name in self._pictures:
+            yield from self._shown_again(name, i)
+            return
+        others = self.counterfactuals.of(self._codes("matched_", i), self.space)
+        for codes in () if others is None else others.split(BATCH):
+            yield self.bench.renderer.synthesize(codes, self.counterfactuals.space)
+
+    def _shown_again(self, name: str, i: int | None) -> Iterator[Tensor]:
+        pictures = self._pictures[name]
+        yield from map(bytes_to_images, (pictures if i is None else pictures[i]).split(BATCH))
+
+    def _embedded(self, images: Iterator[Tensor]) -> Tensor:
+        return torch.cat([self.bench.embeddings(batch) for batch in images], 1)
+
+
+class _Looked(NamedTuple):
+    """Judged (N, A), embeddings (E, N, D) and features (N, F); empty where nobody looked."""
+
+    judged: Tensor
+    embeddings: Tensor
+    features: Tensor
+
+
+def _joined(parts: list[Tensor], dim: int = 0) -> Tensor:
+    return torch.cat(parts, dim) if parts else torch.empty(0)
