@@ -12,6 +12,8 @@ from latentedit.cli.options import with_new_folder
 from latentedit.cli.suites import bench
 from latentedit.registry import Registry
 
+__all__ = ["bench", "export_run"]
+
 
 @bench.command("export")
 @click.argument("run", type=FOLDER)
