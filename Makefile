@@ -11,8 +11,7 @@ WORKSHOP := $(BIN)/python -m workshop.synthface
 
 .PHONY: help bench install demo demo-stylegan studio studio-pictures test lint types check mutants site \
 	wheel-check torture clean synthface-judges synthface-net-judges synthface-net synthface-card \
-	synthface-kernel worlds-page quickstart-picture \
-	study
+	synthface-kernel worlds study figures figures-check
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -51,7 +50,7 @@ types: install  ## mypy
 bench: install  ## measure every speed, and write docs/speed.md; minutes on a quiet machine
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py
 
-check: lint types test  ## everything that CI checks
+check: lint types figures-check test  ## everything that CI checks
 
 mutants: install  ## put small faults into the code, one at a time, and list those that no test notices
 	PYTHONPATH=tests $(BIN)/python -m mutation --seed $(or $(SEED),0) \
@@ -104,7 +103,7 @@ synthface-kernel: install  ## record the renderer's distance function in C, and 
 synthface-card: install  ## write the card of the networks in the package
 	$(WORKSHOP).scorecard
 
-worlds-page: install  ## measure both worlds and write docs/worlds.md; minutes
+worlds: install  ## measure both worlds for docs/worlds.md; minutes
 	$(WORKSHOP).worlds --out docs
 
 study: install  ## measure the findings in 18 settings, and write docs/study.md and docs/protocols.md; goes on where it stopped
@@ -114,8 +113,11 @@ study: install  ## measure the findings in 18 settings, and write docs/study.md 
 	$(BIN)/python benchmarks/protocols.py figures --out $(STUDY)
 	$(BIN)/python benchmarks/protocols.py page
 
-quickstart-picture: demo  ## draw docs/quickstart.png, the picture of the README, from the demo's run
-	$(BIN)/python -c "from pathlib import Path; from latentedit.report.picture import write_overview; write_overview(Path('runs/quickstart'), Path('docs/quickstart.png'))"
+figures: install  ## write every table, figure and finding of README and docs from docs/results
+	$(BIN)/python benchmarks/figures.py write
+
+figures-check: install  ## fail where README or docs differ from docs/results
+	$(BIN)/python benchmarks/figures.py check
 
 clean:  ## remove what was built
 	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,8 +1,9 @@
 """Simulated error rates of whole reports: coverage of intervals, and false verdicts.
 
-    python benchmarks/coverage.py run                   all figures, some minutes on one core
-    python benchmarks/coverage.py run --runs 2000       the same, more precise
-    python benchmarks/coverage.py page                  docs/statistics.md from the figures
+    python benchmarks/coverage.py                   all figures, some minutes on one core
+    python benchmarks/coverage.py --runs 2000       the same, more precise
+
+They are written into docs/results. `make figures` writes them into docs/statistics.md.
 
 A simulated report has five editors and a control, four tasks, six metrics, one to five fits and
 about 40 % missing cases; `simulated_reports.py` says how they are drawn. Its intervals and verdicts
@@ -18,16 +19,13 @@ bootstrap  coverage of the plain bootstrap over faces × fits, which reports do 
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import itertools
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+from coverage_tables import FIGURES, Figure, written
 from simulated_reports import (
     CONTROLS,
     EDITORS,
@@ -53,33 +51,13 @@ from latentedit.benchmark.results.paired import (
 )
 from latentedit.benchmark.statistics_plan import StatisticsPlan
 from latentedit.files.artefacts import write_bytes
-from latentedit.measures.definitions import METRICS
 from latentedit.measures.statistics import FEWEST
 
-ROOT = Path(__file__).parents[1]
-FIGURES = ROOT / "docs" / "statistics" / "coverage.csv"
-PAGE = ROOT / "docs" / "statistics.md"
 PLAN = StatisticsPlan()
 DIFFERENT = ("equal", "worse")
 PAIRS = (EQUALS, DIFFERENT)
-BLOCK = re.compile(
-    r"(<!-- (coverage|verdicts|bootstrap|margins) -->\n).*?(<!-- end -->)", re.DOTALL
-)
-COVERED = (0.93, 0.97)
 BOOTSTRAPPED = ("target error", "equal editors, all tasks")
 RESAMPLES = 500
-
-
-class Figure(NamedTuple):
-    """A share of `simulated` intervals or reports."""
-
-    table: str
-    metric: str
-    row: str
-    fits: int
-    faces: int
-    share: float
-    simulated: int
 
 
 def figures(faces: list[int], fits: list[int], runs: int, seed: int) -> Iterator[Figure]:
@@ -171,87 +149,18 @@ def _said(rows: list[Comparison], how: str) -> Iterator[tuple[tuple[str, str], b
     yield ("any metric", f"different, ahead or better{how}"), any(row.leader for row in different)
 
 
-def written(found: list[Figure]) -> str:
-    """As CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Figure._fields)
-    for figure in found:
-        writer.writerow([*figure[:5], f"{figure.share:.4f}", figure.simulated])
-    return text.getvalue()
-
-
-def read(path: Path = FIGURES) -> list[Figure]:
-    """The figures that `written` wrote."""
-    kinds = (str, str, str, int, int, float, int)
-    with path.open(encoding="utf-8") as file:
-        _, *rows = csv.reader(file)
-    return [Figure(*(kind(cell) for kind, cell in zip(kinds, row, strict=True))) for row in rows]
-
-
-def filled(page: str, found: list[Figure]) -> str:
-    """The page with its tables as the figures have them."""
-
-    def table(name: str) -> str:
-        return _margins() if name == "margins" else _table(name, found)
-
-    return BLOCK.sub(lambda m: f"{m[1]}{table(m[2])}\n{m[3]}", page)
-
-
-def _margins() -> str:
-    """Markdown: the smallest difference that matters of each metric that has one."""
-    lines = ["| metric | margin |", "|---|---|"]
-    for metric in METRICS.values():
-        if metric.margin is not None:
-            lines.append(f"| {metric.name} | {metric.margin} ({metric.unit}) |")
-    return "\n".join(lines)
-
-
-def _table(name: str, found: list[Figure]) -> str:
-    """Markdown: a row a figure, a column a number of faces. Missed coverage is bold."""
-    own = [figure for figure in found if figure.table == name]
-    sizes = sorted({figure.faces for figure in own})
-    shares = {(f.metric, f.row, f.fits, f.faces): f for f in own}
-    lines = [
-        f"| {name} | | fits | {' | '.join(f'{n} faces' for n in sizes)} |",
-        "|---" * (3 + len(sizes)) + "|",
-    ]
-    for metric, row, fits in dict.fromkeys((f.metric, f.row, f.fits) for f in own):
-        cells = (_cell(shares.get((metric, row, fits, n))) for n in sizes)
-        lines.append(f"| {metric} | {row} | {fits} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _cell(figure: Figure | None) -> str:
-    if figure is None:
-        return "–"
-    return f"**{figure.share:.1%}**" if _missed(figure) else f"{figure.share:.1%}"
-
-
-def _missed(figure: Figure) -> bool:
-    """Whether a share is outside the bar of coverage by more than two standard errors."""
-    if figure.table == "verdicts":
-        return False
-    error = 2 * (figure.share * (1 - figure.share) / figure.simulated) ** 0.5
-    return not COVERED[0] - error <= figure.share <= COVERED[1] + error
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("run", "page"))
     parser.add_argument("--faces", type=int, nargs="+", default=[5, 10, 20, 50, 200])
     parser.add_argument("--fits", type=int, nargs="+", default=[1, 3, 5])
     parser.add_argument("--runs", type=int, default=400, help="reports of each kind (default 400)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--csv", type=Path, default=FIGURES)
     given = parser.parse_args()
-    if given.what == "run":
-        found = list(figures(given.faces, given.fits, given.runs, given.seed))
-        write_bytes(given.csv, written(found).encode())
-    else:
-        write_bytes(PAGE, filled(PAGE.read_text(encoding="utf-8"), read(given.csv)).encode())
+    found = list(figures(given.faces, given.fits, given.runs, given.seed))
+    write_bytes(given.csv, written(found).encode())
 
 
 if __name__ == "__main__":

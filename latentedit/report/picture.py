@@ -18,7 +18,7 @@ from latentedit.benchmark.results.records import Results
 from latentedit.data.images import png
 from latentedit.files.artefacts import write_bytes
 from latentedit.report.figures import STYLE, colours
-from latentedit.report.grid import draw_grid
+from latentedit.report.grid import draw_grid, refused
 
 HEIGHT = 900
 INK = (30, 32, 36)
@@ -30,7 +30,7 @@ def write_overview(folder: Path, path: Path, faces: int = 2) -> None:
     """Write a PNG of a run that `summarise` has been through.
 
     The left half shows faces of each task under each editor at the first effect. A face that did
-    not reach it is marked. The right half draws identity similarity against achieved effect.
+    not reach it is crossed out. The right half draws identity similarity against achieved effect.
 
     Args:
         faces: how many faces of each task; those that most editors can edit come first.
@@ -58,7 +58,7 @@ def _faces(run: Run, count: int) -> Image.Image:
     for task in run.suite.tasks:
         finished = [run.finished(name, task.name)[0].arrays for name in editors]
         for i in _easiest(finished, count):
-            rows.append([finished[0]["images"][i], *(a["matched_images"][0, i] for a in finished)])
+            rows.append([finished[0]["images"][i], *(_matched(arrays, i) for arrays in finished)])
             titles.append(task.name)
             captions.append(["", *(_caption(arrays, i) for arrays in finished)])
     half = -(-len(rows) // 2)
@@ -81,9 +81,19 @@ def _easiest(finished: list[dict[str, Tensor]], count: int) -> list[int]:
     return sorted(best.tolist())
 
 
+def _missed(arrays: dict[str, Tensor], i: int) -> bool:
+    return bool(arrays["matched_strength"][0, i].isnan())
+
+
+def _matched(arrays: dict[str, Tensor], i: int) -> Tensor:
+    """The edited face, crossed out if it did not reach the effect."""
+    image = arrays["matched_images"][0, i]
+    return refused(image) if _missed(arrays, i) else image
+
+
 def _caption(arrays: dict[str, Tensor], i: int) -> str:
     """Identity similarity by the first recogniser; or that the effect was not reached."""
-    if bool(arrays["matched_strength"][0, i].isnan()):
+    if _missed(arrays, i):
         return "not reached"
     return f"{float(arrays['matched_similarity'][0, 0, i]):.2f}"
 

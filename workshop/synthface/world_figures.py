@@ -1,10 +1,9 @@
-"""Measurements of a world: spectrum, probes, rows, correlations, path length and speed."""
+"""Measurements of a world: spectrum, probes, rows, correlations and path length."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
-from statistics import median
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,10 +18,12 @@ FACE = SCHEMA.width - SCHEMA["lighting"].size
 COLUMNS = (*SCHEMA.names[:FACE], "lighting", "identity")
 """What a row of W+ may change."""
 COMPONENTS = (1, 10, 50, 100, 200, 400)
-_CODES, _PAIRS, _BATCH = 8_000, 150, 50
+CODES = 8_000
+PROBED = 3 * CODES // 4
+"""Codes that the probes are fitted on."""
+_PAIRS, _BATCH = 150, 50
 _RIDGE = 1.0
 _PATH_STEP = 0.01
-_SPEED_BATCH, _SPEED_REPEATS = 32, 40
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,6 @@ class WorldFigures:
         rows: (L, 10) share of the difference of two faces that one swapped row carries.
         correlations: (8, 8) of attribute values.
         path_length: squared distance of judge features for each squared unit of a step in w.
-        images_per_second: one thread, batch 32.
     """
 
     spectrum: Tensor
@@ -45,13 +45,26 @@ class WorldFigures:
     rows: Tensor
     correlations: Tensor
     path_length: float
-    images_per_second: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values with four decimals: tensors as lists, the spectrum at `COMPONENTS`."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        spectrum = {str(first): float(self.spectrum[first - 1]) for first in COMPONENTS}
+        return {name: _plain(value) for name, value in (values | {"spectrum": spectrum}).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, Tensor):
+        return [_plain(part) for part in value] if value.dim() else _plain(float(value))
+    return round(value, 4)
 
 
 @torch.no_grad()
 def measured(generator: Generator, seed: int = 123) -> WorldFigures:
     """Measure a world that knows what its codes stand for; minutes on one core."""
-    codes = generator.sample(_CODES, seed)
+    codes = generator.sample(CODES, seed)
     truth = generator.truth(codes)
     return WorldFigures(
         spectrum=spectrum(codes),
@@ -60,7 +73,6 @@ def measured(generator: Generator, seed: int = 123) -> WorldFigures:
         rows=row_control(generator, codes[:_PAIRS], codes[_PAIRS : 2 * _PAIRS]),
         correlations=torch.corrcoef(truth.attributes[:, :FACE].T),
         path_length=path_length(generator, codes[: 2 * _PAIRS], seed),
-        images_per_second=speed(generator, codes),
     )
 
 
@@ -128,17 +140,3 @@ def path_length(generator: Generator, codes: Tensor, seed: int) -> float:
     features = [normalize(judge.features(generator.synthesize(w)), dim=1) for w in (here, there)]
     moved = (features[1] - features[0]).square().sum(1)
     return float((moved / (there - here).square().sum(1)).mean())
-
-
-@torch.no_grad()
-def speed(generator: Generator, codes: Tensor) -> float:
-    """Images a second in batches of 32 on one thread, the median of forty."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    times = []
-    for _ in range(_SPEED_REPEATS):
-        began = time.perf_counter()
-        generator.synthesize(codes[:_SPEED_BATCH])
-        times.append(time.perf_counter() - began)
-    torch.set_num_threads(threads)
-    return _SPEED_BATCH / median(times)

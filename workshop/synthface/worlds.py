@@ -1,7 +1,7 @@
-"""The page ``docs/worlds.md``: ``python -m workshop.synthface.worlds --out docs``.
+"""The page ``docs/worlds.md``, from measurements of both worlds.
 
-What people saw in the pictures and found in the runs stands in ``OUT/worlds/pictures.md`` and
-``OUT/worlds/findings.md``, and is taken into the page.
+``python -m workshop.synthface.worlds --out docs`` measures, which takes minutes. It draws the
+pictures and writes ``OUT/results/worlds.json``. `written` makes the page from that file.
 """
 
 from __future__ import annotations
@@ -17,24 +17,27 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from latentedit import images_to_bytes
+from latentedit import images_to_bytes, read_json, write_json
 from latentedit_synthface.factors import factors_from_scores
 from latentedit_synthface.generator import SynthFace, SynthFaceOptions
 from latentedit_synthface.pretrained import Pretrained
 from latentedit_synthface.renderer import render
 from latentedit_synthface.schema import SCHEMA
-from latentedit_synthface.trained_generator import SynthFaceNet, SynthFaceNetOptions
+from latentedit_synthface.trained_generator import SynthFaceNet
 from workshop.synthface.export_generator import verification_table
 from workshop.synthface.pairs_grid import pairs_grid
 from workshop.synthface.world_figures import (
+    CODES,
     COLUMNS,
     COMPONENTS,
     FACE,
+    PROBED,
     WorldFigures,
     measured,
-    speed,
 )
 
+FIGURES = Path("results", "worlds.json")
+"""Within the folder of the page."""
 _FACES, _SHOWN_SEED = 32, 2_024
 _STYLEGAN2_SHARE = {100: 0.85}
 """Share of the variance of w in leading principal components, StyleGAN2 on FFHQ."""
@@ -46,8 +49,9 @@ style-based network that learned to draw such faces. Its codes have known factor
 images follow them only as far as the network learned. A finding that holds in one world and not in
 the other depends on that world.
 
-`make worlds-page` writes this page. [Its card](../plugins/latentedit_synthface/network/CARD.md)
-describes the training of the network. Terms are in the [glossary](glossary.md).
+`make worlds` measures both worlds, and `make figures` writes this page from these measurements.
+[The card of `synthface-net`](../plugins/latentedit_synthface/network/CARD.md) describes
+its training. Terms are in the [glossary](glossary.md).
 
 ## The same faces, rendered and generated
 
@@ -60,7 +64,13 @@ The next picture has rare faces: {rare}.
 
 ![rendered and generated rare faces](worlds-rare.png)
 
-{pictures}
+Generated images have glasses, beards, teeth, strands of hair, folds of old skin, irises and light.
+No part of a face melts into another. These signs show that an image is generated:
+
+- Outlines are smooth; in renders they are stair-stepped.
+- Some bald heads have a faint halo.
+- Some faces have faint folds before the age of folds.
+- Heads that are turned far, and thin rims of glasses on them, are drawn less well.
 
 ## Quality of the images
 
@@ -93,14 +103,14 @@ generated images that neither was trained on.
 ## The space W
 
 The table has the share of the variance of w in its leading principal components. For StyleGAN2 on
-photographs of faces, it is about 85 % in the first 100.
+photographs of faces, it is about {stylegan2}.
 
 {spectrum}
 
 ![spectrum](worlds-spectrum.png)
 
 The next table has R² of a ridge regression from w to attribute values in natural units. It was
-fitted on 6,000 codes, and the figures are for 2,000 others.
+fitted on {probed:,} codes, and the figures are for {held_out:,} others.
 
 {probes}
 
@@ -121,78 +131,61 @@ the same joint distribution.
 
 {correlations}
 
-## Path length and speed
+## Path length
 
 The path length is the squared distance of the judge's features, at unit length, for a unit step of
-w between two faces (Karras et al. 2019, with the judge's features instead of LPIPS). Speed is for
-one thread and batches of 32. It is the median of forty, measured when this page was written. The
-precision is float32 if no other is given.
+w between two faces (Karras et al. 2019, with the judge's features instead of LPIPS).
 
-{pace}
-
-## Findings by world
-
-`python benchmarks/worlds.py run --out runs/worlds` makes the comparison of the suite `worlds` in
-seven worlds. These are the linear, default and curved rendered worlds, with two seeds of the world
-each, and `synthface-net`. The command takes hours.
-`python benchmarks/worlds.py table --out runs/worlds --brief` prints the table. A cell has the
-better editor over all six tasks, and the mean paired difference, at 80 % of the requested change.
-
-{findings}
+{paths}
 """
-_NOTES = {
-    "pictures": "Nobody has said yet what these pictures look like.",
-    "findings": "No such table has been computed for this page yet.",
-}
 
 
-def page(
-    figures: Mapping[str, WorldFigures],
-    card: Mapping[str, Any],
-    speeds: Mapping[str, float],
-    notes: Mapping[str, str],
-) -> str:
-    """The page as Markdown; `notes`: on ``pictures`` and ``findings``."""
+def page(figures: Mapping[str, Mapping[str, Any]], card: Mapping[str, Any]) -> str:
+    """The page as Markdown; `figures`: of each world, as `WorldFigures.to_json` has them; `card`:
+    of `synthface-net`."""
     held_out = card["held_out"]
     columns = [SCHEMA.names[i] for i in range(FACE)]
     return _PAGE.format(
-        **notes,
         rare="glasses, beard, bald, turned and laughing",
         fidelity=_fidelity(held_out),
         n=f"{held_out['n']:,}",
         judges=_judges(held_out),
         taught_n=f"{Pretrained('net-judge').card['held_out']['n']:,}",
         taught=_taught(),
+        stylegan2=" and ".join(
+            f"{share:.0%} in the first {first}" for first, share in _STYLEGAN2_SHARE.items()
+        ),
+        probed=PROBED,
+        held_out=CODES - PROBED,
         spectrum=_table(
             ["first components", *map(str, COMPONENTS)],
             [
-                [name, *(f"{f.spectrum[k - 1]:.2f}" for k in COMPONENTS)]
+                [name, *(f"{f['spectrum'][str(k)]:.2f}" for k in COMPONENTS)]
                 for name, f in figures.items()
             ],
         ),
         probes=_table(
             ["world", *columns, "identity scores"],
             [
-                [name, *(f"{v:.2f}" for v in f.probes), f"{f.score_probe:.2f}"]
+                [name, *(f"{v:.2f}" for v in f["probes"]), f"{f['score_probe']:.2f}"]
                 for name, f in figures.items()
             ],
         ),
-        rows="\n\n".join(_row_table(name, f.rows) for name, f in figures.items()),
+        rows="\n\n".join(_row_table(name, f["rows"]) for name, f in figures.items()),
         correlations="\n\n".join(
             f"{name}\n\n"
             + _table(
                 ["", *columns],
                 [
                     [column, *(f"{v:+.2f}" for v in row)]
-                    for column, row in zip(columns, f.correlations, strict=True)
+                    for column, row in zip(columns, f["correlations"], strict=True)
                 ],
             )
             for name, f in figures.items()
         ),
-        pace=_table(
-            ["world", "path length", "images/s"],
-            [[name, f"{f.path_length:.4f}", f"{speeds[name]:.0f}"] for name, f in figures.items()]
-            + [[name, "", f"{value:.0f}"] for name, value in speeds.items() if name not in figures],
+        paths=_table(
+            ["world", "path length"],
+            [[name, f"{f['path_length']:.4f}"] for name, f in figures.items()],
         ),
     )
 
@@ -245,7 +238,7 @@ def _taught() -> str:
     return _table(["attribute", "net-judge", "AUC", "net-labeller", "AUC"], rows)
 
 
-def _row_table(name: str, rows: Tensor) -> str:
+def _row_table(name: str, rows: Sequence[Sequence[float]]) -> str:
     body = [[str(i), *(f"{v:.2f}" for v in row)] for i, row in enumerate(rows)]
     return f"{name}\n\n" + _table(["row", *COLUMNS], body)
 
@@ -300,33 +293,28 @@ def _rows_figure(figures: Mapping[str, WorldFigures]) -> Figure:
     return figure
 
 
-def _notes(folder: Path) -> dict[str, str]:
-    paths = {name: folder / f"{name}.md" for name in _NOTES}
-    return {
-        name: path.read_text("utf-8").strip() if path.exists() else _NOTES[name]
-        for name, path in paths.items()
-    }
-
-
-def write(out: Path) -> None:
-    """Measure both worlds and write the page with its pictures into `out`; minutes."""
-    net, fast = SynthFaceNet(), SynthFaceNet(SynthFaceNetOptions(precision="bf16"))
+def measure(out: Path) -> None:
+    """Measure both worlds, draw the pictures of the page and write the figures; minutes."""
+    net = SynthFaceNet()
     worlds = {"synthface": SynthFace(SynthFaceOptions()), "synthface-net": net}
     figures = {name: measured(world) for name, world in worlds.items()}
-    speeds = {name: f.images_per_second for name, f in figures.items()}
-    speeds["synthface-net in bf16"] = speed(fast, fast.sample(32, _SHOWN_SEED))
     mpl.use("Agg")
     pairs_picture(net, net.sample(_FACES, _SHOWN_SEED)).save(out / "worlds-faces.png")
     pairs_picture(net, rare_codes(net)).save(out / "worlds-rare.png")
     _spectrum_figure(figures).savefig(out / "worlds-spectrum.png", dpi=100)
     _rows_figure(figures).savefig(out / "worlds-rows.png", dpi=100)
-    (out / "worlds.md").write_text(page(figures, net.card, speeds, _notes(out / "worlds")), "utf-8")
+    write_json(out / FIGURES, {name: f.to_json() for name, f in figures.items()})
+
+
+def written(out: Path) -> str:
+    """The page, from the figures that `measure` wrote into `out`."""
+    return page(read_json(out / FIGURES), SynthFaceNet().card)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser("workshop.synthface.worlds", description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder for page and pictures")
-    write(parser.parse_args().out)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the page")
+    measure(parser.parse_args().out)
 
 
 if __name__ == "__main__":

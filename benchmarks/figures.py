@@ -1,0 +1,141 @@
+"""Every generated table, figure and sentence of README.md and docs, from docs/results.
+
+    python benchmarks/figures.py write                              # make figures
+    python benchmarks/figures.py check                              # make figures-check, CI
+    python benchmarks/figures.py keep runs/quickstart runs/field    # ship the results of new runs
+
+What stands between ``<!-- TABLE of RESULT -->`` and ``<!-- end -->`` is generated. `check` fails
+where a page is not as `write` writes it, and where a figure stands outside of such a block in a
+section that must have none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from pathlib import Path
+
+import coverage_tables
+from run_pictures import PICTURES
+from shipped import RESULTS, ROOT, Shipped, keep
+from suite_sentences import SENTENCES
+from suite_tables import TABLES
+
+from latentedit.benchmark.results.reading import Run
+from latentedit.files.artefacts import write_bytes
+from workshop.synthface.worlds import written
+
+BLOCK = re.compile(r"(<!-- ([a-z -]+ of [a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+WITHOUT_FIGURES = {"README.md": "Results", "docs/field.md": "", "docs/styleflow.md": ""}
+"""Pages, and the beginning of the heading of the section, where all figures are generated."""
+FIGURE = re.compile(r"(?<![\w./-])[+−-]?\d+(?:\.\d+(?!\w|\.\d)| ?%)")
+"""A decimal number or a percentage."""
+
+
+def worlds() -> str:
+    return written(ROOT / "docs")
+
+
+WHOLE: dict[str, Callable[[], str]] = {"docs/worlds.md": worlds}
+"""Pages that are generated as a whole."""
+
+
+def pages() -> list[Path]:
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@cache
+def _shipped(name: str) -> Shipped:
+    return Shipped.read(RESULTS / name)
+
+
+def blocks() -> dict[str, Callable[[], str]]:
+    """What writes each block, by its title."""
+    runs = sorted(path.parent.name for path in RESULTS.glob("*/facts.json"))
+    found: dict[str, Callable[[], str]] = {
+        f"{title} of {run}": partial(_written, write, run)
+        for run in runs
+        for title, write in (TABLES | SENTENCES).items()
+    }
+    return found | {f"{title} of coverage": w for title, w in coverage_tables.tables().items()}
+
+
+def _written(write: Callable[[Shipped], str], run: str) -> str:
+    return write(_shipped(run))
+
+
+def generated(path: Path) -> str:
+    """The page at `path` as the shipped results have it."""
+    whole = WHOLE.get(str(path.relative_to(ROOT)))
+    return whole() if whole else filled(path.read_text(encoding="utf-8"))
+
+
+def filled(page: str) -> str:
+    """`page` with its blocks as the shipped results have them."""
+    known = blocks()
+    results = {title.rpartition(" of ")[2] for title in known}
+
+    def block(match: re.Match[str]) -> str:
+        start, title, end = match.groups()
+        if title.rpartition(" of ")[2] not in results:
+            return match[0]  # another script's
+        if title not in known:
+            raise SystemExit(f"a page asks for {title!r}; there are {', '.join(sorted(known))}")
+        return f"{start}{known[title]()}\n{end}"
+
+    return BLOCK.sub(block, page)
+
+
+def faults() -> Iterator[str]:
+    """Pages that `write` would change, and figures outside of blocks where none may be."""
+    for path in pages():
+        page, name = path.read_text(encoding="utf-8"), str(path.relative_to(ROOT))
+        if generated(path) != page:
+            yield f"{name} differs from the results in docs/results; write it with: make figures"
+        if name in WITHOUT_FIGURES:
+            for figure in typed_figures(page, WITHOUT_FIGURES[name]):
+                yield f"{name}: {figure!r} is typed; generate it, or leave it out"
+
+
+def typed_figures(page: str, section: str = "") -> list[str]:
+    """Figures outside of blocks and code, in the sections whose heading begins with `section`."""
+    prose = BLOCK.sub("", page)
+    prose = re.sub(r"^```.*?^```|`[^`]*`|\]\([^)]*\)", "", prose, flags=re.DOTALL | re.MULTILINE)
+    parts = re.split(r"^##? ", prose, flags=re.MULTILINE)
+    return [
+        match[0] for part in parts if part.startswith(section) for match in FIGURE.finditer(part)
+    ]
+
+
+def write() -> None:
+    for path in pages():
+        page = path.read_text(encoding="utf-8")
+        if (new := generated(path)) != page:
+            write_bytes(path, new.encode())
+            print(f"wrote {path.relative_to(ROOT)}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("write", "check", "keep"))
+    parser.add_argument("runs", type=Path, nargs="*", help="finished runs whose results are kept")
+    given = parser.parse_args()
+    if given.what == "check":
+        if found := list(faults()):
+            raise SystemExit("\n".join(found))
+        return
+    if given.what == "keep":
+        for folder in given.runs:
+            run = Run(folder)
+            keep(run, RESULTS / run.suite.name)
+            if draw := PICTURES.get(run.suite.name):
+                draw(folder)
+    write()
+
+
+if __name__ == "__main__":
+    main()

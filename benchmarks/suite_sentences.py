@@ -1,0 +1,211 @@
+"""Sentences in Markdown of one kept run. Verdicts choose their words."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
+
+from shipped import Shipped
+from suite_tables import FLOWS, OURS, SHOWN, bounded, difference, named
+
+from latentedit.benchmark.results.comparison import ENOUGH_FACES, ENOUGH_FITS, Comparison
+from latentedit.benchmark.results.records import Measure
+
+Standing = Literal["loses", "trade", "tie", "wins"]
+WIDTH = 100
+DETAILED = 6
+"""Up to this many other editors have a paragraph of their own."""
+
+
+def standing(rows: Sequence[Comparison]) -> Standing:
+    """Of the first editor of `rows`, a row an endpoint: it loses if it is behind in one of them
+    and ahead in none."""
+    ahead = any(row.verdict in ("ahead", "better") for row in rows)
+    behind = any(row.verdict in ("behind", "worse") for row in rows)
+    if ahead and behind:
+        return "trade"
+    if behind:
+        return "loses"
+    return "wins" if ahead else "tie"
+
+
+def facts(run: Shipped) -> str:
+    """What was compared."""
+    f = run.facts
+    fits = "one fit" if len(f.seeds) == 1 else f"{len(f.seeds)} fits"
+    noise = ", ".join(f"{name} {error:.2f}" for name, error in f.judge_errors.items())
+    tuned = "Options were tuned." if f.tuned else "No options were tuned in the run."
+    return _paragraph(
+        f"{len(f.editors)} editors and {len(f.controls)} controls, {len(f.tasks)} tasks, {f.faces} "
+        f"faces to edit, {f.n_fit} to fit on, {fits} of each editor, compared at {f.effect:.0%} of "
+        f"the requested change. {tuned} Bank `{f.bank[:12]}`; latentedit "
+        f"{f.versions['latentedit']}, torch {f.versions['torch']}."
+        + (f" Mean error of the judge, in σ: {noise}." if noise else "")
+    )
+
+
+def findings(run: Shipped) -> str:
+    """First whether `OURS` loses and to whom, then the reasons, then what limits them."""
+    others = [name for name in run.facts.editors if name != OURS]
+    return _found(run, others, detailed=len(others) <= DETAILED)
+
+
+def verdict(run: Shipped) -> str:
+    """Whether `OURS` loses and to whom."""
+    others = [name for name in run.facts.editors if name != OURS]
+    return _found(run, others, detailed=False)
+
+
+def flow_findings(run: Shipped) -> str:
+    """The same against the other flows alone."""
+    editors = run.facts.editors
+    flows = [name for name in editors if editors[name]["plugin"] in FLOWS and name != OURS]
+    return _found(run, flows, detailed=True)
+
+
+def _found(run: Shipped, others: Sequence[str], detailed: bool) -> str:
+    pairs = {name: sorted(rows, key=_place) for name in others if (rows := run.against(OURS, name))}
+    groups: dict[Standing, list[str]] = {"loses": [], "trade": [], "tie": [], "wins": []}
+    for name, rows in pairs.items():
+        groups[standing(rows)].append(name)
+    parts = [_paragraph(_headline(groups))]
+    if detailed:
+        order = [name for names in groups.values() for name in names]
+        parts.append("\n".join(_paragraph(_detail(name, pairs[name]), "- ") for name in order))
+    return "\n\n".join([*parts, _paragraph(_limits(run, pairs))])
+
+
+def _place(row: Comparison) -> tuple[int, str]:
+    """Of an endpoint among others: as in tables."""
+    name = row.metric.name
+    return SHOWN.index(name) if name in SHOWN else len(SHOWN), row.metric.recogniser
+
+
+def _headline(groups: dict[Standing, list[str]]) -> str:
+    loses, trade, tie, wins = groups.values()
+    first = (
+        f"**StyleFlow (`{OURS}`) loses to {_listed(loses)}**: it is behind in at least one "
+        "primary endpoint and ahead in none."
+        if loses
+        else f"**StyleFlow (`{OURS}`) loses to no other editor.**"
+    )
+    more = [
+        f"Against {_listed(trade)} there is a trade: it is ahead in one endpoint and behind in "
+        "another."
+        if trade
+        else "",
+        f"It cannot be told apart from {_listed(tie)}." if tie else "",
+        f"It is ahead of {_listed(wins)} in at least one endpoint and behind in none."
+        if wins
+        else "",
+    ]
+    return " ".join([first, *filter(None, more)])
+
+
+SAID: dict[str, str] = {
+    "worse": "worse in",
+    "behind": "behind in",
+    "better": "better in",
+    "ahead": "ahead in",
+}
+
+
+def _detail(name: str, rows: Sequence[Comparison]) -> str:
+    """One bullet: what our editor is in each endpoint against `name`."""
+    parts = [
+        f"{said} {_listed_words([_figure(row) for row in rows if row.verdict == word])}"
+        for word, said in SAID.items()
+        if any(row.verdict == word for row in rows)
+    ]
+    said = f"`{OURS}` is {'; '.join(parts)}." if parts else "No endpoint tells them apart."
+    equal = [_figure(row) for row in rows if row.verdict == "equivalent"]
+    undecided = [_figure(row) for row in rows if row.verdict == "undecided"]
+    if equal:
+        said += f" Equivalent: {_listed_words(equal)}."
+    if undecided:
+        said += f" Undecided: {_listed_words(undecided)}."
+    return f"**Against `{name}`** ({_basis(rows)}): {said}"
+
+
+def _figure(row: Comparison) -> str:
+    unit = " σ" if row.metric.metric.unit == "σ" else ""
+    return f"{named(row.metric)} {difference(row, unit)}"
+
+
+def _basis(rows: Sequence[Comparison]) -> str:
+    faces, fits = [row.faces for row in rows], min(row.fits for row in rows)
+    few, most = min(faces), max(faces)
+    count = f"{few}" if few == most else f"{few} to {most}"
+    return f"{count} faces, {'one fit' if fits == 1 else f'{fits} fits'}"
+
+
+def _limits(run: Shipped, pairs: dict[str, list[Comparison]]) -> str:
+    rows = [row for own in pairs.values() for row in own]
+    said = (
+        "Figures are paired differences over all tasks, with intervals of "
+        f"{run.facts.confidence:.0%}, on the faces that both editors reach ({_basis(rows)}). "
+        "Holm's rule is over all pairs of editors and endpoints, and a verdict takes "
+        f"{ENOUGH_FACES} faces."
+    )
+    if min(row.fits for row in rows) < ENOUGH_FITS:
+        said += (
+            " *Ahead* and *behind* are about these fits alone: *better* takes "
+            f"{ENOUGH_FITS} fits of both editors."
+        )
+    return said
+
+
+def oracle(run: Shipped) -> str:
+    """Whether the ceiling is at least as good as every editor on every metric."""
+    ceiling = run.facts.bounds.get("ceiling")
+    if ceiling is None:
+        return "This run has no ceiling."
+    passed, failed = [], []
+    for own in filter(None, (run.mean(ceiling, key) for key in bounded(run))):
+        rivals = [run.mean(name, own.metric) for name in run.facts.editors]
+        ahead = [m.editor for m in rivals if m is not None and _beyond(m, own)]
+        (failed if ahead else passed).append((own, ahead))
+    said = (
+        f"The {ceiling} is the best, or within its own interval of the best, in {len(passed)} of "
+        f"{len(passed) + len(failed)} metrics."
+    )
+    for own, ahead in failed:
+        said += f" In {named(own.metric)} it is behind {_listed(ahead)}."
+    return _paragraph(said)
+
+
+def _beyond(rival: Measure, own: Measure) -> bool:
+    """Whether a mean is better than the better end of another one's interval."""
+    if own.metric.metric.higher_is_better:
+        return rival.mean > (own.mean if own.high is None else own.high)
+    return rival.mean < (own.mean if own.low is None else own.low)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return _listed_words([f"`{name}`" for name in names])
+
+
+def _listed_words(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _paragraph(text: str, mark: str = "") -> str:
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=mark,
+        subsequent_indent=" " * len(mark),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+SENTENCES: dict[str, Callable[[Shipped], str]] = {
+    "facts": facts,
+    "findings": findings,
+    "verdict": verdict,
+    "flow findings": flow_findings,
+    "oracle": oracle,
+}
+"""By the name that a page asks for."""
