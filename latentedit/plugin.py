@@ -73,6 +73,7 @@ class PluginSpec:
             imported on first use.
         summary: one line for ``latentedit plugins list``.
         api_version: the version of the interfaces it was written against.
+        citation: the BibTeX entry of the method, for the references of a run that uses it.
     """
 
     kind: PluginKind
@@ -80,6 +81,7 @@ class PluginSpec:
     target: str
     summary: str
     api_version: int = API_VERSION
+    citation: str = ""
 
 
 @hookspec

@@ -65,6 +65,11 @@ def _check_spec(spec: object) -> None:
         text = getattr(spec, what)
         if not isinstance(text, str) or not text.isprintable():
             raise InputError(f"the {what} of a {spec.kind} is {text!r}; write one line of text")
+    cited = spec.citation
+    if not isinstance(cited, str) or (cited and not re.match(r"@[a-z]+\{[^\s,{}]+,", cited)):
+        raise InputError(
+            f"the citation of {spec.name!r} is {str(cited)[:60]!r}; write a BibTeX entry"
+        )
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", spec.name):
         raise InputError(
             f"the name of a {spec.kind} is {spec.name!r}; "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
@@ -146,6 +146,16 @@ class Drawing:
                 mark = group.all("use")[-1]
                 label = group.all("text")[-1].text.replace("\N{MINUS SIGN}", "-")
                 found.append((float(mark.attributes[axis]), label))
+        return found
+
+    def places(self, names: Iterable[str]) -> dict[str, float]:
+        """How far down in the picture each of these texts stands."""
+        found = {}
+        for text in self.svg.all("text"):
+            if text.text in names:
+                where = text.attributes.get("transform", "")
+                moved = re.search(r"translate\([-\d.]+ ([-\d.]+)\)", where)
+                found[text.text] = float(moved[1] if moved else text.attributes["y"])
         return found
 
     def labels(self, axis: str) -> list[str]:

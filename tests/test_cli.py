@@ -90,7 +90,7 @@ def test_edit_draws_each_face_before_and_after_every_edit(made: CommandLine) -> 
     told = made.ok(*base, "--set", "age=65", "--set", "glasses=1")
     assert told.splitlines() == [
         "grid.png: 4 faces, 2 edits, 0 function evaluations",
-        "next: open grid.png",
+        f"next: python -m webbrowser {(made.folder / 'grid.png').as_uri()}",
     ]
     source = LatentBank.open(made.folder / "B").split("test").attributes[:4]
     aged = torch.cat([torch.full((4, 1), 65.0), source[:, 1:]], 1)
@@ -118,7 +118,7 @@ def test_an_attribute_may_be_set_twice_and_ends_at_the_second_value(
 ) -> None:
     base = ("edit", "--editor", "E", "--bank", "B", "--index", "0")
     told = made.ok(*base, "--set", "age=20", "--set", "age=60", "--out", str(tmp_path / "two.png"))
-    assert "1 faces, 2 edits" in told
+    assert "1 face, 2 edits" in told
     ages = attributes_in(tmp_path / "two.png", 1, 3)[0, 1:, 0] * SCALE[0]
     assert ages.tolist() == pytest.approx([20, 60], abs=1.5)
 
@@ -265,8 +265,8 @@ def test_a_run_with_a_failed_cell_finishes_and_says_so(latentedit: CommandLine) 
 
 
 COMMANDS = (
-    *("bank", "bench", "doctor", "edit", "fetch", "fit", "import", "invert", "plugins"),
-    *("sample", "studio", "train"),
+    *("bank", "bench", "completion", "doctor", "edit", "fetch", "fit", "import", "invert"),
+    *("plugins", "sample", "studio", "train"),
 )
 
 

@@ -90,7 +90,7 @@ def test_the_picture_of_an_edit_has_each_face_before_and_after_each_setting(
     )
     assert told.splitlines() == [
         f"{picture}: 3 faces, 2 edits, 14 function evaluations",
-        f"next: open {picture}",
+        f"next: python -m webbrowser {picture.as_uri()}",
     ]
     test = LatentBank.open(world / "B").split("test")
     chosen = [4, 1, 2]

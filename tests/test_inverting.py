@@ -223,7 +223,8 @@ def test_the_commands_work_on_photos(command: Any, photos: Path) -> None:
     assert "of 255 levels" in inverted.output
     assert "identity similarity · toy-identity" in inverted.output
     assert "crop: the middle" in inverted.output
-    assert "next: open code/inversion.png, then: latentedit edit" in inverted.output
+    uri = Path("code/inversion.png").resolve().as_uri()
+    assert f"next: python -m webbrowser {uri}, then: latentedit edit" in inverted.output
     assert Image.open("code/inversion.png").width > 3 * 8
     make = ("bank", "make", "--generator", "toy", "--labeller", "toy-labeller", "--out", "B")
     edit = ("edit", "--editor", "E", "--bank", "code")

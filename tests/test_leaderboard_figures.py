@@ -89,7 +89,7 @@ def test_the_first_table_has_each_runs_own_means_and_intervals(part: Element) ->
     for row in found:
         for cell, metric in zip(row[1:], COLUMNS, strict=True):
             m = entry_of(row[0].text)[metric, "all tasks"]
-            assert cell.own == f"{m['mean']:.3f}"
+            assert cell.own == ("0" if m["mean"] == 0 else f"{m['mean']:.3f}")
             assert cell.small == f"{m['low']:.3f} to {m['high']:.3f}"
             assert float(cell.attributes["data-value"]) == m["mean"]
     grey = [r.attributes["data-name"] for r in table.all("tr") if "control" in r.classes]
@@ -108,7 +108,7 @@ def test_each_metric_has_a_table_by_task(part: Element) -> None:
         for row in rows(table):
             for cell, task in zip(row[1:], TASKS, strict=True):
                 m = entry_of(row[0].text)[metric, task]
-                assert cell.own == f"{m['mean']:.3f}"
+                assert cell.own == ("0" if m["mean"] == 0 else f"{m['mean']:.3f}")
                 assert cell.small == f"{m['low']:.3f} to {m['high']:.3f}"
                 assert float(cell.attributes["data-value"]) == m["mean"]
 
@@ -265,22 +265,25 @@ def test_the_data_for_the_script_are_the_differences_rounded(
 
 def test_curves_of_all_runs_are_drawn_under_their_names(part: Element) -> None:
     legend = part.one("div", class_="legend")
-    names = [child for child in legend.children if isinstance(child, Element)]
+    *names, controls = [child for child in legend.children if isinstance(child, Element)]
     assert {
         n.text: n.one("span").attributes["style"].removeprefix("background:").lower() for n in names
-    } == COLOURS
+    } == {name: colour for name, colour in COLOURS.items() if name not in CONTROLS}
+    assert controls.text == f"controls, lowest to highest: {', '.join(CONTROLS)}"
     captions = [f for f in part.all("figure") if f.all("svg")]
-    assert [f.one("figcaption").text for f in captions] == list(CURVED)
+    assert [f.one("figcaption").one("strong").text for f in captions] == list(CURVED)
     for figure in captions:
         for task, svg in zip(TASKS, figure.all("svg"), strict=True):
             drawing = Drawing(svg)
             assert task in drawing.texts()
             for name, (editor, number) in ENTRIES.items():
+                if name in CONTROLS:
+                    continue
                 (row,) = [
                     r
                     for r in curves(FIRST if number == 0 else SECOND, number)
                     if (r["editor"], r["task"]) == (editor, task)
-                    and r["metric"] == figure.one("figcaption").text
+                    and r["metric"] == figure.one("figcaption").one("strong").text
                 ]
                 (line,) = drawing.lines(COLOURS[name])
                 points = drawing.points(line)

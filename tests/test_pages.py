@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,3 +148,101 @@ def test_without_scripts_every_figure_is_still_there(browser: Any, pages: dict[s
         assert not visit.page.locator("form.pick").is_visible()
         assert visit.page.locator("table.comparisons").first.is_visible()
         assert visit.page.locator("table.sortable").first.inner_text().count("exact") == 1
+
+
+def told(page: Any) -> tuple[str, list[str]]:
+    """What the table of faces says of itself, and all of its rows."""
+    form = page.locator("form.explore")
+    while form.locator("button[name=more]").is_visible():
+        form.locator("button[name=more]").click()
+    lines = form.locator("tbody tr").all_inner_texts()
+    return form.locator("[aria-live]").inner_text(), [" ".join(line.split()) for line in lines]
+
+
+def test_every_face_is_filtered_sorted_and_counted(browser: Any, pages: dict[str, Path]) -> None:
+    """Two editors, two tasks and six faces; no-edit is a control, and reaches nothing."""
+    with Visit(browser, pages["report"], 1200) as visit:
+        form = visit.page.locator("form.explore")
+        said, lines = told(visit.page)
+        identity = [float(line.split()[3]) for line in lines]
+        assert identity == sorted(identity)
+        every = int(said.split()[0])
+        form.locator("select[name=task]").select_option("age")
+        assert {line.split()[1] for line in told(visit.page)[1]} == {"age"}
+        form.locator("select[name=entrant]").select_option("leaky")
+        said, lines = told(visit.page)
+        assert {line.split()[2] for line in lines} == {"leaky"}
+        assert int(said.split()[0]) == every / 4 == len(lines)
+        form.locator("select[name=order]").select_option("most leakage")
+        leaks = [float(line.split()[4]) for line in told(visit.page)[1]]
+        assert leaks == sorted(leaks, reverse=True)
+        form.locator("select[name=entrant]").select_option("no-edit")
+        form.locator("input[name=failures]").check()
+        said, lines = told(visit.page)
+        assert said.endswith(f"{len(lines)} did not reach the change.")
+        assert all("not reached" in line for line in lines)
+        form.locator("input[name=failures]").uncheck()
+        form.locator("select[name=entrant]").select_option("all editors")
+        form.locator("select[name=facet]").select_option("means by editor")
+        assert [line.split()[0] for line in told(visit.page)[1]] == ["leaky", "exact"]
+        assert visit.complaints == []
+
+
+def test_a_group_keeps_its_own_faces(browser: Any, pages: dict[str, Path]) -> None:
+    with Visit(browser, pages["report"], 1200) as visit:
+        form = visit.page.locator("form.explore")
+        data = json.loads(visit.page.locator("#every-face-data").inner_text())
+        form.locator("select[name=entrant]").select_option("exact")
+        form.locator("select[name=task]").select_option("age")
+        for group in data["groups"]:
+            form.locator("select[name=group]").select_option(group["name"])
+            shown = sorted(int(line.split()[0]) for line in told(visit.page)[1])
+            asked = data["faces"][data["tasks"].index("age")]
+            assert shown == sorted(set(group["faces"]) & set(asked))
+
+
+def test_values_of_curves_show_under_the_pointer_and_by_keys(
+    browser: Any, pages: dict[str, Path]
+) -> None:
+    with Visit(browser, pages["report"], 1200) as visit:
+        panel = visit.page.locator(".panel").first
+        panel.focus()
+        visit.page.keyboard.press("ArrowLeft")
+        assert "at 95 %" in panel.locator(".tip").inner_text()
+        panel.locator("svg").hover()
+        tip = panel.locator(".tip").inner_text()
+        assert "exact" in tip
+        visit.page.mouse.move(0, 0)
+        assert not panel.locator(".tip").is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_and_ground_follow_the_readers_scheme(
+    browser: Any, pages: dict[str, Path], scheme: str
+) -> None:
+    def brightness(colour: str) -> float:
+        return sum(int(part) for part in re.findall(r"\d+", colour)[:3]) / 3
+
+    with Visit(browser, pages["report"], 1200, color_scheme=scheme) as visit:
+        style = "getComputedStyle(document.querySelector({!r})).{}"
+        ground = brightness(visit.page.evaluate(style.format("body", "backgroundColor")))
+        for element, part in (("body", "color"), (".panel svg text", "fill")):
+            text = brightness(visit.page.evaluate(style.format(element, part)))
+            assert (text < ground) == (scheme == "light")
+            assert abs(text - ground) > 110
+
+
+def test_contents_stay_in_sight_and_lead_to_their_parts(
+    browser: Any, pages: dict[str, Path]
+) -> None:
+    for width in (400, 1200):
+        with Visit(browser, pages["report"], width) as visit:
+            links = visit.page.locator("nav.contents a")
+            targets = [links.nth(i).get_attribute("href") or "" for i in range(links.count())]
+            assert all(visit.page.locator(target).count() == 1 for target in targets)
+            visit.page.mouse.wheel(0, 3000)
+            links.last.click()
+            assert links.first.is_visible()
+            box = visit.page.locator("nav.contents").bounding_box()
+            assert box is not None
+            assert abs(box["y"]) < 1

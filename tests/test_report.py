@@ -72,7 +72,9 @@ def test_every_editor_task_and_metric_is_on_the_page(page: str, run: Path) -> No
     results = read_flat(run)
     read = read_page(page)
     names = [*results["suite"]["editors"], *results["controls"]]
-    assert [row[0].text for row in rows(section(read, "At a glance").all("table")[0])] == names
+    assert [
+        row[0].text for row in rows(section(read, "Means over all tasks").all("table")[0])
+    ] == names
     tasks = [task["name"] for task in results["suite"]["tasks"]]
     assert [h.text for h in section(read, "The same faces under each editor").all("h3")] == tasks
     listed = [item.text for item in section(read, "Provenance").all("details")[0].all("li")]
@@ -86,7 +88,7 @@ def test_every_editor_task_and_metric_is_on_the_page(page: str, run: Path) -> No
 def test_failed_cells_and_unreached_faces_are_shown(page: str) -> None:
     """Every cell of the editor that raises; no face of the control, and all of the exact one."""
     read = read_page(page)
-    items = section(read, "Accuracy of judge and recognisers").one("ul").all("li")
+    items = section(read, "Cells without a result").one("ul").all("li")
     assert [item.one("code").text for item in items] == [
         "fit--raises--seed0",
         "edit--raises--seed0--age",
@@ -94,6 +96,11 @@ def test_failed_cells_and_unreached_faces_are_shown(page: str) -> None:
         "sequence--raises--seed0--both",
     ]
     assert "edit raised ValueError: I do not feel like it" in items[0].text
+    assert read.one("nav").one("a", href="#failures").text == "Failures (4)"
+    assert "4 cells have no result." in [link.text for link in read.one("main").all("a")]
+    told = read.one("table", class_="verdicts").one("tr", data_name="raises")
+    assert "4 failed cells" in told.text
+    assert {cell.text for cell in told.all("td")} == {"no result"}
     for editor, failed in (("no-edit", True), ("exact", False)):
         faces = read.all("div", data_editor=editor)
         assert [("failed" in face.classes) for face in faces] == [failed] * 2 * 3

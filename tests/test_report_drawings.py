@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ def panels(page: Element) -> dict[tuple[str, str], Drawing]:
         for svg in figure.all("svg"):
             drawing = Drawing(svg)
             (task,) = [text for text in drawing.texts() if text in TASKS]
-            found[figure.one("figcaption").text, task] = drawing
+            found[figure.one("figcaption").one("strong").text, task] = drawing
     return found
 
 
@@ -58,11 +60,15 @@ def test_there_is_a_panel_for_every_metric_and_task_in_order(
         assert metric.split(" · ")[0] in drawing.texts()
 
 
+def of_editors() -> list[dict[str, Any]]:
+    return [row for row in curves() if row["editor"] in EDITORS]
+
+
 def test_every_curve_is_drawn_through_its_own_numbers(
     panels: dict[tuple[str, str], Drawing],
 ) -> None:
     """Full up to where half of the faces come, effect 0.75; from there on dotted to the end."""
-    for row in curves():
+    for row in of_editors():
         drawing = panels[row["metric"], row["task"]]
         (full,) = drawing.lines(COLOURS[row["editor"]])
         drawn = drawing.points(full)
@@ -73,18 +79,70 @@ def test_every_curve_is_drawn_through_its_own_numbers(
         assert drawing.points(dotted)[:, 0] == pytest.approx([0.75, 1], abs=0.004)
 
 
-def test_curves_of_controls_are_thinner_than_those_of_editors(
+def test_controls_are_one_band_from_their_lowest_to_their_highest_mean(
     panels: dict[tuple[str, str], Drawing],
 ) -> None:
-    for row in curves():
-        drawing = panels[row["metric"], row["task"]]
-        wide = 1.1 if row["editor"] in CONTROLS else 1.8
-        assert drawing.widths(COLOURS[row["editor"]]) == [wide]
+    """Where half of the faces come, and no line of its own for any."""
+    for (metric, task), drawing in panels.items():
+        means = [
+            row["mean"]
+            for row in curves()
+            if (row["metric"], row["task"]) == (metric, task) and row["editor"] in CONTROLS
+        ]
+        low, high = min(means), max(means)
+        (points,) = drawing.bands(COLOURS[CONTROLS[0]])
+        for x, y in points:
+            ends = [np.interp(x, [0, 0.25, 0.5, 0.75, 1], line) for line in (low, high)]
+            assert min(abs(y - end) for end in ends) < 0.004
+        assert points[:, 0].max() == pytest.approx(0.75, abs=0.004)
+        for name in CONTROLS:
+            assert drawing.lines(COLOURS[name]) == []
+
+
+def test_every_line_has_its_editors_name_at_its_end_in_the_order_of_the_lines(
+    panels: dict[tuple[str, str], Drawing],
+) -> None:
+    for (metric, task), drawing in panels.items():
+        ends = {
+            row["editor"]: row["mean"][3]
+            for row in of_editors()
+            if (row["metric"], row["task"]) == (metric, task)
+        }
+        places = drawing.places(EDITORS)
+        assert sorted(EDITORS, key=lambda name: places[name]) == sorted(
+            EDITORS, key=lambda name: -ends[name]
+        )
+        apart = np.diff(sorted(places.values()))
+        assert apart.min() >= 7
+
+
+def test_a_script_has_the_values_of_every_entrant_where_most_faces_come(page: Element) -> None:
+    for figure in section(page, "Along the achieved effect").all("figure"):
+        metric = figure.one("figcaption").one("strong").text
+        data = json.loads(figure.one("script").text)
+        assert data["effects"] == [0, 0.25, 0.5, 0.75, 1]
+        assert {name: c.lower() for name, c in data["colours"].items()} == COLOURS
+        for task, values in zip(TASKS, data["panels"], strict=True):
+            assert list(values) == ENTRANTS
+            for row in curves():
+                if (row["metric"], row["task"]) == (metric, task):
+                    shown = [round(value, 3) for value in row["mean"][:4]]
+                    assert values[row["editor"]] == [*shown, None]
+
+
+def test_a_panel_says_where_its_axis_begins_and_ends(page: Element) -> None:
+    for panel in section(page, "Along the achieved effect").all("div", class_="panel"):
+        svg = panel.one("svg")
+        width = float(svg.attributes["viewbox"].split()[2])
+        (frame,) = [g.one("path").attributes["d"] for g in svg.all("g", id="patch_2")]
+        x = [float(number) for number in re.findall(r"[ML] ([\d.]+)", frame)]
+        assert float(panel.attributes["data-left"]) == pytest.approx(min(x) / width, abs=0.001)
+        assert float(panel.attributes["data-right"]) == pytest.approx(max(x) / width, abs=0.001)
 
 
 def test_a_band_reaches_from_low_to_high(panels: dict[tuple[str, str], Drawing]) -> None:
     """0.02 below the mean and 0.05 above it, and nowhere where few faces come."""
-    for row in curves():
+    for row in of_editors():
         drawing = panels[row["metric"], row["task"]]
         (points,) = drawing.bands(COLOURS[row["editor"]])
         off = points[:, 1] - np.interp(points[:, 0], row["effect"], row["mean"])
@@ -92,12 +150,12 @@ def test_a_band_reaches_from_low_to_high(panels: dict[tuple[str, str], Drawing])
         assert points[:, 0].max() == pytest.approx(0.75, abs=0.004)
 
 
-def test_the_panels_of_a_metric_share_a_scale_that_holds_every_full_line(
+def test_the_panels_of_a_metric_share_a_scale_that_holds_every_full_line_of_an_editor(
     panels: dict[tuple[str, str], Drawing],
 ) -> None:
     """5 % of room beyond the lowest and the highest band, where half of the faces come."""
     for metric in CURVED:
-        shown = [row for row in curves() if row["metric"] == metric]
+        shown = [row for row in of_editors() if row["metric"] == metric]
         low = min(min(row["low"][:4]) for row in shown)
         high = max(max(row["high"][:4]) for row in shown)
         room = 0.05 * (high - low)
@@ -113,80 +171,93 @@ def test_the_panels_of_a_metric_share_a_scale_that_holds_every_full_line(
             assert corners[:, 0].max() == pytest.approx(1, abs=0.004)
 
 
-def test_the_legend_gives_every_entrant_the_colour_of_its_curve(page: Element) -> None:
-    legend = page.one("div", class_="legend")
+def test_the_legend_gives_every_editor_the_colour_of_its_curve_and_lists_controls(
+    page: Element,
+) -> None:
+    *editors, controls = [
+        child for child in page.one("div", class_="legend").children if isinstance(child, Element)
+    ]
     found = {
         name.text: name.one("span").attributes["style"].removeprefix("background:").lower()
-        for name in legend.children
-        if isinstance(name, Element)
+        for name in editors
     }
-    assert found == COLOURS
+    assert found == {name: COLOURS[name] for name in EDITORS}
+    assert controls.text == "controls, lowest to highest: still, stray"
 
 
 COMPARED = ("identity similarity", "attribute leakage", "true leakage", "reach", "target error")
 
 
-def test_differences_are_drawn_for_editors_alone_by_pair_and_metric(page: Element) -> None:
+def test_differences_of_the_first_editor_are_drawn_a_picture_a_metric(page: Element) -> None:
     part = section(page, "Paired differences")
-    assert [h.text for h in part.all("h3")] == ["alpha − beta", "alpha − gamma", "beta − gamma"]
-    captions = [
-        [c.text for c in panel.all("figcaption")] for panel in part.all("div", class_="panels")
+    assert part.all("h3")[0].text == "alpha minus each other editor, all tasks"
+    assert [caption.text for caption in part.all("figcaption")] == [
+        "reach",
+        "identity similarity · rec-zeta",
+        "identity similarity · rec-eta",
+        "attribute leakage",
+        "true leakage",
+        "target error",
     ]
-    assert (
-        captions
-        == [
-            [
-                "reach",
-                "identity similarity · rec-zeta",
-                "identity similarity · rec-eta",
-                "attribute leakage",
-                "true leakage",
-                "target error",
-            ]
-        ]
-        * 3
-    )
 
 
 def test_every_difference_stands_at_its_number_with_its_interval(page: Element) -> None:
-    """A full dot where an editor is ahead, an empty one where none is."""
-    part = section(page, "Paired differences")
-    for heading, block in zip(part.all("h3"), part.all("div", class_="panels"), strict=True):
-        first, second = heading.text.split(" − ")
-        for figure in block.all("figure"):
-            metric = figure.one("figcaption").text
-            drawing = Drawing(figure.one("svg"))
-            effect = 0.0 if metric == "target error" else 0.8
-            shown = [
-                row
-                for row in comparisons()
-                if (row["first"], row["second"], row["metric"]) == (first, second, metric)
-                and row["effect"] == effect
-            ]
-            assert drawing.labels("y") == [*TASKS, "all tasks"]
-            dots = sorted(drawing.dots(), key=lambda dot: dot[1])
-            bars = sorted(
-                (
-                    drawing.points(path, named_y=True)
-                    for colour in ("#30343a", "#9aa0a6")
-                    for path in drawing.lines(colour)
-                ),
-                key=lambda bar: float(bar[0, 1]),
-            )
-            assert len(dots) == len(bars) == len(shown) == 4
-            for i, (row, (x, y, fill), bar) in enumerate(zip(shown, dots, bars, strict=True)):
-                assert (x, y) == pytest.approx((row["difference"], i), abs=0.01)
-                assert bar[:, 1] == pytest.approx([i, i], abs=0.01)
-                assert sorted(bar[:, 0]) == pytest.approx([row["low"], row["high"]], abs=0.01)
-                assert fill == ("#ffffff" if leader(row) is None else "#30343a")
-            unit = METRICS[metric.split(" · ")[0]].unit
-            side = "left" if "leakage" in metric or "error" in metric else "right"
-            assert f"difference in {unit} ({side} is better)" in drawing.texts()
+    """A full dot where an editor is ahead, an empty one where none is; controls are left out."""
+    for figure in section(page, "Paired differences").all("figure"):
+        metric = figure.one("figcaption").text
+        drawing = Drawing(figure.one("svg"))
+        effect = 0.0 if metric == "target error" else 0.8
+        shown = [
+            row
+            for row in comparisons()
+            if (row["first"], row["metric"], row["task"]) == ("alpha", metric, "all tasks")
+            and row["effect"] == effect
+            and row["second"] in EDITORS
+        ]
+        assert drawing.labels("y") == ["beta", "gamma"]
+        dots = sorted(drawing.dots(), key=lambda dot: dot[1])
+        bars = sorted(
+            (
+                drawing.points(path, named_y=True)
+                for colour in ("#30343a", "#9aa0a6")
+                for path in drawing.lines(colour)
+            ),
+            key=lambda bar: float(bar[0, 1]),
+        )
+        assert len(dots) == len(bars) == len(shown) == 2
+        for i, (row, (x, y, fill), bar) in enumerate(zip(shown, dots, bars, strict=True)):
+            assert (x, y) == pytest.approx((row["difference"], i), abs=0.01)
+            assert bar[:, 1] == pytest.approx([i, i], abs=0.01)
+            assert sorted(bar[:, 0]) == pytest.approx([row["low"], row["high"]], abs=0.01)
+            assert fill == ("#ffffff" if leader(row) is None else "#30343a")
+        unit = METRICS[metric.split(" · ")[0]].unit
+        side = "left" if "leakage" in metric or "error" in metric else "right"
+        assert f"difference in {unit} ({side} is better)" in drawing.texts()
+
+
+def test_the_script_has_every_comparison_of_two_editors_task_by_task(page: Element) -> None:
+    data = json.loads(page.one("script", id="comparisons").text)
+    assert data["tasks"] == [*TASKS, "all tasks"]
+    names = [" · ".join(filter(None, metric[:2])) for metric in data["metrics"]]
+    expected = [
+        row
+        for row in comparisons()
+        if row["metric"] in names
+        and row["second"] in EDITORS
+        and row["effect"] == (0.0 if row["metric"] == "target error" else 0.8)
+    ]
+    assert len(data["rows"]) == len(expected) == 3 * 6 * 4
+    for found, row in zip(data["rows"], expected, strict=True):
+        assert found[:3] == [row["first"], row["second"], row["task"]]
+        assert names[found[3]] == row["metric"]
+        numbers = [round(row[name], 4) for name in ("difference", "low", "high")]
+        assert found[4:7] == numbers
+        assert found[8] == leader(row)
 
 
 def test_a_difference_without_an_interval_is_an_empty_dot() -> None:
-    row = comparison(task="age", difference=0.25)
-    other = comparison(task="turn", difference=1.5, low=1.0, high=2.0, verdict="behind")
+    row = comparison(second="b", difference=0.25)
+    other = comparison(second="c", difference=1.5, low=1.0, high=2.0, verdict="behind")
     drawing = Drawing(read_page(forest([row, other], "σ", False)).one("svg"))
     dots = sorted(drawing.dots(), key=lambda dot: dot[1])
     assert [dot[2] for dot in dots] == ["#ffffff", "#30343a"]
@@ -229,7 +300,7 @@ def test_the_pictures_stand_under_the_heading_of_their_task(page: Element) -> No
     assert [g.attributes["data-task"] for g in part.all("div", class_="faces")] == list(TASKS)
     told = part.all("p")[0].text
     assert told.startswith("At 80 % of the requested change. Under each picture: identity ")
-    assert "similarity by rec-zeta, and the achieved share" in told
+    assert "similarity by rec-zeta (1 is the same face, 0 a stranger), and the achieved" in told
 
 
 def test_the_caption_of_an_unedited_face_is_what_was_asked_of_it(page: Element) -> None:

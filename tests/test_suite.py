@@ -12,7 +12,8 @@ import yaml
 
 from latentedit import InputError, Registry, SuiteError, UnknownName
 from latentedit.benchmark.run import check_names
-from latentedit.benchmark.suite import Suite, find_suite, load_suite, parse_suite, suite_folder
+from latentedit.benchmark.suite import Suite, find_suite, load_suite, parse_suite
+from latentedit.files.suites import suite_folder
 
 SHIPPED = sorted(suite_folder().glob("*.yaml"))
 MINIMAL: dict[str, Any] = {

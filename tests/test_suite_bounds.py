@@ -14,8 +14,9 @@ import yaml
 
 from latentedit.benchmark.plugin_use import ModelUse, PluginUse
 from latentedit.benchmark.statistics_plan import StatisticsPlan
-from latentedit.benchmark.suite import Suite, find_suite, load_suite, parse_suite, suite_folder
+from latentedit.benchmark.suite import Suite, find_suite, load_suite, parse_suite
 from latentedit.errors import InputError, SuiteError
+from latentedit.files.suites import suite_folder
 
 BANK = {"generator": {"plugin": "toy"}, "labeller": "a", "n_fit": 50, "n_test": 2}
 MINIMAL: dict[str, Any] = {

@@ -28,6 +28,9 @@ COLUMNS = [
     ("target error", 0.0),
 ]
 
+MARKS = {"beta": "▽△▽△?△", "gamma": "▽?▽△▽▽"}
+"""Of the columns: the verdict against alpha, which is the other one than the made run's, where the
+first editor is alpha."""
 OFTEN = {"confidence": 0.9, "error_rate": 0.5}
 
 
@@ -92,11 +95,17 @@ def test_the_table_of_a_run_has_every_mean_and_interval_in_its_column(
     first = lines[1].index("similarity")
     assert lines[2].index("eta") == first
     assert lines[2].index("zeta") == lines[1].index("similarity", first + 1)
-    assert [cells_of(line)[0] for line in lines[3:]] == [*EDITORS, *CONTROLS]
-    for line in lines[3:]:
+    assert [cells_of(line)[0] for line in lines[3:-1]] == [*EDITORS, *CONTROLS]
+    assert lines[-1].startswith(
+        "▲ better, ▼ worse than alpha; △ ahead, ▽ behind: the same of fewer"
+    )
+    for line in lines[3:-1]:
         name, *cells = cells_of(line)
         expected = [over_all_tasks(*column)[name] for column in COLUMNS]
-        assert cells == [f"{m['mean']:.2f} {m['low']:.2f}…{m['high']:.2f}" for m in expected]
+        assert cells == [
+            f"{m['mean']:.2f} {m['low']:.2f}…{m['high']:.2f} {mark}".rstrip()
+            for m, mark in zip(expected, MARKS.get(name, "      "), strict=True)
+        ]
 
 
 def test_some_cells_of_the_table_of_a_run_to_the_letter(
@@ -104,7 +113,7 @@ def test_some_cells_of_the_table_of_a_run_to_the_letter(
 ) -> None:
     print_results(typed(made))
     gamma = capsys.readouterr().out.splitlines()[5]
-    assert gamma.startswith("gamma   0.06 -0.25…0.63  ")
+    assert gamma.startswith("gamma   0.06 -0.25…0.63 ▽  ")
 
 
 def test_few_faces_and_missing_figures_are_said_in_the_table(
@@ -117,9 +126,10 @@ def test_few_faces_and_missing_figures_are_said_in_the_table(
     ]
     print_results(typed(made | {"measures": changed}))
     lines = {line.split()[0]: cells_of(line) for line in capsys.readouterr().out.splitlines()[3:]}
-    assert all(cell.endswith(" of 4 faces") for cell in lines["beta"][1:])
+    assert all(cell.rstrip("▲▼△▽=? ").endswith(" of 4 faces") for cell in lines["beta"][1:])
     assert not [cell for cell in lines["alpha"] if "of 4" in cell]
     assert lines["stray"].index("–") == 5
+    assert len(lines["stray"]) == 7
 
 
 def test_tuning_is_printed_with_the_chosen_score_and_the_others(

@@ -16,7 +16,6 @@ from pydantic import (
     model_validator,
 )
 
-import latentedit
 from latentedit.benchmark.bank_plan import BankPlan
 from latentedit.benchmark.plugin_use import ModelUse, PluginUse, SuitePart
 from latentedit.benchmark.statistics_plan import StatisticsPlan
@@ -25,6 +24,7 @@ from latentedit.benchmark.task import Task
 from latentedit.errors import CorruptArtefact, InputError, SuiteError, UnknownName, nearest
 from latentedit.files.regular import read_bytes
 from latentedit.files.strict_yaml import YAML_BYTES, read_yaml
+from latentedit.files.suites import suite_folder
 from latentedit.interfaces.runtime import SEEDS
 from latentedit.measures.definitions import METRICS
 
@@ -240,13 +240,6 @@ class Suite(SuitePart):
         """This suite with more editors, each with its default options."""
         joining = {name: PluginUse(plugin=name) for name in editors}
         return self.model_copy(update={"editors": self.editors | joining})
-
-
-def suite_folder() -> Path:
-    """Where the shipped suites are: inside an installed package, or beside it in a checkout."""
-    package = Path(latentedit.__file__).parent
-    installed = package / "suites"
-    return installed if installed.is_dir() else package.parent / "benchmarks" / "suites"
 
 
 def find_suite(name_or_path: str) -> Path:

@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from latentedit.cli import interrupts
-from latentedit.cli.console import CellProgress, err, out, print_json, say
+from latentedit.cli.completion import editors, suites
+from latentedit.cli.console import CellProgress, err, look_at, out, print_json, say
 from latentedit.cli.fit import parse_pairs
 from latentedit.cli.options import Finite, check_overwrite, with_force
 from latentedit.errors import InputError
@@ -31,7 +32,7 @@ def bench() -> None:
 
 
 @bench.command()
-@click.argument("suite")
+@click.argument("suite", shell_complete=suites)
 @click.option(
     "--out", "folder", required=True, type=FOLDER, help="Run folder; the same one resumes."
 )
@@ -47,7 +48,12 @@ def bench() -> None:
     help="An option of the executor; may be repeated.",
 )
 @click.option(
-    "--with", "joining", multiple=True, metavar="EDITOR", help="An editor to add; may be repeated."
+    "--with",
+    "joining",
+    multiple=True,
+    metavar="EDITOR",
+    shell_complete=editors,
+    help="An editor to add; may be repeated.",
 )
 @click.option("--limit-seconds", type=Finite(0, min_open=True), help="Time that a cell may take.")
 @click.option(
@@ -112,7 +118,7 @@ def run(
     else:
         print_results(results)
         say(f"{outcome.computed} cells computed, {outcome.kept} kept, {len(outcome.failed)} failed")
-        say(f"report: {page}", next_step=f"open {page}")
+        say(f"report: {page}", next_step=look_at(page))
     if outcome.failed:
         sys.exit(1)
 
@@ -142,7 +148,7 @@ def report(folder: Path) -> None:
 
     print_results(summarise(folder))
     page = write_report(folder)
-    say(f"report: {page}", next_step=f"open {page}")
+    say(f"report: {page}", next_step=look_at(page))
 
 
 @bench.command()
@@ -280,11 +286,12 @@ def list_runs(
 
 
 def print_results(results: Results) -> None:
-    """The headline table: one row an editor, all tasks together, with intervals."""
+    """The headline table: one row an editor, all tasks together, with intervals and verdicts."""
     from latentedit.benchmark.results.keys import in_order
     from latentedit.benchmark.results.paired import ALL_TASKS
     from latentedit.cli.boards import short_recogniser
     from latentedit.measures.headline import brief, headlines
+    from latentedit.report.verdicts import LEGEND, verdict_marks
 
     measures = [m for m in results.measures if m.task == ALL_TASKS]
     keys = in_order((m.metric for m in measures), brief(results.metrics))
@@ -303,11 +310,16 @@ def print_results(results: Results) -> None:
         heading = f"{headlines(results.metrics)[key.name].short} {arrow}"
         table.add_column(f"{heading}\n[dim]{escape(short_recogniser(key))}[/dim]", no_wrap=True)
     found = {(m.editor, m.metric): m for m in measures if results.at_effect(m)}
+    marks = verdict_marks(results)
     for name in results.entrants:
         style = "dim" if name in results.controls else "bold"
-        cells = [_with_interval(found.get((name, key))) for key in keys]
+        cells = [
+            f"{_with_interval(found.get((name, key)))} {marks.get((name, key), '')}" for key in keys
+        ]
         table.add_row(f"[{style}]{escape(name)}[/]", *cells)
     out.print(table)
+    if marks:
+        say(LEGEND.format(focus=next(iter(results.suite.editors))))
     if results.tuning and results.suite.tune is not None:
         plan = results.suite.tune
         say(

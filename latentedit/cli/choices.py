@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latentedit.errors import InputError, LatentEditError
@@ -9,7 +10,8 @@ from latentedit.registry import Registry
 
 if TYPE_CHECKING:
     from latentedit.data.attributes import AttributeSchema
-    from latentedit.interfaces.generator import Companions, Subject
+    from latentedit.editing.fitted import FittedEditor
+    from latentedit.interfaces.generator import Companions, Generator, Subject
 
 
 def companions_of(registry: Registry, generator: str) -> Companions | None:
@@ -47,6 +49,22 @@ def subject_of(registry: Registry, generator: str) -> Subject:
     return found
 
 
+def judge_of(registry: Registry, generator: str, named: str | None) -> str:
+    """The judge `named`, or the default judge of `generator`.
+
+    Raises:
+        InputError: there is neither; lists the installed estimators.
+    """
+    companions = companions_of(registry, generator)
+    if named is None and companions is None:
+        installed = ", ".join(registry.names("estimator")) or "(none is installed)"
+        raise InputError(
+            f"{generator} has no default judge; choose an estimator with --judge. "
+            f"Installed: {installed}"
+        )
+    return named or (companions.judge if companions else "")
+
+
 def example(registry: Registry, kind: str) -> str:
     """The name of the first plugin of `kind`, or a placeholder, for a suggested command."""
     return next(iter(registry.specs(kind)), kind.upper())
@@ -67,3 +85,28 @@ def example_setting(schema: AttributeSchema) -> str:
             value = attribute.low + 0.93 * (attribute.high - attribute.low)
             return f"{attribute.name}={value:.2g}"
     return f"{schema.names[0]}=VALUE"
+
+
+def drawing_generator(fitted: FittedEditor, folder: Path) -> Generator:
+    """What draws the images of a fitted editor.
+
+    Raises:
+        InputError: it was saved without its generator.
+    """
+    if fitted.runtime.generator is None:
+        raise InputError(
+            f"{folder} was saved without its generator, which draws the picture; "
+            "fit the editor again"
+        )
+    return fitted.runtime.generator
+
+
+def layer_subset(
+    layers: str | None, registry: Registry, generator: Generator
+) -> tuple[int, ...] | str | None:
+    """Rows of W+, or the name of a preset, as ``--layers`` has them."""
+    from latentedit.cli.targets import parse_rows
+
+    if layers is None or layers in registry.names("layers"):
+        return layers
+    return tuple(parse_rows(layers, generator.num_ws, "--layers"))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,10 +20,14 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
 
 WIDTH_OF_FILES = 140
 """Width of tables in characters if the output is not a terminal."""
+
+SHOWN_AFTER = 60
+"""Seconds after which lines say how long the rest will take."""
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
 err = Console(stderr=True, highlight=False)
@@ -38,6 +44,11 @@ def say(text: str, *, next_step: str = "") -> None:
         out.print(f"[dim]next:[/dim] {escape(next_step)}", soft_wrap=True)
 
 
+def look_at(path: Path) -> str:
+    """A command that opens a file in a browser, on every system."""
+    return f"python -m webbrowser {path.resolve().as_uri()}"
+
+
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[float, str], None]]:
     """Yield a function of (fraction in [0, 1], message) that draws a bar if on a terminal."""
@@ -46,6 +57,7 @@ def progress_bar(title: str) -> Iterator[Callable[[float, str], None]]:
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
         TimeElapsedColumn(),
+        TimeRemainingColumn(),
         console=err,
         transient=True,
         disable=not err.is_terminal,
@@ -66,12 +78,13 @@ class CellProgress:
     """
 
     def __init__(self, total: int) -> None:
-        self.total, self.done = total, 0
+        self.total, self.done, self.begun = total, 0, time.monotonic()
         self.bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TimeRemainingColumn(),
             console=err,
             disable=not err.is_terminal,
         )
@@ -104,9 +117,23 @@ class CellProgress:
             self.bars.remove_task(self.tasks.pop(cell_id))
         if cell_id != "bank":
             self.done += 1
-            self.bars.update(self.all, completed=self.done)
+            self.bars.update(self.all, completed=self.done, description=_phase(cell_id))
         if status != "ok":
             last = error.strip().splitlines()[-1] if error.strip() else ""
             err.print(f"[red]{status}[/red] {escape(cell_id)}: {escape(last)}", soft_wrap=True)
         elif not err.is_terminal:
-            err.print(escape(f"done {cell_id} ({self.done} of {self.total} cells)"), soft_wrap=True)
+            count = f"{self.done} of {self.total} cells{self._left()}"
+            err.print(escape(f"done {cell_id} ({count})"), soft_wrap=True)
+
+    def _left(self) -> str:
+        """About how long the other cells will take, once some minutes have shown it."""
+        passed = time.monotonic() - self.begun
+        if passed < SHOWN_AFTER or not 0 < self.done < self.total:
+            return ""
+        minutes = passed / self.done * (self.total - self.done) / 60
+        return f", about {max(1, round(minutes))} min left"
+
+
+def _phase(cell_id: str) -> str:
+    """What kind of cell was finished last."""
+    return f"cells ({cell_id.partition('--')[0]})"

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from latentedit.cli.choices import example_setting
-from latentedit.cli.console import err, progress_bar, say
+from latentedit.cli.choices import drawing_generator, example_setting, layer_subset
+from latentedit.cli.completion import attributes
+from latentedit.cli.console import err, look_at, print_json, progress_bar, say
 from latentedit.cli.options import (
+    PATH,
     Finite,
     check_overwrite,
     with_bank,
     with_device,
-    with_editor,
     with_faces,
     with_force,
-    with_picture,
+    with_json,
     with_targets,
     with_threads,
 )
@@ -33,7 +34,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@with_editor
+@click.option(
+    "--editor",
+    "editor_folders",
+    required=True,
+    multiple=True,
+    type=PATH,
+    help="Folder written by latentedit fit. May be repeated with --sweep.",
+)
 @with_bank
 @with_faces("0..7", "Test images: 5, or 0..7, or 1,4,9.")
 @with_targets(
@@ -55,6 +63,20 @@ if TYPE_CHECKING:
     help="Share of the way to each target, from 0 to 1.",
 )
 @click.option(
+    "--sweep",
+    default=None,
+    metavar="ATTRIBUTE=LOW..HIGH",
+    shell_complete=attributes,
+    help="Sweep one attribute, several editors side by side: a .gif, a .png strip or an .mp4.",
+)
+@click.option("--frames", default=24, show_default=True, type=click.IntRange(2, 200))
+@click.option(
+    "--match-effect",
+    is_flag=True,
+    help="Sweep to what the judge sees, not to what each editor takes for it.",
+)
+@click.option("--judge", default=None, metavar="NAME", help="Who judges a sweep.")
+@click.option(
     "--layers",
     default=None,
     help="W+ rows to edit, such as 0..3 or 4,5, or the name of an installed layer preset. All rows "
@@ -62,20 +84,13 @@ if TYPE_CHECKING:
 )
 @with_threads
 @with_device
-@with_picture
+@click.option(
+    "--out", "picture", required=True, type=PATH, help="A PNG file; GIF or MP4 of sweeps."
+)
 @with_force
+@with_json
 def edit(
-    editor_folder: Path,
-    bank_folder: Path,
-    index: str,
-    settings: tuple[str, ...],
-    transfers: tuple[str, ...],
-    amount: float,
-    layers: str | None,
-    threads: int,
-    device: str,
-    picture: Path,
-    force: bool,
+    editor_folders: tuple[Path, ...], bank_folder: Path, picture: Path, force: bool, **chosen: Any
 ) -> None:
     """Edit test images of a bank, and draw them before and after.
 
@@ -83,13 +98,34 @@ def edit(
     picture has one column per edit. An image that the editor cannot edit is crossed out, and stays
     as it was for the next edit. The exit code is 1 if none could be edited.
 
+    With --sweep the picture moves: a column an editor, with the attribute as the judge sees it and
+    the identity similarity under each image.
+
     \b
     Examples:
       latentedit edit --editor E --bank B --index 0..7 --set age=65 --set glasses=1 --out grid.png
       latentedit edit --editor E --bank B --set age+=20 --set gender=female --out older.png
       latentedit edit --editor E --bank B --set lighting=left-to-right --amount 0.5 --out light.png
       latentedit edit --editor E --bank B --transfer expression=12 --out transfer.png
+      latentedit edit --editor E --editor F --bank B --index 3 --sweep age=20..70 --out sweep.gif
     """
+    from latentedit.cli.sweep import draw_sweep
+
+    check_overwrite(picture, force)
+    if chosen["sweep"] is not None:
+        draw_sweep(editor_folders, bank_folder, picture, chosen)
+        return
+    if picture.suffix.lower() != ".png":
+        raise InputError(f"--out takes the name of a .png file, received {picture}")
+    if len(editor_folders) > 1:
+        raise InputError("several editors are drawn by --sweep, as in --sweep age=20..70")
+    if chosen["match_effect"]:
+        raise InputError("--match-effect belongs to --sweep, as in --sweep age=20..70")
+    _edit_once(editor_folders[0], bank_folder, picture, chosen)
+
+
+def _edit_once(editor_folder: Path, bank_folder: Path, picture: Path, chosen: Any) -> None:
+    """One editor, one picture."""
     import torch
 
     from latentedit.cli.targets import parse_rows
@@ -98,32 +134,24 @@ def edit(
     from latentedit.editing.generators import build_renderer, codes_for
     from latentedit.editing.layers import space_after
 
-    check_overwrite(picture, force)
-    torch.set_num_threads(threads)
+    torch.set_num_threads(chosen["threads"])
     bank = LatentBank.open(bank_folder)
     registry = Registry.discover()
-    fitted = load_editor(registry, editor_folder, device=device)
+    fitted = load_editor(registry, editor_folder, device=chosen["device"])
     fitted.check_bank(bank)
     test = bank.split("test")
-    rows = parse_rows(index, len(test), "--index")
+    rows = parse_rows(chosen["index"], len(test), "--index")
     codes, values = test.rows(torch.tensor(rows))
-    generator = fitted.runtime.generator
-    if generator is None:
-        raise InputError(
-            f"{editor_folder} was saved without its generator, which draws the picture; "
-            "fit the editor again"
-        )
+    generator = drawing_generator(fitted, editor_folder)
     shown = generator.subject
-    wanted = _wanted(settings, transfers, test, shown.one)
-    subset: tuple[int, ...] | str | None = layers
-    if layers is not None and layers not in registry.names("layers"):
-        subset = tuple(parse_rows(layers, generator.num_ws, "--layers"))
+    wanted = _wanted(chosen["settings"], chosen["transfers"], test, shown.one)
+    subset = layer_subset(chosen["layers"], registry, generator)
     codes, space = codes_for(fitted.space, codes, test.space, generator)
     renderer = build_renderer(registry, bank, generator)
     with progress_bar("edit") as progress, torch.no_grad():
         columns, nfe, served = [renderer.synthesize(codes, space)], 0, list[torch.Tensor]()
         for done, setting in enumerate(wanted, 1):
-            target = setting.target(bank.schema, values, amount)
+            target = setting.target(bank.schema, values, chosen["amount"])
             edited = fitted.edit(codes, values, target, layers=subset)
             codes, nfe = edited.codes, nfe + edited.nfe
             values = torch.where(edited.served[:, None], target, values)
@@ -132,15 +160,36 @@ def edit(
             space = space_after(generator, space, subset)
             columns.append(renderer.synthesize(codes, space))
             progress(done / len(wanted), setting.name)
-    titles = ["before", *(setting.title for setting in wanted)]
-    _draw(picture, columns, served, titles, [f"{shown.one} {row}" for row in rows])
-    say(
-        f"{picture}: {shown.counted(len(rows))}, {len(wanted)} edits, {nfe} function evaluations",
-        next_step=f"open {picture}",
-    )
+    titles = [setting.title for setting in wanted]
+    _draw(picture, columns, served, ["before", *titles], [f"{shown.one} {row}" for row in rows])
+    if chosen["as_json"]:
+        print_json(_as_json(picture, rows, titles, served, nfe))
+    else:
+        edited = f"{shown.counted(len(rows))}, {len(wanted)} edits"
+        told = f"{picture}: {edited}, {nfe} function evaluations"
+        say(told, next_step=look_at(picture))
     if not torch.stack(served).any():
         err.print("nothing was edited")
         raise SystemExit(1)
+
+
+def _as_json(
+    picture: Path, rows: list[int], titles: list[str], served: list[Tensor], nfe: int
+) -> dict[str, Any]:
+    return {
+        "picture": str(picture),
+        "function_evaluations": nfe,
+        "faces": [
+            {
+                "face": row,
+                "edits": [
+                    {"edit": title, "served": bool(done[i])}
+                    for title, done in zip(titles, served, strict=True)
+                ],
+            }
+            for i, row in enumerate(rows)
+        ],
+    }
 
 
 def _draw(

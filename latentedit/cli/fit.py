@@ -10,6 +10,7 @@ import click
 from rich.markup import escape
 
 from latentedit.cli.choices import example_setting
+from latentedit.cli.completion import editors
 from latentedit.cli.console import err, progress_bar, say
 from latentedit.cli.options import with_bank, with_device, with_new_folder, with_seed, with_settings
 from latentedit.errors import CorruptArtefact, InputError
@@ -18,7 +19,7 @@ from latentedit.registry import Registry
 
 
 @click.command()
-@click.argument("editor")
+@click.argument("editor", shell_complete=editors)
 @with_bank
 @with_new_folder
 @with_settings("the editor")

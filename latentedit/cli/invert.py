@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from latentedit.cli.choices import companions_of, labeller_of
-from latentedit.cli.console import print_json, progress_bar, say
+from latentedit.cli.console import look_at, print_json, progress_bar, say
 from latentedit.cli.fit import parse_pairs
 from latentedit.cli.options import (
     PATH,
@@ -181,7 +181,7 @@ def _report(bank: LatentBank, folder: Path, as_json: bool) -> None:
     say(
         f"{folder}: {len(rows)} photos in {bank.split('test').space.upper()}{tuned}\n"
         f"hash {bank.hash}",
-        next_step=f"open {folder / PICTURE}, then: latentedit edit --editor E --bank {folder} "
+        next_step=f"{look_at(folder / PICTURE)}, then: latentedit edit --editor E --bank {folder} "
         "--index 0 --set age=60 --out grid.png",
     )
 

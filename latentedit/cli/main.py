@@ -21,7 +21,8 @@ from latentedit.errors import LatentEditError, UnknownName
 
 _COMMANDS = {
     "bank": ("latentedit.cli.bank", "Make, inspect and verify banks of shared latents."),
-    "bench": ("latentedit.cli.suites", "Run benchmark suites and compare editors."),
+    "bench": ("latentedit.cli.verify", "Run benchmark suites and compare editors."),
+    "completion": ("latentedit.cli.completion", "Print a completion script for a shell."),
     "doctor": ("latentedit.cli.doctor", "Check that this installation works."),
     "edit": ("latentedit.cli.edit", "Edit images of a bank with a fitted editor; draw a picture."),
     "fetch": ("latentedit.cli.fetch", "Download published networks."),
@@ -62,7 +63,11 @@ class _Lazy(click.Group):
             )
 
 
-@click.group(cls=_Lazy, epilog="Start with: latentedit bench run quickstart --out runs/quickstart")
+@click.group(
+    cls=_Lazy,
+    epilog="Start with: latentedit bench run quickstart --out runs/quickstart",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="latentedit")
 @click.option("--no-plugins", is_flag=True, help="Load no plugin, for instance if one is broken.")
 def cli(no_plugins: bool) -> None:
@@ -80,7 +85,7 @@ def main() -> None:
     open_streams()
     try:
         with interrupts.interruptible():
-            code = cli.main(standalone_mode=False)
+            code = cli.main(prog_name="latentedit", standalone_mode=False)
             flush()
             sys.exit(code if isinstance(code, int) else 0)
     except LatentEditError as error:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from latentedit.cli.completion import attributes
 from latentedit.errors import InputError
 from latentedit.interfaces.runtime import SEEDS
 
@@ -110,5 +111,10 @@ def with_faces(default: str, meaning: str) -> Decorator:
 def with_targets(meaning: str) -> Decorator:
     """``--set ATTRIBUTE=VALUE`` or ``ATTRIBUTE+=VALUE``, any number of times."""
     return click.option(
-        "--set", "settings", multiple=True, metavar="ATTRIBUTE[+|-]=VALUE", help=meaning
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="ATTRIBUTE[+|-]=VALUE",
+        help=meaning,
+        shell_complete=attributes,
     )

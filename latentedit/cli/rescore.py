@@ -9,7 +9,7 @@ import click
 
 from latentedit.cli import interrupts
 from latentedit.cli.bench import FOLDER, bench, print_results
-from latentedit.cli.console import CellProgress, err, say
+from latentedit.cli.console import CellProgress, err, look_at, say
 from latentedit.errors import InputError
 
 
@@ -79,6 +79,6 @@ def rescore(
     say(
         f"{outcome.computed} cells scored, {outcome.kept} kept, {len(outcome.failed)} failed",
     )
-    say(f"report: {page}", next_step=f"open {page}")
+    say(f"report: {page}", next_step=look_at(page))
     if outcome.failed:
         sys.exit(1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from latentedit.cli.console import err, say
+from latentedit.cli.console import err, look_at, say
 from latentedit.cli.options import PATH, check_overwrite, with_device, with_force, with_threads
 from latentedit.errors import EnvironmentFault, InputError
 from latentedit.registry import Registry
@@ -168,7 +168,7 @@ def _draw(bench: Workbench, session_file: Path, picture: Path) -> None:
 
     session = load_session(bench, session_file)
     write_bytes(picture, picture_png(session))
-    say(f"{picture}: {len(session.history.now)} edits", next_step=f"open {picture}")
+    say(f"{picture}: {len(session.history.now)} edits", next_step=look_at(picture))
 
 
 def _arguments(

@@ -58,10 +58,11 @@ def keys() -> None:
 @bench.command("suites")
 def list_suites() -> None:
     """List the shipped suites."""
-    from latentedit.benchmark.suite import load_suite, suite_folder
+    from latentedit.benchmark.suite import load_suite
+    from latentedit.files.suites import suite_names
 
-    for file in sorted(suite_folder().glob("*.yaml")):
-        say(f"{file.stem:14} {load_suite(file.stem).summary}")
+    for name in suite_names():
+        say(f"{name:14} {load_suite(name).summary}")
 
 
 def _first_generator(registry: Registry) -> str:

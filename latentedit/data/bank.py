@@ -37,6 +37,7 @@ from latentedit.files.artefacts import (
     write_tensors,
 )
 from latentedit.files.digests import check_digest
+from latentedit.files.folders import seen_in
 from latentedit.files.records import parsed_record
 from latentedit.files.regular import usable_name
 from latentedit.files.tables import html_table
@@ -84,8 +85,12 @@ class LatentBank:
         folder = usable_name(Path(folder))
         if not (folder / "bank.json").is_file():
             raise InputError(
-                f"{folder} is not a bank: it has no bank.json. "
-                f"Make one with: latentedit bank make --generator NAME --n 4000 --out {folder}"
+                f"{folder} is not a bank: it has no bank.json."
+                + (
+                    seen_in(folder)
+                    or " Make one with: "
+                    f"latentedit bank make --generator NAME --n 4000 --out {folder}"
+                )
             )
         written = read_json(folder / "bank.json")
         record = parsed_record(written, BankRecord, folder / "bank.json")

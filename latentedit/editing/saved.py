@@ -26,6 +26,7 @@ from latentedit.files.artefacts import (
     write_tensors,
 )
 from latentedit.files.digests import check_digest
+from latentedit.files.folders import seen_in
 from latentedit.files.records import StrictRecord, read_record
 from latentedit.files.regular import usable_name
 
@@ -76,8 +77,11 @@ def read_editor(folder: Path) -> tuple[EditorRecord, dict[str, Tensor]]:
     """
     if not (usable_name(folder) / CONFIG).is_file():
         raise InputError(
-            f"{folder} is not a fitted editor: it has no {CONFIG}. "
-            f"Make one with: latentedit fit EDITOR --bank BANK --out {folder}"
+            f"{folder} is not a fitted editor: it has no {CONFIG}."
+            + (
+                seen_in(folder)
+                or f" Make one with: latentedit fit EDITOR --bank BANK --out {folder}"
+            )
         )
     record, model = read_record(folder / CONFIG, EditorRecord), folder / MODEL
     check_digest(model, record.sha256, CONFIG, "Fit the editor again.")

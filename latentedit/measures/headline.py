@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from latentedit.measures.definitions import METRICS, Metric
+from latentedit.measures.definitions import METRICS, SHARE, Metric
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,17 @@ def brief(metrics: Mapping[str, Metric]) -> tuple[str, ...]:
     """The few of `headlines` that the terminal and the paired differences of a report show."""
     return tuple(name for name, row in headlines(metrics).items() if row.short)
 
+
+SCALES = {
+    "cosine": "1 is the same face to the recogniser, 0 a stranger",
+    "1 − cosine": "0 is the same face to the recogniser, 1 a stranger",
+    "σ": "0 is none, 1 is one standard deviation of the faces",
+    SHARE: "1 is every face, 0 is none",
+    "share": "0 is nothing lost, 1 is as much as the code itself",
+    "levels": "0 is no difference, 255 is black against white",
+    "SSIM": "1 is the same picture, 0 is no likeness",
+}
+"""By unit, what 0 and 1 mean."""
 
 WAYS = (
     "identity similarity",

@@ -168,12 +168,16 @@ REGULA_FALSI = 2
 """Number of tries by linear interpolation, before `match_effect` bisects."""
 
 
+TOLERANCE = 0.05
+"""How far a matched effect may be from the wanted one, as a share of the requested change."""
+
+
 def match_effect(
     effect_at: Callable[[Tensor, Tensor], Tensor],
     strengths: Tensor,
     effects: Tensor,
     wanted: float,
-    tolerance: float = 0.05,
+    tolerance: float = TOLERANCE,
     tries: int = 8,
 ) -> Tensor:
     """Strength per face at which the *measured* effect is `wanted`, by regula falsi.

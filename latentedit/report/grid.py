@@ -58,7 +58,7 @@ def draw_grid(
     scale: int = 2,
 ) -> Image.Image:
     """The grid as a picture; see `save_grid`."""
-    font = ImageFont.load_default(size=TEXT)
+    font, small = ImageFont.load_default(size=TEXT), ImageFont.load_default(size=12)
     shape = next(image.shape for row in rows for image in row if image is not None)
     size = (shape[2] * scale, shape[1] * scale)
     left = MARGIN + max((int(font.getlength(title)) for title in row_titles), default=0) + 8
@@ -85,9 +85,7 @@ def draw_grid(
                 page.paste(to_picture(image).resize(size, Image.Resampling.BICUBIC), at)
             if captions:
                 under = (at[0] + size[0] // 2, top + size[1] + 3)
-                draw.text(
-                    under, captions[r][c], QUIET, ImageFont.load_default(size=12), anchor="mt"
-                )
+                draw.text(under, captions[r][c], QUIET, small, anchor="mt")
     return page
 
 

@@ -15,9 +15,10 @@ from latentedit.benchmark.results.paired import ALL_TASKS
 from latentedit.benchmark.results.records import Measure
 from latentedit.files.artefacts import write_bytes
 from latentedit.interfaces.generator import IMAGES, Subject
-from latentedit.measures.headline import headlines
+from latentedit.measures.headline import SCALES, headlines
 from latentedit.report.faces import FaceBlock, Shown, face_blocks
 from latentedit.report.figures import CurveFigure, colours, curve_figures
+from latentedit.report.picker import picker_data
 from latentedit.report.tables import Column, MeanTable, columns, mean_table
 from latentedit.report.template import render
 
@@ -69,12 +70,14 @@ def write_leaderboard(shown: Sequence[Board], refused: Mapping[str, str], path: 
         refused: runs that could not be shown, with the reason.
         path: the page.
     """
+    metrics = {name: metric for board in shown for name, metric in board.metrics.items()}
     page = render(
         "leaderboard.html.jinja",
         boards=[_part(board, i) for i, board in enumerate(shown)],
         refused=refused,
         shown=_shown(shown),
-        headlines=headlines({k: m for board in shown for k, m in board.metrics.items()}),
+        headlines=headlines(metrics),
+        scales={name: SCALES.get(metric.unit, "") for name, metric in metrics.items()},
     )
     write_bytes(path, page.encode())
     return path
@@ -108,7 +111,7 @@ def _part(board: Board, number: int) -> BoardPart:
         table=mean_table(heads, names, measures, best),
         by_task=[_by_task(board, column, measures) for column in heads],
         matrices=[_matrix(names, column, compared) for column in heads],
-        script=_script(board, heads, compared),
+        script=picker_data(board.tasks, heads, compared, board.first.provenance.bank.shown.many),
         curves=curve_figures(board.curves(), palette, controls),
         faces=face_blocks([Shown(e.name, e.editor, e.run) for e in board.entries]),
         recognisers=list(board.first.reference.thresholds),
@@ -131,33 +134,3 @@ def _matrix(names: list[str], column: Column, compared: Sequence[Comparison]) ->
             cells[row.pair] = row
             cells[row.pair[::-1]] = row.turned()
     return Matrix(column, {a: [cells.get((a, b)) for b in names] for a in names})
-
-
-def _script(board: Board, heads: list[Column], compared: Sequence[Comparison]) -> dict[str, Any]:
-    """Tasks; metrics as name, detail and direction; and rows that begin with the names of the pair,
-    the task, and the number of the metric."""
-    things = board.first.provenance.bank.shown.many
-    numbers = {column.key: i for i, column in enumerate(heads)}
-    return {
-        "tasks": [*board.tasks, ALL_TASKS],
-        "metrics": [[c.key.name, c.key.detail, bool(c.definition.higher_is_better)] for c in heads],
-        "rows": [
-            [
-                *(
-                    *row.pair,
-                    row.task,
-                    numbers[row.metric],
-                    *_rounded(row),
-                    row.basis(things),
-                ),
-                *(row.leader, row.verdict == "equivalent"),
-            ]
-            for row in compared
-            if row.metric in numbers
-        ],
-    }
-
-
-def _rounded(row: Comparison) -> list[float | None]:
-    numbers = (row.difference, row.low, row.high)
-    return [None if value is None else round(value, 4) for value in numbers]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from markupsafe import Markup
@@ -12,18 +12,23 @@ from markupsafe import Markup
 from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.results.comparison import Comparison
 from latentedit.benchmark.results.costs import read_costs
-from latentedit.benchmark.results.keys import MetricKey, in_order
+from latentedit.benchmark.results.keys import in_order
 from latentedit.benchmark.results.paired import ALL_TASKS
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.reading_errors import ReadingError
 from latentedit.benchmark.results.records import Leakage, Results, Source
 from latentedit.files.artefacts import write_bytes
-from latentedit.measures.headline import IN_TRUTH, ROUND_TRIP, brief, headlines
+from latentedit.measures.headline import IN_TRUTH, ROUND_TRIP, SCALES, brief, headlines
+from latentedit.measures.metrics import TOLERANCE
 from latentedit.report.faces import Shown, face_blocks
 from latentedit.report.figures import colours, curve_figures, forest
 from latentedit.report.findings import best_editor, findings
-from latentedit.report.tables import MeanTable, columns, mean_table
+from latentedit.report.names import short_names
+from latentedit.report.picker import picker_data
+from latentedit.report.scores import explorer, group_tables, groups, matched_off, run_scores
+from latentedit.report.tables import Column, MeanTable, columns, mean_table
 from latentedit.report.template import render
+from latentedit.report.verdicts import verdicts
 from latentedit.report.ways import way_table
 
 
@@ -42,7 +47,10 @@ def write_report(folder: Path) -> Path:
         "page.html.jinja",
         results=results,
         shown=results.subject,
+        tolerance=TOLERANCE,
+        scales={name: SCALES.get(metric.unit, "") for name, metric in results.metrics.items()},
         costs={row.editor: row for row in read_costs(folder)},
+        verdicts=verdicts(results),
         findings=findings(results),
         colours=palette,
         headline=_table(results, tuple(headlines(results.metrics))),
@@ -51,14 +59,27 @@ def write_report(folder: Path) -> Path:
         ways=way_table(results),
         curves=curve_figures(results.curves, palette, results.controls),
         forests=_forests(results),
+        picker=_picker(results),
         leakage=_leakage(results),
         faces=face_blocks([Shown(name, name, run) for name in run.suite.entrants]),
         suite_yaml=yaml.safe_dump(suite, sort_keys=False, allow_unicode=True),
         provenance_yaml=yaml.safe_dump(provenance, sort_keys=False),
+        **_every_face(run),
     )
     path = folder / "report" / "index.html"
     write_bytes(path, page.encode())
     return path
+
+
+def _every_face(run: Run) -> dict[str, Any]:
+    """What the page says of single faces and groups of them."""
+    scores, found = run_scores(run), groups(run)
+    return {
+        "explorer": explorer(run, scores, found),
+        "group_tables": group_tables(run, scores, found),
+        "off": matched_off(scores, run.suite.effects[0]),
+        "short": short_names(run.reference.thresholds),
+    }
 
 
 def _table(results: Results, names: tuple[str, ...]) -> MeanTable:
@@ -75,45 +96,48 @@ def _table(results: Results, names: tuple[str, ...]) -> MeanTable:
 
 @dataclass(frozen=True)
 class Forest:
-    """The paired differences of one metric, drawn."""
+    """The paired differences of one metric over all tasks, drawn."""
 
-    metric: MetricKey
+    column: Column
     svg: Markup
 
 
-@dataclass(frozen=True)
-class PairForests:
-    """The paired differences `first` − `second`, a panel a metric."""
-
-    first: str
-    second: str
-    panels: list[Forest]
-
-
-def _forests(results: Results) -> list[PairForests]:
-    """Per pair of editors the paired differences of the brief metrics."""
+def _forests(results: Results) -> list[Forest]:
+    """A picture a brief metric: the first editor less each other one."""
+    focus = next(iter(results.suite.editors))
     rows = [
         row
-        for row in results.comparisons
-        if results.at_effect(row)
-        and row.metric.name in brief(results.metrics)
-        and not set(row.pair) & set(results.controls)
+        for row in _compared(results)
+        if row.first == focus and row.task == ALL_TASKS and row.second not in results.controls
     ]
+    keys = dict.fromkeys(row.metric for row in rows)
     return [
-        PairForests(*pair, _panels(results, [row for row in rows if row.pair == pair]))
-        for pair in dict.fromkeys(row.pair for row in rows)
+        Forest(
+            column,
+            forest(
+                [row for row in rows if row.metric == column.key],
+                column.definition.unit,
+                bool(column.definition.higher_is_better),
+            ),
+        )
+        for column in columns(keys, results.metrics)
     ]
 
 
-def _panels(results: Results, rows: Sequence[Comparison]) -> list[Forest]:
-    """One a metric of `rows`, which are of one pair."""
-    panels = []
-    for metric in dict.fromkeys(row.metric for row in rows):
-        plain = results.metrics[metric.name]
-        own = [row for row in rows if row.metric == metric]
-        svg = forest(own, plain.unit, bool(plain.higher_is_better))
-        panels.append(Forest(metric, Markup(svg)))  # noqa: S704
-    return panels
+def _picker(results: Results) -> dict[str, Any]:
+    """Every two editors, task by task, in the brief metrics."""
+    rows = [row for row in _compared(results) if not set(row.pair) & set(results.controls)]
+    heads = columns(in_order((row.metric for row in rows), brief(results.metrics)), results.metrics)
+    tasks = [task.name for task in results.suite.tasks]
+    return picker_data(tasks, heads, rows, results.subject.many)
+
+
+def _compared(results: Results) -> list[Comparison]:
+    """The comparisons in brief metrics, at the first effect or at none."""
+    names = brief(results.metrics)
+    return [
+        row for row in results.comparisons if results.at_effect(row) and row.metric.name in names
+    ]
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.paired import ALL_TASKS
 from latentedit.benchmark.results.records import Measure
 from latentedit.measures.definitions import Metric
+from latentedit.measures.headline import SCALES
+from latentedit.report.names import short_names
 
 
 @dataclass(frozen=True)
@@ -17,15 +19,27 @@ class Column:
 
     Args:
         definition: as the run recorded it.
+        recogniser: a short name of the key's.
     """
 
     key: MetricKey
     definition: Metric
+    recogniser: str
 
     @property
     def arrow(self) -> str:
         """The better direction; empty for a figure that only describes."""
         return {True: "↑", False: "↓", None: ""}[self.definition.higher_is_better]
+
+    @property
+    def detail(self) -> str:
+        """That of the key, with a short name of the recogniser."""
+        return replace(self.key, recogniser=self.recogniser).detail
+
+    @property
+    def scale(self) -> str:
+        """What 0 and 1 mean; empty where the unit says so."""
+        return SCALES.get(self.definition.unit, "")
 
 
 @dataclass(frozen=True)
@@ -45,7 +59,9 @@ class MeanTable:
 
 
 def columns(keys: Iterable[MetricKey], metrics: Mapping[str, Metric]) -> list[Column]:
-    return [Column(key, metrics[key.name]) for key in keys]
+    listed = list(keys)
+    short = short_names(key.recogniser for key in listed if key.recogniser)
+    return [Column(key, metrics[key.name], short.get(key.recogniser, "")) for key in listed]
 
 
 def mean_table(

@@ -6,6 +6,7 @@ This module lists the plugins; importing it never imports torch.
 from __future__ import annotations
 
 from latentedit.plugin import PluginSpec, hookimpl
+from latentedit_linear.citations import BY_NAME
 
 
 @hookimpl
@@ -31,6 +32,9 @@ def latentedit_plugins() -> list[PluginSpec]:
         ("nearest-neighbour", "controls:NearestNeighbour", "the closest such face"),
     ]
     return [
-        *(PluginSpec("editor", name, f"{here}.{target}", line) for name, target, line in editors),
+        *(
+            PluginSpec("editor", name, f"{here}.{target}", line, citation=BY_NAME.get(name, ""))
+            for name, target, line in editors
+        ),
         *(PluginSpec("control", name, f"{here}.{target}", line) for name, target, line in controls),
     ]

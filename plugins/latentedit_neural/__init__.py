@@ -6,6 +6,7 @@ This module lists the plugins; importing it never imports torch.
 from __future__ import annotations
 
 from latentedit.plugin import PluginSpec, hookimpl
+from latentedit_neural.citations import LATENT_TRANSFORMER
 
 
 @hookimpl
@@ -29,6 +30,8 @@ def latentedit_plugins() -> list[PluginSpec]:
             "gradient descent through generator and labeller: the slow reference",
         ),
     ]
+    cited = {"latent-transformer": LATENT_TRANSFORMER}
     return [
-        PluginSpec("editor", name, f"{here}.{target}", summary) for name, target, summary in table
+        PluginSpec("editor", name, f"{here}.{target}", summary, citation=cited.get(name, ""))
+        for name, target, summary in table
     ]

@@ -6,6 +6,7 @@ This module lists the plugins; importing it never imports torch.
 from __future__ import annotations
 
 from latentedit.plugin import PluginSpec, hookimpl
+from latentedit_styleflow.citations import STYLEFLOW
 
 
 @hookimpl
@@ -14,13 +15,18 @@ def latentedit_plugins() -> list[PluginSpec]:
     home = "latentedit_styleflow.editor"
     return [
         PluginSpec(
-            "editor", "styleflow", f"{home}:StyleFlow", "continuous flow (CNF) under attributes"
+            "editor",
+            "styleflow",
+            f"{home}:StyleFlow",
+            "continuous flow (CNF) under attributes",
+            citation=STYLEFLOW,
         ),
         PluginSpec(
             "editor",
             "coupling-flow",
             f"{home}:CouplingEditor",
             "discrete flow (DNF) under attributes",
+            citation=STYLEFLOW,
         ),
         PluginSpec(
             "weight-importer",

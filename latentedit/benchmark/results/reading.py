@@ -14,6 +14,7 @@ from latentedit.benchmark.results.values import FinishedEdits, Reference
 from latentedit.benchmark.suite import SUITE_FILE, Suite
 from latentedit.data.bank import LatentBank
 from latentedit.errors import CorruptArtefact, InputError
+from latentedit.files.folders import seen_in
 from latentedit.files.records import read_record
 from latentedit.files.regular import usable_name
 from latentedit.measures.added import declare
@@ -31,8 +32,8 @@ class Run:
     def __init__(self, folder: Path) -> None:
         if not (usable_name(folder) / SUITE_FILE).is_file():
             raise InputError(
-                f"{folder} is not a run: it has no {SUITE_FILE}. "
-                f"Make one with: latentedit bench run SUITE --out {folder}"
+                f"{folder} is not a run: it has no {SUITE_FILE}."
+                + (seen_in(folder) or f" Make one with: latentedit bench run SUITE --out {folder}")
             )
         self.folder = folder
         suite = read_record(folder / SUITE_FILE, Suite)

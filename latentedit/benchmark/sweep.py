@@ -1,0 +1,188 @@
+"""One attribute swept over values: the same images under several editors, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latentedit.benchmark.at_effect import edit_at_effect
+from latentedit.benchmark.cells.bench import BATCH, check_reads
+from latentedit.data.bank import LatentBank
+from latentedit.data.images import images_to_bytes
+from latentedit.editing.fitted import FittedEditor
+from latentedit.editing.generators import build_generator, build_renderer, codes_for
+from latentedit.editing.layers import space_after
+from latentedit.errors import InputError
+from latentedit.interfaces.estimators import AttributeEstimator, IdentityEncoder
+from latentedit.interfaces.generator import Generator
+from latentedit.interfaces.runtime import Progress, silent
+
+STILL = 1e-3
+"""A frame that asks less of a face than this share of the attribute's range shows it unedited."""
+
+
+STRENGTH_LIMIT = 16.0
+"""Largest multiple of a change that is tried to match it."""
+
+
+@dataclass(frozen=True)
+class SweepFrames:
+    """N faces of one editor in F frames.
+
+    Args:
+        images: (F, N, 3, H, W) uint8.
+        served: (F, N) whether the editor did what was asked, where effects are matched whether the
+            judge sees it; other faces are shown as far as they came.
+        judged: (F, N) the attribute by the judge.
+        identity: (F, N) similarity to the unedited face; NaN without a recogniser.
+    """
+
+    images: Tensor
+    served: Tensor
+    judged: Tensor
+    identity: Tensor
+
+
+@dataclass(frozen=True)
+class Observers:
+    """Who says what a frame shows.
+
+    Args:
+        recogniser: None leaves identity out.
+    """
+
+    judge: AttributeEstimator
+    recogniser: IdentityEncoder | None
+
+
+@torch.no_grad()
+def sweep(
+    editor: FittedEditor,
+    bank: LatentBank,
+    observers: Observers,
+    attribute: str,
+    values: Sequence[float],
+    faces: Sequence[int],
+    *,
+    match_effect: bool = False,
+    layers: tuple[int, ...] | str | None = None,
+    progress: Progress = silent,
+) -> SweepFrames:
+    """Edit `faces` of the test split to each of `values` of one attribute.
+
+    Args:
+        values: (F,) targets in natural units.
+        match_effect: edit each face at the strength where the judge sees the whole change, as
+            `edit_at_effect` does, and not at the strength that the editor takes for it.
+
+    Raises:
+        InputError: the attribute is a vector, or the judge reads other attributes than the bank.
+        OutOfRange: a value is outside the attribute's range.
+    """
+    if bank.schema[attribute].kind == "vector":
+        raise InputError(f"--sweep takes an attribute of one number; {attribute!r} is a vector")
+    check_reads(observers.judge, type(observers.judge).__name__, bank)
+    bank.schema[attribute].check(torch.tensor(values))
+    renderer = build_renderer(
+        bank=bank, registry=editor.registry, generator=_generator(editor, bank)
+    )
+    codes, space, served = (_matched if match_effect else _asked)(
+        editor, bank, observers.judge, attribute, values, faces, layers
+    )
+    progress(0.5, f"{len(values)} frames")
+    frames = _seen(observers, renderer, codes, space, bank.schema.columns(attribute).start)
+    test = bank.split("test")
+    before = test.take(torch.tensor(faces))
+    unedited = _seen(observers, renderer, before.codes, before.space, 0)
+    images, judged, embeddings = frames
+    shape = (len(values), len(faces))
+    own = unedited[2].repeat(len(values), 1)
+    identity = (embeddings * own).sum(1) if own.shape[1] else torch.full_like(judged, torch.nan)
+    progress(1.0, f"{len(values)} frames")
+    return SweepFrames(
+        images.unflatten(0, shape),
+        served.unflatten(0, shape),
+        judged.unflatten(0, shape),
+        identity.unflatten(0, shape),
+    )
+
+
+def _generator(editor: FittedEditor, bank: LatentBank) -> Generator:
+    return editor.runtime.generator or build_generator(editor.registry, bank.generator)
+
+
+Edits = tuple[Tensor, str, Tensor]
+r"""Codes (F × N, \*shape), their space, and (F × N,) which were served."""
+
+
+def _asked(
+    editor: FittedEditor,
+    bank: LatentBank,
+    judge: AttributeEstimator,
+    attribute: str,
+    values: Sequence[float],
+    faces: Sequence[int],
+    layers: tuple[int, ...] | str | None,
+) -> Edits:
+    """Each editor at the strength that it takes for the values itself."""
+    generator, given = _generator(editor, bank), bank.split("test").take(torch.tensor(faces))
+    codes, home = codes_for(editor.space, given.codes, given.space, generator)
+    frames = len(values)
+    source = given.attributes.repeat(frames, 1)
+    targets = torch.tensor(values).repeat_interleave(len(faces))
+    target = bank.schema.changed(source, **{attribute: targets})
+    codes = codes.repeat(frames, *[1] * (codes.ndim - 1))
+    edited = editor.edit(codes, source, target, layers=layers)
+    return edited.codes, space_after(generator, home, layers), edited.served
+
+
+def _matched(
+    editor: FittedEditor,
+    bank: LatentBank,
+    judge: AttributeEstimator,
+    attribute: str,
+    values: Sequence[float],
+    faces: Sequence[int],
+    layers: tuple[int, ...] | str | None,
+) -> Edits:
+    """Each face at the strength where the judge sees the change."""
+    rows = torch.tensor(faces).repeat(len(values))
+    own = bank.split("test").take(rows).attributes[:, bank.schema.columns(attribute).start]
+    change = torch.tensor(values).repeat_interleave(len(faces)) - own
+    entry = bank.schema[attribute]
+    least = STILL * (entry.high - entry.low)
+    still = change.abs() < least
+    change = torch.where(still, least, change)
+    found = edit_at_effect(
+        editor,
+        bank,
+        judge,
+        attribute,
+        change,
+        1.0,
+        faces=rows,
+        layers=layers,
+        strength_limit=STRENGTH_LIMIT,
+    )
+    return found.codes, found.space, found.reached | still
+
+
+def _seen(
+    observers: Observers, renderer: Generator, codes: Tensor, space: str, column: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Images (N, 3, H, W) as bytes, the attribute (N,) by the judge, and embeddings (N, E)."""
+    images, values, embeddings = [], [], []
+    for batch in codes.split(BATCH):
+        shown = renderer.synthesize(batch, space)
+        images.append(images_to_bytes(shown).cpu())
+        values.append(observers.judge.estimate(shown)[:, column].cpu())
+        known = (
+            observers.recogniser.embed(shown)
+            if observers.recogniser
+            else shown.new_zeros(len(shown), 0)
+        )
+        embeddings.append(known.cpu())
+    return torch.cat(images), torch.cat(values), torch.cat(embeddings)
