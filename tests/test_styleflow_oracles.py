@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ from latentedit_styleflow.objectives import (
 )
 from latentedit_styleflow.presets import RELEASED_GAINS
 from latentedit_styleflow.solver import Solver, basis_probes, integrate, integrate_with_divergence
-from latentedit_styleflow.training import Condition, Plan, Trainer
+from latentedit_styleflow.training import Condition, HeldOut, Plan, Trainer
 
 Array = NDArray[np.float64]
 D, A = 4, 2
@@ -523,8 +523,9 @@ def numbered(n: int = 40) -> Split:
 
 def trainer(objective: Objective, **changes: Any) -> Trainer:
     data, runtime = numbered(), changes.pop("runtime", Runtime(seed=7))
-    still = Condition(torch.zeros(A), torch.ones(A))
-    return Trainer(Point(), objective, still, replace(PLAN, **changes), data, runtime)
+    still, plan = Condition(torch.zeros(A), torch.ones(A)), replace(PLAN, **changes)
+    rows = HeldOut.of(data, plan, runtime)
+    return Trainer(Point(), objective, still, plan, data, rows, runtime)
 
 
 def adam_by_hand(
@@ -580,12 +581,13 @@ def test_held_out_codes_are_never_trained_on_and_the_others_once_an_epoch() -> N
     objective = Watched()
     one = trainer(objective)
     one.train()
-    held = set(one.held_out.tolist())
-    assert len(held) == 8
-    assert held.isdisjoint(one.kept.tolist())
-    assert len(one.kept) == 32
+    stopping, measured = one.rows.stopping.tolist(), one.rows.measured.tolist()
+    held = {*stopping, *measured}
+    assert (len(stopping), len(measured), len(held)) == (4, 4, 8)
+    assert held.isdisjoint(one.rows.kept.tolist())
+    assert len(one.rows.kept) == 32
     batches = [rows for rows, _ in objective.trained]
-    assert all(set(rows) == held for rows, *_ in objective.measured)
+    assert all(rows == stopping for rows, *_ in objective.measured)
     assert held.isdisjoint(row for rows in batches for row in rows)
     epochs = [[row for rows in batches[i : i + 5] for row in rows] for i in range(0, 30, 5)]
     assert all(len(set(epoch)) == 30 for epoch in epochs)
@@ -641,12 +643,12 @@ def test_a_loss_that_is_no_number_stops_the_training_with_a_remedy(value: float)
     ("n", "share", "held"), [(40, 0.2, 8), (40, 0.01, 2), (3000, 0.5, 256), (4, 0.5, 2)]
 )
 def test_the_share_held_out_has_a_least_and_a_largest_size(n: int, share: float, held: int) -> None:
-    still = Condition(torch.zeros(A), torch.ones(A))
     plan = replace(PLAN, validation_share=share)
-    one = Trainer(Point(), Watched(), still, plan, numbered(n), Runtime())
-    assert (len(one.held_out), len(one.kept)) == (held, n - held)
+    rows = HeldOut.of(numbered(n), plan, Runtime())
+    assert len(rows.stopping) == len(rows.measured) == held // 2
+    assert len(rows.kept) == n - held
     with pytest.raises(InputError, match="at least 4 codes to fit, received 3"):
-        Trainer(Point(), Watched(), still, plan, numbered(3), Runtime())
+        HeldOut.of(numbered(3), plan, Runtime())
 
 
 def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
@@ -752,12 +754,17 @@ def test_transfer_takes_columns_of_another_face() -> None:
     assert np.allclose(found[0], back_by_hand(flow, z, scores(np.array([b[0], a[1]]))), atol=2e-3)
 
 
+def kept(data: Split) -> Tensor:
+    """Rows that a fit sees: all but one in twenty, by the seed."""
+    return torch.randperm(len(data), generator=Runtime().rng(2))[len(data) // 20 :]
+
+
 SMALL = {"hidden": (5,), "steps": 3, "evaluations": 1, "batch": 16}
 
 
 def test_fitting_standardises_by_the_fit_split_and_starts_from_its_moments() -> None:
     data = bank()
-    w, a = data.codes.double().numpy(), data.attributes.double().numpy()
+    w, a = (part.double().numpy() for part in data.rows(kept(data)))
     design = np.column_stack([a, np.ones(len(a))])
     residuals = w - design @ np.linalg.lstsq(design, w, rcond=None)[0]
     for whiten, residual in product((True, False), repeat=2):
@@ -782,7 +789,7 @@ def test_fitting_standardises_by_the_fit_split_and_starts_from_its_moments() -> 
 
 def test_chosen_attributes_keep_their_own_means_and_order() -> None:
     data = bank()
-    a = data.attributes.double().numpy()
+    a = data.attributes[kept(data)].double().numpy()
     editor = StyleFlow(StyleFlow.Options(**SMALL, attributes=("tilt", "age")))
     editor.fit(data, Runtime())
     state = editor.state()
@@ -872,13 +879,31 @@ def test_the_stated_density_is_that_of_held_out_codes() -> None:
     data, runtime = bank(), Runtime(seed=3)
     editor = StyleFlow(StyleFlow.Options(**SMALL, validation_share=0.2))
     figures = editor.fit(data, runtime).figures
-    held = torch.randperm(len(data), generator=runtime.rng(2))[:60]
+    order = torch.randperm(len(data), generator=runtime.rng(2))
+    held, seen = order[30:60], data.codes[order[60:]].double().numpy()
     found = editor.log_prob(*data.rows(held), runtime).mean().item()
     assert figures["held_out_log_likelihood"] == pytest.approx(found, abs=1e-4)
-    spread = np.cov(data.codes.double().numpy().T, bias=True)
-    normal = multivariate_normal(data.codes.double().numpy().mean(0), spread)
+    normal = multivariate_normal(seen.mean(0), np.cov(seen.T, bias=True))
     wanted = normal.logpdf(data.rows(held)[0].double().numpy()).mean()
     assert figures["held_out_log_likelihood"] == pytest.approx(wanted, abs=0.3)
+
+
+def test_codes_that_measure_a_fit_have_no_part_in_it() -> None:
+    """Other codes and attributes in their place change the stated density, and no weight."""
+    data, runtime = bank(), Runtime(seed=3)
+    measured = torch.randperm(len(data), generator=runtime.rng(2))[30:60]
+    w, a = data.codes.clone(), data.attributes.clone()
+    w[measured], a[measured] = 3 * w[measured] - 7, a[measured].flip(0) + 5
+    fits = []
+    for split in (data, Split("w", SCHEMA, ((w, a),))):
+        editor = StyleFlow(StyleFlow.Options(**SMALL, validation_share=0.2))
+        fits.append((editor.fit(split, runtime).figures, editor.state()))
+    (figures, state), (other_figures, other) = fits
+    for name, value in state.items():
+        if name != "flow.norms.0.basis":  # its columns have no sign
+            assert torch.allclose(value, other[name], rtol=1e-3, atol=1e-3), name
+    assert figures["held_out_loss"] == pytest.approx(other_figures["held_out_loss"], rel=1e-3)
+    assert figures["held_out_log_likelihood"] > other_figures["held_out_log_likelihood"] + 5
 
 
 def test_the_seed_alone_decides_the_first_weights() -> None:
@@ -907,6 +932,20 @@ def test_moments_are_numpys_far_from_the_origin_and_over_slices() -> None:
     assert np.allclose(found.covariance, np.cov(w.numpy().T, bias=True), rtol=1e-4, atol=1e-4)
     assert np.allclose(found.attribute_mean, a.numpy().mean(0), rtol=1e-6)
     assert np.allclose(found.variance, a.numpy().var(0), rtol=1e-4)
+
+
+def test_moments_without_a_part_are_those_of_the_others() -> None:
+    w, a = 1000 + double(300, 3, seed=1) @ double(3, 3, seed=2), double(300, A, seed=3) * 7 - 50
+    a[:, 1] = torch.where(torch.arange(300) < 80, a[:, 1], 4.0)
+    data = Split("w", SCHEMA, ((w, a),))
+    part, rest = (data.take(rows) for rows in (torch.arange(80), torch.arange(80, 300)))
+    found, wanted = moments(data).without(moments(part)), moments(rest)
+    assert found.n == wanted.n == 220
+    for field in fields(wanted):
+        if field.name != "n":
+            pair = (getattr(found, field.name), getattr(wanted, field.name))
+            assert torch.allclose(*pair, rtol=1e-9, atol=1e-8), field.name
+    assert found.variance[1] == 0
 
 
 # --- released files

@@ -52,6 +52,38 @@ class Moments:
             attribute_covariance=self.attribute_covariance[columns][:, columns],
         )
 
+    def without(self, part: Moments) -> Moments:
+        """The moments of all other faces; `part` has those of some of these faces.
+
+            m C = N C_all − n C_part − (m n / N) δ δᵀ,    m = N − n,  δ = mean − mean_part
+
+        At least one face must be left.
+        """
+        left = self.n - part.n
+        share, weight = part.n / left, part.n / self.n
+
+        def centre(of: Tensor, without: Tensor) -> Tensor:
+            return of + share * (of - without)
+
+        mean = centre(self.mean, part.mean)
+        values = centre(self.attribute_mean, part.attribute_mean)
+        moved, changed = mean - part.mean, values - part.attribute_mean
+
+        def spread(of: Tensor, without: Tensor, x: Tensor, y: Tensor) -> Tensor:
+            return of + share * (of - without) - weight * torch.outer(x, y)
+
+        among = spread(self.attribute_covariance, part.attribute_covariance, changed, changed)
+        variance = among.diagonal().clamp_min(0)
+        still = _varying(variance, variance + values.square()) == 0
+        return Moments(
+            left,
+            mean,
+            spread(self.covariance, part.covariance, moved, moved),
+            spread(self.shared, part.shared, moved, changed),
+            values,
+            among.masked_fill(still | still[:, None], 0.0),
+        )
+
     def effects(self) -> Tensor:
         """Change of the mean code per unit of each attribute, the other attributes unchanged.
 

@@ -39,7 +39,7 @@ from latentedit_styleflow.objectives import (
 )
 from latentedit_styleflow.options import CouplingOptions, FlowOptions, StyleFlowOptions
 from latentedit_styleflow.presets import RELEASED_GAINS
-from latentedit_styleflow.training import VALIDATION_ROWS, Condition, Plan, Trainer
+from latentedit_styleflow.training import VALIDATION_ROWS, Condition, HeldOut, Plan, Trainer
 
 CONSTANT = 1e-6
 """Deviation as a share of the mean, below which an attribute counts as constant."""
@@ -86,7 +86,11 @@ class FlowEditor(Editor):
 
     def fit(self, data: Split, runtime: Runtime) -> FitStats:
         self._take_columns(data)
-        found = moments(data).of_columns(self.columns)
+        plan = Plan(**{name: getattr(self.options, name) for name in PLANNED})
+        rows = HeldOut.of(data, plan, runtime)
+        held_out = torch.cat([rows.stopping, rows.measured])
+        # Rows that measure the fit have no part in its means and covariances either.
+        found = moments(data).without(moments(data.take(held_out))).of_columns(self.columns)
         self.condition, covariance = self._conditions(found)
         self.condition.to(runtime.device)
         mean = found.mean.float()
@@ -96,10 +100,9 @@ class FlowEditor(Editor):
             self.flow = self.build(len(mean), len(self.columns))
         self.flow.start(mean, covariance.float())
         condition = _Chosen(self.condition, self.columns)
-        plan = Plan(**{name: getattr(self.options, name) for name in PLANNED})
-        trainer = Trainer(self.flow, self.objective(), condition, plan, data, runtime)
+        trainer = Trainer(self.flow, self.objective(), condition, plan, data, rows, runtime)
         figures = trainer.train()
-        return self._figures(data, trainer.held_out, runtime, figures)
+        return self._figures(data, rows.measured, runtime, figures)
 
     def _conditions(self, found: Moments) -> tuple[Condition, Tensor]:
         """The condition on the chosen columns, and the covariance of what the flow learns."""

@@ -27,7 +27,8 @@ class FlowOptions(Options):
         learning_rate: peak of the cosine schedule.
         ema: decay of the averaged weights.
         clip: largest gradient norm.
-        validation_share: share of the codes held out for early stopping.
+        validation_share: share of the codes that no fit sees. One half decides when training
+            stops, the other half measures the log-likelihood.
         evaluations, patience: of the held-out loss; those without improvement before a stop.
     """
 

@@ -33,7 +33,7 @@ class Plan:
         learning_rate: peak of a cosine schedule after `warmup` steps.
         ema: decay of the averaged weights, which are the result.
         clip: largest gradient norm.
-        validation_share: share of the data that is held out.
+        validation_share: share of the data that is held out; see `HeldOut`.
         evaluations: number of evenly spaced measurements of the held-out loss.
         patience: evaluations without improvement after which training stops.
     """
@@ -47,6 +47,30 @@ class Plan:
     evaluations: int
     patience: int
     warmup: int = 100
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows of a split by their use, at random by seed.
+
+    Args:
+        stopping: (S,) rows whose loss decides when training stops.
+        measured: (M,) rows that have no part in the fit, for the log-likelihood.
+        kept: (K,) all others.
+    """
+
+    stopping: Tensor
+    measured: Tensor
+    kept: Tensor
+
+    @classmethod
+    def of(cls, data: Split, plan: Plan, runtime: Runtime) -> HeldOut:
+        """Raises `InputError` if fewer than two rows are kept."""
+        order = torch.randperm(len(data), generator=runtime.rng(_HELD_OUT))
+        held = max(2, min(VALIDATION_ROWS, int(plan.validation_share * len(data))))
+        if len(data) - held < 2:
+            raise InputError(f"a flow needs at least 4 codes to fit, received {len(data)}")
+        return cls(order[: held // 2], order[held // 2 : held], order[held:])
 
 
 class Condition(nn.Module):
@@ -86,11 +110,11 @@ class Trainer:
         condition: Condition,
         plan: Plan,
         data: Split,
+        rows: HeldOut,
         runtime: Runtime,
     ) -> None:
         self.flow, self.objective, self.condition = flow.to(runtime.device), objective, condition
-        self.plan, self.data, self.runtime = plan, data, runtime
-        self.held_out, self.kept = _split(data, plan, runtime)
+        self.plan, self.data, self.rows, self.runtime = plan, data, rows, runtime
         self.optimizer = torch.optim.Adam(flow.parameters(), lr=plan.learning_rate, fused=True)
         self.schedule = LambdaLR(self.optimizer, self._rate)
         self.average = {name: p.detach().clone() for name, p in flow.named_parameters()}
@@ -135,11 +159,12 @@ class Trainer:
 
     def _batch(self) -> tuple[Tensor, Tensor]:
         """The next codes and conditions, in an order that depends on seed and epoch."""
-        per_epoch = max(1, len(self.kept) // self.plan.batch)
+        kept = self.rows.kept
+        per_epoch = max(1, len(kept) // self.plan.batch)
         epoch, i = divmod(self.step, per_epoch)
         if i == 0 or not hasattr(self, "_shuffled"):
             rng = self.runtime.rng(_ORDER + epoch)
-            self._shuffled = self.kept[torch.randperm(len(self.kept), generator=rng)]
+            self._shuffled = kept[torch.randperm(len(kept), generator=rng)]
         return self._load(self._shuffled[i * self.plan.batch : (i + 1) * self.plan.batch])
 
     def _load(self, index: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,8 +179,8 @@ class Trainer:
         self.flow.load_state_dict(self.average, strict=False)
         with torch.no_grad():
             rng = self.runtime.rng(_HELD_OUT + 1)
-            loss = float(self.objective.loss(self.flow, *self._load(self.held_out), rng))
-        seen = self._load(self.held_out[:SHOWN_ROWS])
+            loss = float(self.objective.loss(self.flow, *self._load(self.rows.stopping), rng))
+        seen = self._load(self.rows.measured[:SHOWN_ROWS])
         nats = float(log_likelihood(self.flow, *seen, self.runtime.rng(_HELD_OUT + 1)).mean())
         self.flow.load_state_dict(live, strict=False)
         if not loss < float("inf"):
@@ -227,12 +252,3 @@ class Trainer:
                 f"{self._file} does not hold the state of this training ({error}): it was changed. "
                 "Remove it, and run the same command again"
             ) from None
-
-
-def _split(data: Split, plan: Plan, runtime: Runtime) -> tuple[Tensor, Tensor]:
-    """Held-out and kept rows, by seed."""
-    order = torch.randperm(len(data), generator=runtime.rng(_HELD_OUT))
-    held = max(2, min(VALIDATION_ROWS, int(plan.validation_share * len(data))))
-    if len(data) - held < 2:
-        raise InputError(f"a flow needs at least 4 codes to fit, received {len(data)}")
-    return order[:held], order[held:]
