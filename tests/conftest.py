@@ -14,11 +14,14 @@ import torch
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator
 
     from telling_runs import Told
 
 torch.set_num_threads(1)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a shell starts background jobs so, and what tests start would ignore interrupts too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("any load", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any load")
 
@@ -39,14 +42,6 @@ def telling_photos(tmp_path_factory: pytest.TempPathFactory) -> Told:
     from telling_runs import photo_run
 
     return photo_run(tmp_path_factory)
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """What a shell starts in the background ignores interrupts, and so would our children."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -537,7 +537,6 @@ def test_samples_of_another_kind_are_refused(drawn: object, told: str) -> None:
 # --- the guard itself
 
 
-@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_by_the_user_passes_whoever_is_running() -> None:
     with pytest.raises(Interrupted), guarded("odd", "fit"):
         signal.raise_signal(signal.SIGINT)

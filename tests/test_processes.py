@@ -20,10 +20,7 @@ from latentedit import EnvironmentFault
 from latentedit.benchmark.execution.processes import start
 from latentedit.guard import Interrupted
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform != "linux", reason="signals of this system"),
-    pytest.mark.usefixtures("interruptible"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="signals of this system")
 
 STOPS = [(signal.SIGINT, "interrupted", 130), (signal.SIGTERM, "terminated", 143)]
 

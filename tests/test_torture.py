@@ -58,10 +58,7 @@ if __name__ == "__main__":
     summarise(folder)
 """
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc"),
-    pytest.mark.usefixtures("interruptible"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
 
 
 @pytest.fixture(scope="module")
