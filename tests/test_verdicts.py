@@ -48,7 +48,7 @@ def test_who_leads_in_each_endpoint_is_said_first(page: Element) -> None:
         if card.all("p")
     }
     assert told == {
-        "Keeps the person best": ["rec-eta: beta", "rec-zeta: alpha"],
+        "Keeps identity best": ["rec-eta: beta", "rec-zeta: alpha"],
         "Leaks least": [
             "true leakage: alpha and beta (not told apart)",
             "attribute leakage: gamma",
