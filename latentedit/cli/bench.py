@@ -298,8 +298,7 @@ def print_results(results: Results) -> None:
     measures = [m for m in results.measures if m.task == ALL_TASKS]
     keys = in_order((m.metric for m in measures), brief(results.metrics))
     table = Table(
-        title=f"at {results.effect:.0%} of the requested change, {results.faces} "
-        f"{results.subject.many}, "
+        title=f"at {results.effect:.0%} of the requested change, {shown.counted(results.faces)}, "
         f"{results.suite.statistics.confidence:.0%} intervals",
         title_justify="left",
         box=None,
