@@ -97,7 +97,7 @@ def test_the_table_of_a_run_has_every_mean_and_interval_in_its_column(
     assert lines[2].index("zeta") == lines[1].index("similarity", first + 1)
     assert [cells_of(line)[0] for line in lines[3:-1]] == [*EDITORS, *CONTROLS]
     assert lines[-1].startswith(
-        "▲ better, ▼ worse than alpha; △ ahead, ▽ behind: the same of fewer"
+        "▲ better, ▼ worse than alpha; △ ahead, ▽ behind: so in fewer"
     )
     for line in lines[3:-1]:
         name, *cells = cells_of(line)

@@ -40,7 +40,7 @@ MARKS: dict[Verdict, str] = {
     "undecided": "?",
 }
 LEGEND = (
-    "▲ better, ▼ worse than {focus}; △ ahead, ▽ behind: the same of fewer than five fits; "
+    "▲ better, ▼ worse than {focus}; △ ahead, ▽ behind: so in fewer than five fits; "
     "= equivalent, ? undecided"
 )
 LISTED = 3
@@ -153,6 +153,12 @@ class Verdicts:
     def titles(self) -> list[str]:
         """Of the columns, short."""
         return _titles(self.columns)
+
+    @property
+    def of_few_fits(self) -> bool:
+        """Whether some editor is ahead, and none is better: five fits are needed for that."""
+        said = {c.against.verdict for row in self.rows for c in row.cells if c.against}
+        return bool(said & {"ahead", "behind"}) and not said & {"better", "worse"}
 
 
 def verdicts(results: Results) -> Verdicts:
