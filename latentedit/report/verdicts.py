@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from latentedit.benchmark.results.comparison import ENOUGH_FACES, Comparison, Verdict
-from latentedit.benchmark.results.keys import MetricKey, in_order
-from latentedit.benchmark.results.paired import ALL_TASKS
+from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey, in_order
 from latentedit.benchmark.results.records import Measure, Results
 from latentedit.benchmark.statistics_plan import ENDPOINTS
 from latentedit.measures.definitions import Metric
