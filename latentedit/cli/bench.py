@@ -299,8 +299,8 @@ def print_results(results: Results) -> None:
     measures = [m for m in results.measures if m.task == ALL_TASKS]
     keys = in_order((m.metric for m in measures), brief(results.metrics))
     table = Table(
-        title=f"at {results.effect:.0%} of the requested change, "
-        f"{results.subject.counted(results.faces)}, {results.suite.statistics.confidence:.0%} intervals",
+        title=f"at {results.effect:.0%} of the requested change, {results.subject.counted(results.faces)}"
+        f", {results.suite.statistics.confidence:.0%} intervals",
         title_justify="left",
         box=None,
         pad_edge=False,
@@ -321,7 +321,7 @@ def print_results(results: Results) -> None:
         ]
         table.add_row(f"[{style}]{escape(name)}[/]", *cells)
     out.print(table)
-    if marks:
+    if mark:
         say(LEGEND.format(focus=next(iter(results.suite.editors))))
     if results.tuning and results.suite.tune is not None:
         plan = results.suite.tune
