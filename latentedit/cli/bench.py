@@ -299,8 +299,9 @@ def print_results(results: Results) -> None:
     measures = [m for m in results.measures if m.task == ALL_TASKS]
     keys = in_order((m.metric for m in measures), brief(results.metrics))
     table = Table(
-        title=f"at {results.effect:.0%} of the requested change, {results.subject.counted(results.faces)}"
-        f", {results.suite.statistics.confidence:.0%} intervals",
+        title=f"at {results.effect:.0%} of the requested change, "
+        f"{results.subject.counted(results.faces)}, "
+        f"{results.suite.statistics.confidence:.0%} intervals",
         title_justify="left",
         box=None,
         pad_edge=False,
@@ -314,12 +315,11 @@ def print_results(results: Results) -> None:
     found = {(m.editor, m.metric): m for m in measures if results.at_effect(m)}
     mark = verdict_marks(results)
     for name in results.entrants:
-        style = "dim" if name in results.controls else "bold"
         cells = [
             f"{_with_interval(found.get((name, key)), results.subject)} {mark.get((name, key), '')}"
             for key in keys
         ]
-        table.add_row(f"[{style}]{escape(name)}[/]", *cells)
+        table.add_row(f"[{'dim' if name in results.controls else 'bold'}]{escape(name)}[/]", *cells)
     out.print(table)
     if mark:
         say(LEGEND.format(focus=next(iter(results.suite.editors))))
