@@ -23,6 +23,7 @@ import study
 import study_page
 from run_pictures import PICTURES
 from shipped import RESULTS, ROOT, Shipped, keep
+from study_figures import read_rows
 from suite_sentences import SENTENCES
 from suite_tables import TABLES
 
@@ -75,8 +76,8 @@ def _study() -> dict[str, Callable[[], str]]:
 
 def _protocols() -> dict[str, Callable[[], str]]:
     folder = RESULTS.parent / "protocols"
-    taus = protocols.read_rows(folder / protocols.TAUS, protocols.Tau)
-    scores = protocols.read_rows(folder / protocols.SCORES, protocols.Score)
+    taus = read_rows(folder / protocols.TAUS, protocols.Tau)
+    scores = read_rows(folder / protocols.SCORES, protocols.Score)
     return {
         "facts": partial(protocols.facts, taus, scores),
         "taus": partial(protocols.table_of_taus, taus),

@@ -1,7 +1,7 @@
 """How far other papers' protocols rank editors as the truth does.
 
     python benchmarks/protocols.py figures --out runs/study   # docs/protocols/*.csv from a study
-    python benchmarks/protocols.py page                       # docs/protocols.md from the figures
+    python benchmarks/figures.py write                        # docs/protocols.md from the figures
 
 The settings of `benchmarks/study.py` are replayed: the same edits, scored by each protocol, rank
 the editors of every setting. Kendall's τ compares each ranking with that of the true scores.
@@ -11,7 +11,6 @@ Intervals are of a bootstrap of settings, and of the faces within them.
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,17 +20,15 @@ import torch
 from numpy.typing import NDArray
 from protocol_scores import PROTOCOLS, TRUTHS, Protocol, path_of
 from study import ROOT, finished
-from study_figures import Finished, read_rows, rounded, write_rows
+from study_figures import Finished, rounded, write_rows
 from study_measure import fits
 from study_page import table
 from study_settings import settings
 
 from latentedit.benchmark.results.paired import mean_known
 from latentedit.benchmark.suite import load_suite
-from latentedit.files.artefacts import write_bytes
 from latentedit.measures.definitions import METRICS
 
-BLOCK = re.compile(r"(<!-- ([a-z ]+) of protocols -->\n).*?(<!-- end -->)", re.DOTALL)
 SCORES, TAUS = "scores.csv", "taus.csv"
 OURS = "styleflow"
 """The plugin whose editors a paper would treat as its own, with a more lenient threshold."""
@@ -248,33 +245,18 @@ def facts(rows: Sequence[Tau], scores: Sequence[Score]) -> str:
     )
 
 
-def write_page(path: Path, folder: Path) -> None:
-    rows, scores = read_rows(folder / TAUS, Tau), read_rows(folder / SCORES, Score)
-    blocks = {"facts": facts(rows, scores), "taus": table_of_taus(rows)}
-
-    def block(match: re.Match[str]) -> str:
-        start, name, end = match.groups()
-        return f"{start}{blocks[name]}\n{end}"
-
-    write_bytes(path, BLOCK.sub(block, path.read_text(encoding="utf-8")).encode())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["figures", "page"])
+    parser.add_argument("what", choices=["figures"])
     parser.add_argument("--out", type=Path, default=Path("runs/study"), help="of the study")
     parser.add_argument("--suite", default="study", help="name or path of its protocol")
     parser.add_argument("--draws", type=int, default=DRAWS, help="of the bootstrap")
     parser.add_argument("--figures", type=Path, default=ROOT / "docs" / "protocols")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "protocols.md")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    if given.what == "figures":
-        figures(given.out, given.suite, given.figures, given.draws)
-    else:
-        write_page(given.page, given.figures)
+    figures(given.out, given.suite, given.figures, given.draws)
 
 
 if __name__ == "__main__":

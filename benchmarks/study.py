@@ -2,7 +2,7 @@
 
     python benchmarks/study.py run --out runs/study         # the same command goes on
     python benchmarks/study.py figures --out runs/study     # docs/study/*.csv from the runs
-    python benchmarks/study.py page                         # docs/study.md from the figures
+    python benchmarks/figures.py write                      # docs/study.md from the figures
 
 A setting is a world and the seed of a bank: three seeds of the rendered world with three banks
 each, and the trained world, of which there is one, with nine. Both worlds are measured in turn, so
@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from study_figures import Difference, Finished, Mean, read_rows, write_rows
 from study_measure import EDITS, measure_setting
-from study_page import Study, write_page
+from study_page import Study
 from study_settings import RENDERED, TRAINED, Setting, settings
 
 from latentedit import Registry
@@ -83,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["run", "figures", "page"])
+    parser.add_argument("what", choices=["run", "figures"])
     parser.add_argument("--out", type=Path, default=Path("runs/study"), help="of the run folders")
     parser.add_argument("--suite", default="study", help="name or path of the protocol")
     parser.add_argument("--worlds", type=int, default=3, help="seeds of the rendered world")
@@ -91,15 +91,12 @@ def main() -> None:
     parser.add_argument("--only", choices=[RENDERED, TRAINED], help="settings of one world alone")
     parser.add_argument("--workers", type=int, default=2, help="settings at a time")
     parser.add_argument("--figures", type=Path, default=ROOT / "docs" / "study", help="CSV files")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "study.md")
     given = parser.parse_args()
     of = [s for s in settings(given.worlds, given.banks) if given.only in (None, s.world)]
     if given.what == "run":
         run(load_suite(given.suite), given.out, of, given.workers)
-    elif given.what == "figures":
-        write_figures(figures(load_suite(given.suite), given.out, of), given.figures)
     else:
-        write_page(given.page, read_figures(given.figures))
+        write_figures(figures(load_suite(given.suite), given.out, of), given.figures)
 
 
 if __name__ == "__main__":

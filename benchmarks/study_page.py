@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from study_figures import Difference, Mean
 
-from latentedit.files.artefacts import write_bytes
 from latentedit.measures.definitions import METRICS
 
-BLOCK = re.compile(r"(<!-- ([a-z ]+) of study -->\n).*?(<!-- end -->)", re.DOTALL)
 EFFECT = 0.8
 """The effect of tables that show one alone."""
 
@@ -353,19 +349,3 @@ TABLES: dict[str, Callable[[Study], str]] = {
     "variance": Study.variance,
     "editors": Study.editors,
 }
-
-
-def filled(page: str, study: Study) -> str:
-    """The page with its blocks written anew."""
-
-    def block(match: re.Match[str]) -> str:
-        start, name, end = match.groups()
-        if name not in TABLES:
-            raise SystemExit(f"the page asks for {name!r}; there are {', '.join(TABLES)}")
-        return f"{start}{TABLES[name](study)}\n{end}"
-
-    return BLOCK.sub(block, page)
-
-
-def write_page(path: Path, study: Study) -> None:
-    write_bytes(path, filled(path.read_text(encoding="utf-8"), study).encode())

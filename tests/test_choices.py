@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+import studio_cars
 import toy_editors
 import toy_photos
 import yaml
@@ -133,6 +134,23 @@ def test_a_new_package_compares_with_what_is_installed(tmp_path: Path) -> None:
     assert suite["identity"] == ["toy-identity"]
     rival = next(iter(registry().specs("editor")))
     assert suite["editors"] == {"my-editor": {"plugin": "my-editor"}, rival: {"plugin": rival}}
+    names = set(registry().estimator("toy-labeller").schema.names)
+    assert suite["tasks"]
+    assert {task["attribute"] for task in suite["tasks"]} <= names
+
+
+def test_the_suite_of_a_new_package_asks_what_its_labeller_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    companions = Companions("car-reader", "car-judge", ())
+    monkeypatch.setattr(studio_cars.Cars, "companions", companions)
+    write_package("my-editor", tmp_path / "A", studio_cars.registry(), "cars")
+    suite = yaml.safe_load((tmp_path / "A" / "suite.yaml").read_text())
+    assert suite["tasks"] == [
+        {"attribute": "wheelbase", "change": {"sigma": 1.0}},
+        {"attribute": "roof rack", "change": "flip"},
+    ]
+    assert suite["summary"].endswith("50 images")
 
 
 def test_a_new_package_names_a_generator_with_companions(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from latentedit.benchmark.results.paired import (
     mean_known,
 )
 from latentedit.benchmark.statistics_plan import ENDPOINTS, StatisticsPlan
+from latentedit.interfaces.generator import Subject
 
 PLAN = StatisticsPlan()
 EVERYTHING = Family(frozenset(ENDPOINTS), 0.8)
@@ -337,7 +338,9 @@ def test_a_turned_comparison_says_the_same_of_the_second_editor() -> None:
 def test_words_give_the_difference_and_its_bounds_or_the_faces() -> None:
     row = comparison(difference=-0.2, low=-0.3, high=0.1)
     assert row.in_words() == "-0.200 (-0.300 to +0.100)"
-    assert comparison(difference=-0.2, faces=3).in_words() == "-0.200 (of 3 faces)"
+    assert comparison(difference=-0.2, faces=3).in_words() == "-0.200 (of 3 images)"
+    one = comparison(difference=-0.2, faces=1)
+    assert one.in_words(Subject("car", "cars")) == "-0.200 (of 1 car)"
 
 
 def verdict_of(leader: str | None, first: str) -> str:

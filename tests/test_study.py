@@ -198,18 +198,6 @@ def test_every_protocol_reads_its_own_place_of_the_path(
     assert found.tolist() == pytest.approx([expected])
 
 
-@pytest.mark.parametrize("name", ["study", "protocols"])
-def test_a_page_says_what_its_figures_say(name: str, tmp_path: Path) -> None:
-    page = BENCHMARKS.parent / "docs" / f"{name}.md"
-    again = tmp_path / page.name
-    again.write_text(page.read_text(encoding="utf-8"), encoding="utf-8")
-    if name == "study":
-        study_page.write_page(again, study.read_figures(page.with_suffix("")))
-    else:
-        protocols.write_page(again, page.with_suffix(""))
-    assert again.read_text(encoding="utf-8") == page.read_text(encoding="utf-8")
-
-
 def test_edits_side_by_side_are_measured_as_in_a_run(tmp_path: Path) -> None:
     world.carry_out(tmp_path / "run", controls=[], keep_codes=False)
     run = Run(tmp_path / "run")

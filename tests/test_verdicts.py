@@ -48,7 +48,7 @@ def test_who_leads_in_each_endpoint_is_said_first(page: Element) -> None:
         if card.all("p")
     }
     assert told == {
-        "Keeps the person best": ["by rec-eta: beta", "by rec-zeta: alpha"],
+        "Keeps identity best": ["by rec-eta: beta", "by rec-zeta: alpha"],
         "Leaks least": [
             "by true leakage: alpha and beta (not told apart)",
             "by attribute leakage: gamma",

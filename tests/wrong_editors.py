@@ -210,7 +210,7 @@ WRONG = {
     "wants": (Wants, "fits with what it declares", "add what it uses to `needs`"),
     "never-still": (NeverStill, STILL, "codes moved by"),
     "looks-around": (LooksAround, "treats faces one by one", "statistics over the batch"),
-    "follows-the-most": (FollowsTheMost, "treats faces one by one", "faces edited alone differ"),
+    "follows-the-most": (FollowsTheMost, "treats faces one by one", "images edited alone differ"),
     "refuses-nothing": (RefusesNothing, STILL, "came back as not ok"),
     "forgets": (Forgets, "survives saving", "leave something out"),
     "takes-any-state": (TakesAnyState, "refuses another state", "took another editor's tensors"),

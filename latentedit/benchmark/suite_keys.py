@@ -159,7 +159,7 @@ def new_suite(registry: Registry, name: str, generator: str, editors: Sequence[s
         "judge": companions.judge,
         "identity": list(companions.identity),
         "editors": {editor: {"plugin": editor} for editor in chosen},
-        "tasks": _tasks(registry.estimator(companions.labeller).schema),
+        "tasks": example_tasks(registry.estimator(companions.labeller).schema),
     }
     Suite.model_validate(data)
     return _commented(data)
@@ -175,7 +175,8 @@ def _first_editors(registry: Registry, space: str) -> list[str]:
     return found[:EDITORS]
 
 
-def _tasks(schema: AttributeSchema) -> list[dict[str, Any]]:
+def example_tasks(schema: AttributeSchema) -> list[dict[str, Any]]:
+    """The first attributes of `schema` that are one number, each with a change for all images."""
     change = {"binary": "flip", "continuous": {"sigma": 1.0}}
     return [
         {"attribute": attribute.name, "change": change[attribute.kind]}

@@ -20,6 +20,7 @@ from latentedit.errors import InputError
 if TYPE_CHECKING:
     from latentedit.benchmark.results.records import Measure, Results, Tuning
     from latentedit.benchmark.suite import Suite
+    from latentedit.interfaces.generator import Subject
 
 FOLDER = click.Path(path_type=Path)
 
@@ -201,21 +202,21 @@ def compare(run_a: Path, run_b: Path, editors: str | None, by_task: bool, as_jso
     if pair is not None and len(pair) != 2:
         raise InputError(f"--editors takes two names, as in A,B; received {editors!r}")
     rows = compare_runs(run_a, run_b, pair)
-    things = read_provenance(run_a).bank.shown.many
+    shown = read_provenance(run_a).bank.shown
     if as_json:
         print_json([asdict(row) for row in rows])
         return
     if run_a.resolve() != run_b.resolve():
         say(f"A is {run_a}, B is {run_b}")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    headings = ("first", "second", "task", "metric", "first − second", "faces", "fits", "p")
+    headings = ("first", "second", "task", "metric", "first − second", shown.many, "fits", "p")
     for column in (*headings, "verdict"):
         table.add_column(column, no_wrap=column in ("first", "second", "first − second"))
     for row in rows:
         if by_task or row.task == ALL_TASKS:
             names = [_short(name, run_a, run_b) for name in row.pair]
             holm = "–" if row.holm is None else f"{row.holm:.3f}"
-            of = (row.task, str(row.metric), row.in_words(things), str(row.faces), str(row.fits))
+            of = (row.task, str(row.metric), row.in_words(shown), str(row.faces), str(row.fits))
             table.add_row(*map(escape, (*names, *of, holm, row.verdict)))
     out.print(table)
 
@@ -298,8 +299,8 @@ def print_results(results: Results) -> None:
     measures = [m for m in results.measures if m.task == ALL_TASKS]
     keys = in_order((m.metric for m in measures), brief(results.metrics))
     table = Table(
-        title=f"at {results.effect:.0%} of the requested change, {results.faces} "
-        f"{results.subject.many}, "
+        title=f"at {results.effect:.0%} of the requested change, "
+        f"{results.subject.counted(results.faces)}, "
         f"{results.suite.statistics.confidence:.0%} intervals",
         title_justify="left",
         box=None,
@@ -312,15 +313,15 @@ def print_results(results: Results) -> None:
         heading = f"{headlines(results.metrics)[key.name].short} {arrow}"
         table.add_column(f"{heading}\n[dim]{escape(short_recogniser(key))}[/dim]", no_wrap=True)
     found = {(m.editor, m.metric): m for m in measures if results.at_effect(m)}
-    marks = verdict_marks(results)
+    mark = verdict_marks(results)
     for name in results.entrants:
-        style = "dim" if name in results.controls else "bold"
         cells = [
-            f"{_with_interval(found.get((name, key)))} {marks.get((name, key), '')}" for key in keys
+            f"{_with_interval(found.get((name, key)), results.subject)} {mark.get((name, key), '')}"
+            for key in keys
         ]
-        table.add_row(f"[{style}]{escape(name)}[/]", *cells)
+        table.add_row(f"[{'dim' if name in results.controls else 'bold'}]{escape(name)}[/]", *cells)
     out.print(table)
-    if marks:
+    if mark:
         say(LEGEND.format(focus=next(iter(results.suite.editors))))
     if results.tuning and results.suite.tune is not None:
         plan = results.suite.tune
@@ -342,9 +343,8 @@ def _print_tuning(row: Tuning, trials: int, several_seeds: bool) -> None:
     out.print(f"{escape(line)} [dim]over {escape(others)}{fewer}[/dim]", soft_wrap=True)
 
 
-def _with_interval(m: Measure | None) -> str:
+def _with_interval(m: Measure | None, shown: Subject) -> str:
     if m is None:
         return "–"
-    few = m.low is None or m.high is None
-    bounds = f"of {m.faces} faces" if few else f"{m.low:.2f}…{m.high:.2f}"
+    bounds = f"of {shown.counted(m.faces)}" if m.low is None else f"{m.low:.2f}…{m.high:.2f}"
     return f"{m.mean:.2f} [dim]{bounds}[/dim]"

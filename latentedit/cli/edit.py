@@ -165,7 +165,8 @@ def _edit_once(editor_folder: Path, bank_folder: Path, picture: Path, chosen: An
     if chosen["as_json"]:
         print_json(_as_json(picture, rows, titles, served, nfe))
     else:
-        what = f"{shown.counted(len(rows))}, {len(wanted)} edits"
+        edits = "1 edit" if len(wanted) == 1 else f"{len(wanted)} edits"
+        what = f"{shown.counted(len(rows))}, {edits}"
         told = f"{picture}: {what}, {nfe} function evaluations"
         say(told, next_step=look_at(picture))
     if not torch.stack(served).any():

@@ -19,8 +19,8 @@ __all__ = ["bench", "export_run"]
 @click.option("--pdf", is_flag=True, help="Figures of column width, as PDF.")
 @click.option("--svg", is_flag=True, help="The same as SVG.")
 @click.option("--latex", is_flag=True, help="A table for the package booktabs.")
-@click.option("--csv", is_flag=True, help="A row for every edited face.")
-@click.option("--frame", is_flag=True, help="A row for every metric of every edited face.")
+@click.option("--csv", is_flag=True, help="A row for every edited image.")
+@click.option("--frame", is_flag=True, help="A row for every metric of every edited image.")
 @with_new_folder
 def export_run(
     run: Path, folder: Path, pdf: bool, svg: bool, latex: bool, csv: bool, frame: bool

@@ -70,7 +70,7 @@ def studio(
     device: str,
     force: bool,
 ) -> None:
-    """Compare editors on one face, live in a browser.
+    """Compare editors on one image, live in a browser.
 
     RUN is the folder of a finished run. Its bank, editors, judge and identity encoders are used.
     Without RUN, give --bank and --editor. The page is served on this machine alone.

@@ -89,10 +89,10 @@ def brief(metrics: Mapping[str, Metric]) -> tuple[str, ...]:
 
 
 SCALES = {
-    "cosine": "1 is the same face to the recogniser, 0 a stranger",
-    "1 − cosine": "0 is the same face to the recogniser, 1 a stranger",
-    "σ": "0 is none, 1 is one standard deviation of the faces",
-    SHARE: "1 is every face, 0 is none",
+    "cosine": "1 is the same to the recogniser, 0 a stranger",
+    "1 − cosine": "0 is the same to the recogniser, 1 a stranger",
+    "σ": "0 is none, 1 is one standard deviation in the bank",
+    SHARE: "1 is every image, 0 is none",
     "share": "0 is nothing lost, 1 is as much as the code itself",
     "levels": "0 is no difference, 255 is black against white",
     "SSIM": "1 is the same picture, 0 is no likeness",

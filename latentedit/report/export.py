@@ -108,7 +108,8 @@ def latex_table(results: Results) -> str:
         for title, c in zip(grid.titles, grid.columns, strict=True)
     )
     lines = [
-        f"% {results.suite.name}: {results.faces} faces, bank {results.bank_hash[:12]}",
+        f"% {results.suite.name}: {results.subject.counted(results.faces)}, "
+        f"bank {results.bank_hash[:12]}",
         rf"\begin{{tabular}}{{l{'r' * len(grid.columns)}}}",
         r"\toprule",
         rf"Editor & {heads} \\",
@@ -124,7 +125,7 @@ def latex_table(results: Results) -> str:
 def _caption(results: Results, grid: Verdicts) -> list[str]:
     confidence = f"{100 * results.suite.statistics.confidence:.0f}"
     return [
-        f"% Means over {results.faces} faces with {confidence} % intervals, at "
+        f"% Means over {results.subject.counted(results.faces)} with {confidence} % intervals, at "
         f"{100 * results.effect:.0f} % of the requested change.",
         f"% Against {grid.focus}: + better, - worse; in brackets of fewer than five fits;",
         "% = equivalent, ? undecided.",

@@ -13,6 +13,7 @@ from latentedit.benchmark.results.comparison import (
 )
 from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
 from latentedit.benchmark.results.records import Results
+from latentedit.interfaces.generator import Subject
 
 FEW = 3
 """Up to this many other editors have sentences of their own; more share one sentence a metric."""
@@ -30,7 +31,7 @@ SAID: dict[Verdict, str] = {
 def findings(results: Results) -> list[str]:
     """The suite's focus, its first editor if it names none, against each other one; or each other
     one against its baseline. Then the reach of all."""
-    suite, things = results.suite, results.subject.many
+    suite, shown = results.suite, results.subject
     first = suite.baseline or suite.focus or next(iter(suite.editors))
     rows = [
         row if row.first == first else row.turned()
@@ -39,9 +40,9 @@ def findings(results: Results) -> list[str]:
     ]
     if suite.baseline:
         rows = [row.turned() for row in rows]
-        return [*_one_by_one(rows, things), *_caveats(results, rows), _reach(results)]
+        return [*_one_by_one(rows, shown), *_caveats(results, rows), _reach(results)]
     few = len({row.second for row in rows}) <= FEW
-    said = _one_by_one(rows, things) if few else _all_at_once(first, rows, things)
+    said = _one_by_one(rows, shown) if few else _all_at_once(first, rows, shown)
     return [*said, *_caveats(results, rows), _reach(results)]
 
 
@@ -61,21 +62,21 @@ def best_editor(results: Results, metric: MetricKey) -> str | None:
     return winner(rows, results.suite.editors)
 
 
-def _one_by_one(rows: Sequence[Comparison], things: str) -> list[str]:
+def _one_by_one(rows: Sequence[Comparison], shown: Subject) -> list[str]:
     """One sentence a pair and metric."""
     pairs = dict.fromkeys(row.pair for row in rows)
-    return [_sentence(row, things) for pair in pairs for row in rows if row.pair == pair]
+    return [_sentence(row, shown) for pair in pairs for row in rows if row.pair == pair]
 
 
-def _sentence(row: Comparison, things: str) -> str:
+def _sentence(row: Comparison, shown: Subject) -> str:
     said = SAID[row.verdict].format(first=row.first, second=row.second)
     if row.faces < ENOUGH_FACES:
-        said = f"Too few {things} to compare {row.first} and {row.second}"
+        said = f"Too few {shown.many} to compare {row.first} and {row.second}"
     within = f" (within ±{row.metric.metric.margin})" if row.verdict == "equivalent" else ""
-    return f"{said} in {_named(row.metric)}{within}: {row.in_words(things)}, {row.basis(things)}."
+    return f"{said} in {_named(row.metric)}{within}: {row.in_words(shown)}, {row.basis(shown)}."
 
 
-def _all_at_once(first: str, rows: Sequence[Comparison], things: str) -> list[str]:
+def _all_at_once(first: str, rows: Sequence[Comparison], shown: Subject) -> list[str]:
     """One sentence a metric: the editors that `first` is better or worse than, the smallest
     difference first."""
     groups: dict[Verdict, str] = {
@@ -92,7 +93,7 @@ def _all_at_once(first: str, rows: Sequence[Comparison], things: str) -> list[st
             (row for row in rows if row.metric == metric), key=lambda row: abs(row.difference)
         )
         parts = [
-            f"{said} {_listed([_brief(row, things) for row in own if row.verdict == verdict])}"
+            f"{said} {_listed([_brief(row, shown) for row in own if row.verdict == verdict])}"
             for verdict, said in groups.items()
             if any(row.verdict == verdict for row in own)
         ]
@@ -100,8 +101,8 @@ def _all_at_once(first: str, rows: Sequence[Comparison], things: str) -> list[st
     return sentences
 
 
-def _brief(row: Comparison, things: str) -> str:
-    return f"{row.second} ({abs(row.difference):.3f}, {row.basis(things)})"
+def _brief(row: Comparison, shown: Subject) -> str:
+    return f"{row.second} ({abs(row.difference):.3f}, {row.basis(shown)})"
 
 
 def _named(metric: MetricKey) -> str:

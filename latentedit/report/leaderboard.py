@@ -110,7 +110,7 @@ def _part(board: Board, number: int) -> BoardPart:
         table=mean_table(heads, names, measures, best),
         by_task=[_by_task(board, column, measures) for column in heads],
         matrices=[_matrix(names, column, compared) for column in heads],
-        script=picker_data(board.tasks, heads, compared, board.first.provenance.bank.shown.many),
+        script=picker_data(board.tasks, heads, compared, board.first.provenance.bank.shown),
         curves=curve_figures(board.curves(), palette, controls),
         faces=face_blocks([Shown(e.name, e.editor, e.run) for e in board.entries]),
         recognisers=list(board.first.reference.thresholds),

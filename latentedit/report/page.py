@@ -128,7 +128,7 @@ def _picker(results: Results) -> dict[str, Any]:
     rows = [row for row in _compared(results) if not set(row.pair) & set(results.controls)]
     heads = columns(in_order((row.metric for row in rows), brief(results.metrics)), results.metrics)
     tasks = [task.name for task in results.suite.tasks]
-    return picker_data(tasks, heads, rows, results.subject.many)
+    return picker_data(tasks, heads, rows, results.subject)
 
 
 def _compared(results: Results) -> list[Comparison]:

@@ -7,17 +7,18 @@ from typing import Any
 
 from latentedit.benchmark.results.comparison import Comparison
 from latentedit.benchmark.results.keys import ALL_TASKS
+from latentedit.interfaces.generator import Subject
 from latentedit.report.tables import Column
 
 
 def picker_data(
-    tasks: Sequence[str], heads: Sequence[Column], compared: Sequence[Comparison], things: str
+    tasks: Sequence[str], heads: Sequence[Column], compared: Sequence[Comparison], shown: Subject
 ) -> dict[str, Any]:
     """Tasks; metrics as name, detail and direction; and rows that begin with the names of the pair,
     the task, and the number of the metric.
 
     Args:
-        things: what images show, in the plural.
+        shown: what images show.
     """
     numbers = {column.key: i for i, column in enumerate(heads)}
     return {
@@ -25,7 +26,7 @@ def picker_data(
         "metrics": [[c.key.name, c.detail, bool(c.definition.higher_is_better)] for c in heads],
         "rows": [
             [
-                *(*row.pair, row.task, numbers[row.metric], *_rounded(row), row.basis(things)),
+                *(*row.pair, row.task, numbers[row.metric], *_rounded(row), row.basis(shown)),
                 *(row.leader, row.verdict == "equivalent"),
             ]
             for row in compared

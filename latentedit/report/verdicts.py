@@ -22,7 +22,7 @@ SHORT = {
 }
 """Names in the grid, where they differ from those of the metrics."""
 LEADS = {
-    "identity similarity": "Keeps the person best",
+    "identity similarity": "Keeps identity best",
     "true leakage": "Leaks least",
     "attribute leakage": "Leaks least",
     "reach": "Reaches the change most often",

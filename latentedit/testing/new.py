@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from latentedit.benchmark.suite_keys import example_tasks
 from latentedit.errors import InputError, LatentEditError, UnknownName
 from latentedit.files.artefacts import new_folder, write_bytes
-from latentedit.interfaces.generator import Companions
+from latentedit.interfaces.generator import IMAGES
 from latentedit.registry import Registry
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -20,6 +24,8 @@ FILES = {
 }
 """Of a package of any kind; the code itself is in a module of the kind's name."""
 FOR_EDITORS = {"README.md": "README.md.jinja", "suite.yaml": "suite.yaml.jinja"}
+TASKS = 2
+"""Of the suite, which is small: it is the first that an author runs."""
 ARTICLES = {
     "editor": "an editor",
     "generator": "a generator",
@@ -67,12 +73,13 @@ def write_package(
         "package": "latentedit_" + name.replace("-", "_"),
         "title": "".join(part.capitalize() for part in name.split("-")),
         "rival": next(iter(registry.specs("editor")), "EDITOR"),
-        **_models(registry, generator),
+        **(_models(registry, generator) if kind == "editor" or generator else {}),
     }
     templates = Environment(
         loader=PackageLoader("latentedit.testing", "template"),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
+        trim_blocks=True,
         autoescape=False,  # noqa: S701  (Python and TOML, not HTML)
     )
     own = FOR_EDITORS if kind == "editor" else {"README.md": "README-other.md.jinja"}
@@ -85,25 +92,36 @@ def write_package(
     return [folder / path for path in written]
 
 
-def _models(registry: Registry, generator: str | None) -> dict[str, str]:
-    """Generator, labeller, judge and recogniser of the suite; placeholders where none is there."""
+def _models(registry: Registry, generator: str | None) -> dict[str, Any]:
+    """What the suite edits; placeholders where no installed generator names its companions."""
     if generator is not None:
         registry.find("generator", generator)
-    for name in registry.specs("generator") if generator is None else (generator,):
-        if (found := _companions(registry, name)) is not None:
-            models = {"labeller": found.labeller, "judge": found.judge}
-            return models | {"generator": name, "identity": ", ".join(found.identity)}
-    if generator is not None:
-        raise InputError(
-            f"{generator} names no labeller, judge and identity encoder; leave out --generator, "
-            "then change the suite that is written"
-        )
-    return {kind: kind.upper() for kind in ("generator", "labeller", "judge", "identity")}
+        if (found := _models_of(registry, generator)) is None:
+            raise InputError(
+                f"{generator} names no labeller, judge and identity encoder; leave out "
+                "--generator, then change the suite that is written"
+            )
+        return found
+    for name in registry.specs("generator"):
+        with suppress(LatentEditError):  # one that cannot be imported serves no suite
+            if (found := _models_of(registry, name)) is not None:
+                return found
+    models = {kind: kind.upper() for kind in ("generator", "labeller", "judge", "identity")}
+    tasks = ["{attribute: ATTRIBUTE, change: {sigma: 1.0}}"]
+    return models | {"images": IMAGES.many, "tasks": tasks}
 
 
-def _companions(registry: Registry, generator: str) -> Companions | None:
-    try:
-        found: Companions | None = registry.load("generator", generator).companions
-    except LatentEditError:
-        return None  # one that cannot be imported serves no suite
-    return found
+def _models_of(registry: Registry, generator: str) -> dict[str, Any] | None:
+    """Generator, its companions, tasks in their schema, and what its images show."""
+    model = registry.load("generator", generator)
+    if model.companions is None:
+        return None
+    tasks = example_tasks(registry.estimator(model.companions.labeller).schema)[:TASKS]
+    return {
+        "generator": generator,
+        "labeller": model.companions.labeller,
+        "judge": model.companions.judge,
+        "identity": ", ".join(model.companions.identity),
+        "images": model.subject.many,
+        "tasks": [yaml.safe_dump(task, default_flow_style=True).strip() for task in tasks],
+    }

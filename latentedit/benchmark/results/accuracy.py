@@ -86,7 +86,7 @@ def noise(
     found = []
     if agreed and not errors:
         listed = ", ".join(f"{name} {rho:.2f}" for name, rho in agreed.items())
-        text = f"judge and labeller agree on unedited faces by Spearman’s ρ: {listed}"
+        text = f"judge and labeller agree on unedited images by Spearman’s ρ: {listed}"
         for metric in ("reach", "attribute leakage", "target error", "edit consistency"):
             found.append(Noise(MetricKey(metric), None, text))
     if errors:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from latentedit.benchmark.results.keys import MetricKey
+from latentedit.interfaces.generator import IMAGES, Subject
 
 Verdict = Literal["better", "worse", "ahead", "behind", "equivalent", "undecided", "exploratory"]
 """What is said of the first editor against the second.
@@ -104,27 +105,31 @@ class Comparison:
             verdict=OPPOSITE.get(self.verdict, self.verdict),
         )
 
-    def in_words(self, things: str = "images") -> str:
-        """The difference with its bounds, or with the number of `things` where there are none.
+    def in_words(self, shown: Subject = IMAGES) -> str:
+        """The difference with its bounds, or with the number of images where there are none.
 
         >>> over = ("a", "b", "age", MetricKey("reach"), 0.8)
         >>> Comparison(*over, 0.2, 0.1, 0.3, 20, 5, 0.01, 0.01, "better").in_words()
         '+0.200 (+0.100 to +0.300)'
         >>> Comparison(*over, 0.2, None, None, 1, 1, 1.0, None, "undecided").in_words()
-        '+0.200 (of 1 images)'
+        '+0.200 (of 1 image)'
         """
         few = self.low is None or self.high is None
-        bounds = f"of {self.faces} {things}" if few else f"{self.low:+.3f} to {self.high:+.3f}"
+        bounds = (
+            f"of {shown.counted(self.faces)}" if few else f"{self.low:+.3f} to {self.high:+.3f}"
+        )
         return f"{self.difference:+.3f} ({bounds})"
 
-    def basis(self, things: str = "images") -> str:
+    def basis(self, shown: Subject = IMAGES) -> str:
         """What the difference rests on.
 
         >>> over = ("a", "b", "age", MetricKey("reach"), 0.8)
         >>> Comparison(*over, 0.2, 0.1, 0.3, 20, 1, 0.01, 0.01, "ahead").basis()
         '20 images, one fit'
         """
-        return f"{self.faces} {things}, {'one fit' if self.fits == 1 else f'{self.fits} fits'}"
+        return (
+            f"{shown.counted(self.faces)}, {'one fit' if self.fits == 1 else f'{self.fits} fits'}"
+        )
 
 
 def winner(comparisons: Iterable[Comparison], editors: Iterable[str]) -> str | None:

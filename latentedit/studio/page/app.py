@@ -120,7 +120,7 @@ class Studio:
     async def faces(self, request: Request) -> Response:
         start = request.path_params["start"]
         if start >= len(self.bench.test):
-            raise HTTPException(404, "there is no such face")
+            raise HTTPException(404, "there is no such image")
         return Response(await self._computed(lambda: self.sheet(start)), media_type="image/png")
 
     async def map(self, request: Request) -> Response:

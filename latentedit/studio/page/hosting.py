@@ -22,7 +22,7 @@ app_port: {port}
 
 # latentedit studio
 
-Editors of latent codes, side by side on the same face: {editors}.
+Editors of latent codes, side by side on the same {one}: {editors}.
 
 Build and start it with:
 
@@ -69,7 +69,10 @@ def write_space(
                 shutil.copyfile(source, temporary / place)
         for name, text in {
             "README.md": _README.format(
-                port=PORT, editors=", ".join(bench.editors), command=" ".join(arguments)
+                port=PORT,
+                one=bench.generator.subject.one,
+                editors=", ".join(bench.editors),
+                command=" ".join(arguments),
             ),
             "Dockerfile": _CONTAINER.format(port=PORT, command=json.dumps(arguments)),
             "requirements.txt": f"latentedit[studio]=={__version__}\n",

@@ -37,6 +37,7 @@ def bench_message(bench: Workbench) -> dict[str, Any]:
             "faces": len(bench.test),
             "generator": bench.bank.generator.name,
         },
+        "subject": asdict(bench.generator.subject),
         "controls": [_control(asdict(control)) for control in controls(bench)],
         "editors": [
             {"name": name, "plugin": fitted.name, "space": fitted.space}

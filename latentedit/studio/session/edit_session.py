@@ -22,6 +22,7 @@ from latentedit.studio.session.faces import (
     Origin,
     SeedFace,
     face_of,
+    no_such_index,
     photograph_face,
     sampled_face,
 )
@@ -112,7 +113,7 @@ class EditSession:
 
     def _bank_face(self, index: int) -> Face:
         if not 0 <= index < len(self.bench.test):
-            raise InputError(f"faces go from 0 to {len(self.bench.test) - 1}, received {index}")
+            raise no_such_index(self.bench, index)
         return face_of(self.bench, BankFace(index=index))
 
     def _start(self, face: Face) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from latentedit.data.bank import LatentBank
 from latentedit.errors import InputError, PluginFault, Unsupported
 from latentedit.files.records import StrictRecord
+from latentedit.interfaces.generator import IMAGES
 from latentedit.interfaces.runtime import SEEDS, Progress, silent
 from latentedit.photos.align import read_photograph
 from latentedit.photos.invert import InversionPlan, invert_photographs
@@ -66,23 +67,31 @@ class Face:
         codes: (1, \\*shape) in `space`.
         values: (1, A) its attributes, by the bank's labeller, natural units.
         origin: what makes it again.
+        noun: for what images of the generator show.
     """
 
     codes: Tensor
     space: str
     values: Tensor
     origin: Origin
+    noun: str = IMAGES.one
 
     @property
     def title(self) -> str:
         """Where it came from, in words."""
         match self.origin:
             case BankFace(index=index):
-                return f"face {index}"
+                return f"{self.noun} {index}"
             case SeedFace(seed=seed):
                 return f"seed {seed}"
             case GivenFace(title=title):
                 return title
+
+
+def no_such_index(bench: Workbench, index: int) -> InputError:
+    """The error that names the rows of the bank's test split."""
+    shown = bench.generator.subject.many
+    return InputError(f"{shown} go from 0 to {len(bench.test) - 1}, received {index}")
 
 
 def face_of(bench: Workbench, origin: Origin) -> Face:
@@ -94,9 +103,9 @@ def face_of(bench: Workbench, origin: Origin) -> Face:
     match origin:
         case BankFace(index=index):
             if index >= len(bench.test):
-                raise InputError(f"faces go from 0 to {len(bench.test) - 1}, received {index}")
+                raise no_such_index(bench, index)
             codes, values = bench.test.rows(torch.tensor([index]))
-            return Face(codes, bench.test.space, values, origin)
+            return Face(codes, bench.test.space, values, origin, bench.generator.subject.one)
         case SeedFace(seed=seed):
             psi = float(bench.bank.sampling.get("truncation_psi", 1.0))
             space = bench.bank.space

@@ -86,7 +86,7 @@ class History:
     def undone(self) -> History:
         """One step back; raises `InputError` at the beginning."""
         if not self.can_undo:
-            raise InputError("nothing to undo: this is the unedited face")
+            raise InputError("nothing to undo: there is no edit yet")
         return replace(self, at=self.at - 1)
 
     def redone(self) -> History:
@@ -115,5 +115,5 @@ def with_edit(edits: Edits, edit: Edit) -> Edits:
     same = bool(edits) and edits[-1].changed == edit.changed
     found = (*(edits[:-1] if same else edits), edit)
     if len(found) > MOST_EDITS:
-        raise InputError(f"a face takes {MOST_EDITS} edits in sequence; undo some, or reset")
+        raise InputError(f"at most {MOST_EDITS} edits follow one another; undo some, or reset")
     return found

@@ -89,7 +89,7 @@ class _Request:
         target = self.edit.target(self.schema, self.before.values)
         edited = self._edited(target, torch.zeros(1, dtype=torch.long))
         if not bool(edited.served[0]):
-            return replace(self.before, refused=edited.reason or "this face cannot be edited so")
+            return replace(self.before, refused=edited.reason or "this image cannot be edited so")
         return Step(edited.codes, self.space, target, strength=self.edit.strength)
 
     def matched(self, effect: float) -> Step:

@@ -8,6 +8,7 @@ export class Gallery {
   constructor(bench, choose) {
     this.sheet = bench.sheet;
     this.faces = bench.bank.faces;
+    this.noun = bench.subject.one;
     this.choose = choose;
     this.start = 0;
     this.place = document.getElementById("gallery");
@@ -33,7 +34,7 @@ export class Gallery {
       face.type = "button";
       face.className = "face";
       face.dataset.index = index;
-      face.setAttribute("aria-label", `face ${index}`);
+      face.setAttribute("aria-label", `${this.noun} ${index}`);
       face.style.backgroundImage = `url(/api/faces/${this.start})`;
       face.style.backgroundPosition = `${-(at % columns) * pixels}px ${-Math.floor(at / columns) * pixels}px`;
       face.addEventListener("click", () => this.choose(index));

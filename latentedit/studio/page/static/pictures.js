@@ -9,6 +9,7 @@ export class Pictures {
     this.pictures = [];
     this.mode = "plain";
     this.units = {};
+    this.noun = "image";
   }
 
   // While a slider moves, `part` of the pictures come; the others stay, marked as stale.
@@ -59,7 +60,7 @@ export class Pictures {
       rows.push(...pair(name, `${signed(change.achieved)} of ${signed(change.requested)}${unit}`));
     }
     for (const [name, cosine] of Object.entries(picture.identity)) {
-      const same = picture.same_person[name] ? "same person" : "other person";
+      const same = picture.same_person[name] ? `same ${this.noun}` : `other ${this.noun}`;
       rows.push(...pair(short(name, picture.identity), `${cosine.toFixed(2)}, ${same}`));
     }
     if (Object.keys(picture.changes).length && picture.strength !== 1)

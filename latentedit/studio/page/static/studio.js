@@ -120,6 +120,14 @@ function compare(box) {
   } else ask({ action: "compare", columns });
 }
 
+function nameImages({ one, many }) {
+  const named = (text) => text.replace("{one}", one).replace("{many}", many);
+  for (const place of document.querySelectorAll("[data-text]"))
+    place.textContent = named(place.dataset.text);
+  for (const place of document.querySelectorAll("[data-label]"))
+    place.setAttribute("aria-label", named(place.dataset.label));
+}
+
 function makeFaces() {
   const choose = (index) => ask({ action: "choose", index });
   gallery = new Gallery(bench, choose);
@@ -220,7 +228,9 @@ async function start() {
   makeTheme();
   bench = await get("/api/bench");
   by("about").textContent =
-    `${bench.bank.faces} faces of ${bench.bank.name}, drawn by ${bench.bank.generator}`;
+    `${bench.bank.faces} ${bench.subject.many} of ${bench.bank.name}, drawn by ${bench.bank.generator}`;
+  nameImages(bench.subject);
+  pictures.noun = bench.subject.one;
   makeControls();
   makeFaces();
   makeStage();
