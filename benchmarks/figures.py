@@ -21,6 +21,7 @@ import coverage_tables
 import protocols
 import study
 import study_page
+import two_worlds
 from run_pictures import PICTURES
 from shipped import RESULTS, ROOT, Shipped, keep
 from suite_sentences import SENTENCES
@@ -63,6 +64,8 @@ def blocks() -> dict[str, Callable[[], str]]:
         for title, write in (TABLES | SENTENCES).items()
     }
     others = {"coverage": coverage_tables.tables(), "study": _study(), "protocols": _protocols()}
+    if "real-quick" in runs:
+        others["real-quick"] = two_worlds.tables(_shipped("field"), _shipped("real-quick"))
     for result, tables in others.items():
         found |= {f"{title} of {result}": write for title, write in tables.items()}
     return found
