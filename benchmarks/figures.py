@@ -18,6 +18,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import coverage_tables
+import photograph
 import protocols
 import study
 import study_page
@@ -64,6 +65,8 @@ def blocks() -> dict[str, Callable[[], str]]:
         for title, write in (TABLES | SENTENCES).items()
     }
     others = {"coverage": coverage_tables.tables(), "study": _study(), "protocols": _protocols()}
+    if photograph.KEPT.is_file():
+        others["photograph"] = photograph.tables()
     if "real-quick" in runs:
         others["real-quick"] = two_worlds.tables(_shipped("field"), _shipped("real-quick"))
     for result, tables in others.items():
