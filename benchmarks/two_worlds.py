@@ -98,18 +98,23 @@ def said(embedded: Shipped, published: Shipped) -> str:
     """Which findings hold in both worlds, and which do not."""
     every = list(findings(embedded, published))
     groups = {o: [f.title for f in every if f.outcome == o] for o in OUTCOMES}
-    both, turned, embedded_alone, published_alone, neither = groups.values()
     names = listed([f"`{name}`" for name in shared(embedded, published)])
+    heads = (
+        "The leader is the same in both worlds in",
+        "It is the other editor in",
+        "Only the embedded world has a leader in",
+        "Only the published networks have one in",
+        "Neither has one in",
+    )
     parts = [
         f"{names} are in both runs with the same options. That makes {len(every)} comparisons of "
-        f"a pair in an endpoint. {len(both)} give the same leader in both worlds"
-        + (f": {'; '.join(both)}." if both else "."),
-        f"{len(turned)} give the opposite leader" + (f": {'; '.join(turned)}." if turned else "."),
-        f"{len(embedded_alone)} have a leader in the embedded world alone"
-        + (f": {'; '.join(embedded_alone)}." if embedded_alone else "."),
-        f"{len(published_alone)} have one on published networks alone"
-        + (f": {'; '.join(published_alone)}." if published_alone else "."),
-        f"{len(neither)} have no leader in either.",
+        "a pair in an endpoint.",
+        *(
+            f"{head} {len(found)}" + (f": {'; '.join(found)}." if found and outcome else ".")
+            for head, outcome, found in zip(
+                heads, (*OUTCOMES[:-1], ""), groups.values(), strict=True
+            )
+        ),
     ]
     return paragraph(" ".join(parts))
 
