@@ -268,7 +268,7 @@ def _terms(bench: Bench, plugins: Registry) -> dict[str, str]:
     """The licences that generator, labeller, judge and recognisers state, by the names in the
     suite."""
     labeller = bench.bank.labeller
-    stated = {bench.bank.generator.name: bench.generator.describe()}
+    stated: dict[str, Mapping[str, Any]] = {bench.bank.generator.name: bench.generator.describe()}
     stated[labeller.name] = _labeller_card(labeller, plugins)
     stated[str(bench.suite.judge)] = bench.judge.card()
     stated |= {
