@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import latentedit_inversion
 from latentedit import InputError, InversionRuntime, Landmarks, WeightedLoss
 from latentedit.photos.align import read_photograph
-from latentedit.photos.frames import FFHQ, Frame, frame_of
+from latentedit.photos.frames import STANDARD, Frame, frame_of
 from latentedit.photos.landmarks import face_square
 
 WORLD = odd_spaces.ZOnly()
@@ -46,7 +46,7 @@ def test_a_frame_turns_with_the_face() -> None:
     moved = Frame(down=0.25).around(square)
     down = square[1] - square[0]
     assert moved - square == pytest.approx(np.tile(down / 4, (4, 1)))
-    assert FFHQ.around(square) == pytest.approx(square)
+    assert STANDARD.around(square) == pytest.approx(square)
 
 
 def test_a_photograph_is_cut_in_the_frame(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_photograph_is_cut_in_the_frame(tmp_path: Path) -> None:
 
 
 def test_too_few_faces_give_no_frame() -> None:
-    with pytest.raises(InputError, match=r"found in 0 of 64 images .*use --frame ffhq"):
+    with pytest.raises(InputError, match=r"found in 0 of 64 images .*use --frame standard"):
         frame_of(WORLD, lambda name, picture: None)
 
 

@@ -60,11 +60,11 @@ if TYPE_CHECKING:
 @with_settings("the landmark detector", "--landmarks-option", "landmark_options")
 @click.option(
     "--frame",
-    type=click.Choice(["ffhq", "generator"]),
-    default="ffhq",
+    type=click.Choice(["standard", "generator"]),
+    default="standard",
     show_default=True,
-    help="Where an aligned photo has its face: as in FFHQ, or as in the generator's own images, "
-    "which the landmark detector measures.",
+    help="Where an aligned photo has its face: as generators of aligned faces have it, or as in "
+    "the generator's own images, which the landmark detector measures.",
 )
 @click.option(
     "--identity",
@@ -122,7 +122,7 @@ def invert(
     from latentedit.data.bank import LatentBank
     from latentedit.editing.checks import check_device
     from latentedit.photos.align import find_photographs, read_photograph
-    from latentedit.photos.frames import FFHQ
+    from latentedit.photos.frames import STANDARD
     from latentedit.photos.invert import InversionPlan, invert_photographs, parse_losses
     from latentedit.photos.landmarks import landmark_finder
     from latentedit.photos.reconstruction import true_codes
@@ -144,7 +144,7 @@ def invert(
         device=device,
     )
     model = registry.generator(*plan.generator)
-    finder, square = None, FFHQ
+    finder, square = None, STANDARD
     if landmarks is not None:
         finder = landmark_finder(registry, landmarks, parse_pairs(landmark_options))
     if frame == "generator":

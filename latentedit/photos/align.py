@@ -16,7 +16,7 @@ from latentedit.data.images import bytes_to_images
 from latentedit.errors import InputError
 from latentedit.files.pictures import open_picture, picture_files
 from latentedit.interfaces.landmarks import Landmarks
-from latentedit.photos.frames import FFHQ, Frame
+from latentedit.photos.frames import STANDARD, Frame
 from latentedit.photos.landmarks import LandmarkFinder, Quad, face_square
 
 _MARGIN = 0.5
@@ -62,7 +62,7 @@ def read_photograph(
     path: Path,
     resolution: int,
     landmarks: LandmarkFinder | None = None,
-    frame: Frame = FFHQ,
+    frame: Frame = STANDARD,
 ) -> Photograph:
     """A square part of the photograph, `resolution` pixels wide.
 
@@ -103,7 +103,7 @@ def _square(picture: Image.Image, found: Landmarks | None, frame: Frame) -> tupl
     side = float(np.linalg.norm(quad[3] - quad[0]))
     if side < 2 or _outside(picture, quad) > _MARGIN * side:
         return centre_square(picture.size), "the middle: the face leaves the picture"
-    return quad, "aligned by landmarks" + ("" if frame == FFHQ else " in the generator's frame")
+    return quad, "aligned by landmarks" + ("" if frame == STANDARD else " in the generator's frame")
 
 
 def _outside(picture: Image.Image, quad: Quad) -> float:

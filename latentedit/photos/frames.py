@@ -1,4 +1,4 @@
-"""Where a generator's images have the face, relative to the square of FFHQ."""
+"""Where a generator's images have the face, relative to the standard square."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SEED, _BATCH = 0, 8
 
 @dataclass(frozen=True)
 class Frame:
-    """A square relative to the one of FFHQ, along the axes of that one.
+    """A square relative to that of `face_square`, along the axes of that one.
 
     Args:
-        right: of its centre from that of FFHQ's square, in sides of FFHQ's square.
+        right: of its centre from that of the standard square, in sides of the standard square.
         down: the same, downwards.
-        side: in sides of FFHQ's square.
+        side: in sides of the standard square.
 
     >>> square = np.array([[0.0, 0.0], [0.0, 10.0], [10.0, 10.0], [10.0, 0.0]])
     >>> Frame(right=0.0, down=0.1, side=0.8).around(square).tolist()
@@ -36,14 +36,14 @@ class Frame:
     side: float = 1.0
 
     def around(self, square: Quad) -> Quad:
-        """This frame for the face that has FFHQ's `square`."""
+        """This frame for the face that has this standard `square`."""
         across, along = square[3] - square[0], square[1] - square[0]
         centre = square.mean(0) + self.right * across + self.down * along
         quad: Quad = centre + self.side * (square - square.mean(0))
         return quad
 
 
-FFHQ = Frame()
+STANDARD = Frame()
 
 
 @torch.no_grad()
@@ -67,7 +67,7 @@ def frame_of(generator: Generator, find: LandmarkFinder) -> Frame:
     if len(frames) < LEAST:
         raise InputError(
             f"a face was found in {len(frames)} of {SAMPLES} images of the generator, and "
-            f"{LEAST} are needed to measure its frame; use --frame ffhq or another detector"
+            f"{LEAST} are needed to measure its frame; use --frame standard or another detector"
         )
     right, down, side = np.median(np.array(frames), 0).tolist()
     return Frame(right, down, side)
