@@ -39,10 +39,9 @@ from simulated_reports import (
 )
 
 from latentedit.benchmark.results.comparison import ENOUGH_FITS, Comparison
-from latentedit.benchmark.results.keys import MetricKey
+from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
 from latentedit.benchmark.results.means import measures
 from latentedit.benchmark.results.paired import (
-    ALL_TASKS,
     Scores,
     SeedScores,
     comparisons,

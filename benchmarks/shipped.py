@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from latentedit.benchmark.results.comparison import Comparison
-from latentedit.benchmark.results.keys import MetricKey
-from latentedit.benchmark.results.paired import ALL_TASKS
+from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import Measure, Results
 from latentedit.files.artefacts import read_json, write_bytes, write_json

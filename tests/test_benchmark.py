@@ -19,7 +19,7 @@ from latentedit import EnvironmentFault, FingerprintMismatch, InputError, Unknow
 from latentedit.benchmark.cells.store import CellStore
 from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.results.compare import compare_runs
-from latentedit.benchmark.results.paired import ALL_TASKS
+from latentedit.benchmark.results.keys import ALL_TASKS
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.run import RunOutcome, explain, run_suite
 from latentedit.benchmark.suite import Suite

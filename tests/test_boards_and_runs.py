@@ -18,7 +18,7 @@ from harness_plugins import Silent
 from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.results.board import Board, boards, boards_csv, headline
 from latentedit.benchmark.results.compare import compare_runs
-from latentedit.benchmark.results.paired import ALL_TASKS
+from latentedit.benchmark.results.keys import ALL_TASKS
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import run_suite

@@ -14,8 +14,7 @@ from made_runs import write_run
 from test_benchmarks import BENCHMARKS, script
 
 from latentedit.benchmark.results.comparison import Comparison, Verdict
-from latentedit.benchmark.results.keys import MetricKey
-from latentedit.benchmark.results.paired import ALL_TASKS
+from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import Measure
 

@@ -12,9 +12,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from latentedit.benchmark.results.comparison import Comparison, winner
-from latentedit.benchmark.results.keys import MetricKey
+from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
 from latentedit.benchmark.results.paired import (
-    ALL_TASKS,
     Family,
     by_task,
     comparisons,

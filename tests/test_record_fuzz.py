@@ -34,11 +34,11 @@ from latentedit import (
 )
 from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.provenance import read_provenance
-from latentedit.benchmark.results.audit import cell_states
 from latentedit.benchmark.results.board import boards
 from latentedit.benchmark.results.costs import read_costs
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import read_results
+from latentedit.benchmark.results.states import cell_states
 from latentedit.downloads.cache import fetch
 from latentedit.downloads.catalogue import PublishedNetwork
 from latentedit.files.artefacts import map_tensors

@@ -22,8 +22,8 @@ from toy import ToyEstimator, ToyGenerator, ToyIdentity, ToyJudge, toy_plugins
 
 from latentedit import CellStore, EnvironmentFault, PluginSpec, Registry, fingerprint, hookimpl
 from latentedit.benchmark.folder import RunFolder
-from latentedit.benchmark.results.audit import cell_states
 from latentedit.benchmark.results.reading import Run
+from latentedit.benchmark.results.states import cell_states
 from latentedit.benchmark.run import explain, run_suite
 from latentedit.benchmark.suite import Suite
 from latentedit.editing import keys

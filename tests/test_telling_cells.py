@@ -19,8 +19,8 @@ from latentedit.benchmark.cells.asked import requested
 from latentedit.benchmark.cells.bench import Bench
 from latentedit.benchmark.cells.edits import edit_milliseconds, measure_edits
 from latentedit.benchmark.cells.store import CellStore
-from latentedit.benchmark.results.audit import cell_states
 from latentedit.benchmark.results.reading import Run
+from latentedit.benchmark.results.states import cell_states
 from latentedit.benchmark.suite import Suite
 from latentedit.benchmark.task import Task
 from latentedit.data.bank import LatentBank

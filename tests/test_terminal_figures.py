@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +98,7 @@ def test_the_table_of_a_run_has_every_mean_and_interval_in_its_column(
     assert lines[2].index("eta") == first
     assert lines[2].index("zeta") == lines[1].index("similarity", first + 1)
     assert [cells_of(line)[0] for line in lines[3:-1]] == [*EDITORS, *CONTROLS]
-    assert lines[-1].startswith(
-        "▲ better, ▼ worse than alpha; △ ahead, ▽ behind: the same of fewer"
-    )
+    assert lines[-1].startswith("▲ better, ▼ worse than alpha; △ ahead, ▽ behind: so in fewer")
     for line in lines[3:-1]:
         name, *cells = cells_of(line)
         expected = [over_all_tasks(*column)[name] for column in COLUMNS]
@@ -169,6 +169,36 @@ def test_the_status_of_every_cell_has_its_seconds_and_the_last_line_of_its_error
     assert found["edit--alpha--seed0--glasses"] == ["ok", "3.3"]
     assert found["edit--beta--seed0--turn"] == ["failed", "3.2", "ValueError: no [turn] today"]
     assert found["edit--gamma--seed0--age"] == ["missing", "0.0"]
+
+
+@pytest.mark.parametrize("command", ["status", "list"])
+def test_runs_are_shown_without_torch_numpy_or_scipy(second: Path, command: str) -> None:
+    program = [sys.executable, "-X", "importtime", "-m", "latentedit"]
+    found = subprocess.run(
+        [*program, "bench", command, str(second)], capture_output=True, text=True, check=True
+    )
+    assert "alpha" in found.stdout
+    imported = {line.rpartition("|")[2].strip() for line in found.stderr.splitlines()}
+    assert "latentedit.benchmark.results.reading" in imported
+    assert not imported & {"torch", "numpy", "scipy", "sklearn", "pandas", "safetensors"}
+
+
+@pytest.mark.parametrize("file", ["suite.json", "provenance.json", "bank/bank.json", "plan.json"])
+def test_the_status_of_a_run_with_a_broken_record_names_the_record(
+    tmp_path: Path, file: str
+) -> None:
+    run = write_run(tmp_path / "run")
+    (run / file).write_text('{"name": 1}')
+    found = CliRunner().invoke(cli, ["bench", "status", str(run)])
+    assert file in str(found.exception)
+
+
+def test_the_status_of_a_run_with_changed_arrays_names_them(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    arrays = run / "cells" / "faces" / "arrays.safetensors"
+    arrays.write_bytes(arrays.read_bytes()[:-1] + b"x")
+    found = CliRunner().invoke(cli, ["bench", "status", str(run)])
+    assert "arrays.safetensors is not what" in str(found.exception)
 
 
 def similarity(editor: str, recogniser: int, number: int, task: str) -> Any:

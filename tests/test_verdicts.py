@@ -48,10 +48,10 @@ def test_who_leads_in_each_endpoint_is_said_first(page: Element) -> None:
         if card.all("p")
     }
     assert told == {
-        "Keeps the person best": ["rec-eta: beta", "rec-zeta: alpha"],
+        "Keeps the person best": ["by rec-eta: beta", "by rec-zeta: alpha"],
         "Leaks least": [
-            "true leakage: alpha and beta (not told apart)",
-            "attribute leakage: gamma",
+            "by true leakage: alpha and beta (not told apart)",
+            "by attribute leakage: gamma",
         ],
         "Reaches the change most often": ["alpha"],
         "Closest to what was asked": ["beta"],

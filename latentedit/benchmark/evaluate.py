@@ -21,9 +21,9 @@ from latentedit.benchmark.cells.store import Cell, CellMemory, Outcome
 from latentedit.benchmark.controls import with_controls
 from latentedit.benchmark.execution.worker import THREADS, fit_id
 from latentedit.benchmark.plugin_use import PluginUse
-from latentedit.benchmark.results.audit import planned_cells
 from latentedit.benchmark.results.evaluated import Evaluation, evaluation_of
 from latentedit.benchmark.results.reading import Run
+from latentedit.benchmark.results.states import planned_cells
 from latentedit.benchmark.run import check_names, provenance
 from latentedit.benchmark.suite import Suite, explained
 from latentedit.benchmark.task import Task

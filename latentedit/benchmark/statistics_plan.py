@@ -27,7 +27,7 @@ class StatisticsPlan(BaseModel):
             by default those of `ENDPOINTS`. All other comparisons are exploratory.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="level of the intervals")
     error_rate: float = Field(

@@ -23,7 +23,6 @@ from latentedit.benchmark.suite_parts import Limits, Sequence, Tune
 from latentedit.benchmark.task import Task
 from latentedit.errors import CorruptArtefact, InputError, SuiteError, UnknownName, nearest
 from latentedit.files.regular import read_bytes
-from latentedit.files.strict_yaml import YAML_BYTES, read_yaml
 from latentedit.files.suites import suite_folder
 from latentedit.interfaces.runtime import SEEDS
 from latentedit.measures.definitions import METRICS
@@ -260,6 +259,8 @@ def find_suite(name_or_path: str) -> Path:
 
 
 def load_suite(name_or_path: str) -> Suite:
+    from latentedit.files.strict_yaml import YAML_BYTES
+
     path = find_suite(name_or_path)
     data = read_bytes(path, YAML_BYTES)
     return parse_suite(data.decode("utf-8-sig", errors="replace"), str(path), path.parent)
@@ -274,6 +275,8 @@ def parse_suite(text: str, where: str = "suite", folder: Path = Path()) -> Suite
     Raises:
         SuiteError: naming the field, what was found there, and the nearest valid key.
     """
+    from latentedit.files.strict_yaml import read_yaml
+
     try:
         data = read_yaml(text, where)
     except CorruptArtefact as error:

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from latentedit.benchmark.cells.store import CellStore
 from latentedit.benchmark.execution.executor import Observer
-from latentedit.benchmark.results.audit import cell_states
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import ResultsRecord
+from latentedit.benchmark.results.states import cell_states
 from latentedit.benchmark.results.summary import results_of
 from latentedit.benchmark.run import explain, run_suite
 from latentedit.errors import LatentEditError

@@ -14,10 +14,8 @@ from rich.table import Table
 from latentedit.cli import interrupts
 from latentedit.cli.completion import editors, suites
 from latentedit.cli.console import CellProgress, err, look_at, out, print_json, say
-from latentedit.cli.fit import parse_pairs
 from latentedit.cli.options import Finite, check_overwrite, with_force
 from latentedit.errors import InputError
-from latentedit.registry import Registry
 
 if TYPE_CHECKING:
     from latentedit.benchmark.results.records import Measure, Results, Tuning
@@ -93,6 +91,8 @@ def run(
     from latentedit.benchmark.results.records import ResultsRecord
     from latentedit.benchmark.results.summary import summarise
     from latentedit.benchmark.run import run_suite
+    from latentedit.cli.fit import parse_pairs
+    from latentedit.registry import Registry
     from latentedit.report.page import write_report
 
     loaded = _loaded(suite, joining, seconds=limit_seconds, memory_gib=limit_memory)
@@ -127,6 +127,7 @@ def _loaded(name: str, joining: tuple[str, ...], **limits: float | None) -> Suit
     """The suite `name` with the limits that are given, the editors that join, and the controls."""
     from latentedit.benchmark.controls import with_controls
     from latentedit.benchmark.suite import load_suite
+    from latentedit.registry import Registry
 
     given = {limit: value for limit, value in limits.items() if value is not None}
     suite = load_suite(name)
@@ -161,8 +162,8 @@ def status(folder: Path, as_json: bool) -> None:
     Example:
       latentedit bench status runs/quickstart
     """
-    from latentedit.benchmark.results.audit import cell_states
     from latentedit.benchmark.results.reading import Run
+    from latentedit.benchmark.results.states import cell_states
 
     states = cell_states(Run(folder))
     if as_json:
@@ -194,7 +195,7 @@ def compare(run_a: Path, run_b: Path, editors: str | None, by_task: bool, as_jso
     """
     from latentedit.benchmark.provenance import read_provenance
     from latentedit.benchmark.results.compare import compare_runs
-    from latentedit.benchmark.results.paired import ALL_TASKS
+    from latentedit.benchmark.results.keys import ALL_TASKS
 
     pair = tuple(editors.split(",")) if editors else None
     if pair is not None and len(pair) != 2:
@@ -238,6 +239,7 @@ def explain_cell(folder: Path, cell: str) -> None:
       latentedit bench explain runs/quickstart edit--my-editor--seed0--age
     """
     from latentedit.benchmark.run import explain
+    from latentedit.registry import Registry
 
     lines = explain(folder, cell, registry=Registry.discover)
     say("\n".join(lines) if lines else f"{cell} is done; nothing that decides it has changed")
@@ -264,7 +266,6 @@ def list_runs(
     """
     from latentedit.benchmark.results.board import boards, boards_csv
     from latentedit.cli.boards import print_boards
-    from latentedit.report.leaderboard import write_leaderboard
 
     if as_csv and as_json:
         raise InputError("--csv and --json exclude each other; give one")
@@ -280,6 +281,8 @@ def list_runs(
     else:
         print_boards(shown)
     if page is not None:
+        from latentedit.report.leaderboard import write_leaderboard
+
         with err.status("comparing every two editors and drawing the page"):
             write_leaderboard(shown, refused, page)
         err.print(f"leaderboard: {escape(str(page))}", soft_wrap=True)
@@ -287,8 +290,7 @@ def list_runs(
 
 def print_results(results: Results) -> None:
     """The headline table: one row an editor, all tasks together, with intervals and verdicts."""
-    from latentedit.benchmark.results.keys import in_order
-    from latentedit.benchmark.results.paired import ALL_TASKS
+    from latentedit.benchmark.results.keys import ALL_TASKS, in_order
     from latentedit.cli.boards import short_recogniser
     from latentedit.measures.headline import brief, headlines
     from latentedit.report.verdicts import LEGEND, verdict_marks

@@ -8,8 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from latentedit.benchmark.results.board import Board, headline
-from latentedit.benchmark.results.keys import MetricKey
-from latentedit.benchmark.results.paired import ALL_TASKS
+from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
 from latentedit.cli.console import out
 from latentedit.measures.headline import brief
 
@@ -28,7 +27,7 @@ def print_boards(shown: Sequence[Board]) -> None:
 
 def _table(board: Board) -> Table:
     table = Table(
-        title=f"bank {board.bank_hash[:8]}, {board.first.n} "
+        title=f"bank {board.bank_hash[:8]}, {board.faces} "
         f"{board.first.provenance.bank.shown.many}, "
         f"{escape(', '.join(board.tasks))}, at {board.effect:.0%} of the requested change",
         title_justify="left",

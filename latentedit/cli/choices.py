@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latentedit.errors import InputError, LatentEditError
-from latentedit.registry import Registry
 
 if TYPE_CHECKING:
     from latentedit.data.attributes import AttributeSchema
     from latentedit.editing.fitted import FittedEditor
     from latentedit.interfaces.generator import Companions, Generator, Subject
+    from latentedit.registry import Registry
 
 
 def companions_of(registry: Registry, generator: str) -> Companions | None:

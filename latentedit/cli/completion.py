@@ -8,8 +8,6 @@ from typing import Any
 
 import click
 
-from latentedit.registry import Registry
-
 PROGRAM, VARIABLE = "latentedit", "_LATENTEDIT_COMPLETE"
 FILES = {
     "bash": "~/.local/share/bash-completion/completions/latentedit",
@@ -51,6 +49,8 @@ def suites(context: click.Context, parameter: click.Parameter, typed: str) -> li
 
 
 def editors(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    from latentedit.registry import Registry
+
     return [name for name in Registry.discover().names("editor") if name.startswith(typed)]
 
 

@@ -165,8 +165,8 @@ def _edit_once(editor_folder: Path, bank_folder: Path, picture: Path, chosen: An
     if chosen["as_json"]:
         print_json(_as_json(picture, rows, titles, served, nfe))
     else:
-        edited = f"{shown.counted(len(rows))}, {len(wanted)} edits"
-        told = f"{picture}: {edited}, {nfe} function evaluations"
+        what = f"{shown.counted(len(rows))}, {len(wanted)} edits"
+        told = f"{picture}: {what}, {nfe} function evaluations"
         say(told, next_step=look_at(picture))
     if not torch.stack(served).any():
         err.print("nothing was edited")

@@ -10,7 +10,6 @@ from latentedit.cli.bench import FOLDER
 from latentedit.cli.console import err, say
 from latentedit.cli.options import with_new_folder
 from latentedit.cli.suites import bench
-from latentedit.registry import Registry
 
 __all__ = ["bench", "export_run"]
 
@@ -35,6 +34,7 @@ def export_run(
       latentedit bench export runs/quickstart --pdf --latex --out paper
       latentedit bench export runs/quickstart --csv --frame --out numbers
     """
+    from latentedit.registry import Registry
     from latentedit.report.export import export
 
     given = {"pdf": pdf, "svg": svg, "latex": latex, "csv": csv, "frame": frame}

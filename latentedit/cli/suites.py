@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +14,9 @@ from latentedit.cli.choices import companions_of
 from latentedit.cli.console import say
 from latentedit.cli.options import check_overwrite, with_force
 from latentedit.errors import InputError, LatentEditError
-from latentedit.registry import Registry
+
+if TYPE_CHECKING:
+    from latentedit.registry import Registry
 
 __all__ = ["bench", "rescore"]
 
@@ -38,6 +41,7 @@ def new_suite_file(
     """
     from latentedit.benchmark.suite_keys import new_suite
     from latentedit.files.artefacts import write_bytes
+    from latentedit.registry import Registry
 
     registry = Registry.discover()
     path = Path(f"{name}.yaml") if path is None else path

@@ -10,7 +10,6 @@ import click
 from latentedit.cli.bench import FOLDER
 from latentedit.cli.console import CellProgress, err, say
 from latentedit.cli.export import bench
-from latentedit.registry import Registry
 
 __all__ = ["bench", "verify"]
 
@@ -30,6 +29,7 @@ def verify(folder: Path, cells: tuple[str, ...]) -> None:
       latentedit bench verify runs/theirs --cell edit--my-editor--seed0--age
     """
     from latentedit.benchmark.verify import recompute, verify_run
+    from latentedit.registry import Registry
 
     with err.status("reading every file"):
         wrong = verify_run(folder)

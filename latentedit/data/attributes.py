@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Literal
 
 from latentedit.errors import InputError, OutOfRange, UnknownName
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 AttributeKind = Literal["binary", "continuous", "vector"]
 
@@ -76,6 +76,8 @@ class Attribute:
         """
         if name not in self.named:
             raise UnknownName(f"value of {self.name!r}", name, self.named)
+        import torch
+
         return torch.tensor(self.named[name], dtype=torch.float32)
 
     def broadcast(self, value: Any, like: Tensor) -> Tensor:
@@ -84,6 +86,8 @@ class Attribute:
         Raises:
             InputError: it is no number, list, array or tensor of numbers, or has another shape.
         """
+        import torch
+
         try:
             numbers = torch.as_tensor(value).to(like)
         except (TypeError, ValueError, RuntimeError) as error:
@@ -180,6 +184,8 @@ class AttributeSchema:
 
     def changing(self, source: Tensor, target: Tensor) -> tuple[str, ...]:
         """Names of the attributes whose columns differ between source and target (N, A)."""
+        import torch
+
         return tuple(
             name
             for name in self.names

@@ -13,15 +13,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from latentedit.data.attributes import AttributeSchema
-from latentedit.data.images import bytes_to_images
 from latentedit.data.records import BankRecord
-from latentedit.data.split import Shards, Split
 from latentedit.errors import CorruptArtefact, InputError, UnknownName
 from latentedit.files.artefacts import (
     Digest,
@@ -41,6 +36,11 @@ from latentedit.files.folders import seen_in
 from latentedit.files.records import parsed_record
 from latentedit.files.regular import usable_name
 from latentedit.files.tables import html_table
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from latentedit.data.split import Shards, Split
 
 FORMAT = 1
 SHARD_ROWS = 8_192
@@ -118,6 +118,8 @@ class LatentBank:
             UnknownName: the bank has no such split.
             CorruptArtefact: a shard is damaged, or is not the file that was recorded.
         """
+        from latentedit.data.split import Split
+
         parts, mappings, space = [], [], self.space
         for shard in self.shards:
             if shard["split"] == name:
@@ -190,6 +192,10 @@ class LatentBank:
     @property
     def photographs(self) -> Tensor:
         """The inverted photographs (N, 3, R, R) in [-1, 1]; N is 0 if test faces are sampled."""
+        import torch
+
+        from latentedit.data.images import bytes_to_images
+
         found = self.tensors("photographs").get("images", torch.zeros(0, 3, 1, 1))
         return bytes_to_images(found)
 

@@ -12,20 +12,16 @@ import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from latentedit.errors import CorruptArtefact, EnvironmentFault, InputError
 from latentedit.files.headers import LENGTH_BYTES, TensorPlace, header_length, tensor_places
 from latentedit.files.regular import file_size, opened, read_bytes
 from latentedit.files.staging import remove_abandoned, unfinished_file, unfinished_folder
 from latentedit.files.strict_json import MAX_BYTES, strict_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Digest = str
 """A SHA-256 in hexadecimal."""
@@ -222,6 +218,8 @@ def read_json(path: Path) -> Any:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> Digest:
     """Write a safetensors file; return its sha256."""
+    from safetensors.torch import save as save_safetensors
+
     data = save_safetensors({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
     write_bytes(path, data)
     return hashlib.sha256(data).hexdigest()
@@ -235,6 +233,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         CorruptArtefact: it is not a safetensors file.
         EnvironmentFault: it cannot be read.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import load as load_safetensors
+
     data = read_bytes(path)
     try:
         length = header_length(data[:LENGTH_BYTES], len(data))
@@ -246,6 +247,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def read_tensors_but(path: Path, unread: Collection[str]) -> dict[str, Tensor]:
     """The tensors of a safetensors file whose names are not `unread`; raises as `read_tensors`."""
+    from safetensors import SafetensorError, safe_open
+
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         try:
@@ -283,6 +286,9 @@ def map_tensors(path: Path) -> tuple[dict[str, Tensor], mmap.mmap]:
 
 
 def _mapped(mapping: mmap.mmap, place: TensorPlace) -> Tensor:
+    import numpy as np
+    import torch
+
     count = math.prod(place.shape)
     if not count:
         return torch.zeros(place.shape)
@@ -321,6 +327,8 @@ def fingerprint(configuration: Any, tensors: Mapping[str, Tensor] | None = None)
     >>> fingerprint({"curvature": 0.5}) == fingerprint({"curvature": 0.5})
     True
     """
+    import torch
+
     digest = hashlib.sha256(canonical_json(configuration))
     for name, tensor in sorted((tensors or {}).items()):
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())

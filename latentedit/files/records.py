@@ -17,7 +17,7 @@ Record = TypeVar("Record", bound=BaseModel)
 class StrictRecord(BaseModel):
     """Base of records: unknown fields are refused, and values are not converted."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 def read_record(path: Path, model: type[Record]) -> Record:

@@ -6,12 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from latentedit.data.attributes import AttributeSchema
 from latentedit.errors import InputError, Unsupported
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Space = str
 """``"z"``, ``"w"``, ``"w+"``, ``"s"``, or another space of the generator."""

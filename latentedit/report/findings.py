@@ -11,8 +11,7 @@ from latentedit.benchmark.results.comparison import (
     Verdict,
     winner,
 )
-from latentedit.benchmark.results.keys import MetricKey
-from latentedit.benchmark.results.paired import ALL_TASKS
+from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
 from latentedit.benchmark.results.records import Results
 
 FEW = 3

@@ -10,8 +10,7 @@ from typing import Any
 from latentedit.benchmark.provenance import BankProvenance
 from latentedit.benchmark.results.board import Board, headline
 from latentedit.benchmark.results.comparison import Comparison, winner
-from latentedit.benchmark.results.keys import MetricKey
-from latentedit.benchmark.results.paired import ALL_TASKS
+from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
 from latentedit.benchmark.results.records import Measure
 from latentedit.files.artefacts import write_bytes
 from latentedit.interfaces.generator import IMAGES, Subject

@@ -12,8 +12,7 @@ from markupsafe import Markup
 from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.results.comparison import Comparison
 from latentedit.benchmark.results.costs import read_costs
-from latentedit.benchmark.results.keys import in_order
-from latentedit.benchmark.results.paired import ALL_TASKS
+from latentedit.benchmark.results.keys import ALL_TASKS, in_order
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.reading_errors import ReadingError
 from latentedit.benchmark.results.records import Leakage, Results, Source

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from latentedit.benchmark.results.comparison import Comparison
-from latentedit.benchmark.results.paired import ALL_TASKS
+from latentedit.benchmark.results.keys import ALL_TASKS
 from latentedit.report.tables import Column
 
 

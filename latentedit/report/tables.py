@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from latentedit.benchmark.results.keys import MetricKey
-from latentedit.benchmark.results.paired import ALL_TASKS
+from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
 from latentedit.benchmark.results.records import Measure
 from latentedit.measures.definitions import Metric
 from latentedit.measures.headline import SCALES

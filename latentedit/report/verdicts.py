@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from latentedit.benchmark.results.comparison import ENOUGH_FACES, Comparison, Verdict
-from latentedit.benchmark.results.keys import MetricKey, in_order
-from latentedit.benchmark.results.paired import ALL_TASKS
+from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey, in_order
 from latentedit.benchmark.results.records import Measure, Results
 from latentedit.benchmark.statistics_plan import ENDPOINTS
 from latentedit.measures.definitions import Metric
@@ -40,7 +39,7 @@ MARKS: dict[Verdict, str] = {
     "undecided": "?",
 }
 LEGEND = (
-    "▲ better, ▼ worse than {focus}; △ ahead, ▽ behind: the same of fewer than five fits; "
+    "▲ better, ▼ worse than {focus}; △ ahead, ▽ behind: so in fewer than five fits; "
     "= equivalent, ? undecided"
 )
 LISTED = 3
@@ -153,6 +152,12 @@ class Verdicts:
     def titles(self) -> list[str]:
         """Of the columns, short."""
         return _titles(self.columns)
+
+    @property
+    def of_few_fits(self) -> bool:
+        """Whether some editor is ahead, and none is better: five fits are needed for that."""
+        said = {c.against.verdict for row in self.rows for c in row.cells if c.against}
+        return bool(said & {"ahead", "behind"}) and not said & {"better", "worse"}
 
 
 def verdicts(results: Results) -> Verdicts:

@@ -26,8 +26,6 @@ from latentedit.measures.metrics import (
 
 SPACE = "codes_space"
 """Of a cell that keeps codes: their space, by its place among the generator's."""
-KEPT_CODES = ("codes", "matched_codes", "round_trip_codes")
-"""Of such a cell: by far its largest arrays, which no figure is made of."""
 PICTURES = "pictures"
 """End of the names of arrays that hold every image as bytes."""
 

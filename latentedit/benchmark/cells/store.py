@@ -7,10 +7,9 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from pydantic import Field, RootModel
-from torch import Tensor
+from pydantic import ConfigDict, Field, RootModel
 
 from latentedit.errors import CorruptArtefact, InputError
 from latentedit.files.artefacts import (
@@ -31,6 +30,9 @@ from latentedit.files.artefacts import (
 from latentedit.files.digests import known_digest
 from latentedit.files.records import StrictRecord, parsed_record, read_record
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 CellStatus = Literal["ok", "failed", "crashed", "timeout", "oom", "stale"]
 """What became of a cell: it raised, its process ended, it took too long, or too much memory; or it
 answers another key than the run's plan has for it."""
@@ -42,6 +44,8 @@ PICTURES = "pictures.safetensors"
 """Of a cell: all its images, apart from the arrays that results are read from."""
 OUTPUT = "output.txt"
 """What a cell that did not finish had printed: its end."""
+KEPT_CODES = ("codes", "matched_codes", "round_trip_codes")
+"""Of a cell that keeps codes: by far its largest arrays, which no figure is made of."""
 SET_ASIDE = "set-aside"
 """Of a run: where folders go that hold more than the run wrote there."""
 
@@ -112,8 +116,12 @@ class Outcome:
     output: str = ""
 
 
-class CellPlan(RootModel[dict[str, Digest]]):
+class CellPlan(RootModel[Any]):
     """``plan.json``: by cell the hash of the key that it is to answer."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    root: dict[str, Digest]
 
 
 class CellFile(StrictRecord):
@@ -244,13 +252,23 @@ class CellStore:
         return self._tensors(cell_id, PICTURES) if kept else {}
 
     def _tensors(self, cell_id: str, name: str, unread: Collection[str] = ()) -> dict[str, Tensor]:
+        data = self.checked(cell_id, name)
+        return read_tensors_but(data, unread) if unread else read_tensors(data)
+
+    def checked(self, cell_id: str, name: str = ARRAYS) -> Path:
+        """The path of a file of a finished cell, which has the recorded digest.
+
+        Raises:
+            InputError: the cell did not finish; tells why.
+            CorruptArtefact: the file is not the one that was recorded.
+        """
         found, data = self._read(cell_id), self.path(cell_id) / name
         record = self._record(cell_id, found)
         if record.status != "ok":
             raise InputError(f"{cell_id} has no results: {record.status}, {record.error}")
         if known_digest(data) != found.files.get(name):
             raise CorruptArtefact(f"{data} is not what {RECORD} records; run the suite again")
-        return read_tensors_but(data, unread) if unread else read_tensors(data)
+        return data
 
     def key(self, cell_id: str) -> dict[str, Any]:
         return self._read(cell_id).key

@@ -6,21 +6,10 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from latentedit.benchmark.results.comparison import Comparison
-from latentedit.benchmark.results.keys import MetricKey, in_order
-from latentedit.benchmark.results.means import per_face
-from latentedit.benchmark.results.paired import (
-    ALL_TASKS,
-    Faces,
-    Scores,
-    SeedScores,
-    comparisons,
-    family,
-)
+from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey, in_order
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import RESULTS, Curve, Measure
 from latentedit.benchmark.suite import SUITE_FILE
@@ -28,6 +17,9 @@ from latentedit.errors import InputError, LatentEditError
 from latentedit.files.tables import csv_text
 from latentedit.measures.definitions import Metric
 from latentedit.measures.headline import headlines
+
+if TYPE_CHECKING:
+    from latentedit.benchmark.results.paired import Faces, Scores, SeedScores
 
 CSV_COLUMNS = (
     *("bank", "editor", "run", "task", "metric", "recogniser", "effect"),
@@ -62,6 +54,11 @@ class Board:
         for run in self.runs:
             self.metrics |= run.results.metrics
 
+    @property
+    def faces(self) -> int:
+        """The number of test faces."""
+        return self.first.results.faces
+
     def measures(self) -> list[Measure]:
         """Every measured mean with its interval: one an entry, task and metric, under the names of
         the board."""
@@ -83,6 +80,9 @@ class Board:
 
     def comparisons(self) -> list[Comparison]:
         """Of every two entries; Holm's p-values are over all editors of the board."""
+        from latentedit.benchmark.results.means import per_face
+        from latentedit.benchmark.results.paired import comparisons, family
+
         scores: Scores = {}
         by_seed: SeedScores = {}
         for run in self.runs:
@@ -101,6 +101,8 @@ class Board:
         return comparisons(scores, pairs, self.tasks, plan, of, by_seed)
 
     def _compared(self, metric: MetricKey, effect: float, table: Faces) -> bool:
+        import numpy as np
+
         return self._shown(metric, effect) and not bool(np.isnan(table).all())
 
     def _shown(self, metric: MetricKey, effect: float) -> bool:
@@ -114,11 +116,11 @@ class Board:
         """The board as plain data: what it compares, entries, measures and comparisons."""
         return {
             "bank_hash": self.bank_hash,
-            "faces": self.first.n,
+            "faces": self.faces,
             "tasks": self.tasks,
             "effect": self.effect,
             "judge": str(self.first.suite.judge),
-            "recognisers": list(self.first.reference.thresholds),
+            "recognisers": [entry.name for entry in self.first.provenance.identity],
             "runs": [str(run.folder) for run in self.runs],
             "entries": [
                 {"name": e.name, "editor": e.editor, "run": str(e.run.folder), "control": e.control}
@@ -192,7 +194,7 @@ def _sameness(run: Run) -> str:
             observers,
             suite.effects[0],
             [task.model_dump() for task in suite.tasks],
-            run.n,
+            run.results.faces,
         ]
     )
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from latentedit.measures.added import definition
 from latentedit.measures.definitions import Metric
 
+ALL_TASKS = "all tasks"
+"""In place of a task: the mean over all of them."""
+
 
 @dataclass(frozen=True)
 class MetricKey:

@@ -7,9 +7,8 @@ from itertools import product
 import numpy as np
 
 from latentedit.benchmark.cells.suite_metrics import ARRAY
-from latentedit.benchmark.results.keys import MetricKey
+from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
 from latentedit.benchmark.results.paired import (
-    ALL_TASKS,
     Faces,
     Refits,
     Scores,

@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentedit.benchmark.results.comparison import ENOUGH_FACES, ENOUGH_FITS, Comparison
-from latentedit.benchmark.results.keys import MetricKey
+from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
 from latentedit.benchmark.statistics_plan import ENDPOINTS, StatisticsPlan
 from latentedit.measures.definitions import SHARE
 from latentedit.measures.statistics import Spread, fit_spread, holm, paired_difference
-
-ALL_TASKS = "all tasks"
 
 Faces = NDArray[np.float64]
 """One number a test face, NaN where there is none."""

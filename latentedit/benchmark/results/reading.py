@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from latentedit.benchmark.cells.observing import KEPT_CODES
-from latentedit.benchmark.cells.store import Cell, CellStore, FinishedCells
+from latentedit.benchmark.cells.store import KEPT_CODES, Cell, CellStore, FinishedCells
 from latentedit.benchmark.provenance import Provenance, read_provenance
-from latentedit.benchmark.results.records import RESULTS, Results, read_results
-from latentedit.benchmark.results.values import FinishedEdits, Reference
 from latentedit.benchmark.suite import SUITE_FILE, Suite
 from latentedit.data.bank import LatentBank
 from latentedit.errors import CorruptArtefact, InputError
@@ -18,6 +15,10 @@ from latentedit.files.folders import seen_in
 from latentedit.files.records import read_record
 from latentedit.files.regular import usable_name
 from latentedit.measures.added import declare
+
+if TYPE_CHECKING:
+    from latentedit.benchmark.results.records import Results
+    from latentedit.benchmark.results.values import FinishedEdits, Reference
 
 
 class Run:
@@ -38,7 +39,9 @@ class Run:
         self.folder = folder
         suite = read_record(folder / SUITE_FILE, Suite)
         bank = LatentBank.open(folder / "bank")
-        self._read(suite, bank, CellStore(folder), read_provenance(folder))
+        store = CellStore(folder)
+        store.checked("faces")
+        self._read(suite, bank, store, read_provenance(folder))
 
     @classmethod
     def in_memory(
@@ -55,15 +58,24 @@ class Run:
     ) -> None:
         self.suite, self.bank, self.store, self.provenance = suite, bank, store, provenance
         declare(entry.definition for entry in self.provenance.metrics)
-        faces = self.store.arrays("faces")
-        self.n = len(faces["judged"])
-        self.reference = Reference(
+
+    @cached_property
+    def reference(self) -> Reference:
+        """What edits are measured against; its arrays are read when first used."""
+        from latentedit.benchmark.results.values import Reference
+
+        return Reference(
             self.suite,
             self.bank.schema,
-            faces,
+            self.store.arrays("faces"),
             self.bank.split("fit").attributes.std(0).clamp_min(1e-6),
             {entry.name: entry.threshold for entry in self.provenance.identity},
         )
+
+    @property
+    def n(self) -> int:
+        """The number of test faces."""
+        return len(self.reference.faces["judged"])
 
     @cached_property
     def sequences(self) -> list[str]:
@@ -81,6 +93,8 @@ class Run:
         Raises:
             CorruptArtefact: they were changed, or are of another suite, bank or judge than the run.
         """
+        from latentedit.benchmark.results.records import RESULTS, read_results
+
         found = read_results(self.folder)
         of = (found.suite, found.bank_hash, found.provenance)
         if of != (self.suite, self.bank.hash, self.provenance):
@@ -96,6 +110,8 @@ class Run:
 
     def finished_by_seed(self, entrant: str, task: str) -> dict[int, FinishedEdits]:
         """The same by fit seed."""
+        from latentedit.benchmark.results.values import FinishedEdits
+
         attribute = next((t.attribute for t in self.suite.tasks if t.name == task), "")
         kind: Literal["edit", "sequence"] = "edit" if attribute else "sequence"
         cells = {seed: Cell(kind, {}, entrant, seed, task).id for seed in self.suite.seeds}

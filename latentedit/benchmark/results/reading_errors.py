@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from scipy import stats
-from sklearn.metrics import roc_auc_score
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-from latentedit.data.attributes import Attribute, AttributeSchema
+    from latentedit.data.attributes import Attribute, AttributeSchema
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,8 @@ def reading_errors(
 
 
 def _auc(attribute: Attribute, values: Tensor, truth: Tensor) -> float | None:
+    from sklearn.metrics import roc_auc_score
+
     present = (truth > (attribute.low + attribute.high) / 2).numpy()
     if attribute.kind != "binary" or present.all() or not present.any():
         return None
@@ -67,6 +68,9 @@ def identity_agreement(embeddings: Tensor, identity: Tensor) -> float | None:
 
     None where true identities are not known, or nothing differs.
     """
+    import numpy as np
+    from scipy import stats
+
     if identity.shape[1] == 0 or len(identity) < 3:
         return None
     pairs = np.triu_indices(min(len(identity), 500), 1)

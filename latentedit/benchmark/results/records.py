@@ -12,8 +12,7 @@ from pydantic import ConfigDict, RootModel
 from latentedit.benchmark.provenance import Provenance
 from latentedit.benchmark.results.comparison import Comparison
 from latentedit.benchmark.results.frames import METRIC_COLUMNS, frame, metric_parts
-from latentedit.benchmark.results.keys import MetricKey, in_order
-from latentedit.benchmark.results.paired import ALL_TASKS
+from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey, in_order
 from latentedit.benchmark.results.reading_errors import ReadingError
 from latentedit.benchmark.suite import Suite
 from latentedit.errors import CorruptArtefact
@@ -322,8 +321,10 @@ class Results:
         return html_table(["editor", *map(str, keys)], lines, caption)
 
 
-class ResultsRecord(RootModel[Results]):
+class ResultsRecord(RootModel[Any]):
     """``results.json``."""
+
+    root: Results
 
 
 def read_results(folder: Path) -> Results:
