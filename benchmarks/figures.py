@@ -18,9 +18,11 @@ from functools import cache, partial
 from pathlib import Path
 
 import coverage_tables
+import photograph
 import protocols
 import study
 import study_page
+import two_worlds
 from run_pictures import PICTURES
 from shipped import RESULTS, ROOT, Shipped, keep
 from study_figures import read_rows
@@ -64,6 +66,10 @@ def blocks() -> dict[str, Callable[[], str]]:
         for title, write in (TABLES | SENTENCES).items()
     }
     others = {"coverage": coverage_tables.tables(), "study": _study(), "protocols": _protocols()}
+    if photograph.KEPT.is_file():
+        others["photograph"] = photograph.tables()
+    if "real-quick" in runs:
+        others["real-quick"] = two_worlds.tables(_shipped("field"), _shipped("real-quick"))
     for result, tables in others.items():
         found |= {f"{title} of {result}": write for title, write in tables.items()}
     return found

@@ -36,7 +36,7 @@ def facts(run: Shipped) -> str:
     fits = "one fit" if len(f.seeds) == 1 else f"{len(f.seeds)} fits"
     noise = ", ".join(f"{name} {error:.2f}" for name, error in f.judge_errors.items())
     tuned = "Options were tuned." if f.tuned else "No options were tuned in the run."
-    return _paragraph(
+    return paragraph(
         f"{len(f.editors)} editors and {len(f.controls)} controls, {len(f.tasks)} tasks, {f.faces} "
         f"faces to edit, {f.n_fit} to fit on, {fits} of each editor, compared at {f.effect:.0%} of "
         f"the requested change. {tuned} Bank `{f.bank[:12]}`; latentedit "
@@ -69,11 +69,11 @@ def _found(run: Shipped, others: Sequence[str], detailed: bool) -> str:
     groups: dict[Standing, list[str]] = {"loses": [], "trade": [], "tie": [], "wins": []}
     for name, rows in pairs.items():
         groups[standing(rows)].append(name)
-    parts = [_paragraph(_headline(groups))]
+    parts = [paragraph(_headline(groups))]
     if detailed:
         order = [name for names in groups.values() for name in names]
-        parts.append("\n".join(_paragraph(_detail(name, pairs[name]), "- ") for name in order))
-    return "\n\n".join([*parts, _paragraph(_limits(run, pairs))])
+        parts.append("\n".join(paragraph(_detail(name, pairs[name]), "- ") for name in order))
+    return "\n\n".join([*parts, paragraph(_limits(run, pairs))])
 
 
 def _place(row: Comparison) -> tuple[int, str]:
@@ -114,7 +114,7 @@ SAID: dict[str, str] = {
 def _detail(name: str, rows: Sequence[Comparison]) -> str:
     """One bullet: what our editor is in each endpoint against `name`."""
     parts = [
-        f"{said} {_listed_words([_figure(row) for row in rows if row.verdict == word])}"
+        f"{said} {listed([_figure(row) for row in rows if row.verdict == word])}"
         for word, said in SAID.items()
         if any(row.verdict == word for row in rows)
     ]
@@ -122,9 +122,9 @@ def _detail(name: str, rows: Sequence[Comparison]) -> str:
     equal = [_figure(row) for row in rows if row.verdict == "equivalent"]
     undecided = [_figure(row) for row in rows if row.verdict == "undecided"]
     if equal:
-        said += f" Equivalent: {_listed_words(equal)}."
+        said += f" Equivalent: {listed(equal)}."
     if undecided:
-        said += f" Undecided: {_listed_words(undecided)}."
+        said += f" Undecided: {listed(undecided)}."
     return f"**Against `{name}`** ({_basis(rows)}): {said}"
 
 
@@ -172,7 +172,7 @@ def oracle(run: Shipped) -> str:
     )
     for own, ahead in failed:
         said += f" In {named(own.metric)} it is behind {_listed(ahead)}."
-    return _paragraph(said)
+    return paragraph(said)
 
 
 def _beyond(rival: Measure, own: Measure) -> bool:
@@ -183,14 +183,14 @@ def _beyond(rival: Measure, own: Measure) -> bool:
 
 
 def _listed(names: Iterable[str]) -> str:
-    return _listed_words([f"`{name}`" for name in names])
+    return listed([f"`{name}`" for name in names])
 
 
-def _listed_words(words: Sequence[str]) -> str:
+def listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _paragraph(text: str, mark: str = "") -> str:
+def paragraph(text: str, mark: str = "") -> str:
     return textwrap.fill(
         text,
         WIDTH,

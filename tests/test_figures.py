@@ -187,3 +187,49 @@ def test_the_oracle_is_best_within_its_interval(
     said = sentences.oracle(shipped(compared("svm", IDENTITY, "ahead"), means=means))
     assert words in said
     assert ("behind `svm`" in said) == (svm > 0.975)
+
+
+@pytest.mark.parametrize(
+    ("embedded", "published", "outcome"),
+    [
+        ("ahead", "better", "holds in both"),
+        ("ahead", "behind", "the other way round"),
+        ("behind", "equivalent", "embedded world alone"),
+        ("undecided", "worse", "published networks alone"),
+        ("equivalent", "undecided", "told apart in neither"),
+    ],
+)
+def test_a_finding_of_one_world_is_sought_in_the_other(
+    figures: ModuleType, embedded: Verdict, published: Verdict, outcome: str
+) -> None:
+    worlds = importlib.import_module("two_worlds")
+    judged = MetricKey("attribute leakage")
+    first, second = (
+        shipped(compared("svm", key, said))
+        for key, said in ((LEAKAGE, embedded), (judged, published))
+    )
+    (found,) = worlds.findings(first, second)
+    assert found.outcome == outcome
+    assert found.endpoint == "leakage"
+    assert outcome in worlds.compared(first, second)
+
+
+def test_editors_with_other_options_are_not_compared_between_worlds(figures: ModuleType) -> None:
+    worlds = importlib.import_module("two_worlds")
+    run = shipped(compared("svm", REACH, "ahead"))
+    options = {"styleflow": {"plugin": "styleflow"}, "svm": {"plugin": "svm", "whiten": True}}
+    other = replace(run, facts=replace(run.facts, editors=options))
+    assert worlds.shared(run, other) == ["styleflow"]
+    assert list(worlds.findings(run, other)) == []
+
+
+def test_leakage_as_judged_is_shown_where_the_true_one_is_unknown(figures: ModuleType) -> None:
+    tables = importlib.import_module("suite_tables")
+    judged = MetricKey("attribute leakage")
+
+    def measures(*keys: MetricKey) -> tuple[Measure, ...]:
+        return tuple(Measure("svm", ALL_TASKS, k, 0.8, 0.5, 0.4, 0.6, 40, 1, None) for k in keys)
+
+    both, one = shipped(means=measures(LEAKAGE, judged)), shipped(means=measures(judged))
+    assert tables.metrics(both) == [LEAKAGE]
+    assert tables.metrics(one) == [judged]

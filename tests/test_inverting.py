@@ -239,6 +239,17 @@ def test_the_commands_work_on_photos(command: Any, photos: Path) -> None:
     assert Path("grid.png").is_file()
 
 
+def test_the_frame_of_a_generator_needs_a_detector(command: Any, photos: Path) -> None:
+    options = ("--generator", "toy", "--labeller", "toy-labeller", "--inverter", "optimisation")
+    Path("places.json").write_text("{}")
+    for landmarks in ((), ("--landmarks", "places.json")):
+        done = command(
+            "invert", str(photos), *options, *landmarks, "--frame", "generator", "--out", "c"
+        )
+        assert isinstance(done.exception, InputError)
+        assert "needs a landmark detector: --landmarks NAME" in str(done.exception)
+
+
 def test_codes_are_compared_with_the_true_ones_of_a_bank(command: Any) -> None:
     make = ("bank", "make", "--generator", "toy", "--labeller", "toy-labeller", "--out", "B")
     assert command(*make, "--n", "10", "--test", "3").exit_code == 0

@@ -18,12 +18,15 @@ from latentedit import (
     AttributeSchema,
     InputError,
     PluginSpec,
+    Registry,
     cache_folder,
     hookimpl,
     make_bank,
 )
+from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.results.accuracy import agreement, noise
-from latentedit.benchmark.suite import load_suite
+from latentedit.benchmark.run_bank import bank_of_run
+from latentedit.benchmark.suite import Suite, load_suite
 from latentedit.testing import estimator_contract, identity_contract
 from latentedit_tfjs.attributes import PARTS, FaceApiAttributes, HumanAttributes, log_odds
 from latentedit_tfjs.calibration import read_calibration
@@ -171,6 +174,41 @@ def test_images_in_which_nothing_is_found_are_replaced_and_counted(tmp_path: Pat
     assert bank(tmp_path / "C", "choosy")[1].hash == made.hash
 
 
+def offered() -> Registry:
+    return toy_registry(_Offered())
+
+
+class Finished:
+    """An observer that remembers what ended."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    def progressed(self, cell_id: str, fraction: float, message: str) -> None:
+        pass
+
+    def finished(self, cell_id: str, status: str, detail: str) -> None:
+        self.ended.append(cell_id)
+
+
+def test_a_run_that_goes_on_keeps_a_bank_with_replaced_images(tmp_path: Path) -> None:
+    bank = {"generator": {"plugin": "toy"}, "labeller": "choosy", "n_fit": 70, "n_test": 10}
+    suite = Suite.model_validate(
+        {
+            "name": "going-on",
+            "bank": bank,
+            "judge": "toy-judge",
+            "editors": {"any": {"plugin": "any"}},
+            "tasks": [{"attribute": "left", "change": 1}],
+        }
+    )
+    run, seen = RunFolder.claim(tmp_path / "run"), Finished()
+    first, again = (bank_of_run(suite, run, None, None, offered, seen) for _ in range(2))
+    assert first.sampling["without_face"] > 0
+    assert again.hash == first.hash
+    assert seen.ended == ["bank"]
+
+
 def test_a_labeller_that_finds_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="0 of 840 images"):
         bank(tmp_path / "B", "blind")
@@ -187,10 +225,10 @@ def test_agreement_is_the_rank_correlation_of_labels_and_judge() -> None:
     labels = torch.tensor([[1.0, 1.0], [2.0, 1.0], [3.0, 1.0], [4.0, 1.0]])
     judged = torch.tensor([[1.0, 3.0], [9.0, 2.0], [4.0, 1.0], [16.0, 0.0]])
     assert agreement(run_of(labels, judged)) == {"yaw": pytest.approx(0.8)}
-    told = {row.metric.name: row.text for row in noise({}, (), {"yaw": 0.8})}
+    told = {row.metric.name: row.text for row in noise({}, (), {"yaw": 0.8}, "face")}
     assert set(told) == {"reach", "attribute leakage", "target error", "edit consistency"}
     assert "yaw 0.80" in told["reach"]
-    assert noise({}, (), {}) == ()
+    assert noise({}, (), {}, "face") == ()
 
 
 def imported() -> bool:

@@ -632,6 +632,32 @@ def test_provenance_says_what_is_needed_to_make_the_run_again(bank: LatentBank) 
     assert (found.threads, found.batch) == (1, 64)
 
 
+def test_terms_of_labeller_and_judge_are_stated(
+    bank: LatentBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, suite = harness_plugins.registry(), Suite.model_validate(SUITE)
+    for name in ("labeller", "judge"):
+        kind = registry.load("estimator", name)
+        monkeypatch.setattr(kind, "card", lambda self, of=name: {"licence": f"{of}'s"})
+    terms = provenance(suite, bank, registry).terms
+    assert terms == {"labeller": "labeller's", str(suite.judge): "judge's"}
+
+
+def test_a_run_on_a_bank_needs_no_labeller(
+    bank: LatentBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, suite = harness_plugins.registry(), Suite.model_validate(SUITE)
+    build = registry.estimator
+
+    def absent(name: str, *options: Any) -> Any:
+        if name == "labeller":
+            raise EnvironmentFault("it is not installed")
+        return build(name, *options)
+
+    monkeypatch.setattr(registry, "estimator", absent)
+    assert "labeller" not in provenance(suite, bank, registry).terms
+
+
 def with_options(field: str, plugin: str, **options: Any) -> dict[str, Any]:
     return {"bank": BANK | {field: {"plugin": plugin, "options": options}}}
 

@@ -35,11 +35,8 @@ from latentedit.benchmark.provenance import (
 from latentedit.benchmark.run_bank import bank_of_run, given_bank
 from latentedit.benchmark.suite import SUITE_FILE, Suite
 from latentedit.benchmark.tasks import check_attributes, check_tasks
-from latentedit.data.bank import LatentBank
-from latentedit.errors import (
-    PluginFault,
-    UnknownName,
-)
+from latentedit.data.bank import LatentBank, ModelReference
+from latentedit.errors import LatentEditError, PluginFault, UnknownName
 from latentedit.files.artefacts import write_json
 from latentedit.files.records import read_record
 from latentedit.registry import Registry, parse_options
@@ -263,19 +260,30 @@ def provenance(
         batch=BATCH,
         bounds=bounds(suite.control_names, plugins),
         left_out=dict(left_out),
-        terms=_terms(bench),
+        terms=_terms(bench, plugins),
     )
 
 
-def _terms(bench: Bench) -> dict[str, str]:
-    """The licences that generator, judge and recognisers state, by the names in the suite."""
-    stated = {bench.bank.generator.name: bench.generator.describe()}
+def _terms(bench: Bench, plugins: Registry) -> dict[str, str]:
+    """The licences that generator, labeller, judge and recognisers state, by the names in the
+    suite."""
+    labeller = bench.bank.labeller
+    stated: dict[str, Mapping[str, Any]] = {bench.bank.generator.name: bench.generator.describe()}
+    stated[labeller.name] = _labeller_card(labeller, plugins)
     stated[str(bench.suite.judge)] = bench.judge.card()
     stated |= {
         str(use): encoder.card()
         for use, encoder in zip(bench.suite.identity, bench.recognisers, strict=True)
     }
     return {name: str(facts["licence"]) for name, facts in stated.items() if "licence" in facts}
+
+
+def _labeller_card(labeller: ModelReference, plugins: Registry) -> Mapping[str, Any]:
+    """Nothing where the labeller is absent: a bank that it labelled is used without it."""
+    try:
+        return plugins.estimator(labeller.name, labeller.options).card()
+    except LatentEditError:
+        return {}
 
 
 def _metrics(bench: Bench) -> list[MetricProvenance]:

@@ -83,7 +83,7 @@ def bank_of_run(
         wanted |= {"test": len(given.split("test")), "photographs": given.hash}
     kept = run.whole_bank()
     models = bank_models(suite, registry())
-    if kept is not None and dict(kept.sampling) == wanted:
+    if kept is not None and _planned(kept) == wanted:
         current = (models["generator"]["fingerprint"], models["labeller"]["fingerprint"])
         same = current == (kept.generator.fingerprint, kept.labeller.fingerprint)
         if same and run.mark().models in (None, models):
@@ -99,3 +99,12 @@ def bank_of_run(
     run.record_bank(bank, models)
     observer.finished("bank", "ok", "")
     return bank
+
+
+_PLANNED = ("seed", "truncation_psi", "fit", "test", "space", "photographs")
+
+
+def _planned(bank: LatentBank) -> dict[str, Any]:
+    """What a plan says of the sampling; a bank also records what came of it, such as how many
+    images had nothing to read."""
+    return {name: value for name, value in bank.sampling.items() if name in _PLANNED}

@@ -25,6 +25,9 @@ from latentedit.registry import Registry
 
 if TYPE_CHECKING:
     from latentedit.data.bank import LatentBank
+    from latentedit.interfaces.generator import Generator
+    from latentedit.photos.frames import Frame
+    from latentedit.photos.landmarks import LandmarkFinder
     from latentedit.photos.reconstruction import Reconstruction
 
 
@@ -56,6 +59,14 @@ if TYPE_CHECKING:
 )
 @with_settings("the landmark detector", "--landmarks-option", "landmark_options")
 @click.option(
+    "--frame",
+    type=click.Choice(["standard", "generator"]),
+    default="standard",
+    show_default=True,
+    help="Where an aligned photo has its face: as generators of aligned faces have it, or as in "
+    "the generator's own images, which the landmark detector measures.",
+)
+@click.option(
     "--identity",
     "recognisers",
     multiple=True,
@@ -86,6 +97,7 @@ def invert(
     tune: int | None,
     landmarks: str | None,
     landmark_options: tuple[str, ...],
+    frame: str,
     recognisers: tuple[str, ...],
     truth: Path | None,
     seed: int,
@@ -110,6 +122,7 @@ def invert(
     from latentedit.data.bank import LatentBank
     from latentedit.editing.checks import check_device
     from latentedit.photos.align import find_photographs, read_photograph
+    from latentedit.photos.frames import STANDARD
     from latentedit.photos.invert import InversionPlan, invert_photographs, parse_losses
     from latentedit.photos.landmarks import landmark_finder
     from latentedit.photos.reconstruction import true_codes
@@ -131,10 +144,12 @@ def invert(
         device=device,
     )
     model = registry.generator(*plan.generator)
-    finder = None
+    finder, square = None, STANDARD
     if landmarks is not None:
         finder = landmark_finder(registry, landmarks, parse_pairs(landmark_options))
-    photos = [read_photograph(p, model.resolution, finder) for p in find_photographs(files)]
+    if frame == "generator":
+        square = _own_frame(model, finder, landmarks)
+    photos = [read_photograph(p, model.resolution, finder, square) for p in find_photographs(files)]
     codes = None
     if truth is not None:
         codes = true_codes(LatentBank.open(truth), [photo.name for photo in photos], model)
@@ -160,6 +175,17 @@ def _own_losses(registry: Registry, inverter: str) -> Mapping[str, float]:
             f"Installed: {', '.join(registry.names('perceptual')) or '(none is installed)'}"
         )
     return own
+
+
+def _own_frame(model: Generator, finder: LandmarkFinder | None, source: str | None) -> Frame:
+    from latentedit.photos.frames import frame_of
+
+    if finder is None or source is None or source.endswith(".json"):
+        raise InputError(
+            "--frame generator looks for faces in images of the generator, and needs a landmark "
+            f"detector: --landmarks NAME, received --landmarks {source}"
+        )
+    return frame_of(model, finder)
 
 
 def _own_recognisers(registry: Registry, generator: str, labeller: str) -> tuple[str, ...]:

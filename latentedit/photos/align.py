@@ -16,6 +16,7 @@ from latentedit.data.images import bytes_to_images
 from latentedit.errors import InputError
 from latentedit.files.pictures import open_picture, picture_files
 from latentedit.interfaces.landmarks import Landmarks
+from latentedit.photos.frames import STANDARD, Frame
 from latentedit.photos.landmarks import LandmarkFinder, Quad, face_square
 
 _MARGIN = 0.5
@@ -58,13 +59,16 @@ def find_photographs(paths: Iterable[Path]) -> list[Path]:
 
 
 def read_photograph(
-    path: Path, resolution: int, landmarks: LandmarkFinder | None = None
+    path: Path,
+    resolution: int,
+    landmarks: LandmarkFinder | None = None,
+    frame: Frame = STANDARD,
 ) -> Photograph:
     """A square part of the photograph, `resolution` pixels wide.
 
-    With landmarks it is the square around the face (see `face_square`). Without landmarks, or if no
-    face is found, it is the largest central square. See `open_picture` for depth, transparency and
-    orientation.
+    With landmarks it is the square around the face (see `face_square`), or the `frame` relative to
+    it. Without landmarks, or if no face is found, it is the largest central square. See
+    `open_picture` for depth, transparency and orientation.
 
     Raises:
         InputError: there is no such file, it is too large, or the landmarks cannot be a face's.
@@ -76,7 +80,7 @@ def read_photograph(
     else:
         found = landmarks(path.name, np.asarray(picture))
         try:
-            quad, crop = _square(picture, found)
+            quad, crop = _square(picture, found, frame)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
     image = _cut(picture, quad, resolution)
@@ -92,14 +96,14 @@ def centre_square(size: tuple[int, int]) -> Quad:
     return np.array([[left, top], [left, bottom], [right, bottom], [right, top]])
 
 
-def _square(picture: Image.Image, found: Landmarks | None) -> tuple[Quad, str]:
+def _square(picture: Image.Image, found: Landmarks | None, frame: Frame) -> tuple[Quad, str]:
     if found is None:
         return centre_square(picture.size), "the middle: no face was found"
-    quad = face_square(found)
+    quad = frame.around(face_square(found))
     side = float(np.linalg.norm(quad[3] - quad[0]))
     if side < 2 or _outside(picture, quad) > _MARGIN * side:
         return centre_square(picture.size), "the middle: the face leaves the picture"
-    return quad, "aligned by landmarks"
+    return quad, "aligned by landmarks" + ("" if frame == STANDARD else " in the generator's frame")
 
 
 def _outside(picture: Image.Image, quad: Quad) -> float:

@@ -17,6 +17,7 @@ from latentedit import (
     Generator,
     InputError,
     Options,
+    Subject,
     Tunable,
     UnknownName,
     fingerprint,
@@ -53,6 +54,7 @@ class DcganFaces(Generator):
     """
 
     Options: ClassVar[type[DcganOptions]] = DcganOptions
+    subject: ClassVar[Subject] = Subject("face", "faces")
     resolution = 64
 
     def __init__(self, options: DcganOptions | None = None) -> None:

@@ -25,8 +25,9 @@ class OptimisationOptions(Options):
         pictures: number of the generator's own images for the initial regression; 0 starts at the
             mean code.
         corrections: steps of the regression before the gradient descent.
-        w_steps: steps of gradient descent in W.
-        rows_steps: steps of gradient descent in W+ after that; 0 stays in W.
+        w_steps: steps of gradient descent in W, or in the generator's home space if it has no W.
+        rows_steps: steps of gradient descent in W+ after that; 0 stays in W, as do generators
+            without W+.
         rate: learning rate of both, in standard deviations of the generator's codes.
         prior: weight of ‖u‖², which keeps codes near the generator's own codes.
         rows_apart: weight of the squared distance of rows from their mean. It keeps W+ codes near
@@ -89,8 +90,8 @@ class Optimisation(Inverter):
             rows, in_rows = photos.in_rows(u)
             found.append(rows)
             distances.append(torch.stack([marks, in_w, in_rows]))
-        space = "w+" if options.rows_steps else "w"
         codes = prior.codes(torch.cat(found))
+        space = prior.space_of(codes)
         at = torch.cat(distances, 1).mean(1)
         figures = dict(zip(("distance_start", "distance_w", "distance"), at.tolist(), strict=True))
         weights: dict[str, Tensor] = {}
@@ -134,7 +135,7 @@ class _Photos:
             better = distance < least
             u, least = torch.where(better[:, None], guess, u), torch.minimum(distance, least)
             reach = torch.where(better[:, None], reach, reach / 2)
-            images = self.runtime.generator.synthesize(self.prior.codes(u), "w")
+            images = self.runtime.generator.synthesize(self.prior.codes(u), self.prior.home)
             lacking = (wanted - coarse_features(self.runtime, images))[:, regression.chosen]
             guess = u + reach * regression.step(lacking)
         return u, least
@@ -153,14 +154,14 @@ class _Photos:
             objective,
             steps=self.options.w_steps,
             rate=self.options.rate,
-            progress=lambda done: self._report(0.45 * done, "W"),
+            progress=lambda done: self._report(0.45 * done, self.prior.home.upper()),
             after=noise.normalise if maps else None,
         )
         return best, least if not maps else self.distance(best).detach()
 
     def in_rows(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Rows (N, L, D) after the steps in W+; `u` itself if there are none."""
-        if not self.options.rows_steps:
+        if not self.options.rows_steps or self.prior.rows is None:
             return u, self.distance(u).detach()
         rows = u[:, None].repeat(1, self.runtime.generator.num_ws, 1)
 
@@ -182,8 +183,9 @@ class _Photos:
 
     def distance(self, u: Tensor, noise: dict[str, Tensor] | None = None) -> Tensor:
         """(N,) distances of the images of coordinates (N, D) or (N, L, D) from the photos."""
-        space = "w+" if u.ndim == 3 else "w"
-        images = unclipped(self.runtime.generator, noise or {}, self.prior.codes(u), space)
+        codes = self.prior.codes(u)
+        space = self.prior.space_of(codes)
+        images = unclipped(self.runtime.generator, noise or {}, codes, space)
         found = self.runtime.loss.features(images)
         return (found - self.wanted).square().sum(1)
 

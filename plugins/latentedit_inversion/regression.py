@@ -43,10 +43,10 @@ class CodeRegression:
     @torch.no_grad()
     def learned(cls, runtime: InversionRuntime, prior: CodePrior, pictures: int) -> CodeRegression:
         """Fit on `pictures` sampled codes, with the ridge of least leave-one-out error."""
-        codes = runtime.generator.sample(pictures, runtime.seed + 1, "w").to(runtime.device)
+        codes = runtime.generator.sample(pictures, runtime.seed + 1, prior.home).to(runtime.device)
         parts, chosen = [], torch.zeros(0, dtype=torch.long)
         for start in range(0, pictures, _BATCH):
-            batch = runtime.generator.synthesize(codes[start : start + _BATCH], "w")
+            batch = runtime.generator.synthesize(codes[start : start + _BATCH], prior.home)
             found = coarse_features(runtime, batch)
             if start == 0:
                 order = torch.randperm(found.shape[1], generator=runtime.rng(1))

@@ -65,7 +65,8 @@ class PivotalTuning:
 
 
 def _towards(pivot: Tensor, seed: int, space: str, generator: Generator) -> Tensor:
-    other = generator.convert(generator.sample(1, seed, "w"), "w", space).to(pivot)
+    home = generator.home
+    other = generator.convert(generator.sample(1, seed, home), home, space).to(pivot)
     way = other - pivot
     near: Tensor = pivot + _REACH * way / way.norm().clamp_min(1e-6)
     return near
