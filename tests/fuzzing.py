@@ -70,7 +70,8 @@ def fuzz(name: str, folder: Path, count: int, seed: int, keep: Path) -> Found:
         counted = found if i >= warm else Found(name)
         fault = _try(kind, data, counted)
         if fault and (i >= warm or counted.foreign):
-            found.foreign += counted.foreign if i < warm else 0
+            if i < warm:
+                found.mutants, found.foreign = found.mutants + 1, found.foreign + 1
             if len(found.kept) < 5:
                 keep.mkdir(parents=True, exist_ok=True)
                 place = keep / f"{name.replace('/', '-').replace(' ', '-')}-{seed}-{i}"

@@ -99,7 +99,7 @@ def test_attributes_can_be_measured_anew(data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("n_test", [0, N, N + 1, -1])
 def test_something_is_left_to_fit_on(data: Path, tmp_path: Path, n_test: int) -> None:
-    with pytest.raises(InputError, match=f"has {N} faces"):
+    with pytest.raises(InputError, match=f"has {N} images"):
         imported(data, tmp_path / "B", n_test=n_test)
 
 

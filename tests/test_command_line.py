@@ -106,7 +106,7 @@ def test_a_change_is_added_to_the_value_of_each_face() -> None:
 @pytest.mark.parametrize("face", ["+1", "1.0", "²", "9" * 5_000, "-1", ""])
 def test_a_face_is_a_plain_index(face: str) -> None:
     with pytest.raises(InputError, match="--transfer takes one row"):
-        parse_transfers((f"age={face}",), SCHEMA, torch.zeros(3, 5))
+        parse_transfers((f"age={face}",), SCHEMA, torch.zeros(3, 5), "face")
 
 
 @pytest.mark.parametrize("pair", ["a=yes", "a=", "a=-1", "a=0", "a=.nan", "a=1_0", "=1", "a=true"])
@@ -223,7 +223,7 @@ def test_a_relative_change_is_edited_and_drawn(made: CommandLine) -> None:
     base = ("edit", "--editor", "E", "--bank", "B", "--index", "0")
     source = LatentBank.open(made.folder / "B").split("test").attributes[0, 0]
     step = "age+=1" if source < 35 else "age-=1"
-    assert "1 faces, 1 edits" in made.ok(*base, "--set", step, "--out", "step.png")
+    assert "1 face, 1 edit" in made.ok(*base, "--set", step, "--out", "step.png")
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,9 @@ def test_a_world_that_does_not_know_itself_says_so() -> None:
         counterfactual = Generator.counterfactual
 
     codes = Plain().sample(2, 0)
-    with pytest.raises(Unsupported, match="cannot change one attribute of a face and nothing else"):
+    with pytest.raises(
+        Unsupported, match="cannot change one attribute of an image and nothing else"
+    ):
         Plain().counterfactual(codes, torch.zeros(2, 6))
 
 

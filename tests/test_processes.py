@@ -31,7 +31,7 @@ def test_a_command_that_is_stopped_while_it_is_imported_prints_one_line(
     module: str, number: int, word: str, code: int, tmp_path: Path
 ) -> None:
     """The signal comes when Python says that it has imported `module`."""
-    command = ["bench", "run", "quickstart", "--out", "run"]
+    command = ["bench", "run", "worlds", "--out", "run"]
     process = subprocess.Popen(
         [sys.executable, "-X", "importtime", "-m", "latentedit.cli.main", *command],
         cwd=tmp_path,
@@ -66,10 +66,10 @@ def test_a_stopped_run_repeats_every_option_that_was_given(
     words = [word.strip("'") for word in given.replace("my run", "my_run").split()]
     words = [word.replace("my_run", "my run") for word in words]
     run = CommandLine(tmp_path, toy_editors.registry)
-    done = run("bench", "run", "quickstart", *words)
+    done = run("bench", "run", "worlds", *words)
     assert done.returncode == code
     assert done.stderr.startswith(f"{word}; finished cells are kept. Go on with: ")
-    again = done.stderr.partition("latentedit bench run quickstart ")[2].strip()
+    again = done.stderr.partition("latentedit bench run worlds ")[2].strip()
     assert sorted(again.split()) == sorted(given.split())
 
 
@@ -78,7 +78,7 @@ def test_an_end_of_input_is_no_interrupt(tmp_path: Path, monkeypatch: pytest.Mon
         raise EOFError
 
     monkeypatch.setattr("latentedit.benchmark.run.run_suite", lost)
-    done = CommandLine(tmp_path, toy_editors.registry)("bench", "run", "quickstart", "--out", "r")
+    done = CommandLine(tmp_path, toy_editors.registry)("bench", "run", "worlds", "--out", "r")
     assert done.returncode == 3
     assert "ended early" in done.stderr
 

@@ -131,8 +131,7 @@ def test_a_run_is_not_scored_into_itself_nor_by_nobody(first: Path, tmp_path: Pa
 
 
 def one(run: Run, entrant: str = "timid", task: str = "yaw") -> dict[str, torch.Tensor]:
-    (edits,) = run.finished(entrant, task)
-    return edits.arrays
+    return run.store.arrays(f"edit--{entrant}--seed0--{task}")
 
 
 def test_what_a_model_decides_that_is_not_replaced_stays_to_the_last_bit(

@@ -206,7 +206,7 @@ def test_flips_lead_to_the_other_end_from_the_middle_on() -> None:
 def test_among_holds_its_bounds_and_all_of_them() -> None:
     both = {"age": [30, 50], "glasses": [0.0, 0.75]}
     assert ask(attribute="age", change=5, among=both)[0] == [1, 2]
-    with pytest.raises(InputError, match="its `among` leaves 1 of 5 faces"):
+    with pytest.raises(InputError, match="its `among` leaves 1 of 5 images"):
         ask(attribute="age", change=5, among={"age": [20, 20]})
 
 
