@@ -483,7 +483,8 @@ def test_what_a_metric_is_read_off_is_said_with_its_error() -> None:
         for name, value in zip("abc", (0.1, 0.4, 0.1), strict=True)
     }
     found = {
-        row.metric: (row.value, row.text) for row in noise(errors, [full, short, silent], "face")
+        row.metric: (row.value, row.text)
+        for row in noise(errors, [full, short, silent], {}, "face")
     }
     judge = (pytest.approx(0.2), "judge errs by 0.20 σ on one face")
     first = (
@@ -503,7 +504,7 @@ def test_what_a_metric_is_read_off_is_said_with_its_error() -> None:
         **{MetricKey(metric, "r"): first for metric in of_recognisers},
         **{MetricKey(metric, "s"): second for metric in of_recognisers},
     }
-    assert {row.metric for row in noise({}, [short], "face")} == {
+    assert {row.metric for row in noise({}, [short], {}, "face")} == {
         MetricKey(metric, "s") for metric in of_recognisers
     }
-    assert noise({}, [silent], "face") == ()
+    assert noise({}, [silent], {}, "face") == ()

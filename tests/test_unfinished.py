@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -110,7 +111,9 @@ def test_commands_that_are_killed_leave_no_part_under_the_targets_name(tmp_path:
     )
     assert found.returncode == 0, found.stdout + found.stderr
     outcomes = [json.loads(line) for line in found.stdout.splitlines()]
-    assert [outcome["command"] for outcome in outcomes] == ["import", "fetch", "invert"]
+    commands = ("bank make", "fit", "edit", "import", "fetch", "invert")
+    stops = list(product(commands, ("kill", "interrupt", "terminate")))
+    assert [(outcome["command"], outcome["how"]) for outcome in outcomes] == stops
     for outcome in outcomes:
         assert outcome["kills"] == KILLS
         assert outcome["faults"] == []

@@ -70,10 +70,10 @@ def returns_unit_vectors(case: ModelCase) -> None:
 
 def changes_nothing_around_it(case: ModelCase) -> None:
     """It leaves images and the process as they are, and repeats itself."""
-    given = case.images.clone()
+    given, model = case.images.clone(), case.model
     try:
         with guard.pure(case.name, case.method):
-            again = case.read(case.model, given)
+            again = case.read(model, given)
     except PluginFault as fault:
         raise Broken(str(fault)) from fault
     if not torch.equal(given, case.images):

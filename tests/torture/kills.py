@@ -302,7 +302,7 @@ def commands(folder: Path, url: str, data: bytes) -> dict[str, Command]:
             ("fit", "coupling-flow", "--bank", str(folder / "B"), *small, "--out", "E"),
             "E",
             resumes=frozenset({"E.checkpoint"}),
-            timed=frozenset({"E/config.json"}),
+            timed=frozenset({"E/config.json", "E/README.md"}),
         ),
         "edit": Command(("edit", *edited, "--index", "0..3", "--out", "grid.png"), "grid.png"),
         "import": Command(
