@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+import tfjs_as_onnx
 import tfjs_files
 import torch
 from in_process import CommandLine
@@ -57,7 +58,7 @@ def test_a_graph_gives_what_onnxruntime_gives() -> None:
         network, arrays = small(seed)
         images = torch.randn(6, *tfjs_files.SIDES, 3, generator=torch.Generator().manual_seed(seed))
         session = onnxruntime.InferenceSession(
-            tfjs_files.onnx_model(arrays), providers=["CPUExecutionProvider"]
+            tfjs_as_onnx.onnx_model(arrays), providers=["CPUExecutionProvider"]
         )
         expected = session.run(["classes", "scores"], {"image": images.numpy()})
         found = network(images, ["Identity", "scores"])
