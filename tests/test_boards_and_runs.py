@@ -42,7 +42,7 @@ SUITE: dict[str, Any] = {
     "tasks": [AGE, YAW],
     "strengths": [0.5, 1.0, 2.0],
     "effects": [0.8, 0.4],
-    "show_faces": 0,
+    "show_images": 0,
 }
 
 

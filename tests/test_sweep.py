@@ -129,7 +129,7 @@ def test_the_command_writes_a_film_of_all_editors_and_tells_every_cell(made: Com
         assert sum(1 for _ in ImageSequence.Iterator(film)) == 4
     again = (*BASE, *JUDGE, "--sweep", "age=20..50", "--frames", "3", "--out", "t.png", "--json")
     cells = json.loads(made.ok(*again))["cells"]
-    assert [(c["editor"], c["target"], c["face"]) for c in cells] == [
+    assert [(c["editor"], c["target"], c["image"]) for c in cells] == [
         (name, value, face)
         for name in ("exact", "leaky")
         for value in (20.0, 35.0, 50.0)
@@ -177,6 +177,6 @@ def test_an_edit_tells_as_json_which_faces_were_served(made: CommandLine) -> Non
     base = ("edit", "--editor", "exact", "--bank", "B", "--index", "2,5", "--out", "e.png")
     told = json.loads(made.ok(*base, "--set", "age=40", "--json"))
     assert told["picture"] == "e.png"
-    assert told["faces"] == [
-        {"face": face, "edits": [{"edit": "age = 40", "served": True}]} for face in (2, 5)
+    assert told["images"] == [
+        {"image": face, "edits": [{"edit": "age = 40", "served": True}]} for face in (2, 5)
     ]

@@ -21,7 +21,7 @@ from latentedit.interfaces.generator import Generator
 from latentedit.interfaces.runtime import Progress, silent
 
 STILL = 1e-3
-"""A frame that asks less of a face than this share of the attribute's range shows it unedited."""
+"""A frame that asks less of an image than this share of the attribute's range shows it unedited."""
 
 
 STRENGTH_LIMIT = 16.0
@@ -30,14 +30,14 @@ STRENGTH_LIMIT = 16.0
 
 @dataclass(frozen=True)
 class SweepFrames:
-    """N faces of one editor in F frames.
+    """N images of one editor in F frames.
 
     Args:
         images: (F, N, 3, H, W) uint8.
         served: (F, N) whether the editor did what was asked, where effects are matched whether the
-            judge sees it; other faces are shown as far as they came.
+            judge sees it; other images are shown as far as they came.
         judged: (F, N) the attribute by the judge.
-        identity: (F, N) similarity to the unedited face; NaN without a recogniser.
+        identity: (F, N) similarity to the unedited image; NaN without a recogniser.
     """
 
     images: Tensor
@@ -75,7 +75,7 @@ def sweep(
 
     Args:
         values: (F,) targets in natural units.
-        match_effect: edit each face at the strength where the judge sees the whole change, as
+        match_effect: edit each image at the strength where the judge sees the whole change, as
             `edit_at_effect` does, and not at the strength that the editor takes for it.
 
     Raises:
@@ -148,7 +148,7 @@ def _matched(
     faces: Sequence[int],
     layers: tuple[int, ...] | str | None,
 ) -> Edits:
-    """Each face at the strength where the judge sees the change."""
+    """Each image at the strength where the judge sees the change."""
     rows = torch.tensor(faces).repeat(len(values))
     own = bank.split("test").take(rows).attributes[:, bank.schema.columns(attribute).start]
     change = torch.tensor(values).repeat_interleave(len(faces)) - own

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     "--transfer",
     "transfers",
     multiple=True,
-    metavar="ATTRIBUTE=FACE",
+    metavar="ATTRIBUTE=ROW",
     help="Copy the attribute's value from the test image with this index. May be repeated.",
 )
 @click.option(
@@ -180,9 +180,9 @@ def _as_json(
     return {
         "picture": str(picture),
         "function_evaluations": nfe,
-        "faces": [
+        "images": [
             {
-                "face": row,
+                "image": row,
                 "edits": [
                     {"edit": title, "served": bool(done[i])}
                     for title, done in zip(titles, served, strict=True)

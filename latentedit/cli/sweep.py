@@ -163,7 +163,7 @@ def _tell(
                 "cells": [
                     {
                         "editor": name,
-                        "face": row,
+                        "image": row,
                         "target": value,
                         "served": bool(one.served[f, n]),
                         "judged": float(one.judged[f, n]),

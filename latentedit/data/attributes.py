@@ -95,7 +95,7 @@ class Attribute:
                 f"attribute {self.name!r} takes numbers, received {str(value)[:80]}: {error}"
             ) from None
         if self.size == 1 and numbers.shape == like.shape[:1]:
-            numbers = numbers[:, None]  # one number for each face
+            numbers = numbers[:, None]  # one number for each image
         try:
             return numbers.broadcast_to(like.shape)
         except RuntimeError:

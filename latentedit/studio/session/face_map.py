@@ -1,4 +1,4 @@
-"""A map of faces in two dimensions."""
+"""A map of images in two dimensions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 MOST_FACES = 5_000
-"""Faces on a map; it shows the first ones of a larger bank."""
+"""Images on a map; it shows the first ones of a larger bank."""
 
 
 def face_map(codes: Tensor) -> Tensor:
