@@ -326,8 +326,8 @@ def print_results(results: Results) -> None:
     if results.tuning and results.suite.tune is not None:
         plan = results.suite.tune
         say(
-            f"\ntuned on {plan.images} validation {results.subject.many}, {plan.trials} trials "
-            "each unless said otherwise; score: identity similarity − attribute leakage, −1 where not "
+            f"\ntuned on {plan.images} validation {results.subject.many}, {plan.trials} "
+            "trials each unless said otherwise; score: identity similarity − attribute leakage, −1 where not "
             "reached"
         )
         for row in results.tuning:
