@@ -165,8 +165,7 @@ class Realism:
 
 @dataclass(frozen=True)
 class PhotoIdentity:
-    """A recogniser on unedited reconstructions: mean similarity to the photographs, and the share
-    that counts as the same individual."""
+    """On unedited reconstructions: mean similarity to the photos, share of the same individual."""
 
     name: str
     similarity: float
@@ -297,15 +296,13 @@ class Results:
         Raises:
             EnvironmentFault: pandas is not installed.
         """
-        after = ("effect", "mean", "low", "high", "images", "seeds", "seed_sd")
+        after = ("effect", "mean", "low", "high", "faces", "seeds", "seed_sd")
         rows = [
-            (
-                *(m.editor, m.task, *metric_parts(m.metric)),
-                *(m.effect, m.mean, m.low, m.high, m.faces, m.seeds, m.seed_sd),
-            )
+            (m.editor, m.task, *metric_parts(m.metric), *(getattr(m, name) for name in after))
             for m in self.measures
         ]
-        return frame(rows, ("editor", "task", *METRIC_COLUMNS, *after))
+        columns = ("editor", "task", *METRIC_COLUMNS, *after)
+        return frame(rows, columns).rename(columns={"faces": "images"})
 
     def __repr__(self) -> str:
         failed = f", {len(self.cells.failed)} cells failed" if self.cells.failed else ""
