@@ -142,12 +142,12 @@ def test_the_command_writes_a_film_of_all_editors_and_tells_every_cell(made: Com
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--sweep", "age=20", "--out", "x.gif"), "two numbers, as in age=20..70"),
+        (("--sweep", "age=20", "--out", "x.gif"), "two numbers, as ATTRIBUTE=FIRST..LAST"),
         (("--sweep", "age=20..20", "--out", "x.gif"), "two different numbers"),
         (("--sweep", "aeg=20..50", "--out", "x.gif"), "age"),
         (("--sweep", "age=20..50", "--out", "x.jpg"), ".gif, .png, .mp4"),
         (("--sweep", "age=20..50", "--set", "age=3", "--out", "x.gif"), "leave out --set"),
-        (("--set", "age=20", "--out", "x.png"), "--sweep age=20..70"),
+        (("--set", "age=20", "--out", "x.png"), "--sweep ATTRIBUTE=FIRST..LAST"),
     ],
 )
 def test_a_sweep_that_cannot_be_is_refused(

@@ -118,9 +118,9 @@ def edit(
     if picture.suffix.lower() != ".png":
         raise InputError(f"--out takes the name of a .png file, received {picture}")
     if len(editor_folders) > 1:
-        raise InputError("several editors are drawn by --sweep, as in --sweep age=20..70")
+        raise InputError("several editors are drawn by --sweep ATTRIBUTE=FIRST..LAST")
     if chosen["match_effect"]:
-        raise InputError("--match-effect belongs to --sweep, as in --sweep age=20..70")
+        raise InputError("--match-effect belongs to --sweep ATTRIBUTE=FIRST..LAST")
     _edit_once(editor_folders[0], bank_folder, picture, chosen)
 
 
