@@ -159,7 +159,7 @@ def test_what_is_not_given_has_the_protocols_value() -> None:
     assert [task.name for task in suite.tasks] == ["age", "yaw"]
     tuned = Suite.model_validate(MINIMAL | {"tune": {}}).tune
     assert tuned is not None
-    assert (tuned.trials, tuned.faces) == (3, 40)
+    assert (tuned.trials, tuned.images) == (3, 40)
 
 
 def test_entrants_are_the_editors_and_then_the_controls() -> None:
