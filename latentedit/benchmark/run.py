@@ -71,7 +71,7 @@ def run_suite(
     """Compute every cell of `suite` that `folder` does not hold yet.
 
     Args:
-        photographs: a bank of inverted photographs, to be edited instead of sampled faces.
+        photographs: a bank of inverted photographs, to be edited instead of sampled images.
         registry: finds plugins; called in every process.
         workers: cells at a time; as many as the executor has room for if not given.
         executor: where to compute, a plugin's name, with its own `executor_options`.

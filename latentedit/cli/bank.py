@@ -72,7 +72,7 @@ def make(
 ) -> None:
     """Sample codes, estimate the attributes of their images, and write both as a bank.
 
-    The fit split is for fitting editors; the test split holds the faces that are edited.
+    The fit split is for fitting editors; the test split holds the images that are edited.
 
     \b
     Example:
@@ -139,7 +139,7 @@ def import_(
 
     `latentedit plugins list` shows the installed bank importers and their file layouts. Attributes
     are imported unchanged. The codes must belong to the named generator. The files do not record
-    it, so look at some faces with `latentedit bank images`.
+    it, so look at some images with `latentedit bank images`.
 
     \b
     Example:

@@ -104,7 +104,7 @@ def with_settings(owner: str, option: str = "--option", name: str = "options") -
 
 
 def with_faces(default: str, meaning: str) -> Decorator:
-    """``--index``: some test faces of a bank."""
+    """``--index``: some test images of a bank."""
     return click.option("--index", default=default, show_default=True, help=meaning)
 
 

@@ -90,7 +90,7 @@ def check_code(job: Job) -> Registry:
 
 
 def open_bench(job: Job) -> Bench:
-    """The models of a job's suite and the faces it edits.
+    """The models of a job's suite and the images it edits.
 
     Raises:
         EnvironmentFault: the plugins here are not those of the process that started the run.

@@ -1,4 +1,4 @@
-// The gallery of faces, and their map.
+// The gallery of images, and their map.
 
 import { get } from "./requests.js";
 
