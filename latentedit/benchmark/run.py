@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -187,15 +187,19 @@ def plan(
     keys = CellKeys(Bench(suite, bank, plugins), THREADS)
     code = suite_code(suite, plugins)
 
-    def job(cell: Cell, *after: str) -> Job:
+    def job(cell: Cell, first: int = 0, *after: str) -> Job:
+        if cell.entrant and first != cell.seed:
+            same = replace(cell, seed=first).id
+            return Job(folder, suite, cell, registry, (same,), code, same_as=same)
         return Job(folder, suite, cell, registry, after, code)
 
     jobs, edits = [job(Cell("faces", keys.faces()))], []
     for name in suite.entrants:
         editor = keys.editor(name)
         for seed in suite.seeds:
-            key, after = editor | {"seed": seed}, ("faces", fit_id(name, seed))
-            jobs.append(job(Cell("fit", key, name, seed), "faces"))
+            first = keys.first_alike(name, seed)
+            key, after = editor | {"seed": first}, (first, "faces", fit_id(name, seed))
+            jobs.append(job(Cell("fit", key, name, seed), first, "faces"))
             for task in suite.tasks:
                 edits.append(job(Cell("edit", keys.edit(key, task), name, seed, task.name), *after))
             for sequence in suite.sequences:
