@@ -123,6 +123,7 @@ def first_task(**changes: Any) -> dict[str, Any]:
         ({"summary": "other"}, set()),
         ({"statistics": {"confidence": 0.9}}, set()),
         ({"limits": {"seconds": 5, "memory_gib": 3}}, set()),
+        ({"device": "cuda"}, EVERY),
         ({"judge": {"plugin": "judge", "name": "shown"}}, set()),
         ({"identity": [EYES[0] | {"name": "shown"}, EYES[1]]}, set()),
         ({"editors": dict(reversed(SUITE["editors"].items()))}, set()),

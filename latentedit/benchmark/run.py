@@ -36,6 +36,7 @@ from latentedit.benchmark.run_bank import bank_of_run, given_bank
 from latentedit.benchmark.suite import SUITE_FILE, Suite
 from latentedit.benchmark.tasks import check_attributes, check_tasks
 from latentedit.data.bank import LatentBank, ModelReference
+from latentedit.editing.checks import check_device
 from latentedit.errors import LatentEditError, PluginFault, UnknownName
 from latentedit.files.artefacts import write_json
 from latentedit.files.records import read_record
@@ -82,6 +83,7 @@ def run_suite(
         UnknownName, InputError: the suite names what is not there. Nothing was computed.
         EnvironmentFault: another process uses the folder; names it.
     """
+    check_device(suite.device or "cpu")
     plugins = registry()
     given = given_bank(suite, photographs)
     suite = suite.model_copy(update={"bank": suite.bank.made_here()})

@@ -38,6 +38,7 @@ class CellKeys:
             "threads": threads,
             "versions": core_versions(),
             "models": bank_models(self.suite, self.registry),
+            **({"device": self.suite.device} if self.suite.device else {}),
         }
         judge, recognisers = bench.judge, bench.recognisers
         self.recognisers = [
