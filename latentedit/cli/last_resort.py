@@ -13,8 +13,14 @@ import click
 
 ENVIRONMENT, BUG = 3, 4
 """Exit codes of a missing resource, and of an error in latentedit itself."""
-_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
-"""What torch says in a plain RuntimeError on the CPU."""
+_NO_MEMORY = (
+    "can't allocate memory",
+    "cannot allocate memory",
+    "failed to map segment",
+    "not enough memory",
+    "out of memory",
+)
+"""What torch says in a plain RuntimeError on the CPU, and the system of a library."""
 
 
 def open_streams() -> None:
@@ -49,14 +55,20 @@ def flush() -> None:
 
 def explain(error: BaseException) -> int:
     """Print one line about an unexpected error, and return the exit code."""
+    if _is_out_of_memory(error):
+        _say("out of memory; free some, or ask for less at a time")
+        return ENVIRONMENT
     if isinstance(error, OSError):
         if error.errno == errno.EPIPE:  # the reader went away, as in `| head`
             return 1
         where = f" {error.filename}" if error.filename is not None else ""
         _say(f"the system refused{where}: {error.strerror or error}")
         return ENVIRONMENT
-    if _is_out_of_memory(error):
-        _say("out of memory; free some, or ask for less at a time")
+    if isinstance(error, ImportError) and not (error.name or "").startswith("latentedit"):
+        _say(
+            f"cannot import {error.name or 'a library'}: {_first_line(error)}. Install latentedit "
+            "again, or free what the system lacks"
+        )
         return ENVIRONMENT
     if isinstance(error, UnicodeError):
         _say(f"text cannot be read or written in this encoding: {error}; set PYTHONUTF8=1")
@@ -71,7 +83,10 @@ def explain(error: BaseException) -> int:
 def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return isinstance(error, RuntimeError) and any(s in str(error) for s in _NO_MEMORY)
+    said = str(error).lower()
+    return isinstance(error, RuntimeError | ImportError | OSError) and any(
+        sign in said for sign in _NO_MEMORY
+    )
 
 
 def _first_line(error: BaseException) -> str:
