@@ -166,8 +166,7 @@ def finish(command: Command, folder: Path, whole: Tree, outcome: Outcome) -> Non
     """Run through: what was left unfinished is gone then."""
     run_forked(command, folder)
     if command.tree(folder) != whole:
-        found = command.tree(folder)
-        outcome.faults.append(f"after a whole run: {sorted(found)}, not {sorted(whole)}")
+        outcome.faults.append(f"a whole run differs in {differing(command.tree(folder), whole)}")
 
 
 def rehearse(command: Command, folder: Path) -> tuple[Tree, float, int]:
@@ -283,7 +282,7 @@ def examine(command: Command, folder: Path, whole: Tree, outcome: Outcome) -> No
     parts = {command.part(name) for name in of_target}
     expected = {k: v for k, v in command.within(whole).items() if command.part(k) in parts}
     if of_target != expected:
-        outcome.faults.append(f"{target} holds {sorted(of_target)}, not {sorted(expected)}")
+        outcome.faults.append(f"{target} differs in {differing(of_target, expected)}")
     beside = {name.split("/")[0] if "/" not in target else name for name in found}
     beside = {name for name in beside if name not in unfinished} | set(map(_unfinished, unfinished))
     others = beside - {target.split("/")[0], target} - command.remains - command.resumes
@@ -304,6 +303,11 @@ def tree(folder: Path) -> Tree:
         for path in sorted(folder.rglob("*"))
         if path.is_file() or (path.is_dir() and not any(path.iterdir()))
     }
+
+
+def differing(found: Tree, expected: Tree) -> list[str]:
+    """The files that are missing, too many, or have other bytes."""
+    return sorted({name for name, _ in found.items() ^ expected.items()})
 
 
 def _unfinished(name: str) -> str:
@@ -403,7 +407,10 @@ def commands(folder: Path, url: str, data: bytes) -> dict[str, Command]:
         "bench run": Command(
             ("bench", "run", str(folder / "small.yaml"), "--out", "run", "--workers", "1"),
             "run",
-            timed=("run/run.lock", "run/costs.json", "run/report/*", "*/cell.json"),
+            timed=(
+                *("run/run.lock", "run/costs.json", "run/report/*", "*/cell.json"),
+                *("*/editor/config.json", "*/editor/README.md"),
+            ),
             parts=("run/bank", "run/cells/*"),
         ),
     }
