@@ -17,14 +17,19 @@ from latentedit.guard import Interrupted, interrupt
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def begin(*, is_program: bool) -> None:
+def begin(*, is_program: bool) -> bool:
     """End at once on a signal, until a command has begun: there is nothing to keep.
 
     Args:
         is_program: whether Python runs the command line as a module; its script is known by name.
+
+    Returns:
+        Whether the process is a command's own.
     """
-    if is_program or Path(sys.argv[0]).stem == "latentedit":
+    is_program = is_program or Path(sys.argv[0]).stem == "latentedit"
+    if is_program:
         _answer(_end_at_once)
+    return is_program
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import sys
 import tempfile
 import traceback
 from contextlib import suppress
+from typing import NoReturn
 
 import click
 
@@ -51,6 +53,18 @@ def flush() -> None:
             with suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
             raise
+
+
+def leave(code: object) -> NoReturn:
+    """End the process with an exit code, after what was registered for its end.
+
+    Python would then wait for threads and unload libraries. Some crash while they are unloaded, as
+    Ray does after its cluster's head was lost, and the process would end with another code.
+    """
+    with suppress(OSError):
+        flush()
+    atexit._run_exitfuncs()
+    os._exit(code if isinstance(code, int) else bool(code))
 
 
 def explain(error: BaseException) -> int:

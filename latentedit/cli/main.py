@@ -5,7 +5,7 @@ from __future__ import annotations
 # ruff: noqa: E402  (a signal is answered before anything that takes time is imported)
 from latentedit.cli import interrupts
 
-interrupts.begin(is_program=__name__ == "__main__")
+_IS_PROGRAM = interrupts.begin(is_program=__name__ == "__main__")
 
 import importlib
 import keyword
@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from latentedit import __version__
-from latentedit.cli.last_resort import explain, flush, open_streams
+from latentedit.cli.last_resort import explain, flush, leave, open_streams
 from latentedit.errors import LatentEditError, UnknownName
 
 _COMMANDS = {
@@ -82,6 +82,15 @@ def main() -> None:
     Exit codes: 0 success, 1 failed cells, broken rules or nothing done, 2 invalid input,
     3 environment or plugin, 4 a bug in latentedit, 130 after Ctrl-C, 143 after SIGTERM.
     """
+    try:
+        _run()
+    except SystemExit as end:
+        if not _IS_PROGRAM:
+            raise
+        leave(end.code)
+
+
+def _run() -> None:
     # Records are read by the same rules on every machine, and faster without a search for plugins.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     open_streams()

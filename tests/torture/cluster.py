@@ -69,7 +69,7 @@ class Moves(Exact):
 STORE_BYTES = 80 << 20
 PATIENCE = 600
 """Seconds that a run may take."""
-RUN = "import cluster, sys; cluster.drive(*sys.argv[1:])"
+RUN = "import sys; sys.argv[0] = 'latentedit'; import cluster; cluster.drive(*sys.argv[1:])"
 
 
 def drive(folder: str, suite: str, address: str) -> None:
