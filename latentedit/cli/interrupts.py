@@ -26,7 +26,9 @@ def begin(*, is_program: bool) -> bool:
     Returns:
         Whether the process is a command's own.
     """
-    is_program = is_program or Path(sys.argv[0]).stem == "latentedit"
+    script = Path(sys.argv[0])
+    named = script.stem if script.stem != "__main__" else script.parent.name
+    is_program = is_program or named == "latentedit"
     if is_program:
         _answer(_end_at_once)
     return is_program
