@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -77,7 +77,8 @@ def stop(error: KeyboardInterrupt) -> NoReturn:
 
     word, code = told(error)
     again = shlex.join(["latentedit", *_again(click.get_current_context())])
-    click.echo(f"{word}; finished cells are kept. Go on with: {again}", err=True)
+    with suppress(OSError):
+        click.echo(f"{word}; finished cells are kept. Go on with: {again}", err=True)
     sys.exit(code)
 
 

@@ -13,8 +13,10 @@ from typing import NoReturn
 
 import click
 
-ENVIRONMENT, BUG = 3, 4
-"""Exit codes of a missing resource, and of an error in latentedit itself."""
+BAD_INPUT, ENVIRONMENT, BUG = 2, 3, 4
+"""Exit codes of bad input, of a missing resource, and of an error in latentedit itself."""
+LEAST_ADDRESSES = 1 << 30
+"""Bytes of address space that importing torch and its libraries needs."""
 _NO_MEMORY = (
     "can't allocate memory",
     "cannot allocate memory",
@@ -41,6 +43,23 @@ def open_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a locale without the character must not end a command
             stream.reconfigure(errors="backslashreplace")
+
+
+def check_addresses() -> None:
+    """Raise `MemoryError` where the libraries of numpy and torch would not find room.
+
+    Some of them end the process themselves then, with a code of their own.
+    """
+    try:
+        import resource
+    except ImportError:  # not on Unix
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < LEAST_ADDRESSES:
+        raise MemoryError(
+            f"{limit >> 20} MiB of address space are allowed (ulimit -v), and latentedit needs "
+            f"{LEAST_ADDRESSES >> 20}"
+        )
 
 
 def flush() -> None:
@@ -70,24 +89,28 @@ def leave(code: object) -> NoReturn:
 def explain(error: BaseException) -> int:
     """Print one line about an unexpected error, and return the exit code."""
     if _is_out_of_memory(error):
-        _say("out of memory; free some, or ask for less at a time")
+        why = f": {error}" if isinstance(error, MemoryError) and error.args else ""
+        say(f"out of memory{why}; free some, or ask for less at a time")
         return ENVIRONMENT
     if isinstance(error, OSError):
         if error.errno == errno.EPIPE:  # the reader went away, as in `| head`
             return 1
-        where = f" {error.filename}" if error.filename is not None else ""
-        _say(f"the system refused{where}: {error.strerror or error}")
+        where = f" {str(error.filename)[:200]}" if error.filename is not None else ""
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            say(f"{where.strip()} is not the name of a file: {error.strerror}")
+            return BAD_INPUT
+        say(f"the system refused{where}: {error.strerror or error}")
         return ENVIRONMENT
     if isinstance(error, ImportError) and not (error.name or "").startswith("latentedit"):
-        _say(
+        say(
             f"cannot import {error.name or 'a library'}: {_first_line(error)}. Install latentedit "
             "again, or free what the system lacks"
         )
         return ENVIRONMENT
     if isinstance(error, UnicodeError):
-        _say(f"text cannot be read or written in this encoding: {error}; set PYTHONUTF8=1")
+        say(f"text cannot be read or written in this encoding: {error}; set PYTHONUTF8=1")
         return ENVIRONMENT
-    _say(
+    say(
         f"a bug in latentedit: {type(error).__name__}: {_first_line(error)}. "
         f"{_written(error)}; please report it"
     )
@@ -115,11 +138,12 @@ def _written(error: BaseException) -> str:
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
     except OSError:
-        _say(text)
+        say(text)
         return "The traceback stands above"
     return f"The traceback is in {path}"
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Print an error; one that cannot be printed does not change the exit code."""
     with suppress(OSError):
         click.echo(f"error: {text}", err=True)

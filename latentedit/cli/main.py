@@ -11,12 +11,13 @@ import importlib
 import keyword
 import os
 import sys
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
 
 from latentedit import __version__
-from latentedit.cli.last_resort import explain, flush, leave, open_streams
+from latentedit.cli.last_resort import check_addresses, explain, flush, leave, open_streams, say
 from latentedit.errors import LatentEditError, UnknownName
 
 _COMMANDS = {
@@ -95,19 +96,21 @@ def _run() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     open_streams()
     try:
+        check_addresses()
         with interrupts.interruptible():
             code = cli.main(prog_name="latentedit", standalone_mode=False)
             flush()
             sys.exit(code if isinstance(code, int) else 0)
     except LatentEditError as error:
-        click.echo(f"error: {error}", err=True)
+        say(str(error))
         sys.exit(error.exit_code)
     except click.exceptions.Abort as error:
         _stop(error.__cause__)
     except KeyboardInterrupt as error:
         _stop(error)
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):  # the exit code is the same where it cannot be printed
+            error.show()
         sys.exit(2)
     except Exception as error:
         sys.exit(explain(error))
@@ -116,10 +119,11 @@ def _run() -> None:
 def _stop(error: BaseException | None) -> NoReturn:
     """Say what stopped a command, and exit."""
     if isinstance(error, EOFError):  # click takes every EOFError for the end of the user's input
-        click.echo("error: a process or a stream ended early; run the same command again", err=True)
+        say("a process or a stream ended early; run the same command again")
         sys.exit(3)
     word, code = interrupts.told(error)
-    click.echo(f"{word}; run the same command again to continue", err=True)
+    with suppress(OSError):
+        click.echo(f"{word}; run the same command again to continue", err=True)
     sys.exit(code)
 
 
