@@ -35,8 +35,9 @@ class InterFaceGANOptions(WhitenOptions):
         c: the SVM's C; smaller values give a wider margin.
         conditional: ``"none"``; ``"others"``, to move each attribute parallel to the boundaries of
             all others; or names of attributes, to move parallel to their boundaries.
-        boundaries: published ``.npy`` files by attribute name, used instead of training; not with
-            `whiten`, since they are normals of raw codes.
+        boundaries: published ``.npy`` or ``.pt`` files by attribute name, used instead of training;
+            not with `whiten`, since they are normals of raw codes. On a bank of W+ codes, a file
+            has a direction for each row.
     """
 
     extreme_share: float = Field(default=0.02, gt=0, le=0.5)
@@ -102,7 +103,7 @@ class InterFaceGAN(NormalEditor):
         """The published boundaries by column, for the attributes in `boundaries`."""
         found = {}
         for name, path in self.options.boundaries.items():
-            boundary, columns = read_boundary(path), data.schema.columns(name)
+            boundary, columns = read_boundary(path, data.code_shape[0]), data.schema.columns(name)
             if data.schema[name].size != 1 or data.code_shape != boundary.shape:
                 raise InputError(
                     f"{path} holds one boundary in {len(boundary)} dimensions; {name!r} has "
