@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
@@ -42,6 +43,12 @@ def telling_photos(tmp_path_factory: pytest.TempPathFactory) -> Told:
     from telling_runs import photo_run
 
     return photo_run(tmp_path_factory)
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay to the end, so that no search for garbage looks at them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

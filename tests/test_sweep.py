@@ -144,7 +144,7 @@ def test_the_command_writes_a_film_of_all_editors_and_tells_every_cell(made: Com
     [
         (("--sweep", "age=20", "--out", "x.gif"), "two numbers, as in age=20..70"),
         (("--sweep", "age=20..20", "--out", "x.gif"), "two different numbers"),
-        (("--sweep", "aeg=20..50", "--out", "x.gif"), "age"),
+        (("--sweep", "aeg=20..50", "--out", "x.gif"), "did you mean 'age'"),
         (("--sweep", "age=20..50", "--out", "x.jpg"), ".gif, .png, .mp4"),
         (("--sweep", "age=20..50", "--set", "age=3", "--out", "x.gif"), "leave out --set"),
         (("--set", "age=20", "--out", "x.png"), "--sweep age=20..70"),
