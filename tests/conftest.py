@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, and for processes that tests start
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
 
     from telling_runs import Told
 
+MEMORY, ROOM = "/dev/shm", 4 << 30
+"""A file system in memory, and how much of it has to be free."""
+
 torch.set_num_threads(1)
+if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+    # every file that is written is flushed, which takes a disk longer than most tests
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell starts background jobs so, and what tests start would ignore interrupts too
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -8,10 +8,13 @@ import limited_world as world
 import pytest
 import torch
 from torch import Tensor
+from toy import ToyGenerator
 
-from latentedit import SuiteError
+from latentedit import Generator, PluginSpec, SuiteError, hookimpl, make_bank
 from latentedit.benchmark.cells.asked import requested
+from latentedit.benchmark.cells.bench import Bench
 from latentedit.benchmark.cells.extending import extended
+from latentedit.benchmark.cells.possible import possible_faces
 from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import Measure, Results
@@ -143,6 +146,30 @@ def test_without_a_limit_no_strength_is_added_and_nobody_is_left_out(tmp_path: P
     assert len(edits.arrays["faces"]) == world.N_TEST
     assert edits.arrays["matched_strength"].isnan().all()
     assert summarise(tmp_path / "run").left_out == ()
+
+
+class Plain(ToyGenerator):
+    """The toy world, without counterfactuals."""
+
+    counterfactual = Generator.counterfactual
+
+
+class _Plain:
+    @hookimpl
+    def latentedit_plugins(self) -> list[PluginSpec]:
+        return [PluginSpec("generator", "plain", "test_possible_edits:Plain", "for tests")]
+
+
+def test_where_the_world_has_no_counterfactuals_every_face_is_asked(tmp_path: Path) -> None:
+    plugins = world.registry()
+    plugins.add(_Plain(), "plain")
+    models = {"generator": "plain", "labeller": "toy-labeller"}
+    bank = make_bank(plugins, tmp_path / "bank", **models, n_fit=20, n_test=4)
+    given = {"bank": world.SUITE["bank"] | {"generator": {"plugin": "plain"}}, "controls": []}
+    suite = Suite.model_validate(world.SUITE | given)
+    assert suite.only_possible
+    bench = Bench(suite, bank, plugins)
+    assert possible_faces(bench, bank.split("test").attributes) == {}
 
 
 def test_only_faces_that_miss_the_effect_and_still_grow_are_tried_again() -> None:

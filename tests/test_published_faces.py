@@ -225,6 +225,7 @@ def test_agreement_is_the_rank_correlation_of_labels_and_judge() -> None:
     labels = torch.tensor([[1.0, 1.0], [2.0, 1.0], [3.0, 1.0], [4.0, 1.0]])
     judged = torch.tensor([[1.0, 3.0], [9.0, 2.0], [4.0, 1.0], [16.0, 0.0]])
     assert agreement(run_of(labels, judged)) == {"yaw": pytest.approx(0.8)}
+    assert agreement(run_of(judged, labels)) == {"yaw": pytest.approx(0.8)}
     told = {row.metric.name: row.text for row in noise({}, (), {"yaw": 0.8}, "face")}
     assert set(told) == {"reach", "attribute leakage", "target error", "edit consistency"}
     assert "yaw 0.80" in told["reach"]

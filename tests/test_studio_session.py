@@ -429,6 +429,21 @@ def test_the_commands_ask_for_the_same(session: EditSession, world: Path) -> Non
     assert len(commands(session, "session.json", "runs/x")) == 1
 
 
+@pytest.mark.parametrize(
+    ("layers", "options"),
+    [("middle", " --layers middle"), ((0, 2), " --layers 0,2"), (None, "")],
+)
+def test_the_commands_ask_for_the_same_rows_and_strength(
+    session: EditSession, layers: tuple[int, ...] | str | None, options: str
+) -> None:
+    session.edit(age=50, layers=layers, strength=0.5)
+    _, first, second = commands(session, "session.json", "runs/x")
+    assert first.endswith(f"--set age=50 --amount 0.5{options} --out exact.png")
+    assert second.endswith(f"--set age=50 --amount 0.5{options} --out leaky.png")
+    session.edit(yaw=3, layers=(1,), strength=0.5)
+    assert len(commands(session, "session.json", "runs/x")) == 1
+
+
 def test_a_difference_is_grey_where_nothing_changed() -> None:
     before = torch.tensor([[[0, 100, 255]]], dtype=torch.uint8)
     after = torch.tensor([[[0, 110, 0]]], dtype=torch.uint8)

@@ -171,6 +171,10 @@ def test_a_film_needs_ffmpeg_and_is_given_every_frame(
     stand_in.chmod(stand_in.stat().st_mode | stat.S_IEXEC)
     made.ok(*wanted)
     assert (made.folder / "m.mp4").read_text() == "3"
+    stand_in.write_text("#!/bin/sh\necho it has no such codec >&2\nexit 1\n")
+    told = made.refused(*wanted[:-1], "n.mp4", code=3)
+    assert "ffmpeg failed: it has no such codec" in told
+    assert not (made.folder / "n.mp4").exists()
 
 
 def test_an_edit_tells_as_json_which_faces_were_served(made: CommandLine) -> None:
