@@ -171,6 +171,7 @@ def test_images_in_which_nothing_is_found_are_replaced_and_counted(tmp_path: Pat
     for split in ("fit", "test"):
         images = generator.synthesize(made.split(split).codes, made.space)
         assert bool(Choosy().found(images).all())
+        assert len(made.split(split).codes.unique(dim=0)) == len(made.split(split))
     assert bank(tmp_path / "C", "choosy")[1].hash == made.hash
 
 
