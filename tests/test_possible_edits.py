@@ -211,7 +211,15 @@ def test_a_change_can_be_asked_to_a_quantile_on_the_other_side() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    ["{sigma: 0}", "{sigma: 1, quantile: 0.9}", "{quantile: 0.5}", "{quantile: 1}", "{sd: 1}", "true", "-1"],
+    [
+        "{sigma: 0}",
+        "{sigma: 1, quantile: 0.9}",
+        "{quantile: 0.5}",
+        "{quantile: 1}",
+        "{sd: 1}",
+        "true",
+        "-1",
+    ],
 )
 def test_another_change_is_refused(change: str) -> None:
     text = f"""
