@@ -127,6 +127,7 @@ def test_the_command_writes_a_film_of_all_editors_and_tells_every_cell(made: Com
     assert told.splitlines()[0] == "s.gif: 2 editors, 4 frames, 2 faces"
     with Image.open(made.folder / "s.gif") as film:
         assert sum(1 for _ in ImageSequence.Iterator(film)) == 4
+        assert (film.info["duration"], film.info["loop"]) == (120, 0)
     again = (*BASE, *JUDGE, "--sweep", "age=20..50", "--frames", "3", "--out", "t.png", "--json")
     cells = json.loads(made.ok(*again))["cells"]
     assert [(c["editor"], c["target"], c["image"]) for c in cells] == [
