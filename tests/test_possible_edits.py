@@ -14,7 +14,7 @@ from latentedit import Generator, PluginSpec, SuiteError, hookimpl, make_bank
 from latentedit.benchmark.cells.asked import requested
 from latentedit.benchmark.cells.bench import Bench
 from latentedit.benchmark.cells.extending import extended
-from latentedit.benchmark.cells.possible import possible_faces
+from latentedit.benchmark.cells.possible import possible_images
 from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import Measure, Results
@@ -169,7 +169,7 @@ def test_where_the_world_has_no_counterfactuals_every_face_is_asked(tmp_path: Pa
     suite = Suite.model_validate(world.SUITE | given)
     assert suite.only_possible
     bench = Bench(suite, bank, plugins)
-    assert possible_faces(bench, bank.split("test").attributes) == {}
+    assert possible_images(bench, bank.split("test").attributes) == {}
 
 
 def test_only_faces_that_miss_the_effect_and_still_grow_are_tried_again() -> None:
