@@ -85,6 +85,9 @@ def test_the_gap_is_one_where_codes_along_the_move_tell_of_one_attribute_alone()
     assert gap(torch.zeros(64)) == pytest.approx(1, abs=1e-6)
     assert gap(codes[:, 0]) == pytest.approx(0, abs=1e-6)
     assert gap(-codes[:, 0]) == pytest.approx(0, abs=1e-6)
+    lowest = (codes[:, 0] >= codes[:, 0].sort().values[16]).float()  # tells the lowest bin apart
+    entropy = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
+    assert gap(lowest) == pytest.approx(1 - entropy / math.log(4), abs=1e-6)
     few = seen((codes[:7], codes[:7] + along), (attributes[:7],) * 2, (images[:7],) * 2)
     assert math.isnan(float(metric.measure(few)))
 

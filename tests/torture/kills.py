@@ -29,7 +29,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -137,17 +137,27 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
 
 
-def torture(command: Command, folder: Path, kills: int, rng: random.Random, number: int) -> Outcome:
+class Undisturbed(NamedTuple):
+    """What a run writes that nobody stops, how long it takes, and its operations on files."""
+
+    whole: Tree
+    seconds: float
+    operations: int
+
+
+def torture(
+    command: Command, alone: Undisturbed, folder: Path, kills: int, rng: random.Random, number: int
+) -> Outcome:
     """Stop `command` so many times by a signal in one folder, then let it run through."""
-    whole, seconds, operations = rehearse(command, folder.with_name(f"{folder.name}-rehearsal"))
+    whole = alone.whole
     folder.mkdir()
     outcome = Outcome()
     while outcome.kills < kills:
         before = written(folder)
         if outcome.kills % 2:
-            killed = run_forked(command, folder, number, moment=rng.uniform(0, seconds))
+            killed = run_forked(command, folder, number, moment=rng.uniform(0, alone.seconds))
         else:
-            killed = run_forked(command, folder, number, operation=rng.randint(1, operations))
+            killed = run_forked(command, folder, number, operation=rng.randint(1, alone.operations))
         outcome.kills += killed
         settle()
         examine(command, folder, whole, outcome)
@@ -169,8 +179,8 @@ def finish(command: Command, folder: Path, whole: Tree, outcome: Outcome) -> Non
         outcome.faults.append(f"a whole run differs in {differing(command.tree(folder), whole)}")
 
 
-def rehearse(command: Command, folder: Path) -> tuple[Tree, float, int]:
-    """What an undisturbed run writes, how long it takes, and its operations on files.
+def rehearse(command: Command, folder: Path) -> Undisturbed:
+    """A run that nobody stops.
 
     It runs once here before, so that no kill is spent on the loading of modules; but for a run,
     whose server of processes the others would take for their own.
@@ -186,7 +196,8 @@ def rehearse(command: Command, folder: Path) -> tuple[Tree, float, int]:
     run_forked(command, folder, report=writing)
     os.close(writing)
     with os.fdopen(reading) as told:
-        return command.tree(folder), time.perf_counter() - started, int(told.read())
+        operations = int(told.read())
+    return Undisturbed(command.tree(folder), time.perf_counter() - started, operations)
 
 
 def run_forked(
@@ -441,9 +452,12 @@ def torture_all() -> None:
     faults = 0
     with tempfile.TemporaryDirectory() as name, served(data) as url:
         for what, command in commands(Path(name), url, data).items():
-            for how in given.how if what in (given.command or [what]) else ():
+            if given.command and what not in given.command:
+                continue
+            alone = rehearse(command, Path(name) / f"{what}-rehearsal")
+            for how in given.how:
                 folder = Path(name) / f"{what}-{how}"
-                outcome = torture(command, folder, given.kills, rng, HOW[how])
+                outcome = torture(command, alone, folder, given.kills, rng, HOW[how])
                 faults += len(outcome.faults)
                 print(json.dumps({"command": what, "how": how, **vars(outcome)}), flush=True)
     sys.exit(1 if faults else 0)
