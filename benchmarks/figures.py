@@ -24,6 +24,7 @@ import machinery_tables
 import photograph
 import protocols
 import speed
+import studio
 import study
 import study_page
 import two_worlds
@@ -74,6 +75,7 @@ def blocks() -> dict[str, Callable[[], str]]:
         for run in runs
         for title, write in (TABLES | SENTENCES).items()
     }
+    found["latencies of studio"] = studio.table
     others = {"coverage": coverage_tables.tables(), "study": _study(), "protocols": _protocols()}
     others["torture"] = {"commands": _torture}
     if inversion.FIGURES.is_file():

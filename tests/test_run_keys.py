@@ -63,8 +63,8 @@ SUITE: dict[str, Any] = {
     "strengths": [0.5, 1.0, 2.0],
     "effects": [0.8, 0.4],
     "seeds": [2, 5],
-    "tune": {"trials": 3, "faces": 10},
-    "show_faces": 2,
+    "tune": {"trials": 3, "images": 10},
+    "show_images": 2,
 }
 ALL = ("tuned", "set", "no-edit")
 FACES = {"faces"}
@@ -123,11 +123,12 @@ def first_task(**changes: Any) -> dict[str, Any]:
         ({"summary": "other"}, set()),
         ({"statistics": {"confidence": 0.9}}, set()),
         ({"limits": {"seconds": 5, "memory_gib": 3}}, set()),
+        ({"device": "cuda"}, EVERY),
         ({"judge": {"plugin": "judge", "name": "shown"}}, set()),
         ({"identity": [EYES[0] | {"name": "shown"}, EYES[1]]}, set()),
         ({"editors": dict(reversed(SUITE["editors"].items()))}, set()),
         ({"judge": {"plugin": "judge", "options": {"tired": True}}}, FACES | EDITS | CHAINS),
-        ({"show_faces": 3}, FACES | EDITS | CHAINS),
+        ({"show_images": 3}, FACES | EDITS | CHAINS),
         # Recognisers score the trials too.
         ({"identity": EYES[:1]}, FACES | EDITS | CHAINS | TUNED),
         ({"identity": EYES[::-1]}, FACES | EDITS | CHAINS | TUNED),
@@ -145,8 +146,8 @@ def first_task(**changes: Any) -> dict[str, Any]:
         (first_task(attribute="lighting", name="age"), AGE | TUNED),
         ({"sequences": [{"name": "one", "edits": ["yaw", "age"]}, SEQUENCES[1]]},
          {cell for cell in CHAINS if cell.endswith("one")}),
-        ({"tune": {"trials": 4, "faces": 10}}, TUNED),
-        ({"tune": {"trials": 3, "faces": 11}}, TUNED),
+        ({"tune": {"trials": 4, "images": 10}}, TUNED),
+        ({"tune": {"trials": 3, "images": 11}}, TUNED),
         ({"tune": None}, TUNED),
         (
             {"editors": SUITE["editors"] | {"set": {"plugin": "push", "options": {"leak": 0.3}}}},
@@ -621,7 +622,7 @@ def test_what_differs_from_before_is_told_by_field_in_order(tmp_path: Path) -> N
         assert explain(tmp_path / "run", cell, registry=registry) == []
     changed = Suite.model_validate(
         data
-        | {"strengths": [0.5, 1.0], "effects": [0.5], "show_faces": 3}
+        | {"strengths": [0.5, 1.0], "effects": [0.5], "show_images": 3}
         | {"identity": EYES[:1], "tasks": [TASKS[0] | {"change": 9, "layers": [1]}, TASKS[1]]}
     )
     (tmp_path / "run" / "suite.json").write_text(changed.model_dump_json())

@@ -207,7 +207,7 @@ class ChangesThreads(Exact):
         return super().edit(codes, source, target, runtime)
 
 
-STILL = "leaves faces alone where nothing is asked"
+STILL = "leaves codes alone where nothing is asked"
 CONSTANT = "copes with what never varies"
 ALONE = "leaves environment and warnings alone"
 WRONG = {
@@ -218,8 +218,8 @@ WRONG = {
     "changes-threads": (ChangesThreads, "edits soundly", "the number of threads"),
     "wants": (Wants, "fits with what it declares", "add what it uses to `needs`"),
     "never-still": (NeverStill, STILL, "codes moved by"),
-    "looks-around": (LooksAround, "treats faces one by one", "statistics over the batch"),
-    "follows-the-most": (FollowsTheMost, "treats faces one by one", "images edited alone differ"),
+    "looks-around": (LooksAround, "treats codes one by one", "statistics over the batch"),
+    "follows-the-most": (FollowsTheMost, "treats codes one by one", "images edited alone differ"),
     "refuses-nothing": (RefusesNothing, STILL, "came back as not ok"),
     "forgets": (Forgets, "survives saving", "leave something out"),
     "takes-any-state": (TakesAnyState, "refuses another state", "took another editor's tensors"),
@@ -234,8 +234,8 @@ WRONG = {
     "says-invertible": (SaysInvertible, "comes back if it says so", "there and back leaves"),
     "says-absolute": (SaysAbsolute, "ends at the target if it says so", "asked to be 40 years old"),
     "says-unseeded": (SaysUnseeded, "needs no seed if it says so", "seeds 0 and 1 give other"),
-    "says-samplable": (SaysSamplable, "draws faces if it says so", "there is no sample"),
-    "draws-the-same": (DrawsTheSame, "draws faces if it says so", "the same codes with two seeds"),
+    "says-samplable": (SaysSamplable, "draws codes if it says so", "there is no sample"),
+    "draws-the-same": (DrawsTheSame, "draws codes if it says so", "the same codes with two seeds"),
 }
 """By name the class, the rule that it breaks, and a part of what is told."""
 

@@ -36,6 +36,7 @@ from latentedit.benchmark.run_bank import bank_of_run, given_bank
 from latentedit.benchmark.suite import SUITE_FILE, Suite
 from latentedit.benchmark.tasks import check_attributes, check_tasks
 from latentedit.data.bank import LatentBank, ModelReference
+from latentedit.editing.checks import check_device
 from latentedit.errors import LatentEditError, PluginFault, UnknownName
 from latentedit.files.artefacts import write_json
 from latentedit.files.records import read_record
@@ -71,7 +72,7 @@ def run_suite(
     """Compute every cell of `suite` that `folder` does not hold yet.
 
     Args:
-        photographs: a bank of inverted photographs, to be edited instead of sampled faces.
+        photographs: a bank of inverted photographs, to be edited instead of sampled images.
         registry: finds plugins; called in every process.
         workers: cells at a time; as many as the executor has room for if not given.
         executor: where to compute, a plugin's name, with its own `executor_options`.
@@ -82,6 +83,7 @@ def run_suite(
         UnknownName, InputError: the suite names what is not there. Nothing was computed.
         EnvironmentFault: another process uses the folder; names it.
     """
+    check_device(suite.device or "cpu")
     plugins = registry()
     given = given_bank(suite, photographs)
     suite = suite.model_copy(update={"bank": suite.bank.made_here()})

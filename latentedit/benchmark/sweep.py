@@ -21,7 +21,7 @@ from latentedit.interfaces.generator import Generator
 from latentedit.interfaces.runtime import Progress, silent
 
 STILL = 1e-3
-"""A frame that asks less of a face than this share of the attribute's range shows it unedited."""
+"""A frame that asks less of an image than this share of the attribute's range shows it unedited."""
 
 
 STRENGTH_LIMIT = 16.0
@@ -30,14 +30,14 @@ STRENGTH_LIMIT = 16.0
 
 @dataclass(frozen=True)
 class SweepFrames:
-    """N faces of one editor in F frames.
+    """N images of one editor in F frames.
 
     Args:
         images: (F, N, 3, H, W) uint8.
         served: (F, N) whether the editor did what was asked, where effects are matched whether the
-            judge sees it; other faces are shown as far as they came.
+            judge sees it; other images are shown as far as they came.
         judged: (F, N) the attribute by the judge.
-        identity: (F, N) similarity to the unedited face; NaN without a recogniser.
+        identity: (F, N) similarity to the unedited image; NaN without a recogniser.
     """
 
     images: Tensor
@@ -65,17 +65,17 @@ def sweep(
     observers: Observers,
     attribute: str,
     values: Sequence[float],
-    faces: Sequence[int],
+    rows: Sequence[int],
     *,
     match_effect: bool = False,
     layers: tuple[int, ...] | str | None = None,
     progress: Progress = silent,
 ) -> SweepFrames:
-    """Edit `faces` of the test split to each of `values` of one attribute.
+    """Edit `rows` of the test split to each of `values` of one attribute.
 
     Args:
         values: (F,) targets in natural units.
-        match_effect: edit each face at the strength where the judge sees the whole change, as
+        match_effect: edit each image at the strength where the judge sees the whole change, as
             `edit_at_effect` does, and not at the strength that the editor takes for it.
 
     Raises:
@@ -89,20 +89,20 @@ def sweep(
     renderer = build_renderer(
         bank=bank, registry=editor.registry, generator=_generator(editor, bank)
     )
-    rows = torch.tensor(faces).repeat(len(values))
-    targets = torch.tensor(values).repeat_interleave(len(faces))
+    every = torch.tensor(rows).repeat(len(values))
+    targets = torch.tensor(values).repeat_interleave(len(rows))
     if match_effect:
-        edits = _matched(editor, bank, observers.judge, attribute, targets, rows, layers)
+        edits = _matched(editor, bank, observers.judge, attribute, targets, every, layers)
     else:
-        edits = _asked(editor, bank, attribute, targets, rows, layers)
+        edits = _asked(editor, bank, attribute, targets, every, layers)
     codes, space, served = edits
     progress(0.5, f"{len(values)} frames")
     frames = _seen(observers, renderer, codes, space, bank.schema.columns(attribute).start)
     test = bank.split("test")
-    before = test.take(torch.tensor(faces))
+    before = test.take(torch.tensor(rows))
     unedited = _seen(observers, renderer, before.codes, before.space, 0)
     images, judged, embeddings = frames
-    shape = (len(values), len(faces))
+    shape = (len(values), len(rows))
     own = unedited[2].repeat(len(values), 1)
     identity = (embeddings * own).sum(1) if own.shape[1] else torch.full_like(judged, torch.nan)
     progress(1.0, f"{len(values)} frames")
@@ -130,7 +130,7 @@ def _asked(
     rows: Tensor,
     layers: tuple[int, ...] | str | None,
 ) -> Edits:
-    """Each face of `rows` at the strength that the editor takes for its own of `targets`."""
+    """Each image of `rows` at the strength that the editor takes for its own of `targets`."""
     generator, given = _generator(editor, bank), bank.split("test").take(rows)
     codes, home = codes_for(editor.space, given.codes, given.space, generator)
     target = bank.schema.changed(given.attributes, **{attribute: targets})
@@ -147,7 +147,7 @@ def _matched(
     rows: Tensor,
     layers: tuple[int, ...] | str | None,
 ) -> Edits:
-    """Each face of `rows` at the strength where the judge sees the whole change."""
+    """Each image of `rows` at the strength where the judge sees the whole change."""
     entry, column = bank.schema[attribute], bank.schema.columns(attribute).start
     change = targets - bank.split("test").take(rows).attributes[:, column]
     least = STILL * (entry.high - entry.low)
@@ -159,7 +159,7 @@ def _matched(
         attribute,
         torch.where(still, least, change),
         1.0,
-        faces=rows,
+        rows=rows,
         layers=layers,
         strength_limit=STRENGTH_LIMIT,
     )

@@ -78,9 +78,9 @@ class Edited:
 
     Args:
         codes: (N, \\*shape), same shape, dtype and device as the input.
-        ok: (N,) False for faces that could not be edited as requested; None if all were.
+        ok: (N,) False for images that could not be edited as requested; None if all were.
         nfe: number of function evaluations, for methods that integrate or optimise.
-        reason: one line, why the faces that are not ok could not be edited.
+        reason: one line, why the images that are not ok could not be edited.
     """
 
     codes: Tensor
@@ -98,7 +98,7 @@ class Edited:
 
     @property
     def served(self) -> Tensor:
-        """(N,) True for faces that were edited as requested."""
+        """(N,) True for images that were edited as requested."""
         if self.ok is not None:
             return self.ok
         return torch.ones(len(self.codes), dtype=torch.bool, device=self.codes.device)
