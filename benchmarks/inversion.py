@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 from shipped import RESULTS
 from study_figures import read_rows, rounded, write_rows
+from suite_sentences import paragraph
 from suite_tables import table
 from torch import Tensor
 
@@ -135,11 +136,16 @@ def tables(path: Path = FIGURES) -> dict[str, Callable[[], str]]:
     """What writes each block, by the name that a page asks for."""
     found = read_rows(path, Inverted)
     return {name: partial(_table, [r for r in found if r.world == name]) for name in WORLDS} | {
-        "facts": lambda: (
-            f"The tables show means over {found[0].photos} faces that no bank holds, rounded to "
-            f"256 levels. The loss is `pyramid` with {FEATURES} of `synthface-features`."
-        )
+        "facts": partial(_facts, found)
     }
+
+
+def _facts(rows: Sequence[Inverted]) -> str:
+    photos = " to ".join(map(str, sorted({row.photos for row in rows})))
+    return paragraph(
+        f"The tables show means over {photos} faces that no bank holds, rounded to 256 levels. The "
+        f"loss is `pyramid` with {FEATURES} of `synthface-features`."
+    )
 
 
 def _table(rows: Sequence[Inverted]) -> str:

@@ -107,6 +107,12 @@ def place_bank(suite: Suite, folder: Path) -> None:
     )
 
 
+def on_bank(suite: Suite, folder: Path) -> Suite:
+    """The suite with the bank that `place_bank` wrote."""
+    bank = {"path": str(folder / "bank")}
+    return Suite.model_validate(suite.model_dump(mode="json") | {"bank": bank})
+
+
 def in_a_row(suite: Suite, folder: Path) -> None:
     """What the cells of a suite compute, in this process and nowhere kept."""
     torch.set_num_threads(1)
@@ -139,13 +145,11 @@ def child(task: str, suite_file: str, folder: str, workers: str) -> None:
 def measured(task: str, suite: Suite, folder: Path, workers: int = 1) -> dict[str, float]:
     """Wall and processor seconds of `child` in a fresh process with all that it starts."""
     with tempfile.TemporaryDirectory() as scratch:
-        fresh = Path(scratch) / "run"
-        fresh.mkdir()
-        (fresh / "bank").symlink_to(folder / "bank")
+        place = Path(scratch) / "run" if task == "cells" else folder
         file = Path(scratch) / "suite.json"
-        file.write_text(suite.model_dump_json())
+        file.write_text(on_bank(suite, folder).model_dump_json())
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        command = [sys.executable, __file__, "--child", task, file, fresh, str(workers)]
+        command = [sys.executable, __file__, "--child", task, file, place, str(workers)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         found = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
         _wait_for_adopted()
@@ -336,9 +340,10 @@ def sizes(arguments: argparse.Namespace) -> list[Row]:
         started = time.process_time()
         file_digest(shard)
         speed = shard.stat().st_size / (time.process_time() - started)
-        run_suite(suite, folder, Silent(), workers=1)
-        cells = [path.parent for path in folder.glob("cells/edit*/cell.json")]
-        faces = len(CellStore(folder).arrays(cells[0].name)["faces"])
+        run = folder / "run"
+        run_suite(on_bank(suite, folder), run, Silent(), workers=1)
+        cells = [path.parent for path in run.glob("cells/edit*/cell.json")]
+        faces = len(CellStore(run).arrays(cells[0].name)["faces"])
         kept = (cells[0] / "arrays.safetensors").stat().st_size
         row = shard.stat().st_size / suite.bank.n_fit
     return [{"bytes a row": row, "bytes a second": speed, "bytes a face of a task": kept / faces}]

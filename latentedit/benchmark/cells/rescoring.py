@@ -158,11 +158,11 @@ class EditsKept(TaskObserver):
     def _embeddings_of(
         self, codes: Tensor, space: str, known: Sequence[tuple[Tensor, Tensor]]
     ) -> Tensor:
-        """(E, N, D) of the faces of codes (N, \\*shape) of `space`.
+        """(E, N, D) of the images of codes (N, \\*shape) of `space`.
 
         Args:
             known: codes of that space, and their embeddings. If edits were kept in half precision,
-                a face that is one of these, but for a negligible difference, is not drawn again.
+                an image of one of these, but for a negligible difference, is not drawn again.
         """
         found, drawn = known[0][1].clone(), torch.ones(len(codes), dtype=torch.bool)
         for others, embeddings in known if self._in_half else ():
