@@ -55,7 +55,7 @@ def cost(found: Found) -> str:
         ["SHA-256 of a bank", f"{sizes['bytes a second'] / 1e9:.1f} GB/s"],
         ["results of one face of one task", f"{sizes['bytes a face of a task'] / 1e3:.1f} kB"],
     ]
-    for row in found["memory"]["rows"]:
+    for row in found.get("memory", {"rows": []})["rows"]:
         small, large = row["MiB"], row["MiB of ten times"]
         grown = f"{small:.0f} → {large:.0f} MiB: {large / small - 1:+.1%}"
         rows.append([f"peak memory, {row['editor']}, 4,000 → 40,000 codes to fit", grown])
