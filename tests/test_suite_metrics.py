@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,10 @@ def test_a_metric_may_only_describe(run: Path) -> None:
     before = CellStore(run).arrays("faces")["judged"][arrays["faces"], 0]
     moved = (arrays["matched_judged"][0, :, 0] - before).abs()
     assert torch.equal(arrays["matched_metric from-attributes"][0], moved)
+    record = json.loads((run / "results.json").read_text())["metrics"]
+    assert {tuple(sorted(row)) for row in record.values()} == {
+        ("formula", "higher_is_better", "margin", "name", "unit")
+    }
     defined = results.metrics["from-attributes"]
     assert (defined.higher_is_better, defined.margin, defined.arrow) == (None, None, "")
     assert "from-attributes" in headlines(results.metrics)

@@ -110,8 +110,8 @@ def _check_finite(**given: Tensor) -> None:
     for what, tensor in given.items():
         finite = tensor.flatten(1).isfinite().all(1)
         if not bool(finite.all()):
-            face = int((~finite).nonzero()[0])
-            raise InputError(f"{what} holds NaN or infinity for image {face}; give finite numbers")
+            row = int((~finite).nonzero()[0])
+            raise InputError(f"{what} holds NaN or infinity for image {row}; give finite numbers")
 
 
 def measure(name: str, metric: EditMetric, edits: EditsSeen) -> Tensor:

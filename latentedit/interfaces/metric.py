@@ -177,7 +177,6 @@ class EditMetric(ABC):
             not measured where a run does not record it.
         at: when it is measured.
         by: what a number belongs to besides the image: nothing, or an identity encoder.
-        counts_failures: whether images that do not reach the effect have a number too.
 
     Attributes:
         fingerprint: sha256 of weights and configuration. Results with another one are computed
@@ -193,7 +192,6 @@ class EditMetric(ABC):
     needs: ClassVar[frozenset[str]] = SEEN
     at: ClassVar[At] = "effect"
     by: ClassVar[tuple[Axis, ...]] = ()
-    counts_failures: ClassVar[bool] = False
     fingerprint: str
 
     def __init__(self, options: BaseModel | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -38,11 +38,11 @@ class Metric:
     higher_is_better: bool | None
     formula: str
     margin: float | None = None
-    # The rest says how it is shown. Results of a run do not hold it.
-    part: Annotated[Part, Field(exclude=True)] = "headline"
-    meaning: Annotated[str, Field(exclude=True)] = ""
-    short: Annotated[str | None, Field(exclude=True)] = None
-    bounded: Annotated[bool, Field(exclude=True)] = False
+    # The rest says how it is shown. Results of a run do not hold it, so it is not compared.
+    part: Annotated[Part, Field(exclude=True)] = field(default="headline", compare=False)
+    meaning: Annotated[str, Field(exclude=True)] = field(default="", compare=False)
+    short: Annotated[str | None, Field(exclude=True)] = field(default=None, compare=False)
+    bounded: Annotated[bool, Field(exclude=True)] = field(default=False, compare=False)
 
     @property
     def plugin(self) -> str:

@@ -26,9 +26,11 @@ class RunMetric(EditMetric):
 
     Class attributes:
         name: in `METRICS`.
+        counts_failures: whether images that do not reach the effect have a number too.
     """
 
     name: ClassVar[str]
+    counts_failures: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         if "name" in cls.__dict__:

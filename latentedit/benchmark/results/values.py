@@ -74,7 +74,9 @@ def _of_every_run(
     known = {*seen.recorded, "attributes"}
     for group in IN_ORDER:
         measured = [
-            _named(metric, seen) for metric in group if metric.at == at and metric.needs <= known
+            _named(metric, seen)
+            for metric in group
+            if metric.at == at and metric.needs <= known and all(map(seen.axes.get, metric.by))
         ]
         for together in zip(*filter(None, measured), strict=True):
             for part in together:
