@@ -140,6 +140,15 @@ class SaysAbsolute(Exact):
         return Edited(codes + wish @ self.state()["inverse"])
 
 
+class SaysUnseeded(Exact):
+    seeded = False
+
+    def fit(self, data: Split, runtime: Runtime) -> FitStats:
+        stats = super().fit(data, runtime)
+        self.inverse = self.inverse + 0.1 * torch.rand((), generator=runtime.rng())
+        return stats
+
+
 class SaysSamplable(Exact):
     samplable = True
 
@@ -224,6 +233,7 @@ WRONG = {
     "takes-any-name": (TakesAnyName, "refuses unknown attributes", "accepted attributes=('agee',)"),
     "says-invertible": (SaysInvertible, "comes back if it says so", "there and back leaves"),
     "says-absolute": (SaysAbsolute, "ends at the target if it says so", "asked to be 40 years old"),
+    "says-unseeded": (SaysUnseeded, "needs no seed if it says so", "seeds 0 and 1 give other"),
     "says-samplable": (SaysSamplable, "draws codes if it says so", "there is no sample"),
     "draws-the-same": (DrawsTheSame, "draws codes if it says so", "the same codes with two seeds"),
 }

@@ -49,7 +49,7 @@ class Suite(SuitePart):
     pictures too, as bytes, so that nothing is rendered again.
     """
 
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("metrics", "focus", "baseline", "keep_images")
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("metrics", "focus", "baseline", "keep_images", "device")
 
     name: str = Field(description="name of the suite, for reports")
     summary: str = Field(default="", description="one line about it")
@@ -123,6 +123,12 @@ class Suite(SuitePart):
         default=StatisticsPlan(), description="what a report may call better"
     )
     limits: Limits = Field(default=Limits(), description="what one cell may take")
+    device: str = Field(
+        default="",
+        pattern=r"(cuda(:[0-9]{1,3})?)?",
+        description="where models and editors compute, such as cuda; the CPU if not given. "
+        "Figures differ by rounding",
+    )
 
     @field_validator("strengths")
     @classmethod

@@ -14,6 +14,7 @@ from latentedit.cli.fit import parse_pairs
 from latentedit.cli.options import (
     PATH,
     Finite,
+    with_device,
     with_json,
     with_new_folder,
     with_seed,
@@ -58,6 +59,7 @@ def bank() -> None:
 @click.option("--space", help="Space to sample in; the generator's home space by default.")
 @click.option("--truncation-psi", default=1.0, show_default=True, type=Finite(0, 1, min_open=True))
 @with_new_folder
+@with_device
 def make(
     generator: str,
     labeller: str | None,
@@ -69,6 +71,7 @@ def make(
     space: str | None,
     truncation_psi: float,
     folder: Path,
+    device: str,
 ) -> None:
     """Sample codes, estimate the attributes of their images, and write both as a bank.
 

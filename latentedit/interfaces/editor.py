@@ -123,6 +123,8 @@ class Editor(ABC):
         absolute: the result depends on `target` alone, not on `target − source`.
         bound: for a control, ``"floor"`` where no useful editor is worse, ``"ceiling"`` where none
             can be better. Reports give every metric as a share of the way from floor to ceiling.
+        seeded: another seed gives other edits. Where False, a benchmark computes the first seed's
+            cells and copies them for the others.
         samplable: it has a method ``sample(attributes, runtime) -> codes``.
         candidates: options to try on a validation split besides the defaults, the most promising
             first. Each entry has only the options that differ from the defaults.
@@ -134,6 +136,7 @@ class Editor(ABC):
     fitted: ClassVar[tuple[str, ...]] = ()
     invertible: ClassVar[bool] = False
     absolute: ClassVar[bool] = False
+    seeded: ClassVar[bool] = True
     samplable: ClassVar[bool] = False
     bound: ClassVar[Literal["floor", "ceiling"] | None] = None
     candidates: ClassVar[tuple[Mapping[str, Any], ...]] = ()

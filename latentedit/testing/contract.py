@@ -12,6 +12,7 @@ from latentedit.testing.counterfactual_rule import changes_one_attribute_if_it_s
 from latentedit.testing.generator_case import GeneratorCase
 from latentedit.testing.model_case import PIXELS, MetricCase, ModelCase
 from latentedit.testing.rules import Broken
+from latentedit.testing.seed_rule import needs_no_seed_if_it_says_so
 from latentedit.testing.surroundings import leaves_environment_and_warnings_alone
 
 Rule = Callable[[Case], None]
@@ -38,6 +39,7 @@ RULES: tuple[Rule, ...] = (
     rules.copes_with_what_never_varies,
     rules.comes_back_if_it_says_so,
     rules.ends_at_the_target_if_it_says_so,
+    needs_no_seed_if_it_says_so,
     rules.draws_codes_if_it_says_so,
 )
 GENERATOR_RULES: tuple[GeneratorRule, ...] = (

@@ -15,7 +15,7 @@ from latentedit.benchmark.suite_parts import Sequence
 from latentedit.benchmark.task import Task
 from latentedit.editing.keys import Key, code_key, core_versions, plugin_key
 from latentedit.editing.layers import LayerPreset
-from latentedit.errors import EnvironmentFault, LatentEditError
+from latentedit.errors import EnvironmentFault, LatentEditError, PluginFault
 from latentedit.files.artefacts import Digest, canonical_json
 from latentedit.registry import Registry
 
@@ -38,6 +38,7 @@ class CellKeys:
             "threads": threads,
             "versions": core_versions(),
             "models": bank_models(self.suite, self.registry),
+            **({"device": self.suite.device} if self.suite.device else {}),
         }
         judge, recognisers = bench.judge, bench.recognisers
         self.recognisers = [
@@ -81,6 +82,19 @@ class CellKeys:
         tuning = tuning_key(self.bench, entrant, self.recognisers)
         editor = plugin_key(self.registry, kind, use.plugin, use.options)
         return self.base | {"editor": editor} | tuning
+
+    def first_alike(self, entrant: str, seed: int) -> int:
+        """The first of the suite's seeds that gives an editor the fit and edits of `seed`.
+
+        Tuning draws its validation faces by seed, so that every seed is its own then.
+        """
+        use = self.suite.entrants[entrant]
+        try:
+            loaded = self.registry.load(self.registry.editor_kind(use.plugin), use.plugin)
+        except PluginFault:
+            return seed  # its fit cell says what is wrong
+        alike = self.suite.tune is None and not loaded.seeded
+        return self.suite.seeds[0] if alike else seed
 
     def edit(self, fit: Key, task: Task) -> Key:
         """Of a task with the fit that has the key `fit`."""

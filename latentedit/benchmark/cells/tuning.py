@@ -156,6 +156,7 @@ def _fit(
         bench.bank,
         options,
         seed=seed,
+        device=bench.suite.device or "cpu",
         generator=bench.generator,
         held_out=held_out,
         progress=progress,
