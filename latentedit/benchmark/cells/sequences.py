@@ -58,8 +58,8 @@ def measure_sequence(
     codes, space = codes_for(editor.space, codes, test.space, bench.generator)
     by_rows = any(request.layers is not None for request in requests)
     if by_rows and space != "s" and space not in bench.generator.row_spaces:
-        rows = bench.generator.row_space
-        codes, space = bench.generator.convert(codes, space, rows), rows
+        by_row = bench.generator.row_space
+        codes, space = bench.generator.convert(codes, space, by_row), by_row
     timed = TimedEditor(editor)
     orders = list(itertools.permutations(requests))
     steps = len(orders) + len(requests)
