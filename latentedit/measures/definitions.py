@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 Part = Literal["headline", "truth", "round trip", "data only"]
 """Where a report shows a metric: in the table that every page has, in the one of generators that
@@ -39,10 +37,10 @@ class Metric:
     formula: str
     margin: float | None = None
     # The rest says how it is shown. Results of a run do not hold it, so it is not compared.
-    part: Annotated[Part, Field(exclude=True)] = field(default="headline", compare=False)
-    meaning: Annotated[str, Field(exclude=True)] = field(default="", compare=False)
-    short: Annotated[str | None, Field(exclude=True)] = field(default=None, compare=False)
-    bounded: Annotated[bool, Field(exclude=True)] = field(default=False, compare=False)
+    part: Part = field(default="headline", compare=False)
+    meaning: str = field(default="", compare=False)
+    short: str | None = field(default=None, compare=False)
+    bounded: bool = field(default=False, compare=False)
 
     @property
     def plugin(self) -> str:

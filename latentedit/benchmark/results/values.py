@@ -104,13 +104,13 @@ def _seen(at: At, edits: FinishedEdits, reference: Reference, i: int) -> EditsSe
     if at != "sequence":
         before = reference.faces["judged"][arrays["faces"]]
     if at == "effect":
-        matched, truth = "matched_", reference.faces["truth"][arrays["faces"]]
+        matched, known = "matched_", reference.knows_truth
         found = {n.removeprefix(matched): a[i] for n, a in arrays.items() if n.startswith(matched)}
         recorded = recorded_at_effect(
             found,
             arrays["change"],
             reference.thresholds.values(),
-            truth if reference.knows_truth else None,
+            reference.faces["truth"][arrays["faces"]] if known else None,
         )
         after = found["judged"]
     elif at == "request":
