@@ -315,8 +315,8 @@ def print_results(results: Results) -> None:
     )
     table.add_column("editor", no_wrap=True)
     for key in keys:
-        metric = headlines(results.metrics)[key.name]
-        heading = f"{metric.short} {metric.arrow}"
+        arrow = "↑" if results.metrics[key.name].higher_is_better else "↓"
+        heading = f"{headlines(results.metrics)[key.name].short} {arrow}"
         table.add_column(f"{heading}\n[dim]{escape(short_recogniser(key))}[/dim]", no_wrap=True)
     found = {(m.editor, m.metric): m for m in measures if results.at_effect(m)}
     mark = verdict_marks(results)

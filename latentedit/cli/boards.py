@@ -39,8 +39,8 @@ def _table(board: Board) -> Table:
     table.add_column("editor", no_wrap=True)
     table.add_column("run")
     for key in keys:
-        heading = f"{key.name} {board.metrics[key.name].arrow}"
-        table.add_column(f"{heading}\n[dim]{escape(short_recogniser(key))}[/dim]")
+        arrow = "↑" if board.metrics[key.name].higher_is_better else "↓"
+        table.add_column(f"{key.name} {arrow}\n[dim]{escape(short_recogniser(key))}[/dim]")
     found = {(m.editor, m.metric): m for m in board.measures() if m.task == ALL_TASKS}
     for entry in board.entries:
         style = "dim" if entry.control else "bold"
