@@ -17,7 +17,7 @@ from study_settings import Setting
 
 from latentedit import LatentBank, read_record, read_tensors
 from latentedit.benchmark.results.keys import MetricKey
-from latentedit.benchmark.results.paired import PerImage, Scores, SeedScores, mean_known
+from latentedit.benchmark.results.paired import Faces, Scores, SeedScores, mean_known
 from latentedit.benchmark.results.values import FinishedEdits, Reference, face_values
 from latentedit.benchmark.suite import Suite
 from latentedit.benchmark.task import Task
@@ -196,7 +196,7 @@ class Finished:
                     fits=len(fits),
                 )
 
-    def _by_fit(self, first: str, second: str, key: MetricKey, effect: float) -> PerImage:
+    def _by_fit(self, first: str, second: str, key: MetricKey, effect: float) -> Faces:
         """(S, N) the difference under each seed; an editor without seeds has one fit for all."""
         tables = [self.by_fit[name, key, effect] for name in (first, second)]
         count = max(map(len, tables))

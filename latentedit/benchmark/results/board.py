@@ -19,7 +19,7 @@ from latentedit.measures.definitions import Metric
 from latentedit.measures.headline import headlines
 
 if TYPE_CHECKING:
-    from latentedit.benchmark.results.paired import PerImage, Scores, SeedScores
+    from latentedit.benchmark.results.paired import Faces, Scores, SeedScores
 
 CSV_COLUMNS = (
     *("bank", "editor", "run", "task", "metric", "recogniser", "effect"),
@@ -100,7 +100,7 @@ class Board:
         of = family(plan, scores, self.effect, controls)
         return comparisons(scores, pairs, self.tasks, plan, of, by_seed)
 
-    def _compared(self, metric: MetricKey, effect: float, table: PerImage) -> bool:
+    def _compared(self, metric: MetricKey, effect: float, table: Faces) -> bool:
         import numpy as np
 
         return self._shown(metric, effect) and not bool(np.isnan(table).all())

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from latentedit.benchmark.results.keys import MetricKey
-from latentedit.benchmark.results.paired import PerImage, mean_known
+from latentedit.benchmark.results.paired import Faces, mean_known
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import Curve
 from latentedit.benchmark.results.values import FinishedEdits, Reference
@@ -78,7 +78,7 @@ def _curve(
     )
 
 
-def _band(values: PerImage) -> tuple[PerImage, PerImage, PerImage]:
+def _band(values: Faces) -> tuple[Faces, Faces, Faces]:
     """Of (R, N): mean over images, 1.96 standard errors, and the share of images with a number."""
     n = (~np.isnan(values)).sum(1)
     mean = mean_known(values.T)
@@ -86,5 +86,5 @@ def _band(values: PerImage) -> tuple[PerImage, PerImage, PerImage]:
     return mean, 1.96 * spread / np.sqrt(np.maximum(n - 1, 1)), n / values.shape[1]
 
 
-def _plain(values: PerImage) -> tuple[float | None, ...]:
+def _plain(values: Faces) -> tuple[float | None, ...]:
     return tuple(None if math.isnan(v) else float(v) for v in values)

@@ -9,7 +9,7 @@ import numpy as np
 from latentedit.benchmark.cells.suite_metrics import ARRAY
 from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
 from latentedit.benchmark.results.paired import (
-    PerImage,
+    Faces,
     Refits,
     Scores,
     SeedScores,
@@ -89,8 +89,8 @@ def _of_set(of: tuple[str, str, MetricKey, float], values: list[float], faces: i
 
 def _measure(
     of: tuple[str, str, MetricKey, float],
-    faces: PerImage,
-    fits: list[PerImage],
+    faces: Faces,
+    fits: list[Faces],
     refitted: Refits,
     plan: StatisticsPlan,
 ) -> Measure:

@@ -15,13 +15,13 @@ from latentedit.benchmark.statistics_plan import ENDPOINTS, StatisticsPlan
 from latentedit.measures.definitions import SHARE
 from latentedit.measures.statistics import Spread, fit_spread, holm, paired_difference
 
-PerImage = NDArray[np.float64]
+Faces = NDArray[np.float64]
 """One number a test image, NaN where there is none."""
 
-Scores = dict[tuple[str, MetricKey, float], PerImage]
+Scores = dict[tuple[str, MetricKey, float], Faces]
 """(editor, metric, effect) → (T, N); effect 0 is 'not matched'."""
 
-SeedScores = dict[tuple[str, MetricKey, float], list[PerImage]]
+SeedScores = dict[tuple[str, MetricKey, float], list[Faces]]
 """The same, seed by seed."""
 
 
@@ -62,18 +62,18 @@ class Refits(NamedTuple):
 ONE_FIT = Refits(1, ())
 
 
-def by_task(table: PerImage, tasks: list[str]) -> Iterator[tuple[str, PerImage]]:
+def by_task(table: Faces, tasks: list[str]) -> Iterator[tuple[str, Faces]]:
     """Each task's images of (T, N), then all tasks with each image's cases averaged first."""
     yield from zip(tasks, table, strict=True)
     yield ALL_TASKS, mean_known(table)
 
 
-def mean_known(values: PerImage) -> PerImage:
+def mean_known(values: Faces) -> Faces:
     """Mean over the first axis of what is not NaN; NaN only where all are."""
     known = ~np.isnan(values)
     total = np.where(known, values, 0.0).sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean: PerImage = total / known.sum(0)
+        mean: Faces = total / known.sum(0)
     return mean
 
 
@@ -96,17 +96,17 @@ def family(plan: StatisticsPlan, scores: Scores, effect: float, controls: Iterab
     return Family(frozenset(metrics), effect, frozenset(controls))
 
 
-def refits(tables: Iterable[PerImage], tasks: list[str]) -> dict[str, Refits]:
+def refits(tables: Iterable[Faces], tasks: list[str]) -> dict[str, Refits]:
     """By task, of the (T, N) tables of each fit."""
-    found: dict[str, list[PerImage]] = {}
+    found: dict[str, list[Faces]] = {}
     for table in tables:
-        for task, values in by_task(table, tasks):
-            if not np.isnan(values).all():
-                found.setdefault(task, []).append(values)
+        for task, faces in by_task(table, tasks):
+            if not np.isnan(faces).all():
+                found.setdefault(task, []).append(faces)
     return {task: _refits(np.stack(fits)) for task, fits in found.items()}
 
 
-def _refits(fits: PerImage) -> Refits:
+def _refits(fits: Faces) -> Refits:
     if len(fits) < ENOUGH_FITS:
         return Refits(len(fits), ())
     spread = fit_spread(fits)
@@ -127,12 +127,12 @@ def comparisons(
     """
     fits = {key: refits(tables, tasks) for key, tables in (by_seed or {}).items()}
     rows = [
-        _comparison((first, second), task, (metric, effect), values, both, plan)
+        _comparison((first, second), task, (metric, effect), faces, both, plan)
         for first, second in pairs
         for (name, metric, effect), table in scores.items()
         if name == first and (second, metric, effect) in scores
-        for task, values in by_task(table - scores[second, metric, effect], tasks)
-        if not np.isnan(values).all()
+        for task, faces in by_task(table - scores[second, metric, effect], tasks)
+        if not np.isnan(faces).all()
         for both in [
             [fits.get((n, metric, effect), {}).get(task, ONE_FIT) for n in (first, second)]
         ]
@@ -153,15 +153,15 @@ def _comparison(
     pair: tuple[str, str],
     task: str,
     of: tuple[MetricKey, float],
-    values: PerImage,
+    faces: Faces,
     both: list[Refits],
     plan: StatisticsPlan,
 ) -> Comparison:
     """Of (N,) differences and both editors' fits; exploratory until it is decided."""
     fits = min(one.number for one in both)
     found = paired_difference(
-        values,
-        np.zeros_like(values),
+        faces,
+        np.zeros_like(faces),
         confidence=plan.confidence,
         spreads=[s for one in both for s in one.spreads] if fits >= ENOUGH_FITS else (),
         share=of[0].metric.unit == SHARE,
