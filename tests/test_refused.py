@@ -106,7 +106,7 @@ def test_a_refused_face_scores_as_one_that_does_not_reach_in_tuning(tmp_path: Pa
     )
     validation = Validation(Bench(suite, bank, plugins), 40)
     scores = validation.task_scores(fit_editor(plugins, "timid", bank), suite.tasks[0])
-    served = validation.held_out.codes[:, 0] > 0
+    served = validation.faces.codes[:, 0] > 0
     assert 0 < int(served.sum()) < len(served)
     assert set(scores[~served].tolist()) == {NOT_REACHED}
     assert bool((scores[served] > 0.9).all())

@@ -127,7 +127,7 @@ def test_the_first_effect_of_the_suite_is_the_one_that_counts(bank: LatentBank) 
 def test_the_last_faces_of_the_fit_split_are_held_out(bank: LatentBank) -> None:
     codes = bank.split("fit").codes
     for count in (2, HELD_OUT):
-        faces = Validation(bench(bank), count).held_out
+        faces = Validation(bench(bank), count).faces
         assert torch.equal(faces.codes, codes[FIT - count :])
         assert torch.equal(faces.attributes, bank.split("fit").attributes[FIT - count :])
 

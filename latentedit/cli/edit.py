@@ -198,7 +198,7 @@ def _draw(
     columns: list[Tensor],
     served: list[Tensor],
     titles: list[str],
-    names: list[str],
+    faces: list[str],
 ) -> None:
     """A grid of `columns` of images, one row an image; one that was not served is crossed out."""
     from latentedit.data.images import images_to_bytes
@@ -207,8 +207,8 @@ def _draw(
     images = [list(images_to_bytes(column).cpu()) for column in columns]
     for column, ok in zip(images[1:], served, strict=True):
         column[:] = [image if ok[i] else refused(image) for i, image in enumerate(column)]
-    rows = [[column[i] for column in images] for i in range(len(names))]
-    save_grid(picture, rows, titles, names)
+    rows = [[column[i] for column in images] for i in range(len(faces))]
+    save_grid(picture, rows, titles, faces)
 
 
 def _wanted(

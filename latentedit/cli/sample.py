@@ -138,13 +138,13 @@ def _draw(
     shown = [image if ok else refused(image) for image, ok in zip(shown, found.ok, strict=True)]
     columns = [schema.columns(name).start for name in names]
     read = [" · ".join(f"{float(row[c]):.3g}" for c in columns) for row in found.judged]
-    pictures = list(images_to_bytes(given).cpu())
+    faces = list(images_to_bytes(given).cpu())
     save_grid(
         picture,
-        [[pictures[i], *shown[i * count : (i + 1) * count]] for i in range(len(pictures))],
+        [[faces[i], *shown[i * count : (i + 1) * count]] for i in range(len(faces))],
         [titles[0], *(f"sample {i}" for i in range(count))],
         titles[1:],
-        [[" · ".join(names), *read[i * count : (i + 1) * count]] for i in range(len(pictures))]
+        [[" · ".join(names), *read[i * count : (i + 1) * count]] for i in range(len(faces))]
         if names
         else None,
     )

@@ -184,16 +184,16 @@ def _mean(kept: FloatArray, spreads: Sequence[Spread]) -> _Mean:
     # Rounding of equal values is no spread.
     if square <= n * (1e-12 * mean) ** 2:
         square = 0.0
-    images = Spread(square / (n - 1) / n, n - 1.0)
-    variance = images.variance + sum(part.variance for part in spreads)
+    faces = Spread(square / (n - 1) / n, n - 1.0)
+    variance = faces.variance + sum(part.variance for part in spreads)
     if variance == 0:
-        return _Mean(mean, 0.0, images.freedom, 0.0)
-    parts = sum(part.variance**2 / part.freedom for part in (images, *spreads))
+        return _Mean(mean, 0.0, faces.freedom, 0.0)
+    parts = sum(part.variance**2 / part.freedom for part in (faces, *spreads))
     skewness = 0.0
     if square > 0:
         # Fisher's G₁, which is less biased for few images; of their mean it is smaller by √n.
-        of_images = math.sqrt(n * (n - 1)) / (n - 2) * float(gaps**2 @ gaps) / square**1.5
-        skewness = of_images * (images.variance / variance) ** 1.5
+        of_faces = math.sqrt(n * (n - 1)) / (n - 2) * float(gaps**2 @ gaps) / square**1.5
+        skewness = of_faces * (faces.variance / variance) ** 1.5
     return _Mean(mean, variance, variance**2 / parts, skewness)
 
 

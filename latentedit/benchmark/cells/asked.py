@@ -33,12 +33,12 @@ def requested(
     for name, (low, high) in task.among.items():
         column = labels[:, schema.columns(name)][:, 0]
         keep &= (column >= low) & (column <= high)
-    rows = keep.nonzero()[:, 0]
-    if len(rows) < 2:
+    faces = keep.nonzero()[:, 0]
+    if len(faces) < 2:
         raise InputError(
-            f"task {task.name!r}: its `among` leaves {len(rows)} of {len(labels)} images"
+            f"task {task.name!r}: its `among` leaves {len(faces)} of {len(labels)} images"
         )
-    return rows, requested_change(task, labels[rows], fit_labels, schema)
+    return faces, requested_change(task, labels[faces], fit_labels, schema)
 
 
 def requested_change(

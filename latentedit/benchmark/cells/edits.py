@@ -84,18 +84,20 @@ class TaskEdits(TaskObserver):
         self, bench: Bench, editor: FittedEditor, task: Task, before: Mapping[str, Tensor]
     ) -> None:
         test, labels = bench.bank.split("test"), bench.bank.split("fit").attributes
-        rows, change = requested(task, test.attributes, labels, test.schema)
+        faces, change = requested(task, test.attributes, labels, test.schema)
         if "possible" in before:
-            done = before["possible"][bench.suite.tasks.index(task), rows]
+            done = before["possible"][bench.suite.tasks.index(task), faces]
             if int(done.sum()) < 2:
                 raise InputError(
                     f"task {task.name!r}: {int(done.sum())} of {len(done)} images can show the "
                     "largest effect at all, with only this attribute changed; ask for less"
                 )
-            rows, change = rows[done], change[done]
-        self._codes, home = codes_for(editor.space, test.rows(rows)[0], test.space, bench.generator)
+            faces, change = faces[done], change[done]
+        self._codes, home = codes_for(
+            editor.space, test.rows(faces)[0], test.space, bench.generator
+        )
         space = space_after(bench.generator, home, task.layers)
-        super().__init__(bench, task, before, rows, change, space, editor.seed)
+        super().__init__(bench, task, before, faces, change, space, editor.seed)
         self.editor = editor
         self._timed = TimedEditor(editor)
         suite = bench.suite

@@ -35,7 +35,7 @@ class TaskObserver:
 
     Args:
         before: what was observed on the unedited test images, by name; rows are test images.
-        rows: (N,) rows of the test split.
+        faces: (N,) rows of the test split.
         change: (N,) what is asked of each, in natural units.
         space: of the edited codes.
         seed: of the fit.
@@ -51,36 +51,36 @@ class TaskObserver:
         bench: Bench,
         task: Task,
         before: Mapping[str, Tensor],
-        rows: Tensor,
+        faces: Tensor,
         change: Tensor,
         space: str,
         seed: int,
     ) -> None:
-        self.bench, self.task, self.rows, self.change, self.space, self.seed = (
-            bench, task, rows, change, space, seed,
+        self.bench, self.task, self.faces, self.change, self.space, self.seed = (
+            bench, task, faces, change, space, seed,
         )  # fmt: skip
         test = bench.bank.split("test")
-        self._originals, source = test.rows(rows)
+        self._originals, source = test.rows(faces)
         self._originals_space = test.space
         self.began = bench.converted(self._originals, test.space, space)
         self.counterfactuals = Counterfactuals(bench, task.attribute, self._originals, test.space)
         judged, self._identity, self._features = (
-            before[name][rows] for name in ("judged", "identity", "features")
+            before[name][faces] for name in ("judged", "identity", "features")
         )
         column = test.schema.columns(task.attribute).start
         self.asked = Asked(source, judged, change, column)
-        self._truth = before["truth"][rows] if self._identity.shape[1] else None
+        self._truth = before["truth"][faces] if self._identity.shape[1] else None
         self._spread = before["features"].std(0)
-        self._embeddings = before["embeddings"][:, rows]
+        self._embeddings = before["embeddings"][:, faces]
         photos = before.get("photo_embeddings")
-        self._photos = None if photos is None else photos[:, rows]
+        self._photos = None if photos is None else photos[:, faces]
 
     def unedited(self) -> dict[str, Tensor]:
         """Which images were asked for which change, and pictures of the first of them."""
         bench = self.bench
         shown = self._originals[: bench.suite.show_images]
         found = {
-            "faces": self.rows,
+            "faces": self.faces,
             "change": self.change,
             "source": self.asked.source[:, self.asked.column].clone(),
             "images": images_to_bytes(bench.renderer.synthesize(shown, self._originals_space)),
@@ -189,7 +189,7 @@ class TaskObserver:
 
     def _shown(self, shown: int) -> int:
         """How many images to keep: all, or as many as `shown`."""
-        return len(self.rows) if self.bench.suite.keep_images else shown
+        return len(self.faces) if self.bench.suite.keep_images else shown
 
     def _kept(self, codes: Tensor, images: Tensor) -> dict[str, Tensor]:
         """The edits, as differences, so that no edit is exactly no edit; and the images."""

@@ -42,8 +42,8 @@ def _of_task(bench: Bench, task: Task, judged: Tensor) -> Tensor:
     """(N,) of one task."""
     suite, test = bench.suite, bench.bank.split("test")
     fit_labels = bench.bank.split("fit").attributes
-    chosen, change = requested(task, test.attributes, fit_labels, test.schema)
-    codes = test.rows(chosen)[0]
+    faces, change = requested(task, test.attributes, fit_labels, test.schema)
+    codes = test.rows(faces)[0]
     truth = bench.generator.truth(codes, test.space)
     known, column = truth.schema.columns(task.attribute), test.schema.columns(task.attribute).start
 
@@ -52,13 +52,13 @@ def _of_task(bench: Bench, task: Task, judged: Tensor) -> Tensor:
         wanted[:, known.start] += strengths * change[rows]
         changed = bench.generator.counterfactual(codes[rows], wanted, test.space)
         seen = bench.judged(changed, test.space)[:, column]
-        return achieved_change(judged[chosen[rows], column], seen, change[rows])
+        return achieved_change(judged[faces[rows], column], seen, change[rows])
 
-    every = torch.arange(len(chosen))
+    every = torch.arange(len(faces))
     strengths, wanted = torch.tensor(suite.strengths), max(suite.effects)
     limit = suite.strength_limit or suite.strengths[-1]
-    effects = torch.stack([effect_at(s.expand(len(chosen)), every) for s in strengths])
+    effects = torch.stack([effect_at(s.expand(len(faces)), every) for s in strengths])
     _, effects = extended(effect_at, strengths, effects, wanted, limit)
     found = torch.zeros(len(judged), dtype=torch.bool)
-    found[chosen] = (effects >= wanted).any(0)
+    found[faces] = (effects >= wanted).any(0)
     return found

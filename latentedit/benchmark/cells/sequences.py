@@ -53,18 +53,18 @@ def measure_sequence(
         editor refused in one of the edits.
     """
     test = bench.bank.split("test")
-    rows, requests = _requests(bench, sequence)
-    codes, source = test.rows(rows)
+    faces, requests = _requests(bench, sequence)
+    codes, source = test.rows(faces)
     codes, space = codes_for(editor.space, codes, test.space, bench.generator)
     by_rows = any(request.layers is not None for request in requests)
     if by_rows and space != "s" and space not in bench.generator.row_spaces:
-        by_row = bench.generator.row_space
-        codes, space = bench.generator.convert(codes, space, by_row), by_row
+        rows = bench.generator.row_space
+        codes, space = bench.generator.convert(codes, space, rows), rows
     timed = TimedEditor(editor)
     orders = list(itertools.permutations(requests))
     steps = len(orders) + len(requests)
     judged, drift, identity = [], [], []
-    in_every_order = torch.ones(len(rows), dtype=torch.bool)
+    in_every_order = torch.ones(len(faces), dtype=torch.bool)
     for i, order in enumerate(orders):
         edited, served = _edit_all(timed, codes, source, order)
         in_every_order &= served
@@ -75,11 +75,11 @@ def measure_sequence(
         back, served = _edit_all(timed, codes, source, [*requests[:n], *undone])
         embeddings = bench.look(back, space).embeddings
         drift.append(where_served(served, round_trip_error(codes, back)))
-        lost = 1 - identity_similarity(before["embeddings"][:, rows], embeddings)
+        lost = 1 - identity_similarity(before["embeddings"][:, faces], embeddings)
         identity.append(where_served(served, lost))
         progress((len(orders) + n) / steps, f"{n} edits undone")
     arrays = {
-        "faces": rows,
+        "faces": faces,
         "consistency": where_served(
             in_every_order, edit_consistency(torch.stack(judged), bench.sigma, test.schema)
         ),
@@ -110,10 +110,12 @@ def _requests(bench: Bench, sequence: Sequence) -> tuple[Tensor, list[Request]]:
     schema, labels = bench.bank.schema, bench.bank.split("test").attributes
     fit_labels = bench.bank.split("fit").attributes
     asked = [requested(task, labels, fit_labels, schema) for task in tasks]
-    common = sorted(set.intersection(*(set(rows.tolist()) for rows, _ in asked)))
-    rows = torch.tensor(common, dtype=torch.long)
-    return rows, [
-        Request(change[torch.isin(chosen, rows)], schema.columns(task.attribute).start, task.layers)
+    common = sorted(set.intersection(*(set(faces.tolist()) for faces, _ in asked)))
+    faces = torch.tensor(common, dtype=torch.long)
+    return faces, [
+        Request(
+            change[torch.isin(chosen, faces)], schema.columns(task.attribute).start, task.layers
+        )
         for task, (chosen, change) in zip(tasks, asked, strict=True)
     ]
 

@@ -178,11 +178,11 @@ class Validation:
     def __init__(self, bench: Bench, count: int) -> None:
         self.bench = bench
         split, bank = bench.bank.split("fit"), bench.bank
-        self.held_out: Split = split.take(torch.arange(len(split) - count, len(split)))
+        self.faces: Split = split.take(torch.arange(len(split) - count, len(split)))
         self.labeller: AttributeEstimator = bench.registry.estimator(
             bank.labeller.name, bank.labeller.options
         )
-        self.before, self.embeddings = self._look(self.held_out.codes, self.held_out.space)
+        self.before, self.embeddings = self._look(self.faces.codes, self.faces.space)
 
     def score(self, editor: FittedEditor) -> float:
         """Mean over the suite's tasks."""
@@ -191,11 +191,11 @@ class Validation:
 
     def task_scores(self, editor: FittedEditor, task: Task) -> Tensor:
         """(K,) of the images that `task` edits."""
-        suite, schema, held_out = self.bench.suite, self.held_out.schema, self.held_out
+        suite, schema, faces = self.bench.suite, self.faces.schema, self.faces
         fit_labels = self.bench.bank.split("fit").attributes
-        rows, change = requested(task, held_out.attributes, fit_labels, schema)
-        codes, source = held_out.rows(rows)
-        codes, home = codes_for(editor.space, codes, held_out.space, self.bench.generator)
+        rows, change = requested(task, faces.attributes, fit_labels, schema)
+        codes, source = faces.rows(rows)
+        codes, home = codes_for(editor.space, codes, faces.space, self.bench.generator)
         space = space_after(self.bench.generator, home, task.layers)
         column = schema.columns(task.attribute).start
 
