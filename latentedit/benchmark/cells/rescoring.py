@@ -61,6 +61,7 @@ class EditsKept(TaskObserver):
         self._kept_arrays, self._pictures, self._replaced = kept, pictures, replaced
         self._reads_truth = before["identity"].shape[1] == 0
         self._in_half = kept["codes"].dtype == torch.float16
+        self._compared = any("embeddings" in m.needs for m in bench.metrics.values())
 
     def arrays(self) -> dict[str, Tensor]:
         """All arrays of the cell; those that the other models decide are new."""
@@ -88,21 +89,23 @@ class EditsKept(TaskObserver):
             found["counterfactual_similarity"] = similarity
         if self.bench.metrics:
             judged = seen.judged if self._replaced.judge else kept["matched_judged"][i]
-            codes = self._codes("matched_", i)
-            found |= self.suite_metrics(wanted, codes, judged, seen.embeddings, reached)
+            codes, start = self._codes("matched_", i), "matched_"
+            known = {n.removeprefix(start): a[i] for n, a in kept.items() if n.startswith(start)}
+            found |= self.suite_metrics(wanted, codes, judged, seen.embeddings, known | found)
         return found
 
     def _look(self, start: str, i: int) -> _Looked:
         """By the models that are others, and by those whose word a metric of the suite needs."""
         judged, embedded, features = list[Tensor](), list[Tensor](), list[Tensor]()
         matched, bench = bool(start), self.bench
-        if not (self._replaced.judge or self._replaced.identity or (matched and bench.metrics)):
+        embedding = self._replaced.identity or (matched and self._compared)
+        if not (self._replaced.judge or embedding):
             return _Looked(*[torch.empty(0)] * 3)
         for images in self._images(start, i):
             if self._replaced.judge:
                 judged.append(bench.judge.estimate(images))
                 features += [bench.judge.features(images)] if matched else []
-            if self._replaced.identity or (matched and bench.metrics):
+            if embedding:
                 embedded.append(bench.embeddings(images))
         return _Looked(_joined(judged), _joined(embedded, 1), _joined(features))
 
