@@ -10,7 +10,7 @@ from shipped import Shipped
 from suite_tables import FLOWS, OURS, SHOWN, bounded, difference, named
 
 from latentedit.benchmark.results.comparison import ENOUGH_FACES, ENOUGH_FITS, Comparison
-from latentedit.benchmark.results.records import Measure
+from latentedit.benchmark.results.rows import Measure
 
 Standing = Literal["loses", "trade", "tie", "wins"]
 WIDTH = 100

@@ -18,8 +18,8 @@ from made_runs import measures, write_run
 from made_world import CONTROLS, EDITORS, FACES, SCHEMA, TASKS, N
 
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
-from latentedit.cli.bench import print_results
 from latentedit.cli.main import cli
+from latentedit.cli.results import print_results
 
 COLUMNS = [
     ("reach", 0.8),

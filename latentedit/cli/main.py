@@ -21,7 +21,7 @@ from latentedit.errors import LatentEditError, UnknownName
 
 _COMMANDS = {
     "bank": ("latentedit.cli.bank", "Make, inspect and verify banks of shared latents."),
-    "bench": ("latentedit.cli.verify", "Run benchmark suites and compare editors."),
+    "bench": ("latentedit.cli.bench_commands", "Run benchmark suites and compare editors."),
     "completion": ("latentedit.cli.completion", "Print a completion script for a shell."),
     "doctor": ("latentedit.cli.doctor", "Check that this installation works."),
     "edit": ("latentedit.cli.edit", "Edit images of a bank with a fitted editor; draw a picture."),
