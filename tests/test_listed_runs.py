@@ -73,7 +73,7 @@ def status(folder: Path) -> list[str]:
 def test_the_state_of_a_run_is_told_before_its_bank_and_its_faces_are_there(runs: Path) -> None:
     folder = runs / "another"
     *_, counted, step = status(folder)
-    assert "6 cells: 4 ok, 2 missing" in counted
+    assert counted == "6 cells: 4 ok, 2 missing"
     resume = f"latentedit bench run {folder / 'suite.json'} --out {folder}"
     assert step == f"next: {resume}"
     assert load_suite(str(folder / "suite.json")).name == "made"

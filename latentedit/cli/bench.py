@@ -15,7 +15,7 @@ from rich.table import Table
 from latentedit.cli import interrupts
 from latentedit.cli.completion import editors, suites
 from latentedit.cli.console import CellProgress, err, look_at, out, print_json, say
-from latentedit.cli.options import Finite
+from latentedit.cli.options import Finite, with_trackers
 from latentedit.cli.results import print_results
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def bench() -> None:
 @click.option(
     "--photos", default=None, type=FOLDER, help="Edit the photos that latentedit invert wrote."
 )
+@with_trackers
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def run(
     suite: str,
@@ -74,6 +75,7 @@ def run(
     limit_seconds: float | None,
     limit_memory: float | None,
     photos: Path | None,
+    places: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Run SUITE, a shipped name or a YAML file, and write its report.
@@ -87,32 +89,37 @@ def run(
       latentedit bench run field --out /shared/field --executor NAME --executor-option NAME=VALUE
       latentedit bench run quickstart --photos code --out runs/photos
       latentedit bench run quickstart --with my-editor --out runs/mine
+      latentedit bench run quickstart --log TRACKER:logs --out runs/quickstart
     """
+    from latentedit.benchmark.execution.tracked import Tracked
     from latentedit.benchmark.results.records import ResultsRecord
     from latentedit.benchmark.results.summary import summarise
     from latentedit.benchmark.run import run_suite
     from latentedit.cli.fit import parse_pairs
+    from latentedit.cli.trackers import figures_of, tracked
     from latentedit.registry import Registry
     from latentedit.report.page import write_report
 
     loaded = _loaded(suite, joining, seconds=limit_seconds, memory_gib=limit_memory)
-    try:
-        with CellProgress(loaded.cell_count) as progress:
-            outcome = run_suite(
-                loaded,
-                folder,
-                progress,
-                registry=Registry.discover,
-                workers=workers,
-                executor=executor,
-                photographs=photos,
-                executor_options=parse_pairs(settings),
-            )
-    except KeyboardInterrupt as error:
-        interrupts.stop(error)
-    with err.status("computing intervals and drawing the report"):
-        results = summarise(folder)
-        page = write_report(folder)
+    with tracked(places, loaded.name, loaded.model_dump(mode="json")) as trackers:
+        try:
+            with CellProgress(loaded.cell_count) as progress:
+                outcome = run_suite(
+                    loaded,
+                    folder,
+                    Tracked(progress, trackers),
+                    registry=Registry.discover,
+                    workers=workers,
+                    executor=executor,
+                    photographs=photos,
+                    executor_options=parse_pairs(settings),
+                )
+        except KeyboardInterrupt as error:
+            interrupts.stop(error)
+        with err.status("computing intervals and drawing the report"):
+            results = summarise(folder)
+            page = write_report(folder)
+        trackers.last(figures_of(results))
     if as_json:
         print_json(ResultsRecord(results).model_dump(mode="json"))
     else:

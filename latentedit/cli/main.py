@@ -28,6 +28,7 @@ _COMMANDS = {
     "fetch": ("latentedit.cli.fetch", "Download published networks."),
     "fit": ("latentedit.cli.fit", "Fit an editor on a bank."),
     "import": ("latentedit.cli.importing", "Convert published weights to safetensors."),
+    "push": ("latentedit.cli.push", "Share a fitted editor on a hub."),
     "sample": ("latentedit.cli.sample", "Sample new images with given attributes."),
     "studio": ("latentedit.cli.studio", "Compare editors on one image, live in a browser."),
     "train": ("latentedit.cli.train", "Train an attribute estimator on labelled pictures."),

@@ -13,7 +13,7 @@ AXIS, ROW, BAR = 64, 24, 9
 """In pixels: how far down the axis lies, and the heights of a label and of a bar."""
 RANK, SHORTEST, LONGEST = 60, 180, 420
 """In pixels: of the axis, the length of one rank, and its least and greatest length."""
-LETTER, GAP = 8, 20
+LETTER, GAP = 9, 24
 """In pixels: the width of a letter, and the space between a label and the axis."""
 
 
