@@ -159,7 +159,7 @@ def test_the_client_of_the_hub_gets_the_record_the_tensors_and_the_card_alone(
         raise OSError("401 Client Error")
 
     monkeypatch.setattr(api, "create_repo", refuse)
-    with pytest.raises(EnvironmentFault, match="401 Client Error. Check the name"):
+    with pytest.raises(EnvironmentFault, match=r"401 Client Error\. Check the name"):
         push_editor(registry, folder, "huggingface:lab/mean")
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(EnvironmentFault, match=r"latentedit\[hub\]"):

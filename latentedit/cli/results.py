@@ -57,9 +57,9 @@ def print_results(results: Results) -> None:
     if results.tuning and results.suite.tune is not None:
         plan = results.suite.tune
         say(
-            f"\ntuned on {plan.faces} validation {results.subject.many}, {plan.trials} trials each "
-            "unless said otherwise; score: identity similarity − attribute leakage, −1 where not "
-            "reached"
+            f"\ntuned on {plan.images} validation {results.subject.many}, {plan.trials} trials "
+            "each unless said otherwise; score: identity similarity − attribute leakage, −1 where "
+            "not reached"
         )
         for row in results.tuning:
             _print_tuning(row, plan.trials, several_seeds=len(results.suite.seeds) > 1)

@@ -45,11 +45,11 @@ class Results:
     """Every figure of a run. Equal suites on equal machines give equal results.
 
     Args:
-        faces: number of test faces.
+        faces: number of test images.
         estimators: errors of judge and labeller by role; empty where the truth is not known.
-        photographs: None where the test faces were sampled.
+        photographs: None where the test images were sampled.
         metrics: the definitions, by name.
-        left_out: by task, faces that no edit could do; empty where none were looked for.
+        left_out: by task, images that no edit could do; empty where none were looked for.
         ways: empty where the run has no floor or no ceiling.
     """
 
@@ -105,7 +105,8 @@ class Results:
             (m.editor, m.task, *metric_parts(m.metric), *(getattr(m, name) for name in after))
             for m in self.measures
         ]
-        return frame(rows, ("editor", "task", *METRIC_COLUMNS, *after))
+        columns = ("editor", "task", *METRIC_COLUMNS, *after)
+        return frame(rows, columns).rename(columns={"faces": "images"})
 
     def __repr__(self) -> str:
         failed = f", {len(self.cells.failed)} cells failed" if self.cells.failed else ""

@@ -11,13 +11,13 @@ from latentedit.benchmark.results.reading_errors import ReadingError
 
 @dataclass(frozen=True)
 class Measure:
-    """A mean over faces, with its interval.
+    """A mean over images, with its interval.
 
     Args:
         editor: an editor or control, by its name in the suite.
         task: a task, a sequence, or `ALL_TASKS`.
         effect: the matched share of the requested change; 0 where effects are not matched.
-        low, high: None where there are too few faces for an interval.
+        low, high: None where there are too few images for an interval.
         faces, seeds: how many have a number.
         seed_sd: standard deviation of the means of each fit seed; None below two.
     """
@@ -36,12 +36,12 @@ class Measure:
 
 @dataclass(frozen=True)
 class Curve:
-    """A metric along the achieved effect: the mean over faces ± 1.96 standard errors.
+    """A metric along the achieved effect: the mean over images ± 1.96 standard errors.
 
     Args:
         effect: (R,) achieved shares of the requested change.
-        mean, low, high: (R,) None where no face, or too few, came so far.
-        reach: (R,) share of faces that came so far.
+        mean, low, high: (R,) None where no image, or too few, came so far.
+        reach: (R,) share of images that came so far.
     """
 
     editor: str
@@ -92,8 +92,8 @@ class RecogniserFigures:
     """What is known of a recogniser.
 
     Args:
-        threshold: similarity above which two faces count as one person.
-        card: its own figures on held-out faces.
+        threshold: similarity above which two images count as one individual.
+        card: its own figures on held-out images.
         agreement: rank correlation with true identities; None where they are not known.
     """
 
@@ -114,12 +114,12 @@ class Noise:
 
 @dataclass(frozen=True)
 class SetDistance:
-    """Distances between the edited and the unedited faces as sets, at one matched effect.
+    """Distances between the edited and the unedited images as sets, at one matched effect.
 
     Args:
         faces: how many reached the effect, in the fit seed with the fewest.
         features: how many features of the judge vary.
-        frechet, kernel: None where they were refused, for too few faces.
+        frechet, kernel: None where they were refused, for too few images.
     """
 
     editor: str
@@ -133,7 +133,7 @@ class SetDistance:
 
 @dataclass(frozen=True)
 class Realism:
-    """Distances of edited to unedited faces, and how they were measured."""
+    """Distances of edited to unedited images, and how they were measured."""
 
     features: str
     implementation: dict[str, str]
@@ -143,8 +143,7 @@ class Realism:
 
 @dataclass(frozen=True)
 class PhotoIdentity:
-    """A recogniser on unedited reconstructions: mean similarity to the photographs, and the share
-    that counts as the same person."""
+    """On unedited reconstructions: mean similarity to the photos, share of the same individual."""
 
     name: str
     similarity: float
@@ -194,7 +193,7 @@ class CellCounts:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Faces that a task asks, and that no edit could bring to the largest effect.
+    """Images that a task asks, and that no edit could bring to the largest effect.
 
     Args:
         faces: how many the task asks.
