@@ -159,7 +159,10 @@ def test_the_status_of_every_cell_has_its_seconds_and_the_last_line_of_its_error
 ) -> None:
     lines = printed("bench", "status", str(folder))
     assert cells_of(lines[0]) == ["cell", "status", "seconds", "error"]
-    found = {cells_of(line)[0]: cells_of(line)[1:] for line in lines[1:]}
+    *cells, counted, step = lines[1:]
+    assert "1 failed" in counted
+    assert step.startswith("next: latentedit bench run ")
+    found = {cells_of(line)[0]: cells_of(line)[1:] for line in cells}
     order = ["faces"]
     for name in (*EDITORS, *CONTROLS):
         order += [f"fit--{name}--seed0", *(f"edit--{name}--seed0--{task}" for task in TASKS)]

@@ -166,6 +166,7 @@ def _matched(
         rows=every,
         layers=layers,
         strength_limit=STRENGTH_LIMIT,
+        until_reached=True,
     )
     return found.codes, found.space, found.reached | still
 

@@ -70,8 +70,7 @@ def print_boards(shown: Sequence[Board]) -> None:
 
 
 def _table(board: Board) -> Table:
-    from latentedit.benchmark.results.board import headline
-    from latentedit.measures.headline import brief
+    from latentedit.benchmark.results.board import brief_headline
 
     table = Table(
         title=f"bank {board.bank_hash[:8]}, {board.faces} "
@@ -82,7 +81,7 @@ def _table(board: Board) -> Table:
         pad_edge=False,
         padding=(0, 2, 0, 0),
     )
-    keys = [key for key in headline(board) if key.name in brief(board.metrics)]
+    keys = brief_headline(board)
     table.add_column("editor", no_wrap=True)
     table.add_column("run")
     for key in keys:

@@ -29,7 +29,7 @@ def tracked(places: Sequence[str], name: str, settings: Mapping[str, Any]) -> It
 
 
 def figures_of(results: Results) -> dict[str, float]:
-    """The headline means over all tasks, by metric and entrant."""
+    """The means over all tasks that lists show, by metric and entrant."""
     from latentedit.benchmark.results.listed import listed_of
 
     return {f"{row.metric}/{row.editor}": row.mean for row in listed_of(results).measures}

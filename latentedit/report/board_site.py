@@ -18,7 +18,7 @@ from typing import Any, Literal
 from markupsafe import Markup
 
 from latentedit.benchmark.provenance import PROVENANCE
-from latentedit.benchmark.results.board import Board, headline, run_labels
+from latentedit.benchmark.results.board import Board, brief_headline, run_labels
 from latentedit.benchmark.results.keys import MetricKey, in_order
 from latentedit.benchmark.results.ranking import BlockKind, Ranking, rankings, world_names
 from latentedit.benchmark.results.reading import Run
@@ -218,7 +218,7 @@ def _page(
 
 def _heads(boards: Sequence[Board]) -> list[Column]:
     metrics = {name: metric for board in boards for name, metric in board.metrics.items()}
-    keys = (key for board in boards for key in headline(board))
+    keys = (key for board in boards for key in brief_headline(board))
     return columns(in_order(keys, brief(metrics)), metrics)
 
 

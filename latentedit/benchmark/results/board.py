@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentedit.benchmark.results.comparison import Comparison
-from latentedit.benchmark.results.keys import MetricKey, in_order
+from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey, in_order
+from latentedit.benchmark.results.listed import RESULTS
 from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.records import RESULTS
 from latentedit.benchmark.results.rows import Curve, Measure
 from latentedit.benchmark.suite import SUITE_FILE
 from latentedit.errors import InputError, LatentEditError
 from latentedit.files.tables import csv_text
 from latentedit.measures.definitions import Metric
-from latentedit.measures.headline import headlines
+from latentedit.measures.headline import brief, headlines
 
 if TYPE_CHECKING:
     from latentedit.benchmark.results.paired import Faces, Scores, SeedScores
@@ -66,7 +66,7 @@ class Board:
         return self._of_entries(lambda run: run.results.measures)
 
     def over_all_tasks(self) -> list[Measure]:
-        """Those over all tasks; they take no reading of whole results."""
+        """Those of the brief metrics over all tasks; they take no reading of whole results."""
         return self._of_entries(lambda run: run.listed.measures)
 
     def _of_entries(self, rows_of: Callable[[Run], Iterable[Measure]]) -> list[Measure]:
@@ -243,4 +243,9 @@ def run_labels(runs: Sequence[Run]) -> list[str]:
 def headline(board: Board) -> list[MetricKey]:
     """The board's metrics over all tasks, recognisers apart, in the order of `headlines`."""
     names = tuple(headlines(board.metrics))
-    return in_order((m.metric for m in board.over_all_tasks()), names)
+    return in_order((m.metric for m in board.measures() if m.task == ALL_TASKS), names)
+
+
+def brief_headline(board: Board) -> list[MetricKey]:
+    """Those of them that lists show."""
+    return in_order((m.metric for m in board.over_all_tasks()), brief(board.metrics))

@@ -21,7 +21,7 @@ from latentedit.errors import InputError
 from latentedit.files.artefacts import Digest, file_digest
 from latentedit.files.records import StrictRecord
 from latentedit.measures.definitions import Metric
-from latentedit.measures.headline import headlines
+from latentedit.measures.headline import brief, headlines
 
 if TYPE_CHECKING:
     from latentedit.benchmark.results.records import Results
@@ -35,7 +35,7 @@ class Listed:
 
     Args:
         metrics: definitions of the headline metrics.
-        measures: of these, over all tasks, at the first effect or at none.
+        measures: of the brief ones, over all tasks, at the first effect or at none.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
@@ -57,12 +57,12 @@ class ListedRecord(StrictRecord):
 
 
 def listed_of(results: Results) -> Listed:
-    names = headlines(results.metrics)
+    names, shown = headlines(results.metrics), brief(results.metrics)
     rows = (m for m in results.measures if m.task == ALL_TASKS and results.at_effect(m))
     return Listed(
         results.faces,
         {name: metric for name, metric in results.metrics.items() if name in names},
-        tuple(row for row in rows if row.metric.name in names),
+        tuple(row for row in rows if row.metric.name in shown),
     )
 
 
