@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
+    AliasChoices,
     BaseModel,
     Field,
     ValidationError,
@@ -39,16 +40,16 @@ class Suite(SuitePart):
 
     Where `controls` is None, a run has every control that is installed when it starts.
 
-    With a `strength_limit`, a face that misses an effect at the largest of `strengths` is edited at
-    twice that strength, and so on up to the limit, until the effect attains or stops growing.
-    With `only_possible`, a face takes part in a task only where the largest effect is attained by
-    the same face with nothing else changed; see `possible_faces`.
+    With a `strength_limit`, an image that misses an effect at the largest of `strengths` is edited
+    at twice that strength, and so on up to the limit, until the effect attains or stops growing.
+    With `only_possible`, an image takes part in a task only where the largest effect is attained by
+    the same image with nothing else changed; see `possible_images`.
     With `keep_codes`, cells keep edited codes, so that another judge can score them without the
     editor; in half precision, or as they are with ``"float32"``. With `keep_images` they keep the
     pictures too, as bytes, so that nothing is rendered again.
     """
 
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("metrics", "focus", "baseline", "keep_images")
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("metrics", "focus", "baseline", "keep_images", "device")
 
     name: str = Field(description="name of the suite, for reports")
     summary: str = Field(default="", description="one line about it")
@@ -104,7 +105,13 @@ class Suite(SuitePart):
     tune: Tune | None = Field(
         default=None, description="choose options on a validation split; not tuned if not given"
     )
-    show_faces: int = Field(default=6, ge=0, le=64, description="images of each task in reports")
+    show_images: int = Field(
+        default=6,
+        ge=0,
+        le=64,
+        validation_alias=AliasChoices("show_images", "show_faces"),  # its name in older suites
+        description="images of each task in reports",
+    )
     focus: str = Field(
         default="",
         description="editor that the findings are about; the first one if not given",
@@ -116,6 +123,12 @@ class Suite(SuitePart):
         default=StatisticsPlan(), description="what a report may call better"
     )
     limits: Limits = Field(default=Limits(), description="what one cell may take")
+    device: str = Field(
+        default="",
+        pattern=r"(cuda(:[0-9]{1,3})?)?",
+        description="where models and editors compute, such as cuda; the CPU if not given. "
+        "Figures differ by rounding",
+    )
 
     @field_validator("strengths")
     @classmethod
@@ -190,10 +203,10 @@ class Suite(SuitePart):
                     f"sequence {sequence.name}: {sorted(missing)[0]!r} is no task; tasks are "
                     f"{', '.join(tasks)}"
                 )
-        if self.tune is not None and self.tune.faces > self.bank.n_fit - 10:
+        if self.tune is not None and self.tune.images > self.bank.n_fit - 10:
             raise ValueError(
-                f"tune: {self.tune.faces} of {self.bank.n_fit} faces held out for validation leave "
-                "fewer than 10 to fit on"
+                f"tune: {self.tune.images} of {self.bank.n_fit} images held out for validation "
+                "leave fewer than 10 to fit on"
             )
         if self.judge.same_model(self.bank.labeller):
             raise ValueError(
@@ -214,7 +227,7 @@ class Suite(SuitePart):
 
     @property
     def cell_count(self) -> int:
-        """Cells of a run: one for the faces; and for each entrant and fit seed one to fit, and one
+        """Cells of a run: one for the images; and for each entrant and fit seed one to fit, and one
         a task and sequence."""
         per_fit = 1 + len(self.tasks) + len(self.sequences)
         return 1 + len(self.entrants) * len(self.seeds) * per_fit

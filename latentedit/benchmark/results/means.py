@@ -1,4 +1,4 @@
-"""Means over faces with their intervals."""
+"""Means over images with their intervals."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def per_face(run: Run) -> tuple[Scores, SeedScores]:
 def measures(
     scores: Scores, by_seed: SeedScores, tasks: list[str], plan: StatisticsPlan
 ) -> tuple[Measure, ...]:
-    """One mean an editor, metric, effect and task that has any face."""
+    """One mean an editor, metric, effect and task that has any image."""
     rows = []
     for (name, metric, effect), table in scores.items():
         fits = [dict(by_task(fit, tasks)) for fit in by_seed[name, metric, effect]]

@@ -1,4 +1,4 @@
-"""Paired comparisons: two editors on the same faces, task by task and over all tasks."""
+"""Paired comparisons: two editors on the same images, task by task and over all tasks."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from latentedit.benchmark.results.comparison import ENOUGH_FACES, ENOUGH_FITS, Comparison
+from latentedit.benchmark.results.comparison import ENOUGH_FITS, ENOUGH_IMAGES, Comparison
 from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
 from latentedit.benchmark.statistics_plan import ENDPOINTS, StatisticsPlan
 from latentedit.measures.definitions import SHARE
 from latentedit.measures.statistics import Spread, fit_spread, holm, paired_difference
 
 Faces = NDArray[np.float64]
-"""One number a test face, NaN where there is none."""
+"""One number a test image, NaN where there is none."""
 
 Scores = dict[tuple[str, MetricKey, float], Faces]
 """(editor, metric, effect) → (T, N); effect 0 is 'not matched'."""
@@ -52,7 +52,7 @@ class Refits(NamedTuple):
     """How many fits an editor's numbers are over, and how far these move with the fit.
 
     Fewer than `ENOUGH_FITS` have no spread: simulated intervals over two or three fits cover too
-    rarely. They are taken as they are. So are fits without a common face, which count as one.
+    rarely. They are taken as they are. So are fits without a common image, which count as one.
     """
 
     number: int
@@ -63,7 +63,7 @@ ONE_FIT = Refits(1, ())
 
 
 def by_task(table: Faces, tasks: list[str]) -> Iterator[tuple[str, Faces]]:
-    """Each task's faces of (T, N), then all tasks with each face's cases averaged first."""
+    """Each task's images of (T, N), then all tasks with each image's cases averaged first."""
     yield from zip(tasks, table, strict=True)
     yield ALL_TASKS, mean_known(table)
 
@@ -123,7 +123,7 @@ def comparisons(
 ) -> list[Comparison]:
     """One comparison a pair, metric, effect and task.
 
-    Those of the family that have enough faces get a verdict, with Holm's p-values over all of them.
+    Those of the family that have enough images get a verdict, with Holm's p-values over them all.
     """
     fits = {key: refits(tables, tasks) for key, tables in (by_seed or {}).items()}
     rows = [
@@ -142,7 +142,7 @@ def comparisons(
 
 def _decided(rows: list[Comparison], plan: StatisticsPlan, of: Family) -> list[Comparison]:
     primary = [i for i, row in enumerate(rows) if of.holds(row)]
-    tested = [i for i in primary if rows[i].faces >= ENOUGH_FACES]
+    tested = [i for i in primary if rows[i].faces >= ENOUGH_IMAGES]
     adjusted = dict(zip(tested, holm([rows[i].p for i in tested]), strict=True))
     for i in primary:
         rows[i] = rows[i].decided(adjusted.get(i, 1.0), plan.error_rate)

@@ -74,7 +74,7 @@ class Run:
 
     @property
     def n(self) -> int:
-        """The number of test faces."""
+        """The number of test images."""
         return len(self.reference.faces["judged"])
 
     @cached_property
