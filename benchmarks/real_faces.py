@@ -18,6 +18,7 @@ writes the shipped calibration into the page.
 from __future__ import annotations
 
 import argparse
+import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -39,6 +40,8 @@ FAMILIES = {"human": HumanAttributes, "face-api": FaceApiAttributes}
 RECOGNISERS = ("human-mobileface", "human-faceres", "faces-dlib-identity")
 BATCH, SEED, PEOPLE = 64, 11, 150
 BEGIN, END = "<!-- calibration -->", "<!-- end calibration -->"
+PERSONS = Path(__file__).parents[1] / "docs" / "results" / "persons.csv"
+"""That ``benchmarks/persons.py`` keeps."""
 LEAST = 0.7
 """Spearman's ρ of labeller and judge that an attribute of the suites has at least."""
 
@@ -237,8 +240,28 @@ def table(found: Calibration) -> str:
             "|---|---|---|---|---|",
             *known,
             "",
+            *persons(),
+            "",
         ]
     )
+
+
+def persons() -> list[str]:
+    """Agreement on gender and age by several readings, in Markdown."""
+    with PERSONS.open(encoding="utf-8", newline="") as file:
+        faces, rows = 0, []
+        for row in csv.DictReader(file):
+            faces = int(row["faces"])
+            rows.append(f"| {row['reading']} | {row['gender']} | {row['age'] or '–'} |")
+    return [
+        f"Gender and age were read in several ways, on {faces} images. The margin is around the",
+        "face, as a share of it. Values are log-odds and years, and means of an image and its",
+        "mirror image. Where several networks or crops read, it is the mean of standardised values.",
+        "",
+        "| reading | gender, ρ | age, ρ |",
+        "|---|---|---|",
+        *rows,
+    ]
 
 
 def write_page(page: Path) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from toy import toy_registry
 
 from latentedit import (
+    ANY_FLAT,
     Attribute,
     AttributeEstimator,
     AttributeSchema,
@@ -116,6 +117,13 @@ def test_both_families_agree_on_each_attribute_of_a_suite(name: str) -> None:
     assert {task.attribute for task in suite.tasks} == set(asked)
     assert all(found.agreement[attribute] >= LEAST for attribute in asked)
     assert all(set(PARTS[a]) <= set(found.scales[f]) for a in asked for f in found.scales)
+
+
+@pytest.mark.parametrize("name", ["real-quick", "real-field", "real"])
+def test_every_editor_of_a_suite_edits_the_codes_of_its_generator(name: str) -> None:
+    registry = Registry.discover()
+    for use in load_suite(name).editors.values():
+        assert {"z", ANY_FLAT} & set(registry.load("editor", use.plugin).spaces), use.plugin
 
 
 def test_the_page_shows_the_shipped_calibration(tmp_path: Path) -> None:

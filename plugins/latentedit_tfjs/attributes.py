@@ -39,7 +39,7 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """The readings whose mean, in standard deviations, is an attribute."""
 LIMIT = 10.0
 """Values are clamped to so many standard deviations."""
-POINTS_MARGIN, EXPRESSION_MARGIN, PERSON_MARGIN = 0.25, 0.15, 0.25
+POINTS_MARGIN, EXPRESSION_MARGIN, PERSON_MARGIN = 0.25, 0.15, 0.15
 """Margins around a face that each kind of network is shown."""
 HAPPY = {"human": 3, "face-api": 1}
 """Place of the happy class."""
