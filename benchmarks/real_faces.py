@@ -256,7 +256,7 @@ def persons() -> list[str]:
     return [
         f"Gender and age were read in several ways, on {faces} images. The margin is around the",
         "face, as a share of it. Values are log-odds and years, and means of an image and its",
-        "mirror image. Where several networks or crops read, it is the mean of standardised values.",
+        "mirror image. Several networks or crops are averaged in standard deviations.",
         "",
         "| reading | gender, ρ | age, ρ |",
         "|---|---|---|",
