@@ -214,6 +214,17 @@ def test_the_benchmark_edits_photos_and_compares_with_reconstruction_and_photo(
     assert "identity similarity to the photo" in page
 
 
+def test_one_photo_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    registry = toy_photos.registry
+    one = make_bank(
+        registry(), tmp_path / "one", generator="toy", labeller="toy-labeller", n_fit=2, n_test=1
+    )
+    suite = Suite.model_validate(SUITE | {"editors": {"exact": {"plugin": "exact"}}})
+    with pytest.raises(InputError, match=r"one photograph.*2 or more.*latentedit edit --editor"):
+        run_suite(suite, tmp_path / "run", Silent(), registry=registry, photographs=one.folder)
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_commands_work_on_photos(command: Any, photos: Path) -> None:
     options = [word for name, value in QUICK.items() for word in ("--option", f"{name}={value}")]
     inverted = command(
