@@ -181,8 +181,12 @@ class Suite(SuitePart):
     @field_validator("metrics")
     @classmethod
     def _new(cls, metrics: list[ModelUse]) -> list[ModelUse]:
-        if known := [str(use) for use in metrics if str(use) in METRICS]:
-            raise ValueError(f"{known[0]} is measured in every run; give yours another `name`")
+        own = {*METRICS, *(metric.plugin for metric in METRICS.values())}
+        for use in metrics:
+            if {str(use), use.plugin.rpartition("/")[2]} & own:
+                raise ValueError(
+                    f"{use} is measured in every run; leave it out, or give yours another `name`"
+                )
         return metrics
 
     @model_validator(mode="after")
@@ -255,13 +259,13 @@ class Suite(SuitePart):
 
 
 def find_suite(name_or_path: str) -> Path:
-    """A suite file by path, or by the name of a shipped one.
+    """A suite file by path, such as a run's ``suite.json``, or by the name of a shipped one.
 
     Raises:
         UnknownName: neither; lists the shipped suites.
     """
     path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml") or os.sep in name_or_path:
+    if path.suffix in (".yaml", ".yml", ".json") or os.sep in name_or_path:
         if not path.exists():
             raise InputError(f"there is no suite file {path}")
         return path

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from latentedit.benchmark.results.comparison import ENOUGH_IMAGES, Comparison, Verdict
 from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey, in_order
-from latentedit.benchmark.results.records import Measure, Results
+from latentedit.benchmark.results.records import Results
+from latentedit.benchmark.results.rows import Measure
 from latentedit.benchmark.statistics_plan import ENDPOINTS
 from latentedit.measures.definitions import Metric
 from latentedit.report.findings import primary
@@ -119,10 +120,6 @@ class Lead:
 
     title: str
     fronts: list[Front]
-
-    @property
-    def shared(self) -> bool:
-        return any(len(front.names) > 1 for front in self.fronts)
 
     @property
     def decided(self) -> bool:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.records import Leakage, Realism, SetDistance, Source
+from latentedit.benchmark.results.rows import Leakage, Realism, SetDistance, Source
 from latentedit.benchmark.results.values import FinishedEdits, Reference
 from latentedit.benchmark.task import Task
 from latentedit.measures.metrics import attribute_change

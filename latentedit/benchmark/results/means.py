@@ -19,7 +19,7 @@ from latentedit.benchmark.results.paired import (
     refits,
 )
 from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.records import Measure
+from latentedit.benchmark.results.rows import Measure
 from latentedit.benchmark.results.values import face_values
 from latentedit.benchmark.statistics_plan import StatisticsPlan
 from latentedit.measures.definitions import SHARE
