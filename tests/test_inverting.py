@@ -25,6 +25,7 @@ from latentedit import (
     Registry,
     Unsupported,
     WeightedLoss,
+    make_bank,
 )
 from latentedit.benchmark.run import run_suite
 from latentedit.benchmark.suite import Suite
