@@ -286,6 +286,9 @@ test_face_api_attributes_keep = needs_networks(
 test_mobileface_keeps = needs_networks(
     identity_contract("human-mobileface", None, None, {"face": [0.0, 0.0, 1.0, 1.0]})
 )
+test_faceres_keeps = needs_networks(
+    identity_contract("human-faceres", None, None, {"face": [0.0, 0.0, 1.0, 1.0]})
+)
 
 
 @needs_networks
