@@ -35,7 +35,7 @@ from latentedit.benchmark.provenance import (
 )
 from latentedit.benchmark.run_bank import bank_of_run, given_bank
 from latentedit.benchmark.suite import SUITE_FILE, Suite
-from latentedit.benchmark.tasks import check_attributes, check_tasks
+from latentedit.benchmark.tasks import check_attributes, check_models, check_tasks
 from latentedit.data.bank import LatentBank, ModelReference
 from latentedit.editing.checks import check_device
 from latentedit.errors import LatentEditError, PluginFault, UnknownName
@@ -92,6 +92,7 @@ def run_suite(
     check_names(suite, plugins)
     options = dict(executor_options or {}) | ({} if workers is None else {"workers": workers})
     check_options(plugins, "executor", executor, options)
+    check_models(suite, plugins)
     check_tasks(suite, plugins, given)
     run = RunFolder.claim(folder)
     folder, store = run.path, CellStore(run.path)

@@ -23,9 +23,16 @@ def given_bank(suite: Suite, photographs: Path | None) -> LatentBank | None:
     """The bank that a suite names by its folder; None where it names none.
 
     Raises:
-        InputError: photographs are to replace the test images of a bank that exists.
+        InputError: photographs are to replace the test images of a bank that exists, or there is
+            one alone.
         CorruptArtefact: a file of the bank was changed.
     """
+    if photographs is not None and len(LatentBank.open(photographs).split("test")) < 2:
+        raise InputError(
+            f"{photographs} holds one photograph, and a run compares editors on 2 or more; invert "
+            "more of them in one call of latentedit invert. Or edit this one: latentedit edit "
+            f"--editor E --bank {photographs} --index 0 --set ATTRIBUTE=VALUE --out grid.png"
+        )
     if not suite.bank.path:
         return None
     if photographs is not None:

@@ -1,13 +1,34 @@
-"""Checks of a suite's tasks against its plugins, before anything is computed."""
+"""Checks of a suite's tasks and models against its plugins, before anything is computed."""
 
 from __future__ import annotations
 
+from latentedit.benchmark.cells.keys import plugins_used
 from latentedit.benchmark.suite import Suite
 from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import LatentBank
 from latentedit.editing.layers import LayerPreset
-from latentedit.errors import InputError, SuiteError
+from latentedit.errors import EnvironmentFault, InputError, SuiteError
 from latentedit.registry import Registry
+
+MODELS = ("generator", "estimator", "identity", "metric")
+"""Kinds of plugins that may need what is not installed."""
+
+
+def check_models(suite: Suite, registry: Registry) -> None:
+    """Build every model of `suite` once.
+
+    Raises:
+        EnvironmentFault: models need what is not installed; a line each, whatever their number.
+    """
+    absent: list[str] = []
+    for kind, uses in plugins_used(suite, registry).items():
+        for use in uses if kind in MODELS else []:
+            try:
+                registry.build(kind, use.plugin, use.options)
+            except EnvironmentFault as error:
+                absent.append(str(error))
+    if absent:
+        raise EnvironmentFault("\n".join(dict.fromkeys(absent)))
 
 
 def check_tasks(suite: Suite, registry: Registry, given: LatentBank | None = None) -> None:

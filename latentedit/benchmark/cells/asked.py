@@ -35,8 +35,10 @@ def requested(
         keep &= (column >= low) & (column <= high)
     faces = keep.nonzero()[:, 0]
     if len(faces) < 2:
+        those = "its `among` leaves" if task.among else "it is asked of"
         raise InputError(
-            f"task {task.name!r}: its `among` leaves {len(faces)} of {len(labels)} images"
+            f"task {task.name!r}: {those} {len(faces)} of {len(labels)} images, and a comparison "
+            "needs 2"
         )
     return faces, requested_change(task, labels[faces], fit_labels, schema)
 
