@@ -57,7 +57,7 @@ DECIDES: dict[str, tuple[Any, set[str]]] = {
     "keep_codes": ("float32", EDITS),
     "keep_images": (True, EDITS),
     "tune": (None, TUNED),
-    "show_faces": (3, EVERY - FITS),
+    "show_images": (3, EVERY - FITS),
     "focus": ("tuned", set()),
     "baseline": ("set", set()),
     "statistics": ({"confidence": 0.9}, set()),
