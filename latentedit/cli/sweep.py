@@ -14,7 +14,7 @@ from latentedit.cli.choices import (
     layer_subset,
     subject_of,
 )
-from latentedit.cli.console import err, look_at, print_json, progress_bar, say
+from latentedit.cli.console import err, look_at, print_json, progress_bar, remark, say
 from latentedit.errors import InputError
 from latentedit.registry import Registry
 
@@ -52,7 +52,7 @@ def draw_sweep(
     editors = dict(
         zip(
             _names(editor_folders),
-            (load_editor(registry, folder, **built) for folder in editor_folders),
+            (load_editor(registry, folder, **built, notify=remark) for folder in editor_folders),
             strict=True,
         )
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,14 +50,24 @@ FILES = ("photographs", "tuning")
 
 @dataclass(frozen=True)
 class ModelReference:
-    """A plugin with its options and the fingerprint of the model built from them."""
+    """A plugin with its options and the fingerprint of the model built from them.
+
+    Args:
+        code: ``version``, and ``source``, the digest of its source code unless it is a plugin of
+            this project; empty where they were not recorded.
+    """
 
     name: str
     options: Mapping[str, Any]
     fingerprint: Digest
+    code: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.fingerprint[:12]})"
+
+    def to_json(self) -> dict[str, Any]:
+        """As records have it."""
+        return {name: value for name, value in asdict(self).items() if value or name != "code"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -214,9 +224,12 @@ class LatentBank:
     def hash(self) -> Digest:
         """SHA-256 over everything that determines the images and their attributes.
 
-        Names of attribute values are excluded, since they change no result.
+        Names of attribute values are excluded, since they change no result, and the code that made
+        the faces, since they are there.
         """
         record = self._record() | {"schema": self.schema.to_json(named=False)}
+        for role, model in (("generator", self.generator), ("labeller", self.labeller)):
+            record[role] = replace(model, code={}).to_json()
         return hashlib.sha256(canonical_json(record)).hexdigest()
 
     def verify(self) -> None:
@@ -236,8 +249,8 @@ class LatentBank:
             "format": FORMAT,
             "space": self.space,
             "schema": self.schema.to_json(),
-            "generator": asdict(self.generator),
-            "labeller": asdict(self.labeller),
+            "generator": self.generator.to_json(),
+            "labeller": self.labeller.to_json(),
             "sampling": dict(self.sampling),
             "shards": [dict(shard) for shard in self.shards],
         }

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, RootModel
 from latentedit.benchmark.provenance import Provenance
 from latentedit.benchmark.results.comparison import Comparison
 from latentedit.benchmark.results.frames import METRIC_COLUMNS, frame, metric_parts
-from latentedit.benchmark.results.keys import ALL_TASKS, in_order
+from latentedit.benchmark.results.keys import ALL_TASKS, RecordedMetric, in_order
 from latentedit.benchmark.results.rows import (
     CellCounts,
     Curve,
@@ -31,7 +31,6 @@ from latentedit.benchmark.results.signed import read_signed, write_signed
 from latentedit.benchmark.suite import Suite
 from latentedit.files.tables import html_table
 from latentedit.interfaces.generator import Subject
-from latentedit.measures.definitions import Metric
 from latentedit.measures.headline import brief
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ class Results:
     comparisons: tuple[Comparison, ...]
     curves: tuple[Curve, ...]
     leakage: tuple[Leakage, ...]
-    metrics: dict[str, Metric]
+    metrics: dict[str, RecordedMetric]
     left_out: tuple[LeftOut, ...] = ()
     ways: tuple[Way, ...] = ()
 
