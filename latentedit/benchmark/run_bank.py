@@ -25,6 +25,11 @@ def given_bank(suite: Suite, photographs: Path | None) -> LatentBank | None:
         InputError: photographs are to replace the test faces of a bank that exists.
         CorruptArtefact: a file of the bank was changed.
     """
+    if photographs is not None and suite.shard is not None:
+        raise InputError(
+            "photographs are edited in one cell, and the suite has shards; leave out its `shard`, "
+            "or the photographs"
+        )
     if not suite.bank.path:
         return None
     if photographs is not None:

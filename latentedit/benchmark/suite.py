@@ -48,7 +48,9 @@ class Suite(SuitePart):
     pictures too, as bytes, so that nothing is rendered again.
     """
 
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("metrics", "focus", "baseline", "keep_images")
+    OPTIONAL: ClassVar[tuple[str, ...]] = (
+        "metrics", "focus", "baseline", "keep_images", "shard",
+    )  # fmt: skip
 
     name: str = Field(description="name of the suite, for reports")
     summary: str = Field(default="", description="one line about it")
@@ -97,6 +99,12 @@ class Suite(SuitePart):
     keep_images: bool = Field(
         default=False,
         description="keep every image as bytes too, so that scoring a run anew renders nothing",
+    )
+    shard: int | None = Field(
+        default=None,
+        ge=2,
+        description="test images of one cell, so that no cell holds all of them; all of them if "
+        "not given",
     )
     seeds: list[Annotated[int, Field(ge=0, lt=SEEDS)]] = Field(
         default=[0], min_length=1, description="of fits; five or more allow the word better"
@@ -214,10 +222,18 @@ class Suite(SuitePart):
 
     @property
     def cell_count(self) -> int:
-        """Cells of a run: one for the faces; and for each entrant and fit seed one to fit, and one
-        a task and sequence."""
-        per_fit = 1 + len(self.tasks) + len(self.sequences)
-        return 1 + len(self.entrants) * len(self.seeds) * per_fit
+        """Cells of a run: one for the faces of each shard; and for each entrant and fit seed one to
+        fit, and one a task or sequence and shard."""
+        shards, per_fit = len(self.shards), len(self.tasks) + len(self.sequences)
+        return shards + len(self.entrants) * len(self.seeds) * (1 + shards * per_fit)
+
+    @property
+    def shards(self) -> dict[int | None, range]:
+        """The test images of every shard by its number; without `shard`, one that has none."""
+        every = range(self.bank.n_test)
+        if self.shard is None:
+            return {None: every}
+        return {i: every[at : at + self.shard] for i, at in enumerate(every[:: self.shard])}
 
     def with_controls(self, installed: Iterable[str]) -> Suite:
         """This suite with its own controls; with those `installed` where it names none.

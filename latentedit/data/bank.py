@@ -10,8 +10,9 @@ BANK/tuning.safetensors        only for a tuned generator: its changed weights
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,8 @@ class LatentBank:
     shards: tuple[Mapping[str, Any], ...]
     inversion: Mapping[str, Any] | None = None
     """Only for photographs as test faces: the inverter, its options, and errors by photo."""
+    test: range | None = None
+    """The rows of the test split that are read; all of them if None. No part of the hash."""
 
     @classmethod
     def open(cls, folder: str | Path) -> LatentBank:
@@ -121,8 +124,8 @@ class LatentBank:
         from latentedit.data.split import Split
 
         parts, mappings, space = [], [], self.space
-        for shard in self.shards:
-            if shard["split"] == name:
+        for shard, rows in self._read(name):
+            if len(range(shard["rows"])[rows]):
                 space = shard.get("space", space)
                 path = self._checked(shard["file"], shard["sha256"])
                 mapped, mapping = map_tensors(path)
@@ -131,11 +134,23 @@ class LatentBank:
                         f"{path} needs the tensors codes and attributes, but holds "
                         f"{', '.join(mapped) or 'none'}; make the bank again"
                     )
-                parts.append((mapped["codes"], mapped["attributes"]))
+                parts.append((mapped["codes"][rows], mapped["attributes"][rows]))
                 mappings.append(mapping)
         if not parts:
             raise UnknownName("split", name, self.splits, f"of bank {self.folder}")
         return Split(space, self.schema, tuple(parts), tuple(mappings))
+
+    def _read(self, name: str) -> Iterator[tuple[Mapping[str, Any], slice]]:
+        """The shards of a split, each with the rows that are read of it."""
+        first, wanted = 0, (self.test if name == "test" else None) or range(sys.maxsize)
+        for shard in self.shards:
+            if shard["split"] == name:
+                yield shard, slice(max(wanted.start - first, 0), max(wanted.stop - first, 0))
+                first += shard["rows"]
+
+    def with_test(self, rows: range) -> LatentBank:
+        """This bank with only these rows of its test split, whose shards alone are read."""
+        return replace(self, test=rows)
 
     def __len__(self) -> int:
         """Codes in all splits."""

@@ -77,6 +77,10 @@ def fit_id(entrant: str, seed: int) -> str:
     return Cell("fit", {}, entrant, seed).id
 
 
+def faces_id(shard: int | None) -> str:
+    return Cell("faces", {}, shard=shard).id
+
+
 def check_code(job: Job) -> Registry:
     """The plugins of this process, compared with those that the run was started with.
 
@@ -110,6 +114,7 @@ def compute(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> P
         LatentEditError: a plugin broke its contract, or the cell cannot be computed.
     """
     cell, store, started = job.cell, CellStore(job.run_folder), time.perf_counter()
+    bench = bench.of_shard(cell.shard)
     editor, timings, arrays = None, dict[str, float](), dict[str, Tensor]()
     if job.rescored is not None:
         arrays, timings = _again(job, job.rescored, bench, progress)
@@ -120,7 +125,8 @@ def compute(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> P
     else:
         saved = store.path(fit_id(cell.entrant, cell.seed)) / "editor"
         fitted = load_editor(bench.registry, saved, generator=bench.generator)
-        arrays, timings = edit_arrays(bench, cell, fitted, store.arrays("faces"), progress)
+        before = store.arrays(faces_id(cell.shard))
+        arrays, timings = edit_arrays(bench, cell, fitted, before, progress)
     pictures = {name: arrays.pop(name) for name in [*arrays] if name.endswith(PICTURES)}
     seconds = time.perf_counter() - started
     return store.stage(cell, Outcome("ok", seconds, "", timings, arrays, pictures), editor)
@@ -135,7 +141,7 @@ def _again(
     if cell.kind == "faces":
         return faces_arrays(bench, progress, before.arrays(cell.id)), timings
     kept = before.arrays(cell.id), before.pictures(cell.id)
-    faces = CellStore(job.run_folder).arrays("faces")
+    faces = CellStore(job.run_folder).arrays(faces_id(cell.shard))
     return arrays_again(bench, cell, faces, kept, rescored.replaced), timings
 
 

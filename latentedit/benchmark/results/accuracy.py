@@ -31,7 +31,7 @@ def estimator_errors(run: Run) -> dict[Role, EstimatorErrors]:
     if not reference.knows_truth:
         return {}
     truth, sigma, schema = reference.faces["truth"], reference.sigma, reference.schema
-    labels = run.bank.split("test").attributes
+    labels = run.labels
     return {
         "judge": EstimatorErrors(
             str(run.suite.judge),
@@ -46,7 +46,7 @@ def estimator_errors(run: Run) -> dict[Role, EstimatorErrors]:
 def agreement(run: Run) -> dict[str, float]:
     """Spearman's ρ between judge and labeller on the unedited test faces, by single attribute."""
     schema, judged = run.bank.schema, run.reference.faces["judged"]
-    labels = run.bank.split("test").attributes
+    labels = run.labels
     found = {}
     for attribute in schema:
         column = schema.columns(attribute.name).start

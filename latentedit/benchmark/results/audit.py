@@ -21,7 +21,7 @@ def left_out(run: Run) -> tuple[LeftOut, ...]:
     possible = run.reference.faces.get("possible")
     if possible is None:
         return ()
-    labels, schema = run.bank.split("test").attributes, run.bank.schema
+    labels, schema = run.labels, run.bank.schema
     fitted = run.bank.split("fit").attributes
     asked = [len(requested(task, labels, fitted, schema)[0]) for task in run.suite.tasks]
     return tuple(

@@ -17,6 +17,8 @@ from latentedit.files.regular import usable_name
 from latentedit.measures.added import declare
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from latentedit.benchmark.results.records import Results
     from latentedit.benchmark.results.values import FinishedEdits, Reference
 
@@ -40,7 +42,8 @@ class Run:
         suite = read_record(folder / SUITE_FILE, Suite)
         bank = LatentBank.open(folder / "bank")
         store = CellStore(folder)
-        store.checked("faces")
+        for shard in suite.shards:
+            store.checked(Cell("faces", {}, shard=shard).id)
         self._read(suite, bank, store, read_provenance(folder))
 
     @classmethod
@@ -62,12 +65,15 @@ class Run:
     @cached_property
     def reference(self) -> Reference:
         """What edits are measured against; its arrays are read when first used."""
+        from latentedit.benchmark.results.joining import joined_faces
         from latentedit.benchmark.results.values import Reference
 
+        cells = [Cell("faces", {}, shard=shard).id for shard in self.suite.shards]
+        found = [self.store.arrays(cell_id) for cell_id in cells]
         return Reference(
             self.suite,
             self.bank.schema,
-            self.store.arrays("faces"),
+            joined_faces(found) if len(found) > 1 else found[0],
             self.bank.split("fit").attributes.std(0).clamp_min(1e-6),
             {entry.name: entry.threshold for entry in self.provenance.identity},
         )
@@ -76,6 +82,12 @@ class Run:
     def n(self) -> int:
         """The number of test faces."""
         return len(self.reference.faces["judged"])
+
+    @property
+    def labels(self) -> Tensor:
+        """(N, A) of the test faces."""
+        kept = self.reference.faces.get("labels")
+        return self.bank.split("test").attributes if kept is None else kept
 
     @cached_property
     def sequences(self) -> list[str]:
@@ -114,9 +126,29 @@ class Run:
 
         attribute = next((t.attribute for t in self.suite.tasks if t.name == task), "")
         kind: Literal["edit", "sequence"] = "edit" if attribute else "sequence"
-        cells = {seed: Cell(kind, {}, entrant, seed, task).id for seed in self.suite.seeds}
-        return {
-            seed: FinishedEdits(self.store.arrays(cell_id, KEPT_CODES), task, attribute)
-            for seed, cell_id in cells.items()
-            if self.store.finished(cell_id)
+        cells = {
+            seed: [Cell(kind, {}, entrant, seed, task, k).id for k in self.suite.shards]
+            for seed in self.suite.seeds
         }
+        found = {
+            seed: self._edits(ids)
+            for seed, ids in cells.items()
+            if all(self.store.finished(cell_id) for cell_id in ids)
+        }
+        return {
+            seed: FinishedEdits(arrays, task, attribute) for seed, arrays in found.items() if arrays
+        }
+
+    def _edits(self, cell_ids: list[str]) -> dict[str, Tensor]:
+        """The arrays of the cells of one fit and task; empty where shards have no face of it."""
+        found = [self.store.arrays(cell_id, KEPT_CODES) for cell_id in cell_ids]
+        if self.suite.shard is None:
+            return found[0]
+        from latentedit.benchmark.results.joining import MATCHED_SEEN, joined_edits, with_distances
+
+        starts = [rows[0] for rows in self.suite.shards.values()]
+        edits = joined_edits(found, starts, self.suite.show_faces)
+        if MATCHED_SEEN not in edits:
+            return edits
+        features = self.reference.faces["features"]
+        return with_distances(edits, features, features.std(0))
