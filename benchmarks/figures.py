@@ -20,6 +20,7 @@ from pathlib import Path
 import coverage_tables
 import photograph
 import protocols
+import studio
 import study
 import study_page
 import two_worlds
@@ -65,6 +66,7 @@ def blocks() -> dict[str, Callable[[], str]]:
         for run in runs
         for title, write in (TABLES | SENTENCES).items()
     }
+    found["latencies of studio"] = studio.table
     others = {"coverage": coverage_tables.tables(), "study": _study(), "protocols": _protocols()}
     if photograph.KEPT.is_file():
         others["photograph"] = photograph.tables()

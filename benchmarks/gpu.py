@@ -2,6 +2,8 @@
 
     python benchmarks/gpu.py                       on the first CUDA device
     python benchmarks/gpu.py --device cpu --tiny   the same code on a CPU, in seconds
+    python benchmarks/gpu.py --json docs/results/gpu.json --runs CPU/results.json GPU/results.json
+                                                   compares two runs of one suite, anywhere
 
 agreement  edits of one flow, images of the rendered world, and readings of its judge, by both
 fit        seconds to fit the paper-scale flow with the editor's defaults
@@ -148,6 +150,32 @@ def images(plan: Plan) -> Figures:
     return {"pixels": plan.resolution, "batch": plan.batch, "images a second": plan.batch / taken}
 
 
+def runs(first: Path, second: Path) -> Figures:
+    """How far the figures of a suite on a GPU are from those on a CPU.
+
+    In half widths of the CPU's intervals, over every figure of every editor and task. Left out are
+    controls, since some draw codes at random, and round-trip errors, which are rounding alone.
+    """
+    found = []
+    for path in (first, second):
+        results = json.loads(path.read_text())
+        found.append(
+            {
+                (row["editor"], row["task"], *row["metric"].values(), row["effect"]): row
+                for row in results["measures"]
+                if row["editor"] not in results["controls"]
+                and not row["metric"]["name"].startswith("round-trip")
+            }
+        )
+    ours, theirs = found
+    apart = [
+        abs(row["mean"] - theirs[key]["mean"]) / max((row["high"] - row["low"]) / 2, 1e-6)
+        for key, row in ours.items()
+        if key in theirs and None not in (row["mean"], row["low"], theirs[key]["mean"])
+    ]
+    return {"figures": len(apart), "median": median(apart), "largest": max(apart)}
+
+
 PARTS: dict[str, Callable[[Plan], Figures]] = {
     "fit": fit,
     "agreement": agreement,
@@ -164,7 +192,11 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--tiny", action="store_true", help="small sizes, to test the script")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument("--runs", type=Path, nargs=2, metavar="RESULTS", help="on CPU, on GPU")
     arguments = parser.parse_args()
+    if arguments.runs:
+        kept(arguments.json, {"suite": runs(*arguments.runs)})
+        return
     if arguments.device.startswith("cuda") and not torch.cuda.is_available():
         print("skipped: torch finds no CUDA device here; --device cpu --tiny tries the script")
         return
@@ -179,8 +211,16 @@ def main() -> None:
         print(f"\n{part}, {time.perf_counter() - started:.1f} s in all")
         for figure, value in found[part].items():
             print(f"  {figure:32} {value:.4g}", flush=True)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=2) + "\n")
+    kept(arguments.json, {"device": name, "torch": torch.__version__, **found})
+
+
+def kept(path: Path | None, found: dict[str, Any]) -> None:
+    """Add what was found to a file, if there is to be one."""
+    if path is None:
+        print(json.dumps(found, indent=2))
+        return
+    before = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps(before | found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

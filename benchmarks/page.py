@@ -45,7 +45,7 @@ def big_suite() -> Suite:
             "controls": [f"control-{i}" for i in range(CONTROLS)],
             "tasks": [{"attribute": name, "change": 5} for name in SCHEMA.names],
             "strengths": [0.5, 1.0, 2.0],
-            "show_faces": SHOWN,
+            "show_images": SHOWN,
         }
     )
 

@@ -34,6 +34,7 @@ from latentedit_synthface.generator import SynthFace
 
 ROOT = Path(__file__).parent.parent
 TABLE, PAGE = ROOT / "docs" / "speed.csv", ROOT / "docs" / "speed.md"
+GPU = ROOT / "docs" / "results" / "gpu.json"
 FACES = 64
 COLUMNS = ("part", *Figure._fields, "load", "machine", "date")
 TEXT = """# Speed
@@ -177,7 +178,59 @@ def page(rows: Iterable[dict[str, str]]) -> str:
         made = ", ".join(sorted({f"{row['machine']}, {row['date']}" for row in found}))
         lines += ["", f"Measured on: {made}."]
     table = "\n".join(f"| {line} |" if " | " in line else line for line in lines)
-    return TEXT.format(table=table)
+    return TEXT.format(table=table) + gpu()
+
+
+def gpu() -> str:
+    """The part of the page about a GPU; "" where none was measured."""
+    if not GPU.is_file():
+        return ""
+    found = json.loads(GPU.read_text())
+    agreement, edits, images = found["agreement"], found["edits"], found["images"]
+    lines = [
+        ("fit of the flow of the paper's size", f"{found['fit']['seconds']:.1f} s"),
+        *(
+            (
+                f"edits a second, {int(size):,} at a time",
+                f"{edits[f'edits a second at {size}']:,.0f}, "
+                f"{edits[f'of the limit at {size}']:.2%} of what its products allow",
+            )
+            for size in ("1", "64", "4096")
+        ),
+        (
+            f"images a second of StyleGAN2 at {images['pixels']:,} pixels",
+            f"{images['images a second']:.0f}",
+        ),
+        ("edits, GPU against CPU, of their length", f"{agreement['edit, of its length']:.1e}"),
+        ("images, GPU against CPU, on average", f"{agreement['image, mean']:.1e}"),
+        (
+            "judge's readings, GPU against CPU, at most",
+            f"{agreement['judge, in standard deviations']:.1e} σ",
+        ),
+    ]
+    if suite := found.get("suite"):
+        lines += [
+            (
+                "figures of the quickstart, GPU against CPU",
+                f"{suite['median']:.4f} half widths of an interval at the median of "
+                f"{suite['figures']:,}, {suite['largest']:.2f} at most",
+            )
+        ]
+    rows = "\n".join(f"| {name} | {value} |" for name, value in lines)
+    return f"""
+## On a GPU
+
+`--device cuda` moves models and editors of `fit`, `edit`, `sample`, `studio`, `bank make` and
+`bench run` to a GPU. `benchmarks/gpu.py` measured these figures on one {found["device"]}, with
+torch {found["torch"]} in single precision.
+
+| figure | measured |
+| --- | --- |
+{rows}
+
+A suite of small images gains little: its cells start one process each, and wait for the GPU in
+turns. A round-trip error is rounding alone, so it is not among the figures that are compared.
+"""
 
 
 def table() -> list[dict[str, str]]:

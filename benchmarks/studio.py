@@ -1,6 +1,7 @@
 """Latency of the studio's sliders, and the load that its server bears.
 
     python benchmarks/studio.py -- runs/quickstart --editor A --editor B
+    python benchmarks/studio.py --json docs/results/studio.json -- runs/quickstart
 
 What follows ``--`` are arguments of ``latentedit studio``. A headless Chromium moves a slider and
 waits until all pictures are painted. Inside is the time of editing, synthesis and judging, which
@@ -17,6 +18,7 @@ import os
 import resource
 import statistics
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from urllib.parse import urlsplit
 
 from studio_visit import browser, served, settled, visited
 
+SHIPPED = Path(__file__).parent.parent / "docs" / "results" / "studio.json"
 LATENCIES = """
 async ([name, values]) => {
   const slider = document.getElementById(`slider-${name}`);
@@ -81,8 +84,15 @@ def main() -> None:
     parser.add_argument("--moves", type=int, default=60)
     parser.add_argument("--flood-seconds", type=float, default=30)
     parser.add_argument("--clients", type=int, default=200)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     parser.add_argument("studio", nargs="+", help="arguments of latentedit studio")
     given = parser.parse_args()
+    found: list[dict[str, Any]] = []
+
+    def show(what: str, figures: dict[str, Any]) -> None:
+        found.append({"what": what, **figures, "load": round(os.getloadavg()[0], 1)})
+        print(json.dumps(found[-1]), flush=True)
+
     begun = time.perf_counter()
     with served(given.studio) as (address, process), browser() as chromium:
         page = chromium.new_page(viewport={"width": 1280, "height": 900})
@@ -93,10 +103,43 @@ def main() -> None:
         before = resident(process)
         show("slider flood", flood(page, given.attribute, given.flood_seconds, before, process))
         show("clients that come and go", clients(address, given.clients, given.attribute, process))
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
-def show(what: str, figures: dict[str, Any]) -> None:
-    print(json.dumps({"what": what, **figures, "load": round(os.getloadavg()[0], 1)}), flush=True)
+def table() -> str:
+    """Of the figures that the project ships, for its documentation."""
+    start, moved, flooded, visited = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    rows = [
+        ("from the command to a usable page", f"{start['seconds']:.1f} s"),
+        (
+            "from a slider's event to painted pictures, median",
+            f"{moved['median_ms']:.0f} ms over {moved['moves']} moves",
+        ),
+        ("the same, 95th percentile", f"{moved['p95_ms']:.0f} ms"),
+        (
+            "of these outside of editing, synthesis and judging, median",
+            f"{moved['outside_median_ms']:.0f} ms",
+        ),
+        (
+            f"{flooded['events']:,} events in half a minute",
+            f"{flooded['requests']} requests, the last value "
+            f"{'is' if flooded['last_value_is_shown'] else 'is not'} shown, "
+            f"memory {flooded['memory_growth']:+.1%}",
+        ),
+        (
+            f"{visited['clients']} clients that come and go",
+            f"{visited['answers'].get('200', 0)} of {sum(visited['answers'].values())} requests "
+            f"answered, memory {visited['memory_growth']:+.1%}",
+        ),
+    ]
+    lines = [f"| {what} | {figure} |" for what, figure in rows]
+    return "\n".join(["| what | measured |", "|---|---|", *lines, "", _loads(found=(start, moved))])
+
+
+def _loads(found: Iterable[dict[str, Any]]) -> str:
+    loads = sorted({row["load"] for row in found})
+    return f"Load of the machine with two cores: {' to '.join(f'{load:.1f}' for load in loads)}."
 
 
 def latencies(page: Any, attribute: str, moves: int, process: int) -> dict[str, float]:

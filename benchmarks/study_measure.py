@@ -18,7 +18,7 @@ from latentedit import Edited, LatentBank, Registry, fit_editor, make_bank, writ
 from latentedit.benchmark.cells.asked import StrengthSearch, requested
 from latentedit.benchmark.cells.bench import Bench
 from latentedit.benchmark.cells.observing import TaskObserver
-from latentedit.benchmark.cells.possible import possible_faces
+from latentedit.benchmark.cells.possible import possible_images
 from latentedit.benchmark.plugin_use import PluginUse
 from latentedit.benchmark.suite import Suite
 from latentedit.benchmark.task import Task
@@ -175,7 +175,7 @@ def measured(
     test = bench.bank.split("test")
     observed = bench.look(test.codes, test.space, features=True)
     before = {field.name: getattr(observed, field.name) for field in fields(observed)}
-    before |= possible_faces(bench, observed.judged)
+    before |= possible_images(bench, observed.judged)
     arrays: dict[str, Tensor] = {}
     for t, task in enumerate(suite.tasks):
         labels = bench.bank.split("fit").attributes

@@ -9,7 +9,7 @@ from typing import Literal
 from shipped import Shipped
 from suite_tables import FLOWS, OURS, SHOWN, bounded, difference, named
 
-from latentedit.benchmark.results.comparison import ENOUGH_FACES, ENOUGH_FITS, Comparison
+from latentedit.benchmark.results.comparison import ENOUGH_FITS, ENOUGH_IMAGES, Comparison
 from latentedit.benchmark.results.records import Measure
 
 Standing = Literal["loses", "trade", "tie", "wins"]
@@ -146,7 +146,7 @@ def _limits(run: Shipped, pairs: dict[str, list[Comparison]]) -> str:
         "Figures are paired differences over all tasks, with intervals of "
         f"{run.facts.confidence:.0%}, on the faces that both editors reach ({_basis(rows)}). "
         "Holm's rule is over all pairs of editors and endpoints, and a verdict takes "
-        f"{ENOUGH_FACES} faces."
+        f"{ENOUGH_IMAGES} faces."
     )
     if min(row.fits for row in rows) < ENOUGH_FITS:
         said += (

@@ -50,7 +50,7 @@ SUITE: dict[str, Any] = {
     "tasks": [{"attribute": "yaw", "change": 15}, {"attribute": "age", "change": 20}],
     "strengths": [0.5, 1.0, 2.0],
     "effects": [0.8],
-    "show_faces": 2,
+    "show_images": 2,
     "seeds": [0],
 }
 

@@ -43,6 +43,7 @@ from .interfaces.generator import Subject as Subject
 from .interfaces.generator import Truth as Truth
 from .interfaces.generator import Tunable as Tunable
 from .interfaces.generator import Companions as Companions
+from .interfaces.device import models_on as models_on
 from .interfaces.spaces import CodeSpaces as CodeSpaces
 from .interfaces.estimators import AttributeEstimator as AttributeEstimator
 from .interfaces.estimators import IdentityEncoder as IdentityEncoder

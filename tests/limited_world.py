@@ -55,7 +55,7 @@ SUITE: dict[str, Any] = {
     "strength_limit": 16,
     "only_possible": True,
     "effects": [EFFECT],
-    "show_faces": 0,
+    "show_images": 0,
 }
 
 

@@ -44,7 +44,7 @@ SUITE: dict[str, Any] = {
     "sequences": [{"name": "both", "edits": ["age", "glasses"]}],
     "strengths": [0.5, 1.0, 2.0],
     "effects": list(EFFECTS),
-    "show_faces": SHOWN,
+    "show_images": SHOWN,
     "statistics": {"confidence": 0.9, "error_rate": 0.1},
 }
 

@@ -110,7 +110,7 @@ SUITE: dict[str, Any] = {
     "strengths": STRENGTHS,
     "effects": EFFECTS,
     "seeds": SEEDS,
-    "show_faces": 2,
+    "show_images": 2,
     "statistics": {"confidence": CONFIDENCE},
 }
 

@@ -89,9 +89,28 @@ def test_an_example_of_a_target_is_one_that_the_schema_has() -> None:
     vector = Attribute("light", "vector", -1.0, 1.0, size=3)
     assert example_setting(AttributeSchema((vector,))) == "light=VALUE"
     wide = Attribute("wheelbase", "continuous", 2.0, 4.0, "m")
-    assert example_setting(AttributeSchema((vector, wide))) == "wheelbase=3.9"
+    assert example_setting(AttributeSchema((vector, wide))) == "wheelbase=4"
+    lit = Attribute("light", "vector", -1.0, 1.0, size=2, named={"left": (1.0, 0.0)})
+    assert example_setting(AttributeSchema((lit,))) == "light=left"
     roof = Attribute("roof", "binary", 0.0, 1.0)
     assert example_setting(AttributeSchema((roof, wide))) == "roof=1"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "unit", "example"),
+    [
+        (-40.0, 40.0, "degrees", "yaw=30"),
+        (0.0, 0.3, "", "yaw=0.25"),
+        (120.0, 1700.0, "kg", "yaw=1500"),
+        (-10.0, 10.0, "σ", "yaw+=1"),  # ten standard deviations are further than any image
+        (5.0, 5.0, "", "yaw+=1"),
+    ],
+)
+def test_an_example_of_a_target_is_a_round_number_in_the_attribute_s_unit(
+    low: float, high: float, unit: str, example: str
+) -> None:
+    schema = AttributeSchema((Attribute("yaw", "continuous", low, high, unit),))
+    assert example_setting(schema) == example
 
 
 class FourChannels(ToyGenerator):

@@ -72,7 +72,7 @@ def test_an_edit_at_effect_is_the_benchmark_s_own_to_the_bit(
 def test_a_few_faces_and_other_codes_are_edited_as_the_same_faces_of_the_whole(run: Path) -> None:
     bank, editor = LatentBank.open(run / "bank"), fitted(run, "leaky")
     whole = edit_at_effect(editor, bank, "toy-judge", "age", 10.0)
-    few = edit_at_effect(editor, bank, ToyJudge(), "age", 10.0, faces=[7, 3])
+    few = edit_at_effect(editor, bank, ToyJudge(), "age", 10.0, rows=[7, 3])
     torch.testing.assert_close(few.codes, whole.codes[[7, 3]])
     torch.testing.assert_close(few.strength, whole.strength[[7, 3]])
     codes = bank.split("test").codes[[7, 3]]
@@ -89,7 +89,7 @@ def test_a_few_faces_and_other_codes_are_edited_as_the_same_faces_of_the_whole(r
 
 def test_layers_restrict_the_edit_and_name_the_space_of_its_codes(run: Path) -> None:
     bank, editor = LatentBank.open(run / "bank"), fitted(run, "leaky")
-    found = edit_at_effect(editor, bank, "toy-judge", "age", 10.0, faces=[0, 1], layers=(1, 2))
+    found = edit_at_effect(editor, bank, "toy-judge", "age", 10.0, rows=[0, 1], layers=(1, 2))
     assert found.space == "w+"
     before = ToyGenerator().convert(bank.split("test").codes[:2], "w", "w+")
     assert torch.equal(found.codes[:, [0, 3]], before[:, [0, 3]])
@@ -100,7 +100,7 @@ def test_progress_ends_at_the_whole(run: Path) -> None:
     told: list[float] = []
     bank, editor = LatentBank.open(run / "bank"), fitted(run, "leaky")
     edit_at_effect(
-        editor, bank, "toy-judge", "age", 5, faces=[0], progress=lambda share, _: told.append(share)
+        editor, bank, "toy-judge", "age", 5, rows=[0], progress=lambda share, _: told.append(share)
     )
     assert told == sorted(told)
     assert told[-1] == 1.0
@@ -121,8 +121,8 @@ class OtherJudge(ToyEstimator):
         ({"change": [1.0]}, InputError, "one amount for each of the 2 images"),
         ({"change": [1.0, 0.0]}, InputError, "finite and not 0"),
         ({"effect": 1.2}, InputError, "above 0 and up to 1, received 1.2"),
-        ({"faces": [40]}, InputError, "rows 0 to 39, received 40"),
-        ({"faces": [0.5]}, InputError, "row numbers"),
+        ({"rows": [40]}, InputError, "rows 0 to 39, received 40"),
+        ({"rows": [0.5]}, InputError, "numbers of images"),
         ({"codes": [[0.0] * 23]}, InputError, r"shape \(N, 24\)"),
         ({"codes": [[0.0] * 24], "space": "v"}, UnknownName, "unknown space 'v'"),
         ({"judge": OtherJudge()}, InputError, "judge OtherJudge reads age, glasses"),
@@ -135,7 +135,7 @@ class OtherJudge(ToyEstimator):
 def test_what_cannot_be_asked_is_refused(
     changed: dict[str, Any], error: type[Exception], said: str, run: Path
 ) -> None:
-    asked: dict[str, Any] = {"judge": "toy-judge", "attribute": "age", "change": 5, "faces": [0, 1]}
+    asked: dict[str, Any] = {"judge": "toy-judge", "attribute": "age", "change": 5, "rows": [0, 1]}
     bank = LatentBank.open(run / "bank")
     with pytest.raises(error, match=said):
         edit_at_effect(fitted(run, "leaky"), bank, **asked | changed)

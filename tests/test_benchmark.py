@@ -40,7 +40,7 @@ SUITE: dict[str, Any] = {
     "tasks": [{"attribute": "age", "change": 10}, {"attribute": "glasses", "change": "flip"}],
     "sequences": [{"name": "both", "edits": ["age", "glasses"]}],
     "effects": [0.8],
-    "show_faces": 3,
+    "show_images": 3,
 }
 
 

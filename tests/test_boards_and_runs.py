@@ -42,7 +42,7 @@ SUITE: dict[str, Any] = {
     "tasks": [AGE, YAW],
     "strengths": [0.5, 1.0, 2.0],
     "effects": [0.8, 0.4],
-    "show_faces": 0,
+    "show_images": 0,
 }
 
 
@@ -295,8 +295,8 @@ def test_the_csv_has_the_rows_of_all_boards_with_their_bank(runs: Path, board: B
             measure.metric.name,
             measure.metric.recogniser,
         )
-        for column in ("editor", "task", "effect", "mean", "low", "high", "faces", "seeds"):
-            value = getattr(measure, column)
+        for name in ("editor", "task", "effect", "mean", "low", "high", "faces", "seeds"):
+            value, column = getattr(measure, name), "images" if name == "faces" else name
             assert row[column] == ("" if value is None else str(value)), column
 
 

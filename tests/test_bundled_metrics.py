@@ -155,7 +155,7 @@ def test_the_metrics_keep_every_rule(name: str) -> None:
 
 def test_their_figures_are_in_results_report_and_leaderboard(tmp_path: Path) -> None:
     names = ["dci-disentanglement", "mutual-information-gap"]
-    given = SUITE | {"metrics": names, "controls": [], "sequences": [], "show_faces": 1}
+    given = SUITE | {"metrics": names, "controls": [], "sequences": [], "show_images": 1}
     given |= {"tasks": [{"attribute": "age", "change": 10}], "strengths": [0.5, 1.0]}
     given |= {"editors": {name: {"plugin": name} for name in ("exact", "leaky")}}
     outcome = run_suite(Suite.model_validate(given), tmp_path / "run", Silent(), registry=registry)

@@ -33,10 +33,10 @@ from latentedit.measures.angles import angle_between, facing, lighting_error, po
 from latentedit.measures.likelihood import SHRINKAGE, CodeDensity
 from latentedit.measures.realism import (
     IMPLEMENTATION,
-    MINIMUM_FACES,
-    check_faces,
+    MINIMUM_IMAGES,
+    check_count,
     frechet_distance,
-    kernel_distance_by_face,
+    kernel_distance_by_image,
 )
 
 Features = NDArray[np.float64]
@@ -107,7 +107,7 @@ def test_frechet_takes_features_that_depend_on_each_other() -> None:
 
 
 def kernel_distance(x: Features, y: Features) -> float:
-    return float(kernel_distance_by_face(x, y).mean())
+    return float(kernel_distance_by_image(x, y).mean())
 
 
 def test_kernel_distance_agrees_with_sklearns_kernel_and_the_textbook_sum() -> None:
@@ -121,7 +121,7 @@ def test_kernel_distance_agrees_with_sklearns_kernel_and_the_textbook_sum() -> N
 
 def test_kernel_distance_over_all_pairings_is_that_of_torchmetrics() -> None:
     """Each pairing of faces leaves n pairs out. Over the n rotations each pair is left out once."""
-    n = MINIMUM_FACES
+    n = MINIMUM_IMAGES
     x, y = correlated(n, 7), correlated(n, 8) + 0.3
     with warnings.catch_warnings(action="ignore"):
         reference = KernelInceptionDistance(
@@ -135,10 +135,10 @@ def test_kernel_distance_over_all_pairings_is_that_of_torchmetrics() -> None:
 
 
 def test_pseudo_values_are_the_jackknife() -> None:
-    n = MINIMUM_FACES + 1
+    n = MINIMUM_IMAGES + 1
     rng = np.random.default_rng(9)
     x, y = rng.normal(size=(n, 3)), rng.normal(1, 1, size=(n, 3))
-    pseudo, whole = kernel_distance_by_face(x, y), kernel_by_definition(x, y)
+    pseudo, whole = kernel_distance_by_image(x, y), kernel_by_definition(x, y)
     without = [kernel_by_definition(np.delete(x, i, 0), np.delete(y, i, 0)) for i in range(n)]
     assert pseudo == pytest.approx(n * whole - (n - 1) * np.array(without))
     assert pseudo.mean() == pytest.approx(whole)
@@ -172,9 +172,9 @@ def test_too_few_faces_are_refused_saying_how_many_it_takes() -> None:
         with pytest.raises(InputError, match=r"256 features needs at least 257 images, .* 10"):
             frechet_distance(*pair)
     with pytest.raises(InputError, match="at least 60 images, received 59"):
-        check_faces(59, 59)
-    check_faces(60, 59)
-    check_faces(50, 2)
+        check_count(59, 59)
+    check_count(60, 59)
+    check_count(50, 2)
 
 
 def test_the_implementations_that_results_record() -> None:

@@ -94,14 +94,14 @@ def test_an_evaluation_has_every_figure_of_the_run_of_its_suite(results: Any, ru
 
 def test_frames_hold_means_and_the_values_that_they_are_of(results: Any, run: Path) -> None:
     pd = pytest.importorskip("pandas")
-    means, values = results.to_frame(), results.to_frame(per_face=True)
+    means, values = results.to_frame(), results.to_frame(per_image=True)
     assert len(means) == len(results.measures)
     one = {"editor": "leaky", "task": "age", "metric": "attribute leakage", "effect": 0.8}
     mean = means.loc[(means[list(one)] == pd.Series(one)).all(axis=1), "mean"]
     of = values.loc[(values[list(one)] == pd.Series(one)).all(axis=1)]
     assert mean.item() == pytest.approx(of["value"].mean())
-    assert set(of["face"]) == set(range(24))
-    from_folder = load_results(run).to_frame(per_face=True)
+    assert set(of["image"]) == set(range(24))
+    from_folder = load_results(run).to_frame(per_image=True)
     pd.testing.assert_frame_equal(values, from_folder)
 
 
@@ -164,7 +164,7 @@ def test_views_are_short_and_notebooks_show_tables_and_pictures(
     assert "cells failed" in repr(results)
     assert results._repr_html_().count("<tr>") == 1 + 3
     edits = edit_at_effect(
-        fit_editor(toy_editors.registry(), "exact", bank), bank, "toy-judge", "age", 5, faces=[0, 1]
+        fit_editor(toy_editors.registry(), "exact", bank), bank, "toy-judge", "age", 5, rows=[0, 1]
     )
     assert repr(edits) == "<EditsAtEffect: age of 2 images, 2 reach the effect>"
     assert edits._repr_html_().count("data:image/png") == 4

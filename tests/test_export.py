@@ -99,10 +99,10 @@ def test_the_table_has_means_intervals_and_marks(out: Path) -> None:
 
 
 def test_every_edited_face_has_its_row(out: Path) -> None:
-    found = table(out / "faces.csv")
+    found = table(out / "images.csv")
     assert len(found) == len(ENTRANTS) * sum(len(FACES[task]) for task in TASKS)
     for row in found[::7]:
-        task, i = row["task"], FACES[row["task"]].index(int(row["face"]))
+        task, i = row["task"], FACES[row["task"]].index(int(row["image"]))
         arrays = edit_arrays(row["entrant"], task)
         identity = float(arrays["matched_similarity"][0, 0, i])
         assert float(row["identity"]) == pytest.approx(identity)
@@ -119,7 +119,7 @@ def test_the_frame_has_a_row_for_every_metric_of_every_face(out: Path) -> None:
         if (row["entrant"], row["task"], row["metric"]) == ("beta", "age", "identity similarity")
         and (row["recogniser"], row["effect"]) == ("rec-eta", "0.8")
     ]
-    assert [int(row["face"]) for row in ages] == FACES["age"]
+    assert [int(row["image"]) for row in ages] == FACES["age"]
     assert len(ages) == N
     assert {"reach", "target error", "attribute leakage"} <= {row["metric"] for row in found}
 

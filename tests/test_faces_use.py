@@ -47,7 +47,7 @@ def test_a_suite_with_models_in_files_gives_the_known_answers(tmp_path: Path) ->
             "editors": {"regression": {"plugin": "regression"}},
             "controls": [],
             "tasks": [{"attribute": "age", "change": 10}],
-            "show_faces": 1,
+            "show_images": 1,
         }
     )
     outcome = run_suite(suite, tmp_path / "run", Silent(), registry=faces_world.registry, workers=1)

@@ -59,7 +59,7 @@ SUITE: dict[str, Any] = {
     ],
     "strengths": [0.5, 1.0, 2.0],
     "seeds": list(SEEDS),
-    "show_faces": 0,
+    "show_images": 0,
 }
 EACH = [(name, seed) for name in ("drifting", "steady") for seed in SEEDS]
 

@@ -28,6 +28,7 @@ from latentedit import (
 )
 from latentedit.benchmark.run import run_suite
 from latentedit.benchmark.suite import Suite
+from latentedit.cli.choices import example_setting
 from latentedit.cli.main import cli
 from latentedit.data.bank import LatentBank
 from latentedit.photos.align import find_photographs, read_photograph
@@ -225,6 +226,7 @@ def test_the_commands_work_on_photos(command: Any, photos: Path) -> None:
     assert "crop: the middle" in inverted.output
     uri = Path("code/inversion.png").resolve().as_uri()
     assert f"next: python -m webbrowser {uri}, then: latentedit edit" in inverted.output
+    assert f"--set {example_setting(LatentBank.open('code').schema)} " in inverted.output
     assert Image.open("code/inversion.png").width > 3 * 8
     make = ("bank", "make", "--generator", "toy", "--labeller", "toy-labeller", "--out", "B")
     edit = ("edit", "--editor", "E", "--bank", "code")

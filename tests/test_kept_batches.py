@@ -125,7 +125,7 @@ def test_no_edit_draws_every_face_once(telling: Told) -> None:
     found, _ = measure_edits(
         bench, fitted(telling, bench, "no-edit"), SUITE.tasks[0], before, silent
     )
-    assert sum(drawn) == len(found["faces"]) + SUITE.show_faces
+    assert sum(drawn) == len(found["faces"]) + SUITE.show_images
 
 
 def test_a_look_draws_each_batch_once_even_if_images_are_large(telling: Told) -> None:

@@ -36,7 +36,7 @@ def test_the_csv_has_every_measure_of_every_entry(runs: Path) -> None:
         m = entry_of(row["editor"])[metric, row["task"]]
         number = ENTRIES[row["editor"]][1]
         assert row["run"] == str(runs / ("first", "second")[number])
-        numbers = [float(row[key]) for key in ("effect", "mean", "low", "high", "faces")]
+        numbers = [float(row[key]) for key in ("effect", "mean", "low", "high", "images")]
         assert numbers == [m[key] for key in ("effect", "mean", "low", "high", "faces")]
 
 

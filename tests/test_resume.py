@@ -170,7 +170,7 @@ def test_other_code_of_a_plugin_is_another_key(run: Path, monkeypatch: pytest.Mo
     [
         ({"strengths": [0.5, 1.0]}, "strengths was"),
         ({"effects": [0.5]}, "effects was"),
-        ({"show_faces": 2}, "show_faces was"),
+        ({"show_images": 2}, "show_faces was"),
         ({"tasks": [{"attribute": "age", "change": 9}, SUITE["tasks"][1]]}, "task.change was"),
         (
             {"tasks": [{"attribute": "age", "change": 10, "layers": [0, 1]}, SUITE["tasks"][1]]},

@@ -29,7 +29,7 @@ SUITE: dict[str, Any] = {
     "editors": {"exact": {"plugin": "exact"}},
     "controls": [],
     "tasks": [{"attribute": "age", "change": 5}],
-    "show_faces": 1,
+    "show_images": 1,
 }
 
 

@@ -7,12 +7,12 @@ import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import harness_plugins
 import pytest
 import torch
-from harness_plugins import Silent
+from harness_plugins import Push, Silent
 
 from latentedit.benchmark.cells.store import Cell, CellStore
 from latentedit.benchmark.execution import worker
@@ -23,7 +23,10 @@ from latentedit.benchmark.suite import Suite
 from latentedit.data.bank import LatentBank
 from latentedit.data.split import Split
 from latentedit.editing import keys as editing_keys
+from latentedit.editing.fitted import load_editor
 from latentedit.errors import EnvironmentFault, InputError, UnknownName
+from latentedit.interfaces.editor import FitStats, Runtime
+from latentedit.plugin import PluginSpec, hookimpl
 from latentedit.registry import Registry
 from latentedit.sampling.make import make_bank
 
@@ -60,8 +63,8 @@ SUITE: dict[str, Any] = {
     "strengths": [0.5, 1.0, 2.0],
     "effects": [0.8, 0.4],
     "seeds": [2, 5],
-    "tune": {"trials": 3, "faces": 10},
-    "show_faces": 2,
+    "tune": {"trials": 3, "images": 10},
+    "show_images": 2,
 }
 ALL = ("tuned", "set", "no-edit")
 FACES = {"faces"}
@@ -120,11 +123,12 @@ def first_task(**changes: Any) -> dict[str, Any]:
         ({"summary": "other"}, set()),
         ({"statistics": {"confidence": 0.9}}, set()),
         ({"limits": {"seconds": 5, "memory_gib": 3}}, set()),
+        ({"device": "cuda"}, EVERY),
         ({"judge": {"plugin": "judge", "name": "shown"}}, set()),
         ({"identity": [EYES[0] | {"name": "shown"}, EYES[1]]}, set()),
         ({"editors": dict(reversed(SUITE["editors"].items()))}, set()),
         ({"judge": {"plugin": "judge", "options": {"tired": True}}}, FACES | EDITS | CHAINS),
-        ({"show_faces": 3}, FACES | EDITS | CHAINS),
+        ({"show_images": 3}, FACES | EDITS | CHAINS),
         # Recognisers score the trials too.
         ({"identity": EYES[:1]}, FACES | EDITS | CHAINS | TUNED),
         ({"identity": EYES[::-1]}, FACES | EDITS | CHAINS | TUNED),
@@ -142,8 +146,8 @@ def first_task(**changes: Any) -> dict[str, Any]:
         (first_task(attribute="lighting", name="age"), AGE | TUNED),
         ({"sequences": [{"name": "one", "edits": ["yaw", "age"]}, SEQUENCES[1]]},
          {cell for cell in CHAINS if cell.endswith("one")}),
-        ({"tune": {"trials": 4, "faces": 10}}, TUNED),
-        ({"tune": {"trials": 3, "faces": 11}}, TUNED),
+        ({"tune": {"trials": 4, "images": 10}}, TUNED),
+        ({"tune": {"trials": 3, "images": 11}}, TUNED),
         ({"tune": None}, TUNED),
         (
             {"editors": SUITE["editors"] | {"set": {"plugin": "push", "options": {"leak": 0.3}}}},
@@ -223,6 +227,62 @@ def test_cells_wait_for_the_faces_and_for_the_fit_of_their_own_editor_and_seed(
     assert kinds[:7] == ["faces"] + ["fit"] * 6
     assert {cell.key["seed"] for cell in (job.cell for job in jobs) if cell.entrant} == {2, 5}
     assert all(job.cell.key["seed"] == job.cell.seed for job in jobs if job.cell.kind != "faces")
+
+
+class Unseeded(Push):
+    """Pushes alike after every seed; remembers the seeds of its fits."""
+
+    seeded = False
+    fits: ClassVar[list[int]] = []
+
+    def fit(self, data: Split, runtime: Runtime) -> FitStats:
+        self.fits.append(runtime.seed)
+        return super().fit(data, runtime)
+
+
+class _Unseeded:
+    @hookimpl
+    def latentedit_plugins(self) -> list[PluginSpec]:
+        place = f"{Unseeded.__module__}:{Unseeded.__name__}"
+        return [PluginSpec("editor", "unseeded", place, "for tests")]
+
+
+def with_unseeded() -> Registry:
+    found = harness_plugins.registry()
+    found.add(_Unseeded(), "unseeded", version="1")
+    return found
+
+
+def test_cells_of_an_editor_that_no_seed_changes_are_those_of_its_first_fit(tmp_path: Path) -> None:
+    editors = {
+        "alike": {"plugin": "unseeded", "options": LEAK},
+        "other": {"plugin": "push", "options": {"per_seed": 0.1}},
+    }
+    suite = Suite.model_validate(SUITE | {"editors": editors, "tune": None})
+    Unseeded.fits.clear()
+    run_suite(suite, tmp_path / "run", Silent(), registry=with_unseeded, executor="here")
+    assert Unseeded.fits == [2]
+    store = CellStore(tmp_path / "run")
+    for cell in ("edit--{}--seed{}--yaw", "sequence--{}--seed{}--two"):
+        for name, alike in (("alike", True), ("other", False)):
+            first, last = (store.arrays(cell.format(name, seed)) for seed in (2, 5))
+            same = [torch.equal(first[k].nan_to_num(), last[k].nan_to_num()) for k in first]
+            assert all(same) == alike
+            records = [store.record(cell.format(name, seed)) for seed in (2, 5)]
+            assert len({record.key_hash for record in records if record}) == 2 - alike
+    fits = [store.path(f"fit--alike--seed{seed}") / "editor" for seed in (2, 5)]
+    assert len({load_editor(with_unseeded(), fit).seed for fit in fits}) == 1
+    assert explain(tmp_path / "run", "edit--alike--seed5--yaw", registry=with_unseeded) == []
+
+
+def test_tuning_draws_by_the_seed_so_that_every_fit_is_computed(bank: LatentBank) -> None:
+    tuned = SUITE | {"editors": {"alike": {"plugin": "unseeded"}}}
+    for changes, count in (({}, 2), ({"tune": None}, 1)):
+        suite = Suite.model_validate(tuned | changes)
+        jobs = plan(suite, Path("run"), bank, with_unseeded(), with_unseeded)
+        mine = [job for job in jobs if job.cell.id.startswith("fit--alike")]
+        assert len({job.cell.key_hash for job in mine}) == count
+        assert [job.same_as for job in mine][1:] == ["" if count == 2 else "fit--alike--seed2"]
 
 
 PLUGINS = {
@@ -562,7 +622,7 @@ def test_what_differs_from_before_is_told_by_field_in_order(tmp_path: Path) -> N
         assert explain(tmp_path / "run", cell, registry=registry) == []
     changed = Suite.model_validate(
         data
-        | {"strengths": [0.5, 1.0], "effects": [0.5], "show_faces": 3}
+        | {"strengths": [0.5, 1.0], "effects": [0.5], "show_images": 3}
         | {"identity": EYES[:1], "tasks": [TASKS[0] | {"change": 9, "layers": [1]}, TASKS[1]]}
     )
     (tmp_path / "run" / "suite.json").write_text(changed.model_dump_json())

@@ -70,7 +70,7 @@ def test_five_flat_editors_go_from_bank_to_report_in_any_space(
             "tasks": [{"attribute": "yaw", "change": 10}],
             "strengths": [0.5, 1.0],
             "effects": [0.5],
-            "show_faces": 2,
+            "show_images": 2,
         }
     )
     outcome = run_suite(suite, tmp_path, Silent(), registry=registry)

@@ -181,6 +181,13 @@ def test_before_and_after_and_differences_are_shown(visit: Visitor) -> None:
     after = page.locator("[data-title=exact] .after")
     assert "30%" in after.evaluate("e => getComputedStyle(e).clipPath")
     assert page.locator("[data-title=exact] .before").is_visible()
+    page.get_by_label("Left").select_option("exact")
+    assert page.locator("[data-title=exact] .before").is_hidden()
+    exact = page.locator("[data-title=exact] .after").get_attribute("src")
+    assert page.locator("[data-title=leaky] .before").get_attribute("src") == exact
+    visit.slide("age", 40)
+    moved = page.locator("[data-title=exact] .after").get_attribute("src")
+    assert page.locator("[data-title=leaky] .before").get_attribute("src") == moved != exact
     page.get_by_label("Show").select_option("difference")
     levels = page.locator("[data-title=exact] canvas").evaluate(
         "async (e) => { await new Promise((done) => setTimeout(done, 200));"
@@ -196,6 +203,11 @@ def test_faces_come_from_the_map_a_seed_a_sample_and_another_face(visit: Visitor
     visit.settled()
     chosen = page.locator("#face").input_value()
     assert visit.edits() == [f"face {chosen}"]
+    page.get_by_label("Map of codes by").select_option("tsne")
+    page.locator("#map-legend", has_text="dark").wait_for()
+    page.locator("#map").click(position={"x": 100, "y": 150})
+    visit.settled()
+    assert visit.edits() == [f"face {page.locator('#face').input_value()}"]
     page.get_by_label("Seed").fill("12")
     visit.press("Draw")
     assert visit.edits() == ["seed 12"]

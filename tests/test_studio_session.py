@@ -36,7 +36,7 @@ from latentedit.studio.session.exports import (
     sweep_gif,
     sweep_mp4,
 )
-from latentedit.studio.session.face_map import face_map
+from latentedit.studio.session.face_map import neighbour_map, principal_map
 from latentedit.studio.session.pictures import View, difference
 from latentedit.studio.session.record import load_session, save_session
 
@@ -433,7 +433,7 @@ def test_a_difference_is_grey_where_nothing_changed() -> None:
 
 def test_the_map_holds_every_face_and_keeps_the_largest_variance() -> None:
     codes = ToyGenerator().sample(50, 0)
-    places = face_map(codes)
+    places = principal_map(codes)
     assert places.shape == (50, 2)
     assert float(places.min()) == 0
     assert float(places.max()) == 1
@@ -442,7 +442,21 @@ def test_the_map_holds_every_face_and_keeps_the_largest_variance() -> None:
     for axis in (0, 1):
         expected = centred @ vectors[:, -1 - axis]
         assert abs(np.corrcoef(expected, places[:, axis].numpy())[0, 1]) > 1 - 1e-6
-    assert face_map(torch.zeros(3, 1, 1)).tolist() == [[0, 0]] * 3
+    assert principal_map(torch.zeros(3, 1, 1)).tolist() == [[0, 0]] * 3
+
+
+def test_a_map_of_neighbours_keeps_groups_together() -> None:
+    generator = torch.Generator().manual_seed(0)
+    group = torch.arange(60) % 3
+    centres = torch.tensor([[0.0, 0, 0, 0], [9, 0, 0, 0], [0, 9, 0, 0]])
+    codes = centres[group] + 0.1 * torch.randn(60, 4, generator=generator)
+    places = neighbour_map(codes)
+    assert places.aminmax(dim=0).min.tolist() == [0, 0]
+    assert places.aminmax(dim=0).max.tolist() == [1, 1]
+    nearest = (torch.cdist(places, places) + torch.eye(60) * 9).argmin(1)
+    assert torch.equal(group[nearest], group)
+    assert torch.equal(neighbour_map(codes), places)
+    assert torch.equal(neighbour_map(codes[:3]), principal_map(codes[:3]))
 
 
 def test_controls_are_made_from_what_is_declared(bench: Workbench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import subprocess
@@ -51,7 +52,7 @@ def sequence(*edits: str, name: str = "both") -> dict[str, Any]:
 
 
 def tune(trials: int = 3, faces: int = 40) -> dict[str, Any]:
-    return {"tune": {"trials": trials, "faces": faces}}
+    return {"tune": {"trials": trials, "images": faces}}
 
 
 def statistics(**plan: Any) -> dict[str, Any]:
@@ -91,8 +92,8 @@ TINY = 1e-9
         (tune(faces=40), tune(faces=41)),  # of 50, which leaves 10 to fit on
         ({"limits": {"seconds": TINY}}, {"limits": {"seconds": 0}}),
         ({"limits": {"memory_gib": TINY}}, {"limits": {"memory_gib": 0}}),
-        ({"show_faces": 0}, {"show_faces": -1}),
-        ({"show_faces": 64}, {"show_faces": 65}),
+        ({"show_images": 0}, {"show_images": -1}),
+        ({"show_images": 64}, {"show_images": 65}),
         ({"strengths": [0.5, 1.0]}, {"strengths": [1.0]}),
         ({"strengths": [TINY, 1.0]}, {"strengths": [0.0, 1.0]}),
         ({"strengths": [1.0, 1.0 + TINY]}, {"strengths": [1.0, 1.0]}),
@@ -137,6 +138,13 @@ def test_two_tasks_of_one_name_are_refused() -> None:
     assert takes({"tasks": [age, young | {"name": "young"}]})
 
 
+def test_names_of_older_suites_are_read() -> None:
+    suite = Suite.model_validate(MINIMAL | {"show_faces": 2, "tune": {"faces": 20}})
+    assert (suite.show_images, suite.tune and suite.tune.images) == (2, 20)
+    assert Suite.model_validate(suite.model_dump(mode="json")) == suite
+    assert "face" not in json.dumps(suite.model_dump(mode="json"))
+
+
 def test_what_is_not_given_has_the_protocols_value() -> None:
     suite = Suite.model_validate(MINIMAL)
     assert suite.bank.seed == 0
@@ -145,13 +153,13 @@ def test_what_is_not_given_has_the_protocols_value() -> None:
     assert suite.strengths == [0.25, 0.5, 0.75, 1.0, 1.5, 2.0]
     assert suite.effects == [0.8]
     assert suite.seeds == [0]
-    assert (suite.sequences, suite.tune, suite.show_faces) == ([], None, 6)
+    assert (suite.sequences, suite.tune, suite.show_images) == ([], None, 6)
     assert suite.statistics == StatisticsPlan(confidence=0.95, error_rate=0.05, endpoints=None)
     assert (suite.limits.seconds, suite.limits.memory_gib) == (1800, None)
     assert [task.name for task in suite.tasks] == ["age", "yaw"]
     tuned = Suite.model_validate(MINIMAL | {"tune": {}}).tune
     assert tuned is not None
-    assert (tuned.trials, tuned.faces) == (3, 40)
+    assert (tuned.trials, tuned.images) == (3, 40)
 
 
 def test_entrants_are_the_editors_and_then_the_controls() -> None:
@@ -200,7 +208,7 @@ def test_a_model_is_shown_by_its_name_or_else_its_plugin() -> None:
         ({"limits": {"second": 5}}, r"limits\.second: no such key; did you mean 'seconds'\?"),
         ({"tune": {"trial": 5}}, r"tune\.trial: no such key; did you mean 'trials'\?"),
         ({"sequences": [{"nam": "x"}]}, r"did you mean 'name'\? Valid: name, edits"),
-        ({"show_faces": 65}, r"show_faces: .* \(received 65\)"),
+        ({"show_images": 65}, r"show_images: .* \(received 65\)"),
     ],
 )
 def test_a_refusal_names_the_place_and_what_was_found(change: dict[str, Any], told: str) -> None:

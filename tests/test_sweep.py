@@ -129,7 +129,7 @@ def test_the_command_writes_a_film_of_all_editors_and_tells_every_cell(made: Com
         assert sum(1 for _ in ImageSequence.Iterator(film)) == 4
     again = (*BASE, *JUDGE, "--sweep", "age=20..50", "--frames", "3", "--out", "t.png", "--json")
     cells = json.loads(made.ok(*again))["cells"]
-    assert [(c["editor"], c["target"], c["face"]) for c in cells] == [
+    assert [(c["editor"], c["target"], c["image"]) for c in cells] == [
         (name, value, face)
         for name in ("exact", "leaky")
         for value in (20.0, 35.0, 50.0)
@@ -142,12 +142,12 @@ def test_the_command_writes_a_film_of_all_editors_and_tells_every_cell(made: Com
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--sweep", "age=20", "--out", "x.gif"), "two numbers, as in age=20..70"),
+        (("--sweep", "age=20", "--out", "x.gif"), "two numbers, as ATTRIBUTE=FIRST..LAST"),
         (("--sweep", "age=20..20", "--out", "x.gif"), "two different numbers"),
         (("--sweep", "aeg=20..50", "--out", "x.gif"), "age"),
         (("--sweep", "age=20..50", "--out", "x.jpg"), ".gif, .png, .mp4"),
         (("--sweep", "age=20..50", "--set", "age=3", "--out", "x.gif"), "leave out --set"),
-        (("--set", "age=20", "--out", "x.png"), "--sweep age=20..70"),
+        (("--set", "age=20", "--out", "x.png"), "--sweep ATTRIBUTE=FIRST..LAST"),
     ],
 )
 def test_a_sweep_that_cannot_be_is_refused(
@@ -177,6 +177,6 @@ def test_an_edit_tells_as_json_which_faces_were_served(made: CommandLine) -> Non
     base = ("edit", "--editor", "exact", "--bank", "B", "--index", "2,5", "--out", "e.png")
     told = json.loads(made.ok(*base, "--set", "age=40", "--json"))
     assert told["picture"] == "e.png"
-    assert told["faces"] == [
-        {"face": face, "edits": [{"edit": "age = 40", "served": True}]} for face in (2, 5)
+    assert told["images"] == [
+        {"image": face, "edits": [{"edit": "age = 40", "served": True}]} for face in (2, 5)
     ]

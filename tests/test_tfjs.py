@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+import tfjs_as_onnx
 import tfjs_files
 import torch
 from in_process import CommandLine
@@ -57,7 +58,7 @@ def test_a_graph_gives_what_onnxruntime_gives() -> None:
         network, arrays = small(seed)
         images = torch.randn(6, *tfjs_files.SIDES, 3, generator=torch.Generator().manual_seed(seed))
         session = onnxruntime.InferenceSession(
-            tfjs_files.onnx_model(arrays), providers=["CPUExecutionProvider"]
+            tfjs_as_onnx.onnx_model(arrays), providers=["CPUExecutionProvider"]
         )
         expected = session.run(["classes", "scores"], {"image": images.numpy()})
         found = network(images, ["Identity", "scores"])
@@ -248,17 +249,37 @@ def test_links_and_damaged_packages_are_refused(tmp_path: Path) -> None:
         read_files(path, file_digest(path), ["a"])
 
 
-@pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package with one small network, which the importer takes for the published one."""
+def published(folder: Path, monkeypatch: pytest.MonkeyPatch, model: bytes | None = None) -> Path:
+    """A package with one small network, which the importer takes for the published one.
+
+    Args:
+        model: the description of the network, if it is to be another one.
+    """
     arrays = tfjs_files.arrays()
-    files = {"package/m/small.json": tfjs_files.model_json(arrays)}
+    files = {"package/m/small.json": model or tfjs_files.model_json(arrays)}
     files["package/m/small.bin"] = tfjs_files.shard(arrays)
-    path = tfjs_files.packed(tmp_path / "human-models.tgz", files)
+    path = tfjs_files.packed(folder / "human-models.tgz", files)
     known = replace(HUMAN_MODELS, sha256=file_digest(path), networks={"small": "package/m/small"})
     monkeypatch.setattr(HumanModels, "PACKAGE", known)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     return path
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return published(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("part", ["whole", "weightsManifest"])
+def test_a_description_of_another_shape_is_refused(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = json.loads(tfjs_files.model_json(tfjs_files.arrays()))
+    listed = [described] if part == "whole" else described["weightsManifest"]
+    path = published(tmp_path, monkeypatch, json.dumps(listed).encode())
+    with pytest.raises(RefusedFile, match="manifest"):
+        HumanModels().read(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_import_shows_terms_and_writes_into_the_cache(package: Path) -> None:

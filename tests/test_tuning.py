@@ -37,8 +37,8 @@ SUITE: dict[str, Any] = {
     "controls": ["no-edit"],
     "tasks": [{"attribute": "age", "change": 10}],
     "strengths": [1.0, 2.0],
-    "tune": {"trials": 3, "faces": 20},
-    "show_faces": 2,
+    "tune": {"trials": 3, "images": 20},
+    "show_images": 2,
 }
 
 
@@ -104,7 +104,7 @@ def test_the_same_command_computes_nothing_and_a_new_budget_says_so(run: Path) -
     again = carry_out(run)
     assert (again.computed, again.kept) == (0, 9)
     suite = json.loads((run / "suite.json").read_text())
-    (run / "suite.json").write_text(json.dumps(suite | {"tune": {"trials": 4, "faces": 20}}))
+    (run / "suite.json").write_text(json.dumps(suite | {"tune": {"trials": 4, "images": 20}}))
     lines = explain(run, "fit--adjustable--seed0", registry=tunable_editors.registry)
     assert "tune.trials was 3, is 4" in lines
     (run / "suite.json").write_text(json.dumps(suite))
@@ -135,8 +135,8 @@ def test_without_a_plan_nothing_is_tuned(tmp_path: Path) -> None:
 
 
 def test_a_plan_that_leaves_nothing_to_fit_on_is_refused() -> None:
-    text = json.dumps(SUITE | {"tune": {"trials": 3, "faces": 55}})
-    with pytest.raises(SuiteError, match="55 of 60 faces held out"):
+    text = json.dumps(SUITE | {"tune": {"trials": 3, "images": 55}})
+    with pytest.raises(SuiteError, match="55 of 60 images held out"):
         parse_suite(text)
 
 
@@ -147,7 +147,7 @@ def test_every_bundled_editor_declares_candidates_that_its_options_take() -> Non
         | {
             "editors": {name: {"plugin": name} for name in registry.names("editor")},
             "controls": [],
-            "tune": {"trials": 4, "faces": 20},
+            "tune": {"trials": 4, "images": 20},
         }
     )
     for name in registry.names("editor"):

@@ -140,6 +140,15 @@ class SaysAbsolute(Exact):
         return Edited(codes + wish @ self.state()["inverse"])
 
 
+class SaysUnseeded(Exact):
+    seeded = False
+
+    def fit(self, data: Split, runtime: Runtime) -> FitStats:
+        stats = super().fit(data, runtime)
+        self.inverse = self.inverse + 0.1 * torch.rand((), generator=runtime.rng())
+        return stats
+
+
 class SaysSamplable(Exact):
     samplable = True
 
@@ -198,7 +207,7 @@ class ChangesThreads(Exact):
         return super().edit(codes, source, target, runtime)
 
 
-STILL = "leaves faces alone where nothing is asked"
+STILL = "leaves codes alone where nothing is asked"
 CONSTANT = "copes with what never varies"
 ALONE = "leaves environment and warnings alone"
 WRONG = {
@@ -209,8 +218,8 @@ WRONG = {
     "changes-threads": (ChangesThreads, "edits soundly", "the number of threads"),
     "wants": (Wants, "fits with what it declares", "add what it uses to `needs`"),
     "never-still": (NeverStill, STILL, "codes moved by"),
-    "looks-around": (LooksAround, "treats faces one by one", "statistics over the batch"),
-    "follows-the-most": (FollowsTheMost, "treats faces one by one", "images edited alone differ"),
+    "looks-around": (LooksAround, "treats codes one by one", "statistics over the batch"),
+    "follows-the-most": (FollowsTheMost, "treats codes one by one", "images edited alone differ"),
     "refuses-nothing": (RefusesNothing, STILL, "came back as not ok"),
     "forgets": (Forgets, "survives saving", "leave something out"),
     "takes-any-state": (TakesAnyState, "refuses another state", "took another editor's tensors"),
@@ -224,8 +233,9 @@ WRONG = {
     "takes-any-name": (TakesAnyName, "refuses unknown attributes", "accepted attributes=('agee',)"),
     "says-invertible": (SaysInvertible, "comes back if it says so", "there and back leaves"),
     "says-absolute": (SaysAbsolute, "ends at the target if it says so", "asked to be 40 years old"),
-    "says-samplable": (SaysSamplable, "draws faces if it says so", "there is no sample"),
-    "draws-the-same": (DrawsTheSame, "draws faces if it says so", "the same codes with two seeds"),
+    "says-unseeded": (SaysUnseeded, "needs no seed if it says so", "seeds 0 and 1 give other"),
+    "says-samplable": (SaysSamplable, "draws codes if it says so", "there is no sample"),
+    "draws-the-same": (DrawsTheSame, "draws codes if it says so", "the same codes with two seeds"),
 }
 """By name the class, the rule that it breaks, and a part of what is told."""
 

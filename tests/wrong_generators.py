@@ -166,7 +166,7 @@ WRONG = {
     "strays-on-the-way": (StraysOnTheWay, "converts to codes of the other space", "z → w → w+"),
     "shows-another-face-in-rows": (
         ShowsAnotherFaceInRows,
-        "makes one image of a face in every space",
+        "makes one image of a code in every space",
         "the same image in w+",
     ),
     "refuses-untyped": (RefusesUntyped, "refuses what it does not know", "KeyError"),

@@ -122,7 +122,7 @@ def edit_at_effect(
     change: str | float | Mapping[str, float] | Sequence[float] | Tensor,
     effect: float = 0.8,
     *,
-    faces: Sequence[int] | Tensor | None = None,
+    rows: Sequence[int] | Tensor | None = None,
     codes: Any = None,
     source: Any = None,
     space: str | None = None,
@@ -144,7 +144,7 @@ def edit_at_effect(
         change: as in a suite's task: ``"flip"``, an amount in natural units towards the fit split's
             median, ``{"sigma": 1}`` or ``{"quantile": 0.9}``. Or (N,) signed amounts.
         effect: the share of the change, above 0 and up to 1.
-        faces: (N,) rows of the test split; all of them if neither they nor `codes` are given.
+        rows: (N,) row numbers of the test split; all of them if neither they nor `codes` are given.
         codes: (N, \*shape) other codes to edit.
         source: (N, A) attributes of `codes`; the labeller reads them off their images if not given.
         space: of `codes`; the bank's if not given.
@@ -167,7 +167,7 @@ def edit_at_effect(
     own = codes is None
     renderer = build_renderer(editor.registry, bank, generator) if own else generator
     given = (
-        _test_images(bank, faces)
+        _test_images(bank, rows)
         if own
         else _others(editor, bank, renderer, codes, source, space or bank.space)
     )
@@ -251,14 +251,14 @@ def _changes(
     return requested_change(task, given.attributes, bank.split("fit").attributes, given.schema)
 
 
-def _test_images(bank: LatentBank, faces: Sequence[int] | Tensor | None) -> Split:
+def _test_images(bank: LatentBank, rows: Sequence[int] | Tensor | None) -> Split:
     test = bank.split("test")
-    rows = torch.arange(len(test)) if faces is None else torch.as_tensor(faces)
-    if rows.ndim != 1 or rows.is_floating_point() or len(rows) == 0:
-        raise InputError(f"faces are row numbers of the test split, received {faces!r}")
-    if outside := [row for row in rows.tolist() if not 0 <= row < len(test)]:
+    chosen = torch.arange(len(test)) if rows is None else torch.as_tensor(rows)
+    if chosen.ndim != 1 or chosen.is_floating_point() or len(chosen) == 0:
+        raise InputError(f"rows are numbers of images of the test split, received {rows!r}")
+    if outside := [row for row in chosen.tolist() if not 0 <= row < len(test)]:
         raise InputError(f"the test split has rows 0 to {len(test) - 1}, received {outside[0]}")
-    return test.take(rows)
+    return test.take(chosen)
 
 
 def _others(

@@ -17,7 +17,7 @@ SHORTEST_HASH = 12
 
 
 class BankPlan(SuitePart):
-    """Which faces: sampled once, shared by all editors. Or a bank that there is, by its folder."""
+    """Which images: sampled once, shared by all editors. Or a bank that there is, by its folder."""
 
     OPTIONAL: ClassVar[tuple[str, ...]] = ("space", "path", "hash")
 

@@ -18,14 +18,14 @@ class BankProvenance(StrictRecord):
     """The run's bank: how it was sampled, by which generator, and who labelled it.
 
     Args:
-        fit, test: numbers of faces.
+        fit, test: numbers of images.
         space: where codes were sampled, if not in the generator's home space.
         truncation_psi: None for imported codes, whose truncation is not known.
         origin: the importer of imported codes.
         subject: what the images show, as a noun and its plural; None in runs of earlier versions,
-            which were of faces.
-        photographs: hash of the bank of photographs that were edited; None for sampled faces.
-        without_face: sampled images in which the labeller found no face, and which were replaced.
+            which showed faces.
+        photographs: hash of the bank of photographs that were edited; None for sampled images.
+        without_face: sampled images that the labeller could not read, and that were replaced.
     """
 
     hash: str
@@ -61,7 +61,7 @@ class BankProvenance(StrictRecord):
 
 
 class JudgeProvenance(StrictRecord):
-    """The judge, with what its card says of held-out faces.
+    """The judge, with what its card says of held-out images.
 
     Args:
         code: digest over version and source of its plugin; "" in runs of earlier versions.
@@ -75,10 +75,10 @@ class JudgeProvenance(StrictRecord):
 
 
 class RecogniserProvenance(StrictRecord):
-    """A recogniser, with what its card says of held-out faces.
+    """A recogniser, with what its card says of held-out images.
 
     Args:
-        threshold: similarity above which two faces count as one person.
+        threshold: similarity above which two images count as one individual.
         code: as in `JudgeProvenance`.
     """
 
@@ -118,7 +118,7 @@ class Provenance(StrictRecord):
 
     Args:
         plugins: versions by kind and name.
-        batch: faces that are synthesized and judged together.
+        batch: images that are synthesized and judged together.
         bounds: the controls that are floor and ceiling, where there are any.
         left_out: why an installed control is not in the run, by name.
         matched_by: the judge by whom effects were matched, where another one scored them.

@@ -38,11 +38,11 @@ def rescore(
 ) -> RunOutcome:
     """Write to `out` the run of `folder`, with every edited code observed anew.
 
-    Faces, edits and the strengths that match an effect stay those of the first run: *reach* is what
-    its judge saw. What a model decides that is not replaced stays too. All other figures are by the
-    new models. Sequences are left out, since their codes are not kept. Codes were kept in half
-    precision, unless the suite says otherwise, so that figures differ from those of the same models
-    in the first run by its rounding of the edit, a thousandth.
+    Images, edits and the strengths that match an effect stay those of the first run: *reach* is
+    what its judge saw. What a model decides that is not replaced stays too. All other figures are
+    by the new models. Sequences are left out, since their codes are not kept. Codes were kept in
+    half precision, unless the suite says otherwise, so that figures differ from those of the same
+    models in the first run by its rounding of the edit, a thousandth.
 
     Args:
         judge, identity: the new models; those of the run where none is given.

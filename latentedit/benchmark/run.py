@@ -6,7 +6,7 @@ import itertools
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -37,6 +37,7 @@ from latentedit.benchmark.run_bank import bank_of_run, given_bank
 from latentedit.benchmark.suite import SUITE_FILE, Suite
 from latentedit.benchmark.tasks import check_attributes, check_tasks
 from latentedit.data.bank import LatentBank, ModelReference
+from latentedit.editing.checks import check_device
 from latentedit.editing.keys import Key
 from latentedit.errors import LatentEditError, PluginFault, UnknownName
 from latentedit.files.artefacts import write_json
@@ -73,7 +74,7 @@ def run_suite(
     """Compute every cell of `suite` that `folder` does not hold yet.
 
     Args:
-        photographs: a bank of inverted photographs, to be edited instead of sampled faces.
+        photographs: a bank of inverted photographs, to be edited instead of sampled images.
         registry: finds plugins; called in every process.
         workers: cells at a time; as many as the executor has room for if not given.
         executor: where to compute, a plugin's name, with its own `executor_options`.
@@ -84,6 +85,7 @@ def run_suite(
         UnknownName, InputError: the suite names what is not there. Nothing was computed.
         EnvironmentFault: another process uses the folder; names it.
     """
+    check_device(suite.device or "cpu")
     plugins = registry()
     given = given_bank(suite, photographs)
     suite = suite.model_copy(update={"bank": suite.bank.made_here()})
@@ -189,7 +191,10 @@ def plan(
     keys = CellKeys(Bench(suite, bank, plugins), THREADS)
     code = suite_code(suite, plugins)
 
-    def job(cell: Cell, *after: str) -> Job:
+    def job(cell: Cell, first: int = 0, *after: str) -> Job:
+        if cell.entrant and first != cell.seed:
+            same = replace(cell, seed=first).id
+            return Job(folder, suite, cell, registry, (same,), code, same_as=same)
         return Job(folder, suite, cell, registry, after, code)
 
     jobs, edits = [job(Cell("faces", keys.faces(k), shard=k)) for k in suite.shards], list[Job]()
@@ -197,10 +202,11 @@ def plan(
     for name in suite.entrants:
         editor = keys.editor(name)
         for seed in suite.seeds:
-            key = editor | {"seed": seed}
-            jobs.append(job(Cell("fit", key, name, seed), first))
+            alike = keys.first_alike(name, seed)
+            key, fit = editor | {"seed": alike}, fit_id(name, seed)
+            jobs.append(job(Cell("fit", key, name, seed), alike, first))
             edits += [
-                job(cell, faces_id(cell.shard), fit_id(name, seed))
+                job(cell, alike, faces_id(cell.shard), fit)
                 for cell in _edits(keys, key, name, seed)
             ]
     return jobs + edits

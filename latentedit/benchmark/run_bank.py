@@ -22,7 +22,7 @@ def given_bank(suite: Suite, photographs: Path | None) -> LatentBank | None:
     """The bank that a suite names by its folder; None where it names none.
 
     Raises:
-        InputError: photographs are to replace the test faces of a bank that exists.
+        InputError: photographs are to replace the test images of a bank that exists.
         CorruptArtefact: a file of the bank was changed.
     """
     if photographs is not None and suite.shard is not None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
+    AliasChoices,
     BaseModel,
     Field,
     ValidationError,
@@ -21,9 +21,9 @@ from latentedit.benchmark.plugin_use import ModelUse, PluginUse, SuitePart
 from latentedit.benchmark.statistics_plan import StatisticsPlan
 from latentedit.benchmark.suite_parts import Limits, Sequence, Tune
 from latentedit.benchmark.task import Task
-from latentedit.errors import CorruptArtefact, InputError, SuiteError, UnknownName, nearest
+from latentedit.errors import CorruptArtefact, SuiteError, UnknownName, nearest
 from latentedit.files.regular import read_bytes
-from latentedit.files.suites import suite_folder
+from latentedit.files.suites import find_suite
 from latentedit.interfaces.runtime import SEEDS
 from latentedit.measures.definitions import METRICS
 
@@ -39,17 +39,17 @@ class Suite(SuitePart):
 
     Where `controls` is None, a run has every control that is installed when it starts.
 
-    With a `strength_limit`, a face that misses an effect at the largest of `strengths` is edited at
-    twice that strength, and so on up to the limit, until the effect attains or stops growing.
-    With `only_possible`, a face takes part in a task only where the largest effect is attained by
-    the same face with nothing else changed; see `possible_faces`.
+    With a `strength_limit`, an image that misses an effect at the largest of `strengths` is edited
+    at twice that strength, and so on up to the limit, until the effect attains or stops growing.
+    With `only_possible`, an image takes part in a task only where the largest effect is attained by
+    the same image with nothing else changed; see `possible_images`.
     With `keep_codes`, cells keep edited codes, so that another judge can score them without the
     editor; in half precision, or as they are with ``"float32"``. With `keep_images` they keep the
     pictures too, as bytes, so that nothing is rendered again.
     """
 
     OPTIONAL: ClassVar[tuple[str, ...]] = (
-        "metrics", "focus", "baseline", "keep_images", "shard",
+        "metrics", "focus", "baseline", "keep_images", "device", "shard",
     )  # fmt: skip
 
     name: str = Field(description="name of the suite, for reports")
@@ -112,7 +112,13 @@ class Suite(SuitePart):
     tune: Tune | None = Field(
         default=None, description="choose options on a validation split; not tuned if not given"
     )
-    show_faces: int = Field(default=6, ge=0, le=64, description="images of each task in reports")
+    show_images: int = Field(
+        default=6,
+        ge=0,
+        le=64,
+        validation_alias=AliasChoices("show_images", "show_faces"),  # its name in older suites
+        description="images of each task in reports",
+    )
     focus: str = Field(
         default="",
         description="editor that the findings are about; the first one if not given",
@@ -124,6 +130,12 @@ class Suite(SuitePart):
         default=StatisticsPlan(), description="what a report may call better"
     )
     limits: Limits = Field(default=Limits(), description="what one cell may take")
+    device: str = Field(
+        default="",
+        pattern=r"(cuda(:[0-9]{1,3})?)?",
+        description="where models and editors compute, such as cuda; the CPU if not given. "
+        "Figures differ by rounding",
+    )
 
     @field_validator("strengths")
     @classmethod
@@ -198,10 +210,10 @@ class Suite(SuitePart):
                     f"sequence {sequence.name}: {sorted(missing)[0]!r} is no task; tasks are "
                     f"{', '.join(tasks)}"
                 )
-        if self.tune is not None and self.tune.faces > self.bank.n_fit - 10:
+        if self.tune is not None and self.tune.images > self.bank.n_fit - 10:
             raise ValueError(
-                f"tune: {self.tune.faces} of {self.bank.n_fit} faces held out for validation leave "
-                "fewer than 10 to fit on"
+                f"tune: {self.tune.images} of {self.bank.n_fit} images held out for validation "
+                "leave fewer than 10 to fit on"
             )
         if self.judge.same_model(self.bank.labeller):
             raise ValueError(
@@ -222,8 +234,8 @@ class Suite(SuitePart):
 
     @property
     def cell_count(self) -> int:
-        """Cells of a run: one for the faces of each shard; and for each entrant and fit seed one to
-        fit, and one a task or sequence and shard."""
+        """Cells of a run: one for the images of each shard; and for each entrant and fit seed one
+        to fit, and one a task or sequence and shard."""
         shards, per_fit = len(self.shards), len(self.tasks) + len(self.sequences)
         return shards + len(self.entrants) * len(self.seeds) * (1 + shards * per_fit)
 
@@ -255,23 +267,6 @@ class Suite(SuitePart):
         """This suite with more editors, each with its default options."""
         joining = {name: PluginUse(plugin=name) for name in editors}
         return self.model_copy(update={"editors": self.editors | joining})
-
-
-def find_suite(name_or_path: str) -> Path:
-    """A suite file by path, or by the name of a shipped one.
-
-    Raises:
-        UnknownName: neither; lists the shipped suites.
-    """
-    path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml") or os.sep in name_or_path:
-        if not path.exists():
-            raise InputError(f"there is no suite file {path}")
-        return path
-    shipped = {file.stem: file for file in sorted(suite_folder().glob("*.yaml"))}
-    if name_or_path not in shipped:
-        raise UnknownName("suite", name_or_path, shipped)
-    return shipped[name_or_path]
 
 
 def load_suite(name_or_path: str) -> Suite:

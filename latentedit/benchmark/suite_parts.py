@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from latentedit.benchmark.plugin_use import SuitePart
 
@@ -21,13 +21,18 @@ class Tune(SuitePart):
     """Options chosen on a validation split, with one budget for all editors.
 
     Each editor is fitted `trials` times, with its defaults and with the first of the candidates
-    that it declares, on the fit split less its last `faces`. These are edited, and judged by the
+    that it declares, on the fit split less its last `images`. These are edited, and judged by the
     labeller and the recognisers; the fit with the highest score stays. Options that a suite states
     are never tried, and controls are not tuned.
     """
 
     trials: int = Field(default=3, ge=2, le=100, description="fits of each editor and seed")
-    faces: int = Field(default=40, ge=2, description="images held out of the fit split")
+    images: int = Field(
+        default=40,
+        ge=2,
+        validation_alias=AliasChoices("images", "faces"),  # its name in older suites
+        description="images held out of the fit split",
+    )
 
 
 class Limits(SuitePart):

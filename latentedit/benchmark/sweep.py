@@ -21,7 +21,7 @@ from latentedit.interfaces.generator import Generator
 from latentedit.interfaces.runtime import Progress, silent
 
 STILL = 1e-3
-"""A frame that asks less of a face than this share of the attribute's range shows it unedited."""
+"""A frame that asks less of an image than this share of the attribute's range shows it unedited."""
 
 
 STRENGTH_LIMIT = 16.0
@@ -30,14 +30,14 @@ STRENGTH_LIMIT = 16.0
 
 @dataclass(frozen=True)
 class SweepFrames:
-    """N faces of one editor in F frames.
+    """N images of one editor in F frames.
 
     Args:
         images: (F, N, 3, H, W) uint8.
         served: (F, N) whether the editor did what was asked, where effects are matched whether the
-            judge sees it; other faces are shown as far as they came.
+            judge sees it; other images are shown as far as they came.
         judged: (F, N) the attribute by the judge.
-        identity: (F, N) similarity to the unedited face; NaN without a recogniser.
+        identity: (F, N) similarity to the unedited image; NaN without a recogniser.
     """
 
     images: Tensor
@@ -65,17 +65,17 @@ def sweep(
     observers: Observers,
     attribute: str,
     values: Sequence[float],
-    faces: Sequence[int],
+    rows: Sequence[int],
     *,
     match_effect: bool = False,
     layers: tuple[int, ...] | str | None = None,
     progress: Progress = silent,
 ) -> SweepFrames:
-    """Edit `faces` of the test split to each of `values` of one attribute.
+    """Edit `rows` of the test split to each of `values` of one attribute.
 
     Args:
         values: (F,) targets in natural units.
-        match_effect: edit each face at the strength where the judge sees the whole change, as
+        match_effect: edit each image at the strength where the judge sees the whole change, as
             `edit_at_effect` does, and not at the strength that the editor takes for it.
 
     Raises:
@@ -90,15 +90,15 @@ def sweep(
         bank=bank, registry=editor.registry, generator=_generator(editor, bank)
     )
     codes, space, served = (_matched if match_effect else _asked)(
-        editor, bank, observers.judge, attribute, values, faces, layers
+        editor, bank, observers.judge, attribute, values, rows, layers
     )
     progress(0.5, f"{len(values)} frames")
     frames = _seen(observers, renderer, codes, space, bank.schema.columns(attribute).start)
     test = bank.split("test")
-    before = test.take(torch.tensor(faces))
+    before = test.take(torch.tensor(rows))
     unedited = _seen(observers, renderer, before.codes, before.space, 0)
     images, judged, embeddings = frames
-    shape = (len(values), len(faces))
+    shape = (len(values), len(rows))
     own = unedited[2].repeat(len(values), 1)
     identity = (embeddings * own).sum(1) if own.shape[1] else torch.full_like(judged, torch.nan)
     progress(1.0, f"{len(values)} frames")
@@ -124,15 +124,15 @@ def _asked(
     judge: AttributeEstimator,
     attribute: str,
     values: Sequence[float],
-    faces: Sequence[int],
+    rows: Sequence[int],
     layers: tuple[int, ...] | str | None,
 ) -> Edits:
     """Each editor at the strength that it takes for the values itself."""
-    generator, given = _generator(editor, bank), bank.split("test").take(torch.tensor(faces))
+    generator, given = _generator(editor, bank), bank.split("test").take(torch.tensor(rows))
     codes, home = codes_for(editor.space, given.codes, given.space, generator)
     frames = len(values)
     source = given.attributes.repeat(frames, 1)
-    targets = torch.tensor(values).repeat_interleave(len(faces))
+    targets = torch.tensor(values).repeat_interleave(len(rows))
     target = bank.schema.changed(source, **{attribute: targets})
     codes = codes.repeat(frames, *[1] * (codes.ndim - 1))
     edited = editor.edit(codes, source, target, layers=layers)
@@ -145,13 +145,13 @@ def _matched(
     judge: AttributeEstimator,
     attribute: str,
     values: Sequence[float],
-    faces: Sequence[int],
+    rows: Sequence[int],
     layers: tuple[int, ...] | str | None,
 ) -> Edits:
-    """Each face at the strength where the judge sees the change."""
-    rows = torch.tensor(faces).repeat(len(values))
-    own = bank.split("test").take(rows).attributes[:, bank.schema.columns(attribute).start]
-    change = torch.tensor(values).repeat_interleave(len(faces)) - own
+    """Each image at the strength where the judge sees the change."""
+    every = torch.tensor(rows).repeat(len(values))
+    own = bank.split("test").take(every).attributes[:, bank.schema.columns(attribute).start]
+    change = torch.tensor(values).repeat_interleave(len(rows)) - own
     entry = bank.schema[attribute]
     least = STILL * (entry.high - entry.low)
     still = change.abs() < least
@@ -163,7 +163,7 @@ def _matched(
         attribute,
         change,
         1.0,
-        faces=rows,
+        rows=every,
         layers=layers,
         strength_limit=STRENGTH_LIMIT,
     )

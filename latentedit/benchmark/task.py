@@ -17,8 +17,8 @@ class SigmaChange(SuitePart):
 
 
 class QuantileChange(SuitePart):
-    """A value on the face's other side: faces below the fit split's median are asked for this
-    quantile of its labels, the others for the quantile 1 − q."""
+    """A value on the other side of the fit split's median: images below it are asked for this
+    quantile of the split's labels, the others for the quantile 1 − q."""
 
     quantile: float = Field(gt=0.5, lt=1, description="q, the quantile to reach")
 
@@ -27,9 +27,9 @@ class Task(SuitePart):
     """One requested change of one attribute.
 
     `change` is ``flip`` (a binary attribute to its other end), an amount in natural units, an
-    amount in standard deviations, or a quantile to reach. Each face gets the sign that leads it
-    towards the fit split's median, so that no face is asked to leave the range. `among` keeps only
-    faces with labels in the given ranges. `layers` are the W+ rows that take the edit, or the name
+    amount in standard deviations, or a quantile to reach. Each image gets the sign that leads it
+    towards the fit split's median, so that no image is asked to leave the range. `among` keeps only
+    images with labels in the given ranges. `layers` are the W+ rows that take the edit, or the name
     of a preset.
     """
 

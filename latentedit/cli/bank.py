@@ -14,6 +14,7 @@ from latentedit.cli.fit import parse_pairs
 from latentedit.cli.options import (
     PATH,
     Finite,
+    with_device,
     with_json,
     with_new_folder,
     with_seed,
@@ -58,6 +59,7 @@ def bank() -> None:
 @click.option("--space", help="Space to sample in; the generator's home space by default.")
 @click.option("--truncation-psi", default=1.0, show_default=True, type=Finite(0, 1, min_open=True))
 @with_new_folder
+@with_device
 def make(
     generator: str,
     labeller: str | None,
@@ -69,10 +71,11 @@ def make(
     space: str | None,
     truncation_psi: float,
     folder: Path,
+    device: str,
 ) -> None:
     """Sample codes, estimate the attributes of their images, and write both as a bank.
 
-    The fit split is for fitting editors; the test split holds the faces that are edited.
+    The fit split is for fitting editors; the test split holds the images that are edited.
 
     \b
     Example:
@@ -139,7 +142,7 @@ def import_(
 
     `latentedit plugins list` shows the installed bank importers and their file layouts. Attributes
     are imported unchanged. The codes must belong to the named generator. The files do not record
-    it, so look at some faces with `latentedit bank images`.
+    it, so look at some images with `latentedit bank images`.
 
     \b
     Example:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.markup import escape
@@ -54,6 +54,7 @@ def bench() -> None:
     shell_complete=editors,
     help="An editor to add; may be repeated.",
 )
+@click.option("--device", help="cpu or cuda, for models and editors; the suite's own if not given.")
 @click.option("--limit-seconds", type=Finite(0, min_open=True), help="Time that a cell may take.")
 @click.option(
     "--limit-memory",
@@ -72,6 +73,7 @@ def run(
     executor: str,
     settings: tuple[str, ...],
     joining: tuple[str, ...],
+    device: str | None,
     limit_seconds: float | None,
     limit_memory: float | None,
     photos: Path | None,
@@ -96,7 +98,7 @@ def run(
     from latentedit.registry import Registry
     from latentedit.report.page import write_report
 
-    loaded = _loaded(suite, joining, seconds=limit_seconds, memory_gib=limit_memory)
+    loaded = _loaded(suite, joining, device, seconds=limit_seconds, memory_gib=limit_memory)
     try:
         with CellProgress(loaded.cell_count) as progress:
             outcome = run_suite(
@@ -124,15 +126,19 @@ def run(
         sys.exit(1)
 
 
-def _loaded(name: str, joining: tuple[str, ...], **limits: float | None) -> Suite:
-    """The suite `name` with the limits that are given, the editors that join, and the controls."""
+def _loaded(
+    name: str, joining: tuple[str, ...], device: str | None = None, **limits: float | None
+) -> Suite:
+    """The suite `name` with what is given here, the editors that join, and the controls."""
     from latentedit.benchmark.controls import with_controls
     from latentedit.benchmark.suite import load_suite
     from latentedit.registry import Registry
 
     given = {limit: value for limit, value in limits.items() if value is not None}
     suite = load_suite(name)
-    suite = suite.model_copy(update={"limits": suite.limits.model_copy(update=given)})
+    new: dict[str, Any] = {"limits": suite.limits.model_copy(update=given)}
+    new |= {} if device is None else {"device": "" if device == "cpu" else device}
+    suite = suite.model_copy(update=new)
     return with_controls(suite.joined(joining), Registry.discover())[0]
 
 
@@ -326,9 +332,9 @@ def print_results(results: Results) -> None:
     if results.tuning and results.suite.tune is not None:
         plan = results.suite.tune
         say(
-            f"\ntuned on {plan.faces} validation {results.subject.many}, {plan.trials} trials each "
-            "unless said otherwise; score: identity similarity − attribute leakage, −1 where not "
-            "reached"
+            f"\ntuned on {plan.images} validation {results.subject.many}, {plan.trials} trials "
+            "each unless said otherwise; score: identity similarity − attribute leakage, −1 where "
+            "not reached"
         )
         for row in results.tuning:
             _print_tuning(row, plan.trials, several_seeds=len(results.suite.seeds) > 1)

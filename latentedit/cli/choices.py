@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latentedit.errors import InputError, LatentEditError
 
 if TYPE_CHECKING:
-    from latentedit.data.attributes import AttributeSchema
+    from latentedit.data.attributes import Attribute, AttributeSchema
     from latentedit.editing.fitted import FittedEditor
     from latentedit.interfaces.generator import Companions, Generator, Subject
     from latentedit.registry import Registry
@@ -71,20 +72,32 @@ def example(registry: Registry, kind: str) -> str:
 
 
 def example_setting(schema: AttributeSchema) -> str:
-    """A target that is possible in `schema`, such as ``age=65``: a number of its first attribute
-    that is one number, near the upper end; a name of a value, if there are only vectors.
+    """A target that is possible in `schema`: of its first attribute that is one number, a round
+    number near the upper end, or one standard deviation more where that is the unit. Where all are
+    vectors, a named value of the first.
 
     >>> from latentedit import Attribute, AttributeSchema
-    >>> example_setting(AttributeSchema((Attribute("age", "continuous", 0.0, 70.0, "years"),)))
-    'age=65'
+    >>> age = Attribute("age", "continuous", 0.0, 70.0, "years")
+    >>> yaw = Attribute("yaw", "continuous", -10.0, 10.0, "σ")
+    >>> [example_setting(AttributeSchema((attribute,))) for attribute in (age, yaw)]
+    ['age=65', 'yaw+=1']
     """
     for attribute in schema:
         if attribute.kind == "binary":
             return f"{attribute.name}={attribute.high:g}"
         if attribute.kind != "vector":
-            value = attribute.low + 0.93 * (attribute.high - attribute.low)
-            return f"{attribute.name}={value:.2g}"
-    return f"{schema.names[0]}=VALUE"
+            return f"{attribute.name}{_example_value(attribute)}"
+    first = next(iter(schema))
+    return f"{first.name}={next(iter(first.named), 'VALUE')}"
+
+
+def _example_value(attribute: Attribute) -> str:
+    width = attribute.high - attribute.low
+    if attribute.unit == "σ" or not 0 < width < math.inf:
+        return "+=1"
+    step = 10 ** math.floor(math.log10(width)) / 2
+    value = round((attribute.low + 0.9 * width) / step) * step
+    return f"={min(value, attribute.high):g}"
 
 
 def drawing_generator(fitted: FittedEditor, folder: Path) -> Generator:

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     "--transfer",
     "transfers",
     multiple=True,
-    metavar="ATTRIBUTE=FACE",
+    metavar="ATTRIBUTE=ROW",
     help="Copy the attribute's value from the test image with this index. May be repeated.",
 )
 @click.option(
@@ -118,9 +118,9 @@ def edit(
     if picture.suffix.lower() != ".png":
         raise InputError(f"--out takes the name of a .png file, received {picture}")
     if len(editor_folders) > 1:
-        raise InputError("several editors are drawn by --sweep, as in --sweep age=20..70")
+        raise InputError("several editors are drawn by --sweep ATTRIBUTE=FIRST..LAST")
     if chosen["match_effect"]:
-        raise InputError("--match-effect belongs to --sweep, as in --sweep age=20..70")
+        raise InputError("--match-effect belongs to --sweep ATTRIBUTE=FIRST..LAST")
     _edit_once(editor_folders[0], bank_folder, picture, chosen)
 
 
@@ -180,9 +180,9 @@ def _as_json(
     return {
         "picture": str(picture),
         "function_evaluations": nfe,
-        "faces": [
+        "images": [
             {
-                "face": row,
+                "image": row,
                 "edits": [
                     {"edit": title, "served": bool(done[i])}
                     for title, done in zip(titles, served, strict=True)

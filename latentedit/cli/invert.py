@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from latentedit.cli.choices import companions_of, labeller_of
+from latentedit.cli.choices import companions_of, example_setting, labeller_of
 from latentedit.cli.console import look_at, print_json, progress_bar, say
 from latentedit.cli.fit import parse_pairs
 from latentedit.cli.options import (
@@ -208,7 +208,7 @@ def _report(bank: LatentBank, folder: Path, as_json: bool) -> None:
         f"{folder}: {len(rows)} photos in {bank.split('test').space.upper()}{tuned}\n"
         f"hash {bank.hash}",
         next_step=f"{look_at(folder / PICTURE)}, then: latentedit edit --editor E --bank {folder} "
-        "--index 0 --set age=60 --out grid.png",
+        f"--index 0 --set {example_setting(bank.schema)} --out grid.png",
     )
 
 

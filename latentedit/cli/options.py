@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,6 @@ with_editor = click.option(
     help="Folder written by latentedit fit.",
 )
 with_seed = click.option("--seed", default=0, show_default=True, type=click.IntRange(0, SEEDS - 1))
-with_device = click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 with_threads = click.option(
     "--threads",
     default=1,
@@ -85,6 +85,23 @@ with_threads = click.option(
     help="CPU threads. More are faster, but results differ slightly.",
 )
 with_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def with_device(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--device``: where editors and models compute."""
+
+    @wraps(command)
+    def on_device(*given: Any, device: str, **named: Any) -> Any:
+        from latentedit.editing.checks import check_device
+        from latentedit.interfaces.device import models_on
+
+        check_device(device)
+        with models_on("" if device == "cpu" else device):
+            return command(*given, device=device, **named)
+
+    return click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")(
+        on_device
+    )
 
 
 def with_settings(owner: str, option: str = "--option", name: str = "options") -> Decorator:
@@ -104,7 +121,7 @@ def with_settings(owner: str, option: str = "--option", name: str = "options") -
 
 
 def with_faces(default: str, meaning: str) -> Decorator:
-    """``--index``: some test faces of a bank."""
+    """``--index``: some test images of a bank."""
     return click.option("--index", default=default, show_default=True, help=meaning)
 
 

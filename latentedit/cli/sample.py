@@ -61,7 +61,7 @@ def sample(
 
     \b
     Examples:
-      latentedit sample --editor E --bank B --index 0..3 --set glasses=1 --count 6 --out faces.png
+      latentedit sample --editor E --bank B --index 0..3 --set glasses=1 --count 6 --out images.png
       latentedit sample --editor E --bank B --set age=60 --reject 0.5 --out sixty.png
     """
     import torch

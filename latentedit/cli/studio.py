@@ -178,7 +178,7 @@ def _arguments(
     judge: str | None,
     recognisers: tuple[str, ...],
 ) -> str:
-    """The arguments that open the same faces and models, for commands that the page shows."""
+    """The arguments that open the same images and models, for commands that the page shows."""
     import shlex
 
     given = [str(run)] if run is not None else ["--bank", str(bank_folder)]

@@ -92,7 +92,7 @@ def parse_sweep(text: str, schema: AttributeSchema, frames: int) -> tuple[str, l
     number = r"\s*([-+]?[0-9]+(?:\.[0-9]+)?)\s*"
     match = re.fullmatch(rf"([^=]+)={number}\.\.{number}", text)
     if match is None:
-        raise InputError(f"--sweep takes two numbers, as in age=20..70; received {text!r}")
+        raise InputError(f"--sweep takes two numbers, as ATTRIBUTE=FIRST..LAST; received {text!r}")
     attribute = schema[match[1].strip()]
     low, high = float(match[2]), float(match[3])
     if low == high:
@@ -163,7 +163,7 @@ def _tell(
                 "cells": [
                     {
                         "editor": name,
-                        "face": row,
+                        "image": row,
                         "target": value,
                         "served": bool(one.served[f, n]),
                         "judged": float(one.judged[f, n]),

@@ -1,4 +1,4 @@
-"""Parsers of faces and of target values on the command line."""
+"""Parsers of images and of target values on the command line."""
 
 from __future__ import annotations
 
@@ -84,10 +84,10 @@ def parse_transfers(
         one: what an image shows.
     """
     settings = []
-    for name, sign, face in map(_parts, pairs):
-        if sign or not re.fullmatch(r"[0-9]{1,9}", face):
-            raise InputError(f"--transfer takes one row, as in {name}=12, received {face!r}")
-        (row,) = parse_rows(face, len(values), "--transfer")
+    for name, sign, text in map(_parts, pairs):
+        if sign or not re.fullmatch(r"[0-9]{1,9}", text):
+            raise InputError(f"--transfer takes one row, as in {name}=12, received {text!r}")
+        (row,) = parse_rows(text, len(values), "--transfer")
         columns = schema.columns(schema[name].name)
         settings.append(AttributeTarget(name, values[row, columns], f"{name} of {one} {row}"))
     return settings

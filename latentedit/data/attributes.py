@@ -24,7 +24,8 @@ class Attribute:
         kind: ``"binary"`` (a degree from absent to present), ``"continuous"`` (a quantity) or
             ``"vector"`` (`size` coefficients that are edited together, such as lighting).
         low, high: the range a target may lie in, in `unit`.
-        unit: ``"years"``, ``"degrees"``, or empty.
+        unit: ``"years"``, ``"degrees"``, ``"σ"`` for standard deviations in a set of images, or
+            empty.
         size: number of columns.
         named: values with a name, `size` numbers each, such as ``{"female": (0.0,)}``. Equality of
             attributes ignores the names, so that a judge without them fits a bank with them.
@@ -95,7 +96,7 @@ class Attribute:
                 f"attribute {self.name!r} takes numbers, received {str(value)[:80]}: {error}"
             ) from None
         if self.size == 1 and numbers.shape == like.shape[:1]:
-            numbers = numbers[:, None]  # one number for each face
+            numbers = numbers[:, None]  # one number for each image
         try:
             return numbers.broadcast_to(like.shape)
         except RuntimeError:

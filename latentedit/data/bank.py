@@ -73,7 +73,7 @@ class LatentBank:
     sampling: Mapping[str, Any]
     shards: tuple[Mapping[str, Any], ...]
     inversion: Mapping[str, Any] | None = None
-    """Only for photographs as test faces: the inverter, its options, and errors by photo."""
+    """Only for photographs as test images: the inverter, its options, and errors by photo."""
     test: range | None = None
     """The rows of the test split that are read; all of them if None. No part of the hash."""
 
@@ -206,7 +206,7 @@ class LatentBank:
 
     @property
     def photographs(self) -> Tensor:
-        """The inverted photographs (N, 3, R, R) in [-1, 1]; N is 0 if test faces are sampled."""
+        """The inverted photographs (N, 3, R, R) in [-1, 1]; N is 0 if test images are sampled."""
         import torch
 
         from latentedit.data.images import bytes_to_images
@@ -227,7 +227,7 @@ class LatentBank:
 
     @property
     def hash(self) -> Digest:
-        """SHA-256 over everything that determines the faces and their attributes.
+        """SHA-256 over everything that determines the images and their attributes.
 
         Names of attribute values are excluded, since they change no result.
         """

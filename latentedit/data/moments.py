@@ -53,11 +53,11 @@ class Moments:
         )
 
     def without(self, part: Moments) -> Moments:
-        """The moments of all other faces; `part` has those of some of these faces.
+        """The moments of all other images; `part` has those of some of these images.
 
             m C = N C_all − n C_part − (m n / N) δ δᵀ,    m = N − n,  δ = mean − mean_part
 
-        At least one face must be left.
+        At least one image must be left.
         """
         left = self.n - part.n
         share, weight = part.n / left, part.n / self.n
@@ -118,7 +118,7 @@ class Moments:
         This is least squares of attribute k on the projection w·d_k. A move by
         (target − source) / slope_k therefore asks for what the target says, to first order.
 
-        These must be the moments of faces that did not choose the directions; see
+        These must be the moments of images that did not choose the directions; see
         `Split.hold_out`. Otherwise slopes are overstated, and noise gets one.
 
         Args:
@@ -172,6 +172,6 @@ def moments(data: Split) -> Moments:
 
 
 def _no_moments(d: int, a: int) -> Moments:
-    """The moments of no face, so that nothing correlates and no slope is certain."""
+    """The moments of no image, so that nothing correlates and no slope is certain."""
     codes, shared, attributes = (torch.zeros(*shape).double() for shape in ((d,), (d, a), (a,)))
     return Moments(0, codes, torch.diag(codes), shared, attributes, torch.diag(attributes))

@@ -40,7 +40,7 @@ class ShardRecord(StrictRecord):
     Args:
         split: ``"fit"`` or ``"test"``.
         file: its name within the bank.
-        rows: how many faces it has.
+        rows: how many images it has.
         sha256: of its bytes.
         space: of its codes, where that is not the bank's.
     """

@@ -17,7 +17,7 @@ BATCH = 4_096
 SMALL_BANK = 20_000
 """Number of rows up to which a whole split may stay in memory."""
 HELD_OUT_EVERY = 5
-"""One of so many faces is held out: it chooses no direction, and measures those chosen."""
+"""One of so many images is held out: it chooses no direction, and measures those chosen."""
 
 
 class Shards(Protocol):
@@ -116,10 +116,10 @@ class Split:
         return 16 if self.mappings and len(self) > SMALL_BANK else len(self)
 
     def hold_out(self, every: int = HELD_OUT_EVERY) -> tuple[Split, Split]:
-        """All other faces, and every `every`-th face of each shard, without copies.
+        """All other images, and every `every`-th image of each shard, without copies.
 
         The first part chooses by labels, for instance a direction. The second part measures what
-        was chosen, for instance its slope: faces that chose a direction overstate it.
+        was chosen, for instance its slope: images that chose a direction overstate it.
         """
         firsts = range(every)
         parts = [[(w[i::every], a[i::every]) for w, a in self.shards] for i in firsts]

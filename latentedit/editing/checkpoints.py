@@ -26,7 +26,7 @@ _NAME_LENGTH = 16
 def fit_key(
     registry: Registry, name: str, options: Mapping[str, Any] | None, bank: LatentBank
 ) -> dict[str, Any]:
-    """What decides a fit, apart from its seed, device, space and number of faces."""
+    """What decides a fit, apart from its seed, device, space and number of images."""
     models = {
         "generator": ("generator", bank.generator),
         "labeller": ("estimator", bank.labeller),

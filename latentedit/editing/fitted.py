@@ -46,7 +46,7 @@ class FittedEditor:
         space: the space that it edits.
         schema: the columns of `source` and `target`.
         generator, labeller: what the bank was made with.
-        bank_hash: which faces it was fitted on.
+        bank_hash: which images it was fitted on.
         figures: what fitting reported, seconds included.
         registry: where layer presets are found by name.
         checkpoint: the state of its fit on disk, which `save` removes.
@@ -122,13 +122,13 @@ class FittedEditor:
             return replace(once, codes=once.codes[:, None].expand(codes.shape).contiguous())
         per_row = (values.repeat_interleave(rows, 0) for values in (source, target))
         flat = self._call(codes.flatten(0, 1), *per_row)
-        ok = flat.served.view(n, rows).all(1)  # a face is refused if one of its rows is
+        ok = flat.served.view(n, rows).all(1)  # an image is refused if one of its rows is
         whole = ok.view(n, *[1] * (codes.ndim - 1))
         kept = torch.where(whole, flat.codes.view(codes.shape), codes)
         return replace(flat, codes=kept, ok=ok)
 
     def sample(self, attributes: Tensor, seed: int = 0) -> Tensor:
-        """New codes (N, \\*shape) of faces that have `attributes` (N, A); equal seeds, equal codes.
+        """New codes (N, \\*shape) whose images have `attributes` (N, A), the same for equal seeds.
 
         Raises:
             Unsupported: the editor draws no samples.
@@ -213,7 +213,7 @@ def fit_editor(
         options: the editor's own, checked against its `Options`.
         space: where to edit; the editor's first choice if not given.
         generator: one that is built already, to save building it.
-        held_out: how many faces at the end of the fit split to leave out, for validation.
+        held_out: how many images at the end of the fit split to leave out, for validation.
         checkpoint: a folder in which a long fit saves its state. A fit that was interrupted goes
             on from there. The state of another fit is never used: bank, editor, options, seed,
             device and code must be the same. `FittedEditor.save` removes it.

@@ -36,7 +36,7 @@ def _check_same(what: str, installed: Digest, reference: ModelReference) -> None
 def build_renderer(
     registry: Registry, bank: LatentBank, generator: Generator | None = None
 ) -> Generator:
-    """What makes the images of a bank's test faces: its generator, or that one as it was tuned to
+    """What makes a bank's test images: its generator, or that one as it was tuned to
     the photographs that the bank holds.
 
     Args:

@@ -68,7 +68,7 @@ def edit(
 ) -> Edited:
     """Call `editor.edit`, and check that it is pure and returns finite codes of the same kind.
 
-    Faces that are not `ok` get their original codes back, so their edited codes may be invalid.
+    Images that are not `ok` get their original codes back, so their edited codes may be invalid.
 
     Raises:
         InputError: codes, source or target hold NaN or infinity; no editor is called then.
@@ -106,7 +106,7 @@ def edit(
 
 
 def _check_finite(**given: Tensor) -> None:
-    """Raise `InputError` for the first tensor that is not finite, with its face."""
+    """Raise `InputError` for the first tensor that is not finite, with its image."""
     for what, tensor in given.items():
         finite = tensor.flatten(1).isfinite().all(1)
         if not bool(finite.all()):

@@ -78,9 +78,9 @@ class Edited:
 
     Args:
         codes: (N, \\*shape), same shape, dtype and device as the input.
-        ok: (N,) False for faces that could not be edited as requested; None if all were.
+        ok: (N,) False for images that could not be edited as requested; None if all were.
         nfe: number of function evaluations, for methods that integrate or optimise.
-        reason: one line, why the faces that are not ok could not be edited.
+        reason: one line, why the images that are not ok could not be edited.
     """
 
     codes: Tensor
@@ -98,7 +98,7 @@ class Edited:
 
     @property
     def served(self) -> Tensor:
-        """(N,) True for faces that were edited as requested."""
+        """(N,) True for images that were edited as requested."""
         if self.ok is not None:
             return self.ok
         return torch.ones(len(self.codes), dtype=torch.bool, device=self.codes.device)
@@ -123,6 +123,8 @@ class Editor(ABC):
         absolute: the result depends on `target` alone, not on `target − source`.
         bound: for a control, ``"floor"`` where no useful editor is worse, ``"ceiling"`` where none
             can be better. Reports give every metric as a share of the way from floor to ceiling.
+        seeded: another seed gives other edits. Where False, a benchmark computes the first seed's
+            cells and copies them for the others.
         samplable: it has a method ``sample(attributes, runtime) -> codes``.
         candidates: options to try on a validation split besides the defaults, the most promising
             first. Each entry has only the options that differ from the defaults.
@@ -134,6 +136,7 @@ class Editor(ABC):
     fitted: ClassVar[tuple[str, ...]] = ()
     invertible: ClassVar[bool] = False
     absolute: ClassVar[bool] = False
+    seeded: ClassVar[bool] = True
     samplable: ClassVar[bool] = False
     bound: ClassVar[Literal["floor", "ceiling"] | None] = None
     candidates: ClassVar[tuple[Mapping[str, Any], ...]] = ()

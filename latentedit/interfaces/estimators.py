@@ -49,7 +49,7 @@ class AttributeEstimator(ABC):
         return torch.ones(len(images), dtype=torch.bool)
 
     def recorded(self, split: str, n: int) -> Tensor | None:
-        """(n, A) recorded values of the first n faces of a bank's split, for labels by people.
+        """(n, A) recorded values of the first n images of a bank's split, for labels by people.
 
         None if the values are estimated from images.
         """
@@ -61,11 +61,11 @@ class AttributeEstimator(ABC):
 
 
 class IdentityEncoder(ABC):
-    """Maps an image to a unit vector, such that images of one person have similar vectors.
+    """Maps an image to a unit vector, such that images of one individual have similar vectors.
 
     Attributes:
-        same_person_threshold: cosine above which two images count as one person. It has a false
-            accept rate of 1e-3 on faces that the encoder was not trained on.
+        same_person_threshold: cosine above which two images count as one individual. It has a false
+            accept rate of 1e-3 on images that the encoder was not trained on.
         fingerprint: sha256 of weights and configuration.
     """
 

@@ -107,7 +107,7 @@ class Generator(ABC):
         row_spaces: for each space whose codes are rows, (L, \\*shape), the space of one row. An
             editor of that space edits the rows one by one. A space that is not named here is never
             taken apart, whatever its shape.
-        has_counterfactuals: it knows its world well enough to change one attribute of a face and
+        has_counterfactuals: it knows its world well enough to change one attribute of an image and
             nothing else; see `counterfactual`.
         companions: default plugins of commands that use this generator.
         subject: what its images show, in messages and reports.
@@ -199,20 +199,20 @@ class Generator(ABC):
         raise Unsupported(f"{type(self).__name__} has no styles")
 
     def truth(self, codes: Tensor, space: Space = "w") -> Truth:
-        """Exact attributes and identity of the faces of `codes`."""
+        """Exact attributes and identity of the images of `codes`."""
         raise Unsupported(f"{type(self).__name__} does not know the truth about its images")
 
     def counterfactual(self, codes: Tensor, attributes: Tensor, space: Space = "w") -> Tensor:
-        """Codes of the same faces with exactly these attributes, everything else as it was.
+        """Codes of the same images with exactly these attributes, everything else as it was.
 
         Args:
             codes: (N, \\*shape) of `space`.
             attributes: (N, A) in natural units, columns as in ``truth(codes).schema``. Columns that
-                equal the face's own stay. A value that no face of this world has becomes the
-                nearest one that some face has.
+                equal the image's own stay. A value that no image of this world has becomes the
+                nearest one that some image has.
 
         Returns:
-            (N, \\*shape) codes of `space`, moved as little as possible; those of faces of which
+            (N, \\*shape) codes of `space`, moved as little as possible; those of images of which
             nothing is asked are unchanged.
 
         Raises:

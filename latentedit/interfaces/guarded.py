@@ -19,6 +19,7 @@ from torch import Tensor
 from latentedit.data.attributes import AttributeSchema
 from latentedit.errors import PluginFault
 from latentedit.guard import CHEAP, EVERY, GLOBALS, Part, guarded
+from latentedit.interfaces.device import chosen_device, moved
 from latentedit.interfaces.estimators import TrainedEstimator
 from latentedit.interfaces.generator import Generator, Truth
 from latentedit.interfaces.importers import ImportedCodes
@@ -228,6 +229,12 @@ def _guarded_method(kind: str, name: str, method: str, check: Check) -> Callable
         if id(self) in inside:  # a plugin calls its own method
             return own(*given, **named)
         inside.add(id(self))
+        home, device = (
+            [part.device for part in given if isinstance(part, Tensor)],
+            chosen_device(method),
+        )
+        if device and home:
+            given = tuple(moved(part, device) for part in given)
         try:
             with guarded(name, method, parts=parts):
                 result = own(*given, **named)
@@ -237,7 +244,7 @@ def _guarded_method(kind: str, name: str, method: str, check: Check) -> Callable
             raise PluginFault(name, f"{method} returned {fault}")
         if method == "tuned":
             _guard(kind, name, result)
-        return result
+        return moved(result, home[0]) if device and home else result
 
     return call
 

@@ -73,7 +73,7 @@ class BankImporter(ABC):
         """Codes and attributes from the files in `folder`, all finite and within their ranges.
 
         Raises:
-            InputError: a file is missing, or two files have different numbers of faces.
+            InputError: a file is missing, or two files have different numbers of rows.
             CorruptArtefact: a file is damaged, or is not an array of the expected shape.
             OutOfRange: an attribute value is outside its range.
         """

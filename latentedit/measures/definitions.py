@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure per face at matched effect.
+    """A figure per image at matched effect.
 
     Args:
         name: its name in results and reports.
@@ -26,7 +26,7 @@ class Metric:
 
 
 SHARE = "share of images"
-"""Unit of metrics that are yes or no per face."""
+"""Unit of metrics that are yes or no per image."""
 
 METRICS = {
     metric.name: metric

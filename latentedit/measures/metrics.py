@@ -103,7 +103,7 @@ def identity_drift(before: Tensor, after: Tensor) -> Tensor:
 
 
 def strength_reaching(strengths: Tensor, effects: Tensor, wanted: float) -> Tensor:
-    """The smallest strength at which each face's effect reaches `wanted`; NaN if it never does.
+    """The smallest strength at which each image's effect reaches `wanted`; NaN if it never does.
 
     Effects are interpolated linearly between the measured strengths, from 0 at strength 0.
 
@@ -134,7 +134,7 @@ def along_effect(
 
     Args:
         at: (R,) effects.
-        start: the value of an unedited face, at effect 0.
+        start: the value of an unedited image, at effect 0.
     """
     s = torch.cat([strengths.new_zeros(1), strengths])
     v = torch.cat([values.new_full((1, values.shape[1]), start), values])
@@ -180,20 +180,20 @@ def match_effect(
     tolerance: float = TOLERANCE,
     tries: int = 8,
 ) -> Tensor:
-    """Strength per face at which the *measured* effect is `wanted`, by regula falsi.
+    """Strength per image at which the *measured* effect is `wanted`, by regula falsi.
 
     It starts from the crossing on the measured grid. It edits again at the estimate, and narrows
-    the bracket of each face whose effect is further than `tolerance` away. After `REGULA_FALSI`
+    the bracket of each image whose effect is further than `tolerance` away. After `REGULA_FALSI`
     tries it halves the bracket, which steep or curved effects need. If an effect jumps over
-    `wanted`, the face keeps the strength with the nearest effect.
+    `wanted`, the image keeps the strength with the nearest effect.
 
     Args:
-        effect_at: (strengths (M,), faces (M,)) → measured effects (M,).
+        effect_at: (strengths (M,), rows (M,)) → measured effects (M,).
         strengths: (S,) ascending, without 0.
         effects: (S, N) measured on that grid.
 
     Returns:
-        (N,) strengths; NaN for faces that never reach `wanted` on the grid.
+        (N,) strengths; NaN for images that never reach `wanted` on the grid.
     """
     s = torch.cat([strengths.new_zeros(1), strengths])
     r = torch.cat([effects.new_zeros(1, effects.shape[1]), effects])

@@ -9,8 +9,8 @@ from latentedit.errors import InputError
 
 Features = NDArray[np.float64]
 
-MINIMUM_FACES = 50
-"""Smallest number of faces for a distance between distributions."""
+MINIMUM_IMAGES = 50
+"""Smallest number of images for a distance between distributions."""
 IMPLEMENTATION = {
     "Fréchet distance": "closed form of Gaussians, covariances with n − 1, eigenvalues in float64",
     "kernel distance": "unbiased squared MMD, kernel (x·y / F + 1)³, in float64",
@@ -22,16 +22,16 @@ def frechet_distance(first: Features, second: Features) -> float:
     """|μ₁ − μ₂|² + tr(C₁ + C₂ − 2 (C₁ C₂)^½) between Gaussians fitted to (N, F) and (M, F).
 
     Heusel et al., "GANs trained by a two time-scale update rule", 2017, eq. 6. The distance is
-    biased upwards for few faces: compare only distances at the same number of faces.
+    biased upwards for few images: compare only distances at the same number of images.
 
     Raises:
-        InputError: there are fewer faces than `MINIMUM_FACES`, or not more faces than features.
+        InputError: there are fewer images than `MINIMUM_IMAGES`, or not more images than features.
 
     >>> x = np.random.default_rng(0).normal(size=(100, 2))
     >>> round(frechet_distance(x, x + [3, 4]), 6)
     25.0
     """
-    check_faces(min(len(first), len(second)), first.shape[1])
+    check_count(min(len(first), len(second)), first.shape[1])
     gap = first.mean(0) - second.mean(0)
     c1, c2 = (np.atleast_2d(np.cov(part, rowvar=False)) for part in (first, second))
     # tr (C₁ C₂)^½ = tr (C₁^½ C₂ C₁^½)^½, whose argument is symmetric: real roots, no complex ones.
@@ -40,9 +40,9 @@ def frechet_distance(first: Features, second: Features) -> float:
     return max(0.0, float(gap @ gap + np.trace(c1) + np.trace(c2) - 2 * cross))
 
 
-def check_faces(n: int, features: int) -> None:
-    """Raise `InputError` if `n` faces are too few for a Fréchet distance."""
-    needed = max(MINIMUM_FACES, features + 1)
+def check_count(n: int, features: int) -> None:
+    """Raise `InputError` if `n` images are too few for a Fréchet distance."""
+    needed = max(MINIMUM_IMAGES, features + 1)
     if n < needed:
         raise InputError(
             f"a Fréchet distance in {features} features needs at least {needed} images, "
@@ -57,7 +57,7 @@ def _square_root(matrix: Features) -> Features:
     return root
 
 
-def kernel_distance_by_face(unedited: Features, edited: Features) -> Features:
+def kernel_distance_by_image(unedited: Features, edited: Features) -> Features:
     """Jackknife pseudo-values (N,) whose mean is the kernel distance of two (N, F).
 
     The distance is Gretton et al.'s unbiased squared maximum mean discrepancy ("A kernel
@@ -66,24 +66,24 @@ def kernel_distance_by_face(unedited: Features, edited: Features) -> Features:
 
         h_ij = k(x_i, x_j) + k(y_i, y_j) − k(x_i, y_j) − k(x_j, y_i),    k(x, y) = (x·y / F + 1)³,
 
-    so that no pair consists of one face before and after its edit. With D₋ᵢ the distance without
-    face i, its pseudo-value is N D − (N − 1) D₋ᵢ. This is one number per face, for intervals over
-    faces.
+    so that no pair consists of one image before and after its edit. With D₋ᵢ the distance without
+    image i, its pseudo-value is N D − (N − 1) D₋ᵢ. This is one number per image, for intervals over
+    images.
 
     Args:
-        unedited, edited: (N, F), row i of both for face i.
+        unedited, edited: (N, F), row i of both for image i.
 
     Raises:
-        InputError: there are fewer faces than `MINIMUM_FACES`.
+        InputError: there are fewer images than `MINIMUM_IMAGES`.
     """
     n = len(unedited)
-    if n < MINIMUM_FACES:
-        raise InputError(f"a kernel distance needs at least {MINIMUM_FACES} images, received {n}")
+    if n < MINIMUM_IMAGES:
+        raise InputError(f"a kernel distance needs at least {MINIMUM_IMAGES} images, received {n}")
     rows = _kernel_sums(unedited, unedited) + _kernel_sums(edited, edited)
     rows -= _kernel_sums(unedited, edited) + _kernel_sums(edited, unedited)
     total = rows.sum()
     distance = total / (n * (n - 1))
-    # The sum over pairs without face i, for all i at once: h is symmetric, so row = column i.
+    # The sum over pairs without image i, for all i at once: h is symmetric, so row = column i.
     without = (total - 2 * rows) / ((n - 1) * (n - 2))
     pseudo: Features = n * distance - (n - 1) * without
     return pseudo

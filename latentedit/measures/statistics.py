@@ -1,4 +1,4 @@
-"""Intervals and tests over faces and fits, from one number per face."""
+"""Intervals and tests over images and fits, from one number per image."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from scipy import special
 from latentedit.measures.sums import FaceSums, FitSums, FloatArray
 
 FEWEST = 10
-"""Smallest number of faces for an interval: below it, simulated coverage falls under 93 %."""
+"""Smallest number of images for an interval: below it, simulated coverage falls under 93 %."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over `n` faces and its confidence interval, which is NaN for too few faces."""
+    """A mean over `n` images and its confidence interval, which is NaN for too few images."""
 
     mean: float
     low: float
@@ -28,7 +28,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """A paired difference first − second over `n` faces, with a two-sided p-value against 0."""
+    """A paired difference first − second over `n` images, with a two-sided p-value against 0."""
 
     mean: float
     low: float
@@ -65,18 +65,18 @@ def interval(
     spreads: Sequence[Spread] = (),
     share: bool = False,
 ) -> Interval:
-    """Confidence interval of a mean over faces, and over fits where their spread is given.
+    """Confidence interval of a mean over images, and over fits where their spread is given.
 
     On each side it is the wider one of Student's interval and of Hall's (1992, "On the removal of
     skewness by transformation", JRSS B 54), which follows skewed values. With x̄ the mean, V its
     variance, λ its skewness and t the quantile of Student's distribution, Hall's ends are
     x̄ − √V h(±t), where h(t) = 3 ((1 + λ t − λ² / 6)^⅓ − 1) / λ.
 
-    V is s² / n over the n faces plus the variance of each of `spreads`. Its degrees of freedom are
+    V is s² / n over the n images plus the variance of each of `spreads`. Its degrees of freedom are
     Satterthwaite's (1946).
 
     Args:
-        values: (N,) one number per face, fits averaged; NaN for faces without one.
+        values: (N,) one number per image, fits averaged; NaN for images without one.
         confidence: level of the interval, in (0, 1).
         spreads: of `fit_spread`; without them the interval is of these fits alone.
         share: whether values are shares, so that the interval stays in [0, 1]. If all values are 0
@@ -116,18 +116,18 @@ def paired_difference(
     spreads: Sequence[Spread] = (),
     share: bool = False,
 ) -> Difference:
-    """Compare two editors on the faces for which both have a number.
+    """Compare two editors on the images for which both have a number.
 
     The interval is that of `interval`. The two-sided p-value belongs to it: the interval at level
     1 − p ends at 0. So it holds for differences that are not symmetric, which sign flips assume.
 
     Args:
-        first, second: (N,), entry i of both for face i.
+        first, second: (N,), entry i of both for image i.
         confidence, spreads: as in `interval`.
         share: whether values are shares. If all are 0 or 1, the interval is the adjusted one of
             Bonett and Price (2012, "Adjusted Wald confidence interval for a difference of binomial
             proportions based on paired data", JEBS 37): as if the editors differed on two more
-            faces, once each way.
+            images, once each way.
     """
     gaps = FaceSums.of(first - second)
     return difference_of(gaps, confidence=confidence, spreads=spreads, share=share)
@@ -150,16 +150,16 @@ def difference_of(
 
 
 def fit_spread(fits: FloatArray) -> Spread | None:
-    """How much the mean over S fits moves with the fit, beyond the noise of each face.
+    """How much the mean over S fits moves with the fit, beyond the noise of each image.
 
-    With M the mean square between fits and E that of the residuals of faces × fits, the variance
+    With M the mean square between fits and E that of the residuals of images × fits, the variance
     is max(M − E, 0) / (n S). It has S − 1 degrees of freedom.
 
     Args:
-        fits: (S, N) the same faces under each fit. Faces without a number in some fit are left out.
+        fits: (S, N) the same images under each fit. Those without a number in a fit are left out.
 
     Returns:
-        None for fewer than two fits or two faces, whose spread is unknown.
+        None for fewer than two fits or two images, whose spread is unknown.
 
     >>> fit_spread(np.array([[1.0, 2.0], [3.0, 4.0]]))
     Spread(variance=1.0, freedom=1.0)
@@ -204,7 +204,7 @@ def _mean(of: FaceSums, spreads: Sequence[Spread]) -> _Mean:
     parts = sum(part.variance**2 / part.freedom for part in (faces, *spreads))
     skewness = 0.0
     if square > 0:
-        # Fisher's G₁, which is less biased for few faces; of their mean it is smaller by √n.
+        # Fisher's G₁, which is less biased for few images; of their mean it is smaller by √n.
         of_faces = math.sqrt(n * (n - 1)) / (n - 2) * of.cube / square**1.5
         skewness = of_faces * (faces.variance / variance) ** 1.5
     return _Mean(mean, variance, variance**2 / parts, skewness)

@@ -124,7 +124,7 @@ def true_codes(bank: LatentBank, names: Sequence[str], generator: Generator) -> 
     in the generator's home space.
 
     Raises:
-        InputError: a name is not of that form, or names no face of `bank`.
+        InputError: a name is not of that form, or names no image of `bank`.
         FingerprintMismatch: `bank` belongs to another generator.
     """
     if bank.generator.fingerprint != generator.fingerprint:

@@ -58,7 +58,7 @@ def export(folder: Path, out: Path, kinds: Collection[str], registry: Registry) 
         if "latex" in kinds:
             write_bytes(made / "table.tex", latex_table(results).encode())
         if "csv" in kinds:
-            write_bytes(made / "faces.csv", csv_text(_faces(run)).encode())
+            write_bytes(made / "images.csv", csv_text(_images(run)).encode())
         if "frame" in kinds:
             write_bytes(made / "frame.csv", csv_text(_frame(run)).encode())
         write_bytes(made / "references.bib", references(run, registry).encode())
@@ -82,7 +82,7 @@ def _figures(results: Results) -> Iterator[tuple[str, Figure]]:
 
 
 def _line(axis: Axes, curves: Sequence[Curve], name: str, colour: str) -> None:
-    """The mean over tasks where most faces come so far."""
+    """The mean over tasks where most images come so far."""
     if not curves:
         return
     mean = mean_known(np.array([curve.mean for curve in curves], dtype=float))
@@ -151,9 +151,9 @@ def _escaped(text: str) -> str:
     return text
 
 
-def _faces(run: Run) -> Iterator[Sequence[object]]:
-    """A row a face, entrant, task and fit seed, at the first effect."""
-    yield ("entrant", "task", "fit", "face", "identity", "leakage", "achieved", "reached")
+def _images(run: Run) -> Iterator[Sequence[object]]:
+    """A row an image, entrant, task and fit seed, at the first effect."""
+    yield ("entrant", "task", "fit", "image", "identity", "leakage", "achieved", "reached")
     for name in run.suite.entrants:
         for task in run.suite.tasks:
             for fit, edits in enumerate(run.finished(name, task.name)):
@@ -164,15 +164,15 @@ def _faces(run: Run) -> Iterator[Sequence[object]]:
 
 
 def _frame(run: Run) -> Iterator[Sequence[object]]:
-    """A row a number: every metric of every face, for data frames."""
-    yield ("entrant", "task", "fit", "face", "metric", "recogniser", "effect", "value")
+    """A row a number: every metric of every image, for data frames."""
+    yield ("entrant", "task", "fit", "image", "metric", "recogniser", "effect", "value")
     for name in run.suite.entrants:
         for task in run.suite.tasks:
             for fit, edits in enumerate(run.finished(name, task.name)):
-                faces = edits.arrays["faces"].tolist()
+                rows = edits.arrays["faces"].tolist()
                 for (key, effect), values in face_values(edits, run.reference).items():
-                    for face, value in zip(faces, values.double().tolist(), strict=True):
-                        of = (name, task.name, fit, face)
+                    for row, value in zip(rows, values.double().tolist(), strict=True):
+                        of = (name, task.name, fit, row)
                         yield (*of, key.name, key.recogniser, effect, value)
 
 

@@ -1,4 +1,4 @@
-"""The faces that a page shows: unedited, then under each editor at the matched effect."""
+"""The images that a page shows: unedited, then under each editor at the matched effect."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class UneditedFace:
-    """A picture, and what is asked of the face.
+    """A picture, and what is asked of the image.
 
     Args:
         row: of the test split.
@@ -55,7 +55,7 @@ class EditedFace:
 
     Args:
         off: whether the achieved change is further from the wanted one than the tolerance.
-        similarities: to the unedited face, by recogniser.
+        similarities: to the unedited image, by recogniser.
         leakage: mean |change| of the other attributes by the judge, in σ.
         effect: the achieved share of the requested change.
     """
@@ -76,11 +76,11 @@ class EditedFace:
 
 @dataclass(frozen=True)
 class FaceBlock:
-    """The first faces of one task: unedited, then a row an editor.
+    """The first images of one task: unedited, then a row an editor.
 
     Args:
         missing: entrants without a result.
-        kept: how many faces the run has pictures of; fewer may be shown.
+        kept: how many images the run has pictures of; fewer may be shown.
     """
 
     task: str
@@ -91,7 +91,7 @@ class FaceBlock:
 
 
 def face_blocks(shown: Sequence[Shown], most: int = MOST) -> list[FaceBlock]:
-    """Per task, its first faces; a row for each of `shown` that has a result.
+    """Per task, its first images; a row for each of `shown` that has a result.
 
     Args:
         shown: all of runs that share bank and tasks.
@@ -167,7 +167,7 @@ def _request(arrays: dict[str, Tensor], i: int, unit: str) -> str:
 
 
 def _faces(edits: FinishedEdits, run: Run, encoder: Encoder, count: int) -> list[EditedFace]:
-    """The first `count` faces at the first matched effect."""
+    """The first `count` images at the first matched effect."""
     arrays, reference = edits.arrays, run.reference
     leakage = attribute_leakage(
         reference.faces["judged"][arrays["faces"]],

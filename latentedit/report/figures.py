@@ -43,7 +43,7 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "latentedit",
 }
 ENOUGH = 0.5
-"""Share of faces that must reach an effect for the curve to be drawn there as a full line."""
+"""Share of images that must reach an effect for the curve to be drawn there as a full line."""
 APART = 0.052
 """Smallest distance of two names at the right edge, as a share of the axis."""
 
@@ -56,7 +56,7 @@ class Panel:
 
     Args:
         left, right: ends of the axis as shares of the picture's width.
-        values: by entrant its means at each effect, None where few faces come; for a script.
+        values: by entrant its means at each effect, None where few images come; for a script.
     """
 
     task: str
@@ -154,7 +154,7 @@ def _draw(axis: Axes, curve: Curve, colour: str) -> None:
 
 
 def _draw_controls(axis: Axes, curves: Sequence[Curve]) -> None:
-    """From the lowest to the highest mean of those that most faces bring so far."""
+    """From the lowest to the highest mean of those that most images bring so far."""
     means = [_full(curve) for curve in curves]
     if means and np.isfinite(np.stack(means)).any():
         lines = np.ma.masked_invalid(np.stack(means))
@@ -163,7 +163,7 @@ def _draw_controls(axis: Axes, curves: Sequence[Curve]) -> None:
 
 
 def _full(curve: Curve) -> Line:
-    """The means; NaN where few faces come."""
+    """The means; NaN where few images come."""
     mean: Line = np.where(_numbers(curve.reach) >= ENOUGH, _numbers(curve.mean), np.nan)
     return mean
 

@@ -36,14 +36,14 @@ def write_film(
 ) -> None:
     """Write a sweep as a GIF or MP4 that moves, or as a PNG strip, by the ending of `path`.
 
-    Under each picture stand the attribute as the judge sees it, and the identity similarity. A face
-    that the editor did not bring to the value is crossed out.
+    Under each picture stand the attribute as the judge sees it, and the identity similarity. An
+    image that the editor did not bring to the value is crossed out.
 
     Args:
-        sweeps: frames by editor; each is a column of the film, and a row a face of the strip.
-        unedited: a picture (3, H, W) uint8 for each face.
+        sweeps: frames by editor; each is a column of the film, and a row an image of the strip.
+        unedited: a picture (3, H, W) uint8 for each image.
         titles: one a frame.
-        faces: one a face.
+        faces: one an image.
 
     Raises:
         EnvironmentFault: the ending is ``.mp4`` and there is no ffmpeg.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from latentedit.benchmark.results.comparison import (
-    ENOUGH_FACES,
     ENOUGH_FITS,
+    ENOUGH_IMAGES,
     Comparison,
     Verdict,
     winner,
@@ -70,7 +70,7 @@ def _one_by_one(rows: Sequence[Comparison], shown: Subject) -> list[str]:
 
 def _sentence(row: Comparison, shown: Subject) -> str:
     said = SAID[row.verdict].format(first=row.first, second=row.second)
-    if row.faces < ENOUGH_FACES:
+    if row.faces < ENOUGH_IMAGES:
         said = f"Too few {shown.many} to compare {row.first} and {row.second}"
     within = f" (within ±{row.metric.metric.margin})" if row.verdict == "equivalent" else ""
     return f"{said} in {_named(row.metric)}{within}: {row.in_words(shown)}, {row.basis(shown)}."

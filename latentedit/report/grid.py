@@ -15,7 +15,7 @@ from latentedit.files.artefacts import write_bytes
 MARGIN, GAP, TEXT = 12, 4, 15
 PAPER, INK, QUIET = (255, 255, 255), (30, 32, 36), (120, 124, 130)
 REFUSED = (200, 30, 30)
-"""The colour of the mark on faces that were not edited."""
+"""The colour of the mark on images that were not edited."""
 
 
 def save_grid(
@@ -38,7 +38,7 @@ def save_grid(
 
 
 def refused(image: Tensor) -> Tensor:
-    """The image (3, H, W) uint8 of a face that was not edited: crossed out, in a frame."""
+    """The image (3, H, W) uint8 where it was not edited: crossed out, in a frame."""
     marked = image.clone()
     colour = torch.tensor(REFUSED, dtype=torch.uint8, device=image.device)[:, None]
     height, width = image.shape[1:]

@@ -71,7 +71,7 @@ def write_report(folder: Path) -> Path:
 
 
 def _every_face(run: Run) -> dict[str, Any]:
-    """What the page says of single faces and groups of them."""
+    """What the page says of single images and groups of them."""
     scores, found = run_scores(run), groups(run)
     return {
         "explorer": explorer(run, scores, found),

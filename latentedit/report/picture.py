@@ -1,4 +1,4 @@
-"""One picture of a run, for a front page: faces on the left, curves on the right."""
+"""One picture of a run, for a front page: images on the left, curves on the right."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from latentedit.report.grid import draw_grid, refused
 HEIGHT = 900
 INK = (30, 32, 36)
 FEW = 0.3
-"""A curve ends where fewer than this share of the faces reach the effect."""
+"""A curve ends where fewer than this share of the images reach the effect."""
 
 
 def write_overview(folder: Path, path: Path, faces: int = 2) -> None:
     """Write a PNG of a run that `summarise` has been through.
 
-    The left half shows faces of each task under each editor at the first effect. A face that did
+    The left half shows images of each task under each editor at the first effect. An image that did
     not reach it is crossed out. The right half draws identity similarity against achieved effect.
 
     Args:
-        faces: how many faces of each task; those that most editors can edit come first.
+        faces: how many images of each task; those that most editors can edit come first.
     """
     run = Run(folder)
     results = run.results
@@ -75,7 +75,7 @@ def _faces(run: Run, count: int) -> Image.Image:
 
 
 def _easiest(finished: list[dict[str, Tensor]], count: int) -> list[int]:
-    """The shown faces that most editors bring to the effect, in the order of the bank."""
+    """The shown images that most editors bring to the effect, in the order of the bank."""
     shown = finished[0]["matched_images"].shape[1]
     reached = torch.stack([~a["matched_strength"][0, :shown].isnan() for a in finished]).sum(0)
     best = reached.argsort(descending=True, stable=True)[:count]
@@ -87,7 +87,7 @@ def _missed(arrays: dict[str, Tensor], i: int) -> bool:
 
 
 def _matched(arrays: dict[str, Tensor], i: int) -> Tensor:
-    """The edited face, crossed out if it did not reach the effect."""
+    """The edited image, crossed out if it did not reach the effect."""
     image = arrays["matched_images"][0, i]
     return refused(image) if _missed(arrays, i) else image
 

@@ -1,4 +1,4 @@
-"""Every edited face of a run in numbers, for pages that filter and group them."""
+"""Every edited image of a run in numbers, for pages that filter and group them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCALE = {"identity": 1e4, "leakage": 1e3, "effect": 1e3}
 
 @dataclass(frozen=True)
 class EditScores:
-    """The faces of one entrant, task and fit at the first matched effect.
+    """The images of one entrant, task and fit at the first matched effect.
 
     Args:
         faces: (M,) rows of the test split.
@@ -76,7 +76,7 @@ def run_scores(run: Run) -> Scores:
 
 
 def matched_off(scores: Scores, wanted: float) -> float:
-    """The share of the faces that reached the effect whose achieved change is further from
+    """The share of the images that reached the effect whose achieved change is further from
     `wanted` than the tolerance of matching; 0 where none reached it."""
     effects = [one.effect[one.reached] for fits in scores.values() for one in fits]
     known = np.concatenate(effects) if effects else np.zeros(0)
@@ -85,10 +85,10 @@ def matched_off(scores: Scores, wanted: float) -> float:
 
 @dataclass(frozen=True)
 class Group:
-    """Some of the faces, by what the judge sees before any edit.
+    """Some of the images, by what the judge sees before any edit.
 
     Args:
-        members: (N,) which test faces.
+        members: (N,) which test images.
     """
 
     attribute: str
@@ -121,7 +121,7 @@ def _halves(attribute: Attribute, values: Numbers) -> Iterator[Group]:
 
 @dataclass(frozen=True)
 class GroupTable:
-    """One metric: for each group, by editor, a mean over its faces; None where it has none."""
+    """One metric: for each group, by editor, a mean over its images; None where it has none."""
 
     metric: str
     rows: list[tuple[Group, list[Interval | None]]]
@@ -129,7 +129,7 @@ class GroupTable:
 
 def group_tables(run: Run, scores: Scores, found: list[Group]) -> list[GroupTable]:
     """Identity similarity, attribute leakage and reach of every editor in every group; fits and
-    tasks of one face are averaged first."""
+    tasks of one image are averaged first."""
     confidence = run.suite.statistics.confidence
     tables = []
     for metric, unit in (("identity similarity", ""), ("attribute leakage", ""), ("reach", SHARE)):
@@ -144,7 +144,7 @@ def group_tables(run: Run, scores: Scores, found: list[Group]) -> list[GroupTabl
 
 
 def _of_faces(metric: str, name: str, run: Run, scores: Scores) -> Numbers:
-    """(N,) a number a test face, NaN where there is none."""
+    """(N,) a number a test image, NaN where there is none."""
     rows = [np.full(run.n, np.nan)]
     for task in run.suite.tasks:
         for one in scores[name, task.name]:
@@ -163,11 +163,11 @@ def _mean(values: Numbers, confidence: float, unit: str) -> Interval | None:
 
 
 def explorer(run: Run, scores: Scores, found: list[Group]) -> dict[str, Any]:
-    """What the page's script filters: every face of the first fit, numbers packed in base64.
+    """What the page's script filters: every image of the first fit, numbers packed in base64.
 
     ``faces`` has the rows of the test split that each task edits. ``edits`` has an entry for each
     entrant and task with a result: their numbers; identity, leakage and effect as little-endian
-    whole numbers of 16 bits; and one byte a face for reached.
+    whole numbers of 16 bits; and one byte an image for reached.
     """
     entrants, tasks = list(run.suite.entrants), [task.name for task in run.suite.tasks]
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from latentedit.benchmark.results.comparison import ENOUGH_FACES, Comparison, Verdict
+from latentedit.benchmark.results.comparison import ENOUGH_IMAGES, Comparison, Verdict
 from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey, in_order
 from latentedit.benchmark.results.records import Measure, Results
 from latentedit.benchmark.statistics_plan import ENDPOINTS
@@ -29,7 +29,7 @@ LEADS = {
     "target error": "Closest to what was asked",
 }
 FEW_REACH = 0.5
-"""Below this share of faces, means over the faces that reached the change are of few of them."""
+"""Below this share of images, means over the images that reached the change are of few of them."""
 MARKS: dict[Verdict, str] = {
     "better": "▲",
     "ahead": "△",
@@ -77,7 +77,7 @@ class VerdictRow:
 
     Args:
         failed: how many of its cells have no result.
-        few: the share of faces that it brings to the effect, where that is small.
+        few: the share of images that it brings to the effect, where that is small.
     """
 
     name: str
@@ -136,7 +136,7 @@ class Verdicts:
     Args:
         bands: one a column; None where no control has a mean.
         losses, wins: by endpoint, the editors that the focus is behind or ahead of.
-        too_few: whether there are too few faces for any verdict.
+        too_few: whether there are too few images for any verdict.
     """
 
     focus: str
@@ -175,7 +175,7 @@ def verdicts(results: Results) -> Verdicts:
         _leads(results, heads, compared),
         _said(own, heads, won=False),
         _said(own, heads, won=True),
-        bool(compared) and all(row.faces < ENOUGH_FACES for row in compared),
+        bool(compared) and all(row.faces < ENOUGH_IMAGES for row in compared),
     )
 
 

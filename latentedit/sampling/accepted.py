@@ -1,4 +1,4 @@
-"""New faces that a judge accepts: drawn until it sees the wanted attributes."""
+"""New images that a judge accepts: drawn until it sees the wanted attributes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 ROUNDS = 8
-"""How many times a face is drawn anew before its place stays empty."""
+"""How many times an image is drawn anew before its place stays empty."""
 
 
 @dataclass(frozen=True)

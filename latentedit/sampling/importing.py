@@ -37,7 +37,7 @@ def import_bank(
         importer: the bank importer that reads `source`.
         folder: where to write; must not exist yet.
         generator, options: the plugin of the codes' generator, for instance imported weights.
-        n_test: number of random faces to edit; editors are fitted on the others.
+        n_test: number of random images to edit; editors are fitted on the others.
 
     Raises:
         CorruptArtefact: a file of `source` is damaged.

@@ -47,13 +47,13 @@ def make_bank(
     Args:
         folder: where to write; must not exist yet.
         generator, labeller: plugin names, with their options.
-        n_fit, n_test: number of faces to fit on and to edit, drawn from different seeds.
+        n_fit, n_test: number of images to fit on and to edit, drawn from different seeds.
         space: where codes are sampled; the generator's home space if not given.
         truncation_psi: 1 samples the generator's whole distribution.
-        photographs: a bank by ``latentedit invert``, whose faces replace the `n_test` sampled ones.
+        photographs: a bank by ``latentedit invert``, whose images replace `n_test` sampled ones.
 
     Raises:
-        InputError: a number of faces is below 1, `seed` or `truncation_psi` is out of range, or
+        InputError: a number of images is below 1, `seed` or `truncation_psi` is out of range, or
             `folder` exists already.
         UnknownName: the generator has no such space.
         FingerprintMismatch: the photographs were inverted with another generator, or labelled by

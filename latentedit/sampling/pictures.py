@@ -1,4 +1,4 @@
-"""Image files of a bank's faces, for people to look at and label."""
+"""Image files of a bank, for people to look at and label."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write_images(
     count: int | None = None,
     progress: Progress = silent,
 ) -> int:
-    """Write the first `count` faces of a split as ``fit-00000.png``, …; return their number.
+    """Write the first `count` images of a split as ``fit-00000.png``, …; return their number.
 
     Raises:
         InputError: `count` is below 1, or `folder` exists already.

@@ -1,4 +1,4 @@
-"""Relabelling: a bank's faces with attributes from another estimator."""
+"""Relabelling: a bank's images with attributes from another estimator."""
 
 from __future__ import annotations
 

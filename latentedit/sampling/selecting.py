@@ -13,7 +13,8 @@ from latentedit.interfaces.generator import Generator
 
 BATCH = 64
 ROUND_SEED_OFFSET, ROUNDS = 1_000_003, 12
-"""Codes without a face are replaced by codes of other seeds, so many times at most."""
+"""Codes whose images the labeller cannot read are replaced by codes of other seeds, so often at
+most."""
 
 
 @torch.no_grad()
@@ -40,7 +41,7 @@ def found_codes(
         if tried == ROUNDS:
             raise InputError(
                 f"the labeller finds what it reads in {len(kept)} of {len(kept) + left_out} images "
-                "of the generator; use another labeller, or say where faces are in its options"
+                "of the generator; use another labeller, or other options of it"
             )
         codes = draw(n - len(kept), (seed + tried * ROUND_SEED_OFFSET) % 2**63)
         found = [

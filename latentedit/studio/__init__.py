@@ -1,1 +1,1 @@
-"""A live comparison of editors on one face."""
+"""A live comparison of editors on one image."""

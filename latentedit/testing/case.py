@@ -26,7 +26,7 @@ from latentedit.testing.world import (
 
 FACES, SHOWN, CONSTANT = 1000, 6, 0.3
 REQUESTS = {"age": (10.0, (0, 2, 3, 5)), "yaw": (12.0, (1, 4, 5))}
-"""By how many years and degrees, towards the middle of the range, which faces are to change: some
+"""By how many years and degrees, towards the middle of the range, which images are to change: some
 in one attribute, one in both."""
 
 
@@ -80,14 +80,14 @@ class Case:
         )
 
     def faces(self, n: int, seed: int) -> Split:
-        """n faces in the editor's space with their exact attributes."""
+        """n images in the editor's space with their exact attributes."""
         faces = toy_split(n, seed)
         codes = ToyGenerator().convert(faces.codes, "w", self.space)
         return Split(self.space, SCHEMA, ((codes, faces.attributes),))
 
     def fit(self, luck: int = 0, constant: str = "") -> Editor:
         """The editor, fitted where torch's global generator has the seed `luck`, which must not
-        matter, and where all faces have one label of the attribute `constant`, if it is given."""
+        matter, and where all images have one label of the attribute `constant`, if it is given."""
         editor, data = self.new(), self.faces(FACES, self.seed)
         if constant:
             labels = data.attributes.clone()

@@ -12,6 +12,7 @@ from latentedit.testing.counterfactual_rule import changes_one_attribute_if_it_s
 from latentedit.testing.generator_case import GeneratorCase
 from latentedit.testing.model_case import PIXELS, MetricCase, ModelCase
 from latentedit.testing.rules import Broken
+from latentedit.testing.seed_rule import needs_no_seed_if_it_says_so
 from latentedit.testing.surroundings import leaves_environment_and_warnings_alone
 
 Rule = Callable[[Case], None]
@@ -28,8 +29,8 @@ RULES: tuple[Rule, ...] = (
     rules.refuses_before_it_is_fitted,
     rules.keeps_its_state_while_editing,
     leaves_environment_and_warnings_alone,
-    rules.leaves_faces_alone_where_nothing_is_asked,
-    rules.treats_faces_one_by_one,
+    rules.leaves_codes_alone_where_nothing_is_asked,
+    rules.treats_codes_one_by_one,
     rules.repeats_itself,
     rules.survives_saving,
     rules.refuses_another_state,
@@ -38,7 +39,8 @@ RULES: tuple[Rule, ...] = (
     rules.copes_with_what_never_varies,
     rules.comes_back_if_it_says_so,
     rules.ends_at_the_target_if_it_says_so,
-    rules.draws_faces_if_it_says_so,
+    needs_no_seed_if_it_says_so,
+    rules.draws_codes_if_it_says_so,
 )
 GENERATOR_RULES: tuple[GeneratorRule, ...] = (
     rules.is_light_to_list,
@@ -46,7 +48,7 @@ GENERATOR_RULES: tuple[GeneratorRule, ...] = (
     generator_rules.draws_codes_by_seed,
     generator_rules.converts_to_codes_of_the_other_space,
     generator_rules.makes_images,
-    generator_rules.makes_one_image_of_a_face_in_every_space,
+    generator_rules.makes_one_image_of_a_code_in_every_space,
     generator_rules.refuses_what_it_does_not_know,
     generator_rules.changes_nothing_around_it,
     generator_rules.treats_codes_one_by_one,

@@ -1,4 +1,4 @@
-"""The rule of a generator that changes one attribute of a face and nothing else."""
+"""The rule of a generator that changes one attribute of an image and nothing else."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from latentedit.testing.generator_rules import asked, check_kind, known
 from latentedit.testing.rules import Broken
 
 CHANGED = 1e-2
-"""Largest error of a counterfactual on a median face, in standard deviations of the truth."""
+"""Largest error of a counterfactual on a median image, in standard deviations of the truth."""
 
 
 def changes_one_attribute_if_it_says_so(case: GeneratorCase) -> None:
     """`counterfactual` is there exactly where `has_counterfactuals` says so. It brings attributes
-    to those of another face of the world, one at a time, and leaves the rest of the truth."""
+    to those of another image of the world, one at a time, and leaves the rest of the truth."""
     generator, tried = case.generator, False
     for space, codes in case.codes.items():
         with suppress(Unsupported):
@@ -38,7 +38,7 @@ def changes_one_attribute_if_it_says_so(case: GeneratorCase) -> None:
 
 
 def _change_each(case: GeneratorCase, codes: Tensor, space: str) -> None:
-    """Each face gets one value of the next face, column after column."""
+    """Each image gets one value of the next image, column after column."""
     before = known(case, codes, space)
     sigma = before.std(0).clamp_min(1e-6)
     attributes = case.generator.truth(codes, space).attributes

@@ -14,7 +14,7 @@ from latentedit.interfaces.generator import Generator
 from latentedit.registry import Origin, Registry
 
 SHOWN = 3
-"""Faces that the rules look at."""
+"""Codes that the rules look at."""
 
 
 @dataclass(frozen=True)

@@ -158,8 +158,8 @@ def makes_images(case: GeneratorCase) -> None:
                 )
 
 
-def makes_one_image_of_a_face_in_every_space(case: GeneratorCase) -> None:
-    """A code and what `convert` makes of it show the same face."""
+def makes_one_image_of_a_code_in_every_space(case: GeneratorCase) -> None:
+    """A code and what `convert` makes of it show the same image."""
     for source, codes in case.codes.items():
         for target in case.generator.spaces:
             with suppress(Unsupported):
@@ -188,7 +188,7 @@ def changes_nothing_around_it(case: GeneratorCase) -> None:
 
 
 def treats_codes_one_by_one(case: GeneratorCase) -> None:
-    """A code shows the same face alone and among others."""
+    """A code shows the same image alone and among others."""
     for space, codes in case.codes.items():
         alone = torch.cat([case.synthesize(code[None], space) for code in codes])
         if (gap := _apart(alone, case.images[space])) > CLOSE:
@@ -237,7 +237,7 @@ def lets_gradients_through(case: GeneratorCase) -> None:
 
 def knows_the_truth_if_it_says_so(case: GeneratorCase) -> None:
     """`truth` raises `Unsupported`, or returns finite attributes (N, A) and identity (N, F) that
-    are the same for a face in every space."""
+    are the same for an image in every space."""
     for source, codes in case.codes.items():
         for target in case.generator.spaces:
             with suppress(Unsupported):

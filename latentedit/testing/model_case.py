@@ -106,7 +106,7 @@ class MetricCase:
 
     @cached_property
     def edits(self) -> EditsSeen:
-        """SHOWN faces before and after a move of random size."""
+        """SHOWN images before and after a move of random size."""
         world = ToyGenerator()
         codes = world.sample(SHOWN, 0)
         moved = codes + 0.3 * world.sample(SHOWN, 1)

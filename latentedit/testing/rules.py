@@ -26,7 +26,7 @@ HEAVY = ("torch", "sklearn", "scipy", "transformers", "onnxruntime", "ray", "mat
 CLOSE = 1e-3
 """Largest distance between codes that count as one, in standard deviations of the codes."""
 FAR = 20.0
-"""Largest distance that is still a face, in the same unit."""
+"""Largest distance that counts as near, in the same unit."""
 RETURN = 0.05
 """What an invertible editor may leave of an edit, there and back, as a share of the edit."""
 ABSOLUTE = 0.7
@@ -89,7 +89,7 @@ def _name_missing_need(case: Case, error: Exception) -> None:
 
 def edits_soundly(case: Case) -> None:
     """`edit` returns finite codes of the same shape, dtype and device, changes neither its inputs
-    nor the process, and takes one face, many, and none."""
+    nor the process, and takes one image, many, and none."""
     codes, source, target = case.request
     try:
         for n in (len(codes), 1, 0):
@@ -128,7 +128,7 @@ def keeps_its_state_while_editing(case: Case) -> None:
             raise Broken(f"edit changed the fitted {name!r}; work on a copy")
 
 
-def leaves_faces_alone_where_nothing_is_asked(case: Case) -> None:
+def leaves_codes_alone_where_nothing_is_asked(case: Case) -> None:
     """A target that equals the source changes nothing."""
     codes, source, _ = case.request
     edited = case.edit(case.fitted, codes, source, source.clone())
@@ -144,8 +144,8 @@ def leaves_faces_alone_where_nothing_is_asked(case: Case) -> None:
         )
 
 
-def treats_faces_one_by_one(case: Case) -> None:
-    """A face is edited alone as it is among others, in any order."""
+def treats_codes_one_by_one(case: Case) -> None:
+    """An image is edited alone as it is among others, in any order."""
     codes, source, target = case.request
     alone = torch.cat(
         [
@@ -214,8 +214,8 @@ def refuses_another_state(case: Case) -> None:
 
 
 def copes_with_what_never_varies(case: Case) -> None:
-    """Where all faces have one label of an attribute, the others are learned and edited all the
-    same, and a face that asks for another value comes back as not ok, or near where it was."""
+    """Where all images have one label of an attribute, the others are learned and edited all the
+    same, and an image that asks for another value comes back as not ok, or near where it was."""
     codes, source, target = case.request
     try:
         edited = case.edit(case.fit(constant="yaw"), codes, source, target)
@@ -283,7 +283,7 @@ def comes_back_if_it_says_so(case: Case) -> None:
 
 
 def ends_at_the_target_if_it_says_so(case: Case) -> None:
-    """An editor declared `absolute` brings faces to the target from wherever they are."""
+    """An editor declared `absolute` brings images to the target from wherever they are."""
     if not case.fitted.absolute:
         return
     faces, age = case.faces(SAMPLES, case.seed + 2), SCHEMA.columns("age")
@@ -300,7 +300,7 @@ def ends_at_the_target_if_it_says_so(case: Case) -> None:
         )
 
 
-def draws_faces_if_it_says_so(case: Case) -> None:
+def draws_codes_if_it_says_so(case: Case) -> None:
     """An editor declared `samplable` draws codes by the runtime's seed."""
     if not case.fitted.samplable:
         return

@@ -6,7 +6,7 @@
     identity_i = q_{6+i} · (w − w_avg) / σ_{6+i}
 
 Two options couple the first two attributes, age and glasses. `correlation` is the entry R_01, which
-leaves the generator as it is and makes old faces wear glasses more often; `entanglement` is the
+leaves the generator as it is and gives glasses to old ones more often; `entanglement` is the
 cosine a_0 · a_1, which makes every move along one move the other.
 
 Images are 3 × 8 × 8: the first channel holds the attributes, the second the identity, both scaled
@@ -216,7 +216,7 @@ class ToyIdentity(IdentityEncoder):
 
 
 def toy_split(n: int, seed: int, correlation: float = 0.0, entanglement: float = 0.0) -> Split:
-    """n faces of the toy world in W with their exact attributes, in memory."""
+    """n images of the toy world in W with their exact attributes, in memory."""
     generator = ToyGenerator(ToyOptions(correlation=correlation, entanglement=entanglement))
     codes = generator.sample(n, seed)
     return Split("w", SCHEMA, ((codes, generator.truth(codes).attributes),))

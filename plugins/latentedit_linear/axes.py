@@ -41,6 +41,7 @@ class AxisEditor(DirectionEditor):
     """
 
     spaces: ClassVar[tuple[str, ...]] = ("w",)
+    seeded = False
 
     @abstractmethod
     def find_axes(self, data: Split, runtime: Runtime) -> Tensor:

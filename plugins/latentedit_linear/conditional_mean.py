@@ -18,6 +18,8 @@ class ConditionalMean(LinearEditor):
     Anderson: "An introduction to multivariate statistical analysis", 2003, section 2.5.
     """
 
+    seeded = False
+
     def fit(self, data: Split, runtime: Runtime) -> FitStats:
         self.take_moves(moments(data).effects().T)
         return FitStats()

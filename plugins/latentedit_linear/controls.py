@@ -29,6 +29,7 @@ class NoEdit(Editor):
 
     spaces = ("w", "z", "w+", "s", ANY_FLAT)
     needs = frozenset()
+    seeded = False
 
     def fit(self, data: Split, runtime: Runtime) -> FitStats:
         return FitStats()
@@ -51,6 +52,7 @@ class Oracle(Editor):
 
     needs = frozenset({"generator", "counterfactual"})
     fitted = ("columns",)
+    seeded = False
     bound: ClassVar[Literal["floor", "ceiling"] | None] = "ceiling"
     columns: Tensor
 
@@ -81,6 +83,8 @@ class RandomDirection(Regression):
 
     with the slopes of `Regression`. It shows the cost of a move of this size in a random direction.
     """
+
+    seeded = True
 
     def fit(self, data: Split, runtime: Runtime) -> FitStats:
         stats = super().fit(data, runtime)
@@ -167,6 +171,7 @@ class NearestNeighbour(_OtherFace):
     """
 
     Options: ClassVar[type[NearestNeighbourOptions]] = NearestNeighbourOptions
+    seeded = False
     options: NearestNeighbourOptions
 
     def choose(self, gap: Tensor, codes: Tensor, source: Tensor, runtime: Runtime) -> Tensor:

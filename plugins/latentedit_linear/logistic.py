@@ -39,6 +39,7 @@ class Logistic(NormalEditor):
     """
 
     Options: ClassVar[type[LogisticOptions]] = LogisticOptions
+    seeded = False
     candidates = ({"whiten": True}, {"c": 0.01}, {"c": 0.0001}, {"c": 0.1})
     options: LogisticOptions
 

@@ -36,6 +36,7 @@ class MeanDifference(DirectionEditor):
     """
 
     Options: ClassVar[type[MeanDifferenceOptions]] = MeanDifferenceOptions
+    seeded = False
     candidates = ({"share": 0.1}, {"share": 0.02}, {"share": 0.25})
     options: MeanDifferenceOptions
 

@@ -37,6 +37,7 @@ class MinNorm(LinearEditor):
     """
 
     Options: ClassVar[type[MinNormOptions]] = MinNormOptions
+    seeded = False
     candidates = ({"ridge": 0.01}, {"ridge": 1.0}, {"ridge": 10.0})
     options: MinNormOptions
 

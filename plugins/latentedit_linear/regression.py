@@ -37,6 +37,7 @@ class Regression(NormalEditor):
     """
 
     Options: ClassVar[type[RegressionOptions]] = RegressionOptions
+    seeded = False
     candidates = ({"whiten": True}, {"ridge": 0.01}, {"ridge": 1.0}, {"ridge": 0.0})
     options: RegressionOptions
 

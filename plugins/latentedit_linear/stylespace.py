@@ -49,6 +49,7 @@ class StyleSpace(DirectionEditor):
     """
 
     Options: ClassVar[type[StyleSpaceOptions]] = StyleSpaceOptions
+    seeded = False
     candidates = ({"channels": 4}, {"exemplars": 100}, {"channels": 4, "exemplars": 100})
     spaces: ClassVar[tuple[str, ...]] = ("s",)
     needs = frozenset({"attributes", "generator", "estimator"})

@@ -47,6 +47,7 @@ class GeneratorOptimization(Editor):
     options: GeneratorOptimizationOptions
     needs = frozenset({"attributes", "generator", "estimator"})
     fitted: ClassVar[tuple[str, ...]] = ("deviation", "sigma")
+    seeded = False
     deviation: Tensor
     sigma: Tensor
 

@@ -71,7 +71,7 @@ class PackageImporter(WeightImporter):
                 shard = f"{start.rpartition('/')[2]}{ends[1]}"
                 weights = self._weights(file, described, {shard: files[start + ends[1]]})
                 if self.GRAPHS:
-                    graph = read_graph(file, described.get("modelTopology"), weights)
+                    graph = read_graph(file, self._part(described, "modelTopology"), weights)
                     write_json(temporary / f"{name}.json", graph.model_dump(mode="json"))
                 digests[name] = write_tensors(temporary / f"{name}.safetensors", weights)
                 parameters += sum(tensor.numel() for tensor in weights.values())
@@ -85,8 +85,12 @@ class PackageImporter(WeightImporter):
         return ImportedPackage(out, record, parameters)
 
     def _weights(self, file: Path, described: Any, shards: dict[str, bytes]) -> dict[str, Tensor]:
-        manifest = described.get("weightsManifest") if isinstance(described, dict) else described
+        manifest = self._part(described, "weightsManifest") if self.GRAPHS else described
         return read_weights(file, manifest, shards)
+
+    def _part(self, described: Any, name: str) -> Any:
+        """A part of a network's description; None where there is none."""
+        return described.get(name) if isinstance(described, dict) else None
 
 
 class HumanModels(PackageImporter):

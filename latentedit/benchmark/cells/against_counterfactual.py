@@ -1,4 +1,4 @@
-"""Edited faces against the same faces with nothing else changed."""
+"""Edited images against the same images with nothing else changed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from latentedit.measures.structure import structural_similarity
 
 
 class Counterfactuals:
-    """The same faces with one attribute changed and nothing else.
+    """The same images with one attribute changed and nothing else.
 
     Args:
         attribute: the one that changes.
@@ -42,16 +42,16 @@ class Counterfactuals:
 
     @cached_property
     def unedited(self) -> Tensor:
-        """(N, 3, H, W) images of the unedited faces as bytes, which all effects share."""
+        """(N, 3, H, W) the unedited images as bytes, which all effects share."""
         parts, images = self._originals.split(BATCH), self.bench.images
         return torch.cat([images_to_bytes(images(part, self.space)) for part in parts])
 
 
 class AgainstCounterfactual:
-    """Distances of edited faces to their counterfactuals, collected batch by batch.
+    """Distances of edited images to their counterfactuals, collected batch by batch.
 
     A counterfactual shows what an edit by as much costs when it costs nothing. The pixels in which
-    it differs from the unedited face are those that may change.
+    it differs from the unedited image are those that may change.
 
     Args:
         codes: (N, \\*shape) edited codes of `space`.
@@ -64,10 +64,10 @@ class AgainstCounterfactual:
 
     @torch.no_grad()
     def see(self, start: int, images: Tensor, embeddings: Tensor) -> None:
-        """Compare images (M, 3, H, W) and embeddings (E, M, D) of edited faces.
+        """Compare edited images (M, 3, H, W) with embeddings (E, M, D).
 
         Args:
-            start: number of the first of these faces.
+            start: number of the first of these images.
         """
         if self._codes is None:
             return

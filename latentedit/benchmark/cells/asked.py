@@ -1,4 +1,4 @@
-"""What is asked of the faces of a task, and the strengths at which a judge sees that it is done."""
+"""What a task asks of its images, and the strengths at which a judge sees that it is done."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ FEWEST = 2
 def requested(
     task: Task, labels: Tensor, fit_labels: Tensor, schema: AttributeSchema, fewest: int = FEWEST
 ) -> tuple[Tensor, Tensor]:
-    """Which faces a task edits, and by how much.
+    """Which images a task edits, and by how much.
 
     Args:
-        labels: (N, A) of the test faces.
+        labels: (N, A) of the test images.
         fit_labels: (M, A) of the fit split, for its median, standard deviation and quantiles.
         fewest: faces that must be left.
 
     Returns:
-        (K,) face indices and (K,) changes Δ in natural units.
+        (K,) image indices and (K,) changes Δ in natural units.
 
     Raises:
-        InputError: fewer faces are left, or the task cannot be asked of them.
+        InputError: fewer images are left, or the task cannot be asked of them.
     """
     keep = torch.ones(len(labels), dtype=torch.bool)
     for name, (low, high) in task.among.items():
@@ -51,7 +51,7 @@ def requested(
 def requested_change(
     task: Task, labels: Tensor, fit_labels: Tensor, schema: AttributeSchema
 ) -> Tensor:
-    """(K,) changes Δ in natural units that a task asks of faces with `labels` (K, A)."""
+    """(K,) changes Δ in natural units that a task asks of images with `labels` (K, A)."""
     attribute = schema[task.attribute]
     if attribute.kind == "vector":
         raise InputError(f"a task changes one number; {task.attribute!r} is a vector")
@@ -94,10 +94,10 @@ def _amount(task: Task, fitted: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Asked:
-    """A change of one attribute, asked of N faces.
+    """A change of one attribute, asked of N images.
 
     Args:
-        source: (N, A) labels of the unedited faces, natural units.
+        source: (N, A) labels of the unedited images, natural units.
         judged: (N, A) what the judge says of them.
         change: (N,) Δ in natural units.
         column: of the attribute.
@@ -114,7 +114,7 @@ class Asked:
         return torch.arange(len(self.change))
 
     def target(self, change: Tensor, rows: Tensor) -> Tensor:
-        """(M, A) labels of the faces `rows` with `change` (M,) made."""
+        """(M, A) labels of the images `rows` with `change` (M,) made."""
         target = self.source[rows].clone()
         target[:, self.column] += change
         return target
@@ -127,14 +127,14 @@ class Asked:
 
 @dataclass(frozen=True)
 class StrengthSearch:
-    r"""The strength, face by face, at which an edit has an effect.
+    r"""The strength, image by image, at which an edit has an effect.
 
     Args:
         asked: what is asked at strength 1.
-        edit: (target (M, A), faces (M,)) → edited codes.
+        edit: (target (M, A), rows (M,)) → edited codes.
         judge: codes (M, \*shape) → (M, A) the judge's readings.
-        strengths: that are tried on every face, in ascending order.
-        limit: the largest strength that is tried on faces that need more.
+        strengths: that are tried on every image, in ascending order.
+        limit: the largest strength that is tried on images that need more.
     """
 
     asked: Asked
@@ -144,7 +144,7 @@ class StrengthSearch:
     limit: float
 
     def at(self, strengths: Tensor, rows: Tensor) -> Edited:
-        """The faces `rows` (M,) edited at `strengths` (M,)."""
+        """The images `rows` (M,) edited at `strengths` (M,)."""
         return self.edit(self.asked.target(strengths * self.asked.change[rows], rows), rows)
 
     def effect_at(self, strengths: Tensor, rows: Tensor) -> Tensor:
@@ -157,10 +157,10 @@ class StrengthSearch:
         return extended(self.effect_at, grid, effects, wanted, self.limit)
 
     def matching(self, wanted: float, strengths: Tensor, effects: Tensor) -> tuple[Edited, Tensor]:
-        """All faces edited at the strength where the effect is `wanted`, and (N,) that strength.
+        """All images edited at the strength where the effect is `wanted`, and (N,) that strength.
 
-        The strength is NaN for a face that does not reach the effect, or that the editor refuses
-        there. Such a face is edited at the largest of the suite's strengths.
+        The strength is NaN for an image that does not reach the effect, or that the editor refuses
+        there. Such an image is edited at the largest of the suite's strengths.
 
         Args:
             strengths: (S,) at which

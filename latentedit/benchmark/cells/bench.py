@@ -1,4 +1,4 @@
-"""The models of a suite, and what judge and recognisers observe on faces."""
+"""The models of a suite, and what judge and recognisers observe on images."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from latentedit.measures.metrics import pixel_error
 from latentedit.registry import Registry
 
 BATCH = 64
-"""Faces synthesized and judged together; part of every cell's key."""
+"""Images synthesized and judged together; part of every cell's key."""
 KEPT_BYTES = 64 * 2**20
 """Of images, and again of what was read off them: so much of the latest batches is kept."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What judge, recognisers and the generator itself say of N faces.
+    """What judge, recognisers and the generator itself say of N images.
 
     Args:
         judged: (N, A) by the judge.
@@ -69,7 +69,7 @@ def judged(judge: AttributeEstimator, renderer: Generator, codes: Tensor, space:
 
 
 class Bench:
-    """The models of a suite and the faces it edits."""
+    """The models of a suite and the images it edits."""
 
     def __init__(self, suite: Suite, bank: LatentBank, registry: Registry) -> None:
         self.suite, self.bank, self.registry = suite, bank, registry
@@ -95,7 +95,7 @@ class Bench:
 
     @cached_property
     def renderer(self) -> Generator:
-        """What makes the images of the test faces: the generator, or what it was tuned to."""
+        """What makes the test images: the generator, or what it was tuned to."""
         return build_renderer(self.registry, self.bank, self.generator)
 
     @cached_property
@@ -144,8 +144,8 @@ class Bench:
         Args:
             show: how many images to keep.
             features: whether to take the judge's features too.
-            also: called with the number of each batch's first face, its images (M, 3, H, W) and
-                their embeddings (E, M, D).
+            also: called with the number of each batch's first image, the images (M, 3, H, W) of the
+                batch and their embeddings (E, M, D).
         """
         parts = []
         for start in range(0, len(codes), BATCH):
@@ -206,7 +206,7 @@ class Bench:
 
     @torch.no_grad()
     def photo_embeddings(self) -> Tensor:
-        """(E, N, D) of the photographs themselves; N is 0 where the test faces were sampled."""
+        """(E, N, D) of the photographs themselves; N is 0 where the test images were sampled."""
         parts = self.bank.photographs.split(BATCH)
         found = [self.embeddings(part) for part in parts if len(part)]
         return torch.cat(found, 1) if found else torch.zeros(len(self.recognisers), 0, 1)
@@ -215,7 +215,7 @@ class Bench:
     def images_compared(
         self, codes: Tensor, space: str, others: Tensor, other_space: str, show: int = 0
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """(E, N, D) embeddings of the faces of `codes`, (N,) mean difference of their images to
+        """(E, N, D) embeddings of the images of `codes`, (N,) mean difference of their images to
         those of `others`, in levels of 0 to 255, and the first `show` images, as bytes."""
         embeddings, errors, shown = list[Tensor](), list[Tensor](), list[Tensor]()
         for batch, other in zip(codes.split(BATCH), others.split(BATCH), strict=True):

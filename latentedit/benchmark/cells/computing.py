@@ -10,7 +10,7 @@ from torch import Tensor
 
 from latentedit.benchmark.cells.bench import Bench
 from latentedit.benchmark.cells.edits import edit_milliseconds, measure_edits
-from latentedit.benchmark.cells.possible import POSSIBLE, possible_faces
+from latentedit.benchmark.cells.possible import POSSIBLE, possible_images
 from latentedit.benchmark.cells.rescoring import EditsKept, Replaced
 from latentedit.benchmark.cells.sequences import measure_sequence
 from latentedit.benchmark.cells.store import Cell
@@ -22,10 +22,10 @@ from latentedit.interfaces.runtime import Progress
 def faces_arrays(
     bench: Bench, progress: Progress, known: Mapping[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """What is observed on the unedited test faces, by name.
+    """What is observed on the unedited test images, by name.
 
     Args:
-        known: the same arrays of a run that is scored again; the same faces take part.
+        known: the same arrays of a run that is scored again; the same images take part.
     """
     test = bench.bank.split("test")
     observed = bench.look(test.codes, test.space, progress=progress, features=True)
@@ -33,7 +33,7 @@ def faces_arrays(
     if bench.suite.shard is not None:
         arrays["labels"] = test.attributes
     if known is None:
-        arrays |= possible_faces(bench, observed.judged)
+        arrays |= possible_images(bench, observed.judged)
     elif POSSIBLE in known:
         arrays[POSSIBLE] = known[POSSIBLE]
     if bench.bank.inversion is not None:

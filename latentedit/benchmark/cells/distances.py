@@ -1,4 +1,4 @@
-"""How far the edited faces of one cell lie from the unedited ones as a whole."""
+"""How far the edited images of one cell lie from the unedited ones as a whole."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import torch
 from torch import Tensor
 
 from latentedit.errors import InputError
-from latentedit.measures.realism import frechet_distance, kernel_distance_by_face
+from latentedit.measures.realism import frechet_distance, kernel_distance_by_image
 
 
 def distances(
     unedited: Tensor, edited: Tensor, reached: Tensor, spread: Tensor
 ) -> dict[str, Tensor]:
-    """Kernel and Fréchet distance between the faces that reached an effect and themselves before.
+    """Kernel and Fréchet distance between the images that reached an effect and themselves before.
 
     Args:
-        unedited, edited: (N, F) features by the judge, the same face at the same place.
-        reached: (N,) which faces count.
-        spread: (F,) standard deviation of each feature over all unedited faces. Features are
+        unedited, edited: (N, F) features by the judge, the same image at the same place.
+        reached: (N,) which images count.
+        spread: (F,) standard deviation of each feature over all unedited images. Features are
             measured in it; those that never change are left out.
 
     Returns:
-        ``kernel`` (N,) pseudo-values, NaN for faces that do not count and everywhere where there
+        ``kernel`` (N,) pseudo-values, NaN for images that do not count and everywhere where there
         are too few; ``frechet`` (), NaN where there are too few; ``features`` (), their number.
     """
     alive = spread > 1e-6
@@ -32,7 +32,7 @@ def distances(
     )
     kernel, frechet = torch.full((len(reached),), float("nan")), float("nan")
     with suppress(InputError):
-        kernel[reached] = torch.from_numpy(kernel_distance_by_face(before, after)).float()
+        kernel[reached] = torch.from_numpy(kernel_distance_by_image(before, after)).float()
     with suppress(InputError):
         frechet = frechet_distance(before, after)
     return {

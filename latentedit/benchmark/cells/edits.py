@@ -11,7 +11,7 @@ from torch import Tensor
 from latentedit.benchmark.cells.asked import StrengthSearch
 from latentedit.benchmark.cells.bench import Bench
 from latentedit.benchmark.cells.observing import TaskObserver, stacked
-from latentedit.benchmark.cells.possible import faces_asked
+from latentedit.benchmark.cells.possible import images_asked
 from latentedit.benchmark.task import Task
 from latentedit.data.bank import LatentBank
 from latentedit.editing.fitted import FittedEditor
@@ -28,15 +28,15 @@ def measure_edits(
     before: Mapping[str, Tensor],
     progress: Progress,
 ) -> tuple[dict[str, Tensor], dict[str, float]]:
-    """Edit the test faces at every strength, then at the strengths that match each effect.
+    """Edit the test images at every strength, then at the strengths that match each effect.
 
     Args:
-        before: what was observed on the unedited test faces, by name; rows are test faces.
+        before: what was observed on the unedited test images, by name; rows are test images.
 
     Returns:
-        Arrays over strengths S, effects R, faces N, columns A, recognisers E, and what it cost.
+        Arrays over strengths S, effects R, images N, columns A, recognisers E, and what it cost.
     """
-    faces, change = faces_asked(bench, task, before)
+    faces, change = images_asked(bench, task, before)
     if not len(faces):  # of a shard
         return {"faces": faces}, dict(NOTHING)
     suite, edits = bench.suite, TaskEdits(bench, editor, task, before, faces, change)
@@ -60,7 +60,7 @@ class TimedEditor:
     """An editor that records what its edits cost.
 
     Attributes:
-        cost: seconds, faces, calls and function evaluations of all edits so far, by name.
+        cost: seconds, images, calls and function evaluations of all edits so far, by name.
     """
 
     def __init__(self, editor: FittedEditor) -> None:
@@ -81,11 +81,11 @@ class TimedEditor:
 
 
 class TaskEdits(TaskObserver):
-    """What one editor makes of the faces that a task is asked of, N of the test split.
+    """What one editor makes of the images that a task is asked of, N of the test split.
 
     Args:
         before: see `measure_edits`.
-        faces, change: of `faces_asked`.
+        faces, change: of `images_asked`.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class TaskEdits(TaskObserver):
         return self._timed.cost
 
     def at(self, strength: float) -> dict[str, Tensor]:
-        """Observed when `strength` times the change is asked for; arrays of N faces."""
+        """Observed when `strength` times the change is asked for; arrays of N images."""
         every = self.asked.every
         return self.seen(self._search.at(torch.full((len(every),), strength), every).codes)
 
@@ -136,7 +136,7 @@ class TaskEdits(TaskObserver):
     def undone(self) -> dict[str, Tensor]:
         """How far an edit at strength 1, and the same edit undone, ends from where it began.
 
-        NaN for faces that the editor refuses on either way: they have not come back.
+        NaN for images that the editor refuses on either way: they have not come back.
         """
         target, source = self.asked.target(self.change, self.asked.every), self.asked.source
         layers, editor = self.task.layers, self.editor
@@ -153,7 +153,7 @@ class TaskEdits(TaskObserver):
 def edit_milliseconds(
     editor: FittedEditor, bank: LatentBank, batch: int, repeats: int = 5
 ) -> float:
-    """Median wall milliseconds of one face in an edit of `batch` faces."""
+    """Median wall milliseconds of one image in an edit of `batch` images."""
     test = bank.split("test")
     rows = torch.arange(batch) % len(test)
     codes, source = test.rows(rows)

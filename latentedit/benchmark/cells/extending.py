@@ -1,4 +1,4 @@
-"""Strengths beyond those of a suite, for faces that these do not bring to an effect."""
+"""Strengths beyond those of a suite, for images that these do not bring to an effect."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def extended(
     wanted: float,
     limit: float,
 ) -> tuple[Tensor, Tensor]:
-    """Strengths and effects with the largest strength doubled, face by face.
+    """Strengths and effects with the largest strength doubled, image by image.
 
-    A face goes on until its effect attains `wanted`, or until a doubling adds less than `GROWING`
-    to its largest effect so far. Faces that stopped keep their last effect.
+    An image goes on until its effect attains `wanted`, or until a doubling adds less than `GROWING`
+    to its largest effect so far. Images that stopped keep their last effect.
 
     Args:
-        effect_at: (strengths (M,), faces (M,)) → measured effects (M,).
+        effect_at: (strengths (M,), rows (M,)) → measured effects (M,).
         strengths: (S,) ascending.
         effects: (S, N) measured on them.
         limit: the largest strength that is tried.

@@ -15,7 +15,7 @@ from latentedit.benchmark.suite_parts import Sequence
 from latentedit.benchmark.task import Task
 from latentedit.editing.keys import Key, code_key, core_versions, plugin_key
 from latentedit.editing.layers import LayerPreset
-from latentedit.errors import EnvironmentFault, LatentEditError
+from latentedit.errors import EnvironmentFault, LatentEditError, PluginFault
 from latentedit.files.artefacts import Digest, canonical_json
 from latentedit.registry import Registry
 
@@ -38,6 +38,7 @@ class CellKeys:
             "threads": threads,
             "versions": core_versions(),
             "models": bank_models(self.suite, self.registry),
+            **({"device": self.suite.device} if self.suite.device else {}),
         }
         judge, recognisers = bench.judge, bench.recognisers
         self.recognisers = [
@@ -48,7 +49,7 @@ class CellKeys:
             "judge": self._observer("estimator", self.suite.judge, judge.fingerprint),
             "identity": self.recognisers,
             "batch": BATCH,
-            "show_faces": self.suite.show_faces,
+            "show_faces": self.suite.show_images,
         }
 
     def _observer(self, kind: str, use: PluginUse, fingerprint: Digest) -> Key:
@@ -56,7 +57,7 @@ class CellKeys:
         return key | {"fingerprint": fingerprint}
 
     def faces(self, shard: int | None = None) -> Key:
-        """Of the unedited faces; with the tasks, if these decide which faces take part."""
+        """Of the unedited images; with the tasks, if these decide which images take part."""
         faces = self.base | self.observers | self._rows(shard)
         if not self.suite.only_possible:
             return faces
@@ -64,7 +65,7 @@ class CellKeys:
         return faces | self._reached() | {"tasks": tasks}
 
     def _reached(self) -> Key:
-        """What decides which strengths are tried, on which faces, and what is kept of them."""
+        """What decides which strengths are tried, on which images, and what is kept of them."""
         kept = {"keep_images": True} if self.suite.keep_images else {}
         return kept | {
             "strengths": self.suite.strengths,
@@ -82,8 +83,21 @@ class CellKeys:
         editor = plugin_key(self.registry, kind, use.plugin, use.options)
         return self.base | {"editor": editor} | tuning
 
+    def first_alike(self, entrant: str, seed: int) -> int:
+        """The first of the suite's seeds that gives an editor the fit and edits of `seed`.
+
+        Tuning draws its validation faces by seed, so that every seed is its own then.
+        """
+        use = self.suite.entrants[entrant]
+        try:
+            loaded = self.registry.load(self.registry.editor_kind(use.plugin), use.plugin)
+        except PluginFault:
+            return seed  # its fit cell says what is wrong
+        alike = self.suite.tune is None and not loaded.seeded
+        return self.suite.seeds[0] if alike else seed
+
     def _rows(self, shard: int | None) -> Key:
-        """The first and the last test face of a shard; empty where one cell has all of them."""
+        """The first and the last test image of a shard; empty where one cell has all of them."""
         rows = self.suite.shards[shard]
         return {} if shard is None else {"shard": [rows[0], rows[-1]]}
 
@@ -125,7 +139,7 @@ class CellKeys:
 
 
 def bank_models(suite: Suite, registry: Registry) -> Key:
-    """What makes the faces of a suite's bank and labels them: the code and all options.
+    """What makes the images of a suite's bank and labels them: the code and all options.
 
     The labels of a bank that was there before are part of its hash, whoever gave them.
     """

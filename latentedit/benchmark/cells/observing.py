@@ -33,19 +33,19 @@ PICTURES = "pictures"
 
 
 class TaskObserver:
-    """Observes edits of the faces that a task is asked of.
+    """Observes edits of the images that a task is asked of.
 
     Args:
-        before: what was observed on the unedited test faces, by name; rows are test faces.
+        before: what was observed on the unedited test images, by name; rows are test images.
         faces: (N,) rows of the test split.
         change: (N,) what is asked of each, in natural units.
         space: of the edited codes.
         seed: of the fit.
 
     Attributes:
-        asked: the change with labels and readings of the unedited faces.
+        asked: the change with labels and readings of the unedited images.
         began: (N, \\*shape) their codes in `space`.
-        counterfactuals: of the unedited faces.
+        counterfactuals: of the unedited images.
     """
 
     def __init__(
@@ -77,9 +77,9 @@ class TaskObserver:
         self._photos = None if photos is None else photos[:, faces]
 
     def unedited(self) -> dict[str, Tensor]:
-        """Which faces were asked for which change, and pictures of the first of them."""
+        """Which images were asked for which change, and pictures of the first of them."""
         bench = self.bench
-        shown = self._originals[: bench.suite.show_faces]
+        shown = self._originals[: bench.suite.show_images]
         found = {
             "faces": self.faces,
             "change": self.change,
@@ -98,7 +98,7 @@ class TaskObserver:
     def seen_matched(self, codes: Tensor, at: Tensor, wanted: float) -> dict[str, Tensor]:
         """The same, and more, at the strengths `at` (N,) that match the effect `wanted`."""
         against = AgainstCounterfactual(self.counterfactuals, codes, self.space)
-        show = self.bench.suite.show_faces
+        show = self.bench.suite.show_images
         observed = self.bench.look(
             codes, self.space, self._shown(show), features=True, also=against.see
         )
@@ -145,7 +145,7 @@ class TaskObserver:
         """How far codes (N, \\*shape) of edits that were undone are from where they began.
 
         Args:
-            served: (N,) False for faces that the editor refused on either way; theirs are NaN.
+            served: (N,) False for images that the editor refused on either way; theirs are NaN.
         """
         embeddings, pixels, images = self.bench.images_compared(
             codes, self.space, self._originals, self._originals_space, self._shown(0)
@@ -180,14 +180,14 @@ class TaskObserver:
         return found | self.similarities(observed.embeddings)
 
     def similarities(self, embeddings: Tensor) -> dict[str, Tensor]:
-        """Of embeddings (E, N, D) of edited faces: (E, N) to the unedited ones, and to photos."""
+        """Of embeddings (E, N, D) of edited images: (E, N) to the unedited ones, and to photos."""
         found = {"similarity": identity_similarity(self._embeddings, embeddings)}
         if self._photos is not None:
             found["photo_similarity"] = identity_similarity(self._photos, embeddings)
         return found
 
     def distances(self, features: Tensor, reached: Tensor) -> dict[str, Tensor]:
-        """Of the judge's features (N, F) of edited faces, as sets; see `distances`.
+        """Of the judge's features (N, F) of edited images, as sets; see `distances`.
 
         A shard is no set of its own: its features are kept, and compared with those of all shards.
         """
@@ -196,12 +196,12 @@ class TaskObserver:
         return distances(self._features, features, reached, self._all_features.std(0))
 
     def lost_in_identity(self, embeddings: Tensor, served: Tensor) -> Tensor:
-        """(E, N) by which edits that were undone are other persons; NaN where not served."""
+        """(E, N) by which edits that were undone show another individual; NaN where not served."""
         return where_served(served, 1 - identity_similarity(self._embeddings, embeddings))
 
 
 def where_served(served: Tensor, values: Tensor) -> Tensor:
-    """Values (…, N), and NaN for faces that the editor refused."""
+    """Values (…, N), and NaN for images that the editor refused."""
     return torch.where(served, values, float("nan"))
 
 

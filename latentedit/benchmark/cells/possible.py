@@ -1,4 +1,4 @@
-"""Which faces a task can be asked of: those that no edit at all could do are left out."""
+"""Which images a task can be asked of: those that no edit at all could do are left out."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from latentedit.errors import InputError, Unsupported
 from latentedit.measures.metrics import achieved_change
 
 POSSIBLE = "possible"
-"""Of the faces' cell: which faces each task may be asked of."""
+"""Of the images' cell: which images each task may be asked of."""
 
 
-def faces_asked(bench: Bench, task: Task, before: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """The faces that a task edits, (K,) rows of the test split, and (K,) by how much.
+def images_asked(bench: Bench, task: Task, before: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """The images that a task edits, (K,) rows of the test split, and (K,) by how much.
 
     Args:
-        before: what was observed on the unedited test faces, by name.
+        before: what was observed on the unedited test images, by name.
 
     Raises:
-        InputError: too few faces are left.
+        InputError: too few images are left.
     """
     test, labels = bench.bank.split("test"), bench.bank.split("fit").attributes
     faces, change = requested(task, test.attributes, labels, test.schema, bench.fewest)
@@ -40,19 +40,19 @@ def faces_asked(bench: Bench, task: Task, before: Mapping[str, Tensor]) -> tuple
     return faces[done], change[done]
 
 
-def possible_faces(bench: Bench, judged: Tensor) -> dict[str, Tensor]:
-    """The faces that each task may be asked of, before any editor is fitted.
+def possible_images(bench: Bench, judged: Tensor) -> dict[str, Tensor]:
+    """The images that each task may be asked of, before any editor is fitted.
 
-    A face counts where the judge sees the suite's largest effect, at some strength s up to the
-    limit, on the same face with only the task's attribute changed: the generator's own
+    An image counts where the judge sees the suite's largest effect, at some strength s up to the
+    limit, on the same image with only the task's attribute changed: the generator's own
     counterfactual with the attribute's true value raised by s Δ.
 
     Args:
-        judged: (N, A) what the judge says of the unedited test faces.
+        judged: (N, A) what the judge says of the unedited test images.
 
     Returns:
-        ``possible`` (T, N), False too for faces that a task does not ask; nothing where the suite
-        does not ask for it, or the generator has no counterfactuals of these faces.
+        ``possible`` (T, N), False too for images that a task does not ask; nothing where the suite
+        does not ask for it, or the generator has no counterfactuals of these images.
     """
     if not bench.suite.only_possible:
         return {}

@@ -30,7 +30,7 @@ class EditsKept(TaskObserver):
     """The edits of a finished cell, to be observed by models of which some are others.
 
     Args:
-        kept: the cell's own arrays. Its faces and matched strengths stay.
+        kept: the cell's own arrays. Its images and matched strengths stay.
         pictures: its images as bytes; empty where it kept none, so that codes are rendered again.
         seed: of the cell's fit.
 

@@ -22,10 +22,10 @@ from latentedit.measures.metrics import edit_consistency, identity_similarity, r
 
 
 class Request(NamedTuple):
-    """One edit of N faces.
+    """One edit of N images.
 
     Args:
-        change: (N,) how much is asked of each face.
+        change: (N,) how much is asked of each image.
         column: the column that changes.
         layers: the W+ rows that take the edit; None for all.
     """
@@ -49,7 +49,7 @@ def measure_sequence(
     """Do the edits of `sequence` at strength 1 in every order; and do and undo the first 1..N.
 
     Returns:
-        Arrays over faces N, orders O and recognisers E, and what it cost. NaN for faces that the
+        Arrays over images N, orders O and recognisers E, and what it cost. NaN for images that the
         editor refused in one of the edits.
     """
     test = bench.bank.split("test")
@@ -94,8 +94,8 @@ def measure_sequence(
 def _edit_all(
     editor: TimedEditor, codes: Tensor, attributes: Tensor, requests: Iterable[Request]
 ) -> tuple[Tensor, Tensor]:
-    """Codes (N, \\*shape) after one request after the other, and (N,) which faces were served by
-    all. Attributes (N, A) follow along where a face was served."""
+    """Codes (N, \\*shape) after one request after the other, and (N,) which images were served by
+    all. Attributes (N, A) follow along where an image was served."""
     all_served = torch.ones(len(codes), dtype=torch.bool)
     for request in requests:
         target = attributes.clone()
@@ -107,7 +107,7 @@ def _edit_all(
 
 
 def _requests(bench: Bench, sequence: Sequence) -> tuple[Tensor, list[Request]]:
-    """The faces that every edit takes, and what each edit asks of them."""
+    """The images that every edit takes, and what each edit asks of them."""
     tasks = [_task(bench, name) for name in sequence.edits]
     schema, labels = bench.bank.schema, bench.bank.split("test").attributes
     fit_labels = bench.bank.split("fit").attributes

@@ -55,7 +55,7 @@ class Cell:
     """One unit of work.
 
     Args:
-        kind: ``"faces"`` (look at the unedited test faces), ``"fit"``, ``"edit"`` or
+        kind: ``"faces"`` (look at the unedited test images), ``"fit"``, ``"edit"`` or
             ``"sequence"``.
         entrant: the editor or control, by its name in the suite.
         seed: the fit seed.

@@ -34,7 +34,7 @@ from latentedit.measures.metrics import (
 from latentedit.registry import Registry, parse_options
 
 NOT_REACHED = -1.0
-"""Score of a face that does not reach the effect: as if it became the opposite person."""
+"""Score of an image that does not reach the effect: as if it showed the opposite individual."""
 
 _TRIAL = "trial "
 """Before the options of a trial, in the figures of a fit."""
@@ -105,7 +105,8 @@ def tuning_key(bench: Bench, entrant: str, recognisers: list[dict[str, Any]]) ->
     kind = registry.editor_kind(plugin)
     return {
         "tune": {
-            **suite.tune.model_dump(mode="json"),
+            "trials": suite.tune.trials,
+            "faces": suite.tune.images,
             "options": [options_in_full(registry, kind, plugin, given) for given in options],
             "tasks": [task.model_dump(mode="json") for task in suite.tasks],
             "strengths": suite.strengths,
@@ -124,15 +125,15 @@ def fit_entrant(
     tried = trial_options(bench.suite, entrant, bench.registry)
     if not tried or bench.suite.tune is None:
         return _fit(bench, use, use.options, seed, 0, progress), {}
-    faces = bench.suite.tune.faces
-    validation = Validation(bench, faces)
+    count = bench.suite.tune.images
+    validation = Validation(bench, count)
     started, scores = time.perf_counter(), dict[str, float]()
 
     def trial(i: int, options: Mapping[str, Any]) -> tuple[float, FittedEditor]:
         def part(fraction: float, message: str) -> None:
             progress((i + fraction) / len(tried), f"trial {i + 1} of {len(tried)}: {message}")
 
-        fitted = _fit(bench, use, options, seed, faces, part)
+        fitted = _fit(bench, use, options, seed, count, part)
         score = validation.score(fitted)
         scores[canonical_json(options).decode()] = score
         return score, fitted
@@ -155,6 +156,7 @@ def _fit(
         bench.bank,
         options,
         seed=seed,
+        device=bench.suite.device or "cpu",
         generator=bench.generator,
         held_out=held_out,
         progress=progress,
@@ -162,14 +164,14 @@ def _fit(
 
 
 class Validation:
-    """The last faces of the fit split, and how well a fitted editor edits them.
+    """The last images of the fit split, and how well a fitted editor edits them.
 
-    For every task and every face that it edits, at the least strength of the suite's grid that
+    For every task and every image that it edits, at the least strength of the suite's grid that
     reaches the suite's first effect as the labeller sees it:
 
         score = identity similarity, mean over recognisers − attribute leakage by the labeller
 
-    and −1 for a face that does not reach it, or is refused; the mean over faces, then over tasks.
+    and −1 for an image that does not reach it, or is refused; the mean over images, then tasks.
     The judge is never asked.
     """
 
@@ -188,7 +190,7 @@ class Validation:
         return float(torch.stack(scores).mean())
 
     def task_scores(self, editor: FittedEditor, task: Task) -> Tensor:
-        """(K,) of the faces that `task` edits."""
+        """(K,) of the images that `task` edits."""
         suite, schema, faces = self.bench.suite, self.faces.schema, self.faces
         fit_labels = self.bench.bank.split("fit").attributes
         rows, change = requested(task, faces.attributes, fit_labels, schema)

@@ -28,8 +28,9 @@ from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.benchmark.execution.processes import end_with_pipe
 from latentedit.benchmark.suite import Suite
 from latentedit.data.bank import LatentBank
-from latentedit.editing.fitted import load_editor
+from latentedit.editing.fitted import FittedEditor, load_editor
 from latentedit.errors import EnvironmentFault, LatentEditError
+from latentedit.interfaces.device import models_on
 from latentedit.registry import Registry
 from latentedit.sampling.make import make_bank
 
@@ -62,6 +63,8 @@ class Job:
             is none.
         code: versions and sources of the suite's plugins where the run was started. A process with
             others refuses the job. None is not checked.
+        same_as: id of the cell of another fit seed with the same key, which is copied; computed if
+            empty.
     """
 
     run_folder: Path
@@ -71,6 +74,7 @@ class Job:
     after: tuple[str, ...] = ()
     code: Mapping[str, Any] | None = None
     rescored: Rescored | None = None
+    same_as: str = ""
 
 
 def fit_id(entrant: str, seed: int) -> str:
@@ -94,7 +98,7 @@ def check_code(job: Job) -> Registry:
 
 
 def open_bench(job: Job) -> Bench:
-    """The models of a job's suite and the faces it edits.
+    """The models of a job's suite and the images it edits.
 
     Raises:
         EnvironmentFault: the plugins here are not those of the process that started the run.
@@ -113,23 +117,44 @@ def compute(job: Job, bench: Bench, progress: Callable[[float, str], None]) -> P
     Raises:
         LatentEditError: a plugin broke its contract, or the cell cannot be computed.
     """
-    cell, store, started = job.cell, CellStore(job.run_folder), time.perf_counter()
-    bench = bench.of_shard(cell.shard)
-    editor, timings, arrays = None, dict[str, float](), dict[str, Tensor]()
-    if job.rescored is not None:
-        arrays, timings = _again(job, job.rescored, bench, progress)
-    elif cell.kind == "faces":
-        arrays = faces_arrays(bench, progress)
-    elif cell.kind == "fit":
-        editor, timings = fitted_entrant(bench, cell, progress)
-    else:
-        saved = store.path(fit_id(cell.entrant, cell.seed)) / "editor"
-        fitted = load_editor(bench.registry, saved, generator=bench.generator)
-        before = store.arrays(faces_id(cell.shard))
-        arrays, timings = edit_arrays(bench, cell, fitted, before, progress)
+    if job.same_as:
+        return _copied(job, bench)
+    store, started = CellStore(job.run_folder), time.perf_counter()
+    with models_on(job.suite.device):
+        editor, arrays, timings = _computed(job, bench, store, progress)
     pictures = {name: arrays.pop(name) for name in [*arrays] if name.endswith(PICTURES)}
     seconds = time.perf_counter() - started
-    return store.stage(cell, Outcome("ok", seconds, "", timings, arrays, pictures), editor)
+    return store.stage(job.cell, Outcome("ok", seconds, "", timings, arrays, pictures), editor)
+
+
+def _computed(
+    job: Job, bench: Bench, store: CellStore, progress: Callable[[float, str], None]
+) -> tuple[FittedEditor | None, dict[str, Tensor], dict[str, float]]:
+    """The editor, if the cell fits one, its arrays, and what it cost."""
+    cell, bench = job.cell, bench.of_shard(job.cell.shard)
+    if job.rescored is not None:
+        return None, *_again(job, job.rescored, bench, progress)
+    if cell.kind == "faces":
+        return None, faces_arrays(bench, progress), {}
+    if cell.kind == "fit":
+        editor, timings = fitted_entrant(bench, cell, progress)
+        return editor, {}, timings
+    saved = store.path(fit_id(cell.entrant, cell.seed)) / "editor"
+    device = job.suite.device or "cpu"
+    fitted = load_editor(bench.registry, saved, generator=bench.generator, device=device)
+    before = store.arrays(faces_id(cell.shard))
+    return None, *edit_arrays(bench, cell, fitted, before, progress)
+
+
+def _copied(job: Job, bench: Bench) -> Path:
+    """The finished cell that answers the same key, staged under the name of this one."""
+    store, same, started = CellStore(job.run_folder), job.same_as, time.perf_counter()
+    saved = store.path(same) / "editor"
+    editor = (
+        load_editor(bench.registry, saved, generator=bench.generator) if saved.is_dir() else None
+    )
+    kept = store.timings(same), store.arrays(same), store.pictures(same)
+    return store.stage(job.cell, Outcome("ok", time.perf_counter() - started, "", *kept), editor)
 
 
 def _again(
@@ -158,21 +183,22 @@ def make_run_bank(
     torch.set_num_threads(THREADS)
     plan = suite.bank
     try:
-        make_bank(
-            registry(),
-            run_folder / "bank",
-            generator=plan.generator.plugin,
-            generator_options=plan.generator.options,
-            labeller=plan.labeller.plugin,
-            labeller_options=plan.labeller.options,
-            n_fit=plan.n_fit,
-            n_test=plan.n_test,
-            seed=plan.seed,
-            space=plan.space,
-            truncation_psi=plan.truncation_psi,
-            photographs=None if photographs is None else LatentBank.open(photographs),
-            progress=lambda fraction, message: pipe.send((fraction, message)),
-        )
+        with models_on(suite.device):
+            make_bank(
+                registry(),
+                run_folder / "bank",
+                generator=plan.generator.plugin,
+                generator_options=plan.generator.options,
+                labeller=plan.labeller.plugin,
+                labeller_options=plan.labeller.options,
+                n_fit=plan.n_fit,
+                n_test=plan.n_test,
+                seed=plan.seed,
+                space=plan.space,
+                truncation_psi=plan.truncation_psi,
+                photographs=None if photographs is None else LatentBank.open(photographs),
+                progress=lambda fraction, message: pipe.send((fraction, message)),
+            )
     except LatentEditError as error:
         pipe.send(error)
     except Exception:

@@ -1,4 +1,4 @@
-"""Accuracy of judge, labeller, recognisers and reconstructions on the unedited test faces."""
+"""Accuracy of judge, labeller, recognisers and reconstructions on the unedited test images."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def estimator_errors(run: Run) -> dict[Role, EstimatorErrors]:
 
 
 def agreement(run: Run) -> dict[str, float]:
-    """Spearman's ρ between judge and labeller on the unedited test faces, by single attribute."""
+    """Spearman's ρ between judge and labeller on the unedited test images, by single attribute."""
     schema, judged = run.bank.schema, run.reference.faces["judged"]
     labels = run.labels
     found = {}
@@ -57,7 +57,7 @@ def agreement(run: Run) -> dict[str, float]:
 
 
 def recogniser_figures(run: Run) -> tuple[RecogniserFigures, ...]:
-    """Each recogniser with its card, and how it agrees with the truth on these faces."""
+    """Each recogniser with its card, and how it agrees with the truth on these images."""
     faces = run.reference.faces
     return tuple(
         RecogniserFigures(
@@ -117,7 +117,7 @@ def _verification(recogniser: RecogniserFigures) -> str:
 
 
 def photographs(run: Run) -> Photographs | None:
-    """How far the unedited reconstructions are from the photographs; None for sampled faces."""
+    """How far the unedited reconstructions are from the photographs; None for sampled images."""
     inversion, reference = run.bank.inversion, run.reference
     if inversion is None:
         return None

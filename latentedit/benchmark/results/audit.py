@@ -17,7 +17,7 @@ from latentedit.benchmark.suite import Suite
 
 
 def left_out(run: Run) -> tuple[LeftOut, ...]:
-    """Faces that tasks ask and that no edit could do; empty where the run has not looked."""
+    """Images that tasks ask and that no edit could do; empty where the run has not looked."""
     possible = run.reference.faces.get("possible")
     if possible is None:
         return ()

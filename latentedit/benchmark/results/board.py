@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CSV_COLUMNS = (
     *("bank", "editor", "run", "task", "metric", "recogniser", "effect"),
-    *("mean", "low", "high", "faces", "seeds"),
+    *("mean", "low", "high", "images", "seeds"),
 )
 
 
@@ -38,7 +38,7 @@ class Entry:
 
 
 class Board:
-    """Runs that edited the same faces by the same tasks, with one judge and the same recognisers.
+    """Runs that edited the same images by the same tasks, with one judge and the same recognisers.
 
     Every control stands once, from the first run that has it.
     """
@@ -56,7 +56,7 @@ class Board:
 
     @property
     def faces(self) -> int:
-        """The number of test faces."""
+        """The number of test images."""
         return self.first.results.faces
 
     def measures(self) -> list[Measure]:

@@ -1,4 +1,4 @@
-"""What edits changed besides the edited attribute: other attributes, and the faces as a set."""
+"""What edits changed besides the edited attribute: other attributes, and the images as a set."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from latentedit.benchmark.results.records import Leakage, Realism, SetDistance, 
 from latentedit.benchmark.results.values import FinishedEdits, Reference
 from latentedit.benchmark.task import Task
 from latentedit.measures.metrics import attribute_change
-from latentedit.measures.realism import IMPLEMENTATION, MINIMUM_FACES
+from latentedit.measures.realism import IMPLEMENTATION, MINIMUM_IMAGES
 
 
 def leakage(run: Run) -> tuple[Leakage, ...]:
@@ -27,7 +27,7 @@ def leakage(run: Run) -> tuple[Leakage, ...]:
 
 
 def _leakage(run: Run, name: str, task: Task, by: Source) -> Leakage | None:
-    """None where no face reached the effect."""
+    """None where no image reached the effect."""
     found = (_mean_change(edits, run.reference, by) for edits in run.finished(name, task.name))
     fits = [change for change in found if change is not None]
     if not fits:
@@ -38,7 +38,7 @@ def _leakage(run: Run, name: str, task: Task, by: Source) -> Leakage | None:
 
 
 def _mean_change(edits: FinishedEdits, reference: Reference, by: Source) -> Tensor | None:
-    """(K,) over the faces that reached the effect; None where none did."""
+    """(K,) over the images that reached the effect; None where none did."""
     reached = ~edits.arrays["matched_strength"][0].isnan()
     if not reached.any():
         return None
@@ -52,7 +52,7 @@ def realism(run: Run) -> Realism:
     return Realism(
         features=f"{run.suite.judge}, in standard deviations of the unedited {things}",
         implementation=IMPLEMENTATION,
-        minimum_faces=MINIMUM_FACES,
+        minimum_faces=MINIMUM_IMAGES,
         distances=tuple(
             _distance(fits, (name, task.name, effect), i)
             for name in run.suite.entrants

@@ -1,4 +1,4 @@
-"""Compares editors across runs, on the faces that both edited."""
+"""Compares editors across runs, on the images that both edited."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def compare_runs(
         As `comparisons` makes them; each editor has its run in its name.
 
     Raises:
-        FingerprintMismatch: the runs edited other faces, or had another judge or recognisers.
+        FingerprintMismatch: the runs edited other images, or had another judge or recognisers.
         InputError: the runs share no task or no editor.
     """
     a, b = Run(first), Run(second)
@@ -55,7 +55,7 @@ def _pairs(a: Run, b: Run) -> list[tuple[str, str]]:
 
 
 def _check_comparable(a: Run, b: Run) -> None:
-    """Refuse runs of different faces, judges or recognisers."""
+    """Refuse runs of different images, judges or recognisers."""
     for what, of in (
         ("bank", lambda run: run.bank.hash),
         ("judge", lambda run: run.provenance.judge.fingerprint),

@@ -12,15 +12,15 @@ from latentedit.interfaces.generator import IMAGES, Subject
 Verdict = Literal["better", "worse", "ahead", "behind", "equivalent", "undecided", "exploratory"]
 """What is said of the first editor against the second.
 
-- *better*, *worse*: a difference that other faces and other fits would confirm.
+- *better*, *worse*: a difference that other images and other fits would confirm.
 - *ahead*, *behind*: the same of fewer than `ENOUGH_FITS` fits, so of these fits alone.
 - *equivalent*: no difference that matters.
 - *undecided*: none of these can be said.
 - *exploratory*: the row is no primary endpoint, and has an interval only.
 """
 
-ENOUGH_FACES = 20
-"""Smallest number of faces for a verdict."""
+ENOUGH_IMAGES = 20
+"""Smallest number of images for a verdict."""
 ENOUGH_FITS = 5
 """Smallest number of fits of both editors for "better"."""
 
@@ -34,13 +34,13 @@ OPPOSITE: dict[Verdict, Verdict] = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """`first` less `second` on the faces that both have a number for.
+    """`first` less `second` on the images that both have a number for.
 
     Args:
         task: a task, or `ALL_TASKS`.
         effect: the matched share of the requested change; 0 where effects are not matched.
-        low, high: interval over faces, and from `ENOUGH_FITS` fits on over fits too; None where
-            there are too few faces.
+        low, high: interval over images, and from `ENOUGH_FITS` fits on over fits too; None where
+            there are too few images.
         fits: fit seeds of the editor with fewer.
         p: against a difference of 0.
         holm: the same, adjusted for all comparisons of primary endpoints; None for another row.
@@ -82,7 +82,7 @@ class Comparison:
 
     def _verdict(self, holm: float, error_rate: float) -> Verdict:
         margin = self.metric.metric.margin
-        if self.low is None or self.high is None or margin is None or self.faces < ENOUGH_FACES:
+        if self.low is None or self.high is None or margin is None or self.faces < ENOUGH_IMAGES:
             return "undecided"
         if -margin < self.low and self.high < margin:
             return "equivalent"

@@ -21,7 +21,7 @@ class Costs:
 
     Args:
         fit_seconds, tuning_seconds: wall clock; tuning is the sum over fit seeds.
-        edit_ms_batch_1, edit_ms_batch_64: milliseconds a face, alone and in a batch of 64.
+        edit_ms_batch_1, edit_ms_batch_64: milliseconds an image, alone and in a batch of 64.
         peak_memory_mb: of the process that fitted, interpreter and models included.
         nfe: function evaluations of one edit.
     """

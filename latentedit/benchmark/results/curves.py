@@ -37,7 +37,7 @@ def curves(run: Run) -> tuple[Curve, ...]:
 
 
 def _curve_metrics(reference: Reference) -> dict[MetricKey, tuple[float, OverStrengths]]:
-    """By metric, the value of an unedited face, and the values at every strength."""
+    """By metric, the value of an unedited image, and the values at every strength."""
 
     def similarity(e: int) -> OverStrengths:
         return lambda edits: edits.arrays["similarity"][:, e]
@@ -62,7 +62,7 @@ def _curve(
     values: OverStrengths,
     start: float,
 ) -> Curve:
-    """Seeds are averaged face by face first."""
+    """Seeds are averaged image by image first."""
     along = [
         along_effect(strengths, edits.arrays["effect"], values(edits), EFFECTS, start)
         for edits in fits
@@ -79,7 +79,7 @@ def _curve(
 
 
 def _band(values: Faces) -> tuple[Faces, Faces, Faces]:
-    """Of (R, N): mean over faces, 1.96 standard errors, and the share of faces with a number."""
+    """Of (R, N): mean over images, 1.96 standard errors, and the share of images with a number."""
     n = (~np.isnan(values)).sum(1)
     mean = mean_known(values.T)
     spread = np.sqrt(mean_known((values.T - mean) ** 2))

@@ -1,4 +1,4 @@
-"""Results together with the cells that they are of, for data frames face by face."""
+"""Results together with the cells that they are of, for data frames image by image."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ class Evaluation(Results):
 
     run: Run = field(kw_only=True, compare=False)
 
-    def to_frame(self, *, per_face: bool = False) -> pd.DataFrame:
+    def to_frame(self, *, per_image: bool = False) -> pd.DataFrame:
         """All means with their intervals, one row each; or all values they are means of.
 
         Args:
-            per_face: a row an editor, fit seed, task, metric, effect and image of the test split.
+            per_image: a row an editor, fit seed, task, metric, effect and image of the test split.
 
         Raises:
             EnvironmentFault: pandas is not installed.
         """
-        if not per_face:
+        if not per_image:
             return super().to_frame()
-        columns = ["editor", "seed", "task", *METRIC_COLUMNS, "effect", "face", "value"]
+        columns = ["editor", "seed", "task", *METRIC_COLUMNS, "effect", "image", "value"]
         rows = []
         for name, task in product(self.run.suite.entrants, self.run.tasks):
             for seed, edits in self.run.finished_by_seed(name, task).items():
-                faces = edits.arrays["faces"].tolist()
+                numbers = edits.arrays["faces"].tolist()
                 for (metric, effect), values in face_values(edits, self.run.reference).items():
                     of = (name, seed, task, *metric_parts(metric), effect)
                     rows += [
-                        (*of, face, value)
-                        for face, value in zip(faces, values.tolist(), strict=True)
+                        (*of, number, value)
+                        for number, value in zip(numbers, values.tolist(), strict=True)
                     ]
         return frame(rows, columns)
 

@@ -1,4 +1,4 @@
-"""Means over faces with their intervals."""
+"""Means over images with their intervals."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def per_face(run: Run) -> tuple[Scores, SeedScores]:
 def measures(
     scores: Scores, by_seed: SeedScores, tasks: list[str], plan: StatisticsPlan
 ) -> tuple[Measure, ...]:
-    """One mean an editor, metric, effect and task that has any face."""
+    """One mean an editor, metric, effect and task that has any image."""
     return means(tallied(scores, by_seed, tasks), plan)
 
 
 def means(tally: Tally, plan: StatisticsPlan) -> tuple[Measure, ...]:
-    """The same from sums over faces."""
+    """The same from sums over images."""
     return tuple(
         _measure(of, faces, tally.seeds[of], refits(tally.fits.get(of)), plan)
         for of, faces in tally.faces.items()

@@ -1,4 +1,4 @@
-"""Paired comparisons: two editors on the same faces, task by task and over all tasks."""
+"""Paired comparisons: two editors on the same images, task by task and over all tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from latentedit.benchmark.results.comparison import ENOUGH_FACES, ENOUGH_FITS, Comparison
+from latentedit.benchmark.results.comparison import ENOUGH_FITS, ENOUGH_IMAGES, Comparison
 from latentedit.benchmark.results.keys import ALL_TASKS
 from latentedit.benchmark.results.tally import (
     Of,
@@ -51,7 +51,7 @@ class Refits(NamedTuple):
     """How many fits an editor's numbers are over, and how far these move with the fit.
 
     Fewer than `ENOUGH_FITS` have no spread: simulated intervals over two or three fits cover too
-    rarely. They are taken as they are. So are fits without a common face, which count as one.
+    rarely. They are taken as they are. So are fits without a common image, which count as one.
     """
 
     number: int
@@ -100,7 +100,7 @@ def comparisons(
 ) -> list[Comparison]:
     """One comparison a pair, metric, effect and task.
 
-    Those of the family that have enough faces get a verdict, with Holm's p-values over all of them.
+    Those of the family that have enough images get a verdict, with Holm's p-values over them all.
     """
     return compared(tallied(scores, by_seed or {}, tasks, pairs), plan, of)
 
@@ -117,7 +117,7 @@ def compared(tally: Tally, plan: StatisticsPlan, of: Family) -> list[Comparison]
 
 def _decided(rows: list[Comparison], plan: StatisticsPlan, of: Family) -> list[Comparison]:
     primary = [i for i, row in enumerate(rows) if of.holds(row)]
-    tested = [i for i in primary if rows[i].faces >= ENOUGH_FACES]
+    tested = [i for i in primary if rows[i].faces >= ENOUGH_IMAGES]
     adjusted = dict(zip(tested, holm([rows[i].p for i in tested]), strict=True))
     for i in primary:
         rows[i] = rows[i].decided(adjusted.get(i, 1.0), plan.error_rate)

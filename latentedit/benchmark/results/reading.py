@@ -80,7 +80,7 @@ class Run:
 
     @property
     def n(self) -> int:
-        """The number of test faces."""
+        """The number of test images."""
         return len(self.reference.faces["judged"])
 
     @property

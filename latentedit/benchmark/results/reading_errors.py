@@ -19,7 +19,7 @@ class ReadingError:
         r2: share of the variance that is explained.
         mae, mae_sigma: mean absolute error in natural units and in σ.
         slope: of the readings on the truth; with 0.8, four fifths of a change are seen.
-        auc: of a binary attribute; None for others, and where all faces are alike.
+        auc: of a binary attribute; None for others, and where all images are alike.
         unit: the natural one.
     """
 
@@ -63,7 +63,7 @@ def _auc(attribute: Attribute, values: Tensor, truth: Tensor) -> float | None:
 
 
 def identity_agreement(embeddings: Tensor, identity: Tensor) -> float | None:
-    """Spearman's rank correlation over all pairs of faces of a recogniser's cosine distance with
+    """Spearman's rank correlation over all pairs of images of a recogniser's cosine distance with
     the distance of true identities: embeddings (N, D), identity (N, F).
 
     None where true identities are not known, or nothing differs.

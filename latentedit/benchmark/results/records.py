@@ -33,13 +33,13 @@ DIGEST = "sha256"
 
 @dataclass(frozen=True)
 class Measure:
-    """A mean over faces, with its interval.
+    """A mean over images, with its interval.
 
     Args:
         editor: an editor or control, by its name in the suite.
         task: a task, a sequence, or `ALL_TASKS`.
         effect: the matched share of the requested change; 0 where effects are not matched.
-        low, high: None where there are too few faces for an interval.
+        low, high: None where there are too few images for an interval.
         faces, seeds: how many have a number.
         seed_sd: standard deviation of the means of each fit seed; None below two.
     """
@@ -58,12 +58,12 @@ class Measure:
 
 @dataclass(frozen=True)
 class Curve:
-    """A metric along the achieved effect: the mean over faces ± 1.96 standard errors.
+    """A metric along the achieved effect: the mean over images ± 1.96 standard errors.
 
     Args:
         effect: (R,) achieved shares of the requested change.
-        mean, low, high: (R,) None where no face, or too few, came so far.
-        reach: (R,) share of faces that came so far.
+        mean, low, high: (R,) None where no image, or too few, came so far.
+        reach: (R,) share of images that came so far.
     """
 
     editor: str
@@ -114,8 +114,8 @@ class RecogniserFigures:
     """What is known of a recogniser.
 
     Args:
-        threshold: similarity above which two faces count as one person.
-        card: its own figures on held-out faces.
+        threshold: similarity above which two images count as one individual.
+        card: its own figures on held-out images.
         agreement: rank correlation with true identities; None where they are not known.
     """
 
@@ -136,12 +136,12 @@ class Noise:
 
 @dataclass(frozen=True)
 class SetDistance:
-    """Distances between the edited and the unedited faces as sets, at one matched effect.
+    """Distances between the edited and the unedited images as sets, at one matched effect.
 
     Args:
         faces: how many reached the effect, in the fit seed with the fewest.
         features: how many features of the judge vary.
-        frechet, kernel: None where they were refused, for too few faces.
+        frechet, kernel: None where they were refused, for too few images.
     """
 
     editor: str
@@ -155,7 +155,7 @@ class SetDistance:
 
 @dataclass(frozen=True)
 class Realism:
-    """Distances of edited to unedited faces, and how they were measured."""
+    """Distances of edited to unedited images, and how they were measured."""
 
     features: str
     implementation: dict[str, str]
@@ -165,8 +165,7 @@ class Realism:
 
 @dataclass(frozen=True)
 class PhotoIdentity:
-    """A recogniser on unedited reconstructions: mean similarity to the photographs, and the share
-    that counts as the same person."""
+    """On unedited reconstructions: mean similarity to the photos, share of the same individual."""
 
     name: str
     similarity: float
@@ -216,7 +215,7 @@ class CellCounts:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Faces that a task asks, and that no edit could bring to the largest effect.
+    """Images that a task asks, and that no edit could bring to the largest effect.
 
     Args:
         faces: how many the task asks.
@@ -242,11 +241,11 @@ class Results:
     """Every figure of a run. Equal suites on equal machines give equal results.
 
     Args:
-        faces: number of test faces.
+        faces: number of test images.
         estimators: errors of judge and labeller by role; empty where the truth is not known.
-        photographs: None where the test faces were sampled.
+        photographs: None where the test images were sampled.
         metrics: the definitions, by name.
-        left_out: by task, faces that no edit could do; empty where none were looked for.
+        left_out: by task, images that no edit could do; empty where none were looked for.
         ways: empty where the run has no floor or no ceiling.
     """
 
@@ -302,7 +301,8 @@ class Results:
             (m.editor, m.task, *metric_parts(m.metric), *(getattr(m, name) for name in after))
             for m in self.measures
         ]
-        return frame(rows, ("editor", "task", *METRIC_COLUMNS, *after))
+        columns = ("editor", "task", *METRIC_COLUMNS, *after)
+        return frame(rows, columns).rename(columns={"faces": "images"})
 
     def __repr__(self) -> str:
         failed = f", {len(self.cells.failed)} cells failed" if self.cells.failed else ""

@@ -1,4 +1,4 @@
-"""Every metric of one finished cell, as one number a face."""
+"""Every metric of one finished cell, as one number an image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from latentedit.measures.metrics import (
 )
 
 FaceValues = dict[tuple[MetricKey, float], Tensor]
-"""(metric, effect) → (N,); effect 0 is 'not matched', NaN is 'no number for this face'."""
+"""(metric, effect) → (N,); effect 0 is 'not matched', NaN is 'no number for this image'."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Reference:
     """What edits are measured against.
 
     Args:
-        faces: arrays of the unedited test faces.
+        faces: arrays of the unedited test images.
         sigma: (A,) standard deviation of each column over the fit split.
         thresholds: same-person threshold by recogniser, in the order of the arrays.
     """
@@ -100,7 +100,7 @@ def _at_strength_one(edits: FinishedEdits, reference: Reference) -> FaceValues:
 
 
 def _matched(edits: FinishedEdits, reference: Reference, i: int) -> dict[MetricKey, Tensor]:
-    """Metrics at the i-th effect; NaN for faces that do not reach it, where these do not count."""
+    """Metrics at the i-th effect; NaN for images that do not reach it, where these do not count."""
     arrays = edits.arrays
     reached = ~arrays["matched_strength"][i].isnan()
     found = {

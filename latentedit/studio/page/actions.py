@@ -51,7 +51,7 @@ class MakeEdit(Preview):
 
 
 class Transfer(StrictRecord):
-    """Copy an attribute from another test face."""
+    """Copy an attribute from another test image."""
 
     action: Literal["transfer"]
     attribute: str
@@ -74,7 +74,7 @@ class Step(StrictRecord):
 
 
 class Choose(StrictRecord):
-    """Start with a test face."""
+    """Start with a test image."""
 
     action: Literal["choose"]
     index: int = Field(ge=0)
@@ -85,7 +85,7 @@ class Choose(StrictRecord):
 
 
 class Seed(StrictRecord):
-    """Start with the face of a seed."""
+    """Start with the image of a seed."""
 
     action: Literal["seed"]
     seed: int = Field(ge=0, lt=SEEDS)
@@ -96,7 +96,7 @@ class Seed(StrictRecord):
 
 
 class Sample(StrictRecord):
-    """Start with a new face that has some attributes."""
+    """Start with a new image that has some attributes."""
 
     action: Literal["sample"]
     editor: str

@@ -34,6 +34,7 @@ from latentedit.studio.page.rooms import Room, Rooms
 from latentedit.studio.page.turns import Busy, Superseded
 from latentedit.studio.session.edit_session import EditSession
 from latentedit.studio.session.exports import codes_npy, picture_png, sweep_gif, sweep_mp4
+from latentedit.studio.session.face_map import MAPS
 from latentedit.studio.session.record import parsed_session, restored
 from latentedit.studio.session.workbench import Workbench
 
@@ -88,7 +89,7 @@ class Studio:
             Route("/static/{name}", self.static),
             Route("/api/bench", self.told),
             Route("/api/faces/{start:int}", self.faces),
-            Route("/api/map", self.map),
+            Route("/api/map/{way}", self.map),
             Route("/api/sessions", self.begin, methods=["POST"]),
             Route("/api/sessions/{room}", self.act, methods=["POST"]),
             Route("/api/sessions/{room}/photograph", self.photograph, methods=["POST"]),
@@ -124,7 +125,10 @@ class Studio:
         return Response(await self._computed(lambda: self.sheet(start)), media_type="image/png")
 
     async def map(self, request: Request) -> Response:
-        return JSONResponse(await self._computed(lambda: map_message(self.bench)))
+        way = request.path_params["way"]
+        if way not in MAPS:
+            raise HTTPException(404, f"there is no such map; maps are {', '.join(MAPS)}")
+        return JSONResponse(await self._computed(lambda: map_message(self.bench, way)))
 
     async def begin(self, request: Request) -> Response:
         """A new room: with an empty object, or with the record of a saved session."""

@@ -1,4 +1,4 @@
-"""Answers of the server: sessions, controls and faces as plain data."""
+"""Answers of the server: sessions, controls and images as plain data."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from latentedit.data.images import pictures, png
 from latentedit.studio.session.controls import abilities, controls
 from latentedit.studio.session.edit_session import EditSession
 from latentedit.studio.session.exports import commands
-from latentedit.studio.session.face_map import MOST_FACES, face_map
+from latentedit.studio.session.face_map import MAPS, MOST_FACES
 from latentedit.studio.session.pictures import Picture, View
 from latentedit.studio.session.record import record_of
 from latentedit.studio.session.workbench import MOST_COLUMNS, Workbench
 
 SHEET_FACES, SHEET_COLUMNS, THUMBNAIL = 48, 8, 64
-"""Faces on a sheet, their columns, and their width in pixels."""
+"""Images on a sheet, their columns, and their width in pixels."""
 SESSION_FILE = "session.json"
 
 
@@ -104,7 +104,7 @@ def _quick_png(image: Tensor) -> bytes:
 
 @torch.no_grad()
 def face_sheet(bench: Workbench, start: int) -> bytes:
-    """A PNG of `SHEET_FACES` test faces from `start` on, in rows of `SHEET_COLUMNS`."""
+    """A PNG of `SHEET_FACES` test images from `start` on, in rows of `SHEET_COLUMNS`."""
     rows = torch.arange(start, min(start + SHEET_FACES, len(bench.test)))
     codes, _ = bench.test.rows(rows)
     images = bench.renderer.synthesize(codes, bench.test.space)
@@ -116,12 +116,13 @@ def face_sheet(bench: Workbench, start: int) -> bytes:
     return png(sheet)
 
 
-@lru_cache(maxsize=1)
-def map_message(bench: Workbench) -> dict[str, Any]:
-    """Coordinates of test faces, and their attributes for colours."""
-    codes, values = bench.test.codes[:MOST_FACES], bench.test.attributes[:MOST_FACES]
+@lru_cache(maxsize=2)
+def map_message(bench: Workbench, way: str) -> dict[str, Any]:
+    """Coordinates of test images by one of `MAPS`, and their attributes for colours."""
+    most = MOST_FACES[way]
+    codes, values = bench.test.codes[:most], bench.test.attributes[:most]
     names = bench.bank.schema.column_names
     return {
-        "points": [[round(x, 4), round(y, 4)] for x, y in face_map(codes).tolist()],
+        "points": [[round(x, 4), round(y, 4)] for x, y in MAPS[way](codes).tolist()],
         "columns": dict(zip(names, values.T.tolist(), strict=True)),
     }

@@ -1,1 +1,1 @@
-"""Edits of one face by several editors, without a page."""
+"""Edits of one image by several editors, without a page."""

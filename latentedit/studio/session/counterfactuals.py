@@ -1,4 +1,4 @@
-"""The same face with only the requested attributes changed, where the generator knows it."""
+"""The same image with only the requested attributes changed, where the generator knows it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def counterfactual(bench: Workbench, face: Face, change: Tensor) -> Tensor | Non
         change: (1, A) in natural units, columns as in the bank.
 
     Returns:
-        None if the generator does not know its world, or not in the space of this face.
+        None if the generator does not know its world, or not in the space of this image.
     """
     if not bench.generator.has_counterfactuals:
         return None

@@ -1,4 +1,4 @@
-"""A session: one face, edits of it, and the pictures that several editors make of them."""
+"""A session: one image, edits of it, and the pictures that several editors make of them."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ from latentedit.studio.session.workbench import MOST_COLUMNS, Workbench
 ORIGINAL, COUNTERFACTUAL = "original", "counterfactual"
 """Titles of the pictures that no editor makes."""
 _KEPT_STEPS = 32
-"""Edits of a face that are kept, so that a moving slider repeats only the last one."""
+"""Edits of an image that are kept, so that a moving slider repeats only the last one."""
 
 
 class EditSession:
-    """Edits of one face by several editors at once.
+    """Edits of one image by several editors at once.
 
     Args:
-        bench: models and faces.
+        bench: models and images.
         columns: names of editors, one to six; the first six of `bench` if not given.
         effect: share of each requested change that the judge is to see, with a strength of its own
             for every editor; None makes every change as requested.
 
     Attributes:
-        face: the face being edited.
+        face: the image being edited.
         history: its edits.
 
     Edits are made in sequence: each one starts from the result of the edit before it, and from the
@@ -84,11 +84,11 @@ class EditSession:
         self.effect = effect
 
     def choose(self, index: int) -> None:
-        """Start with a test face of the bank."""
+        """Start with a test image of the bank."""
         self._start(self._bank_face(index))
 
     def choose_seed(self, seed: int) -> None:
-        """Start with the face that the generator draws with `seed`."""
+        """Start with the image that the generator draws with `seed`."""
         if not 0 <= seed < SEEDS:
             raise InputError(f"a seed is from 0 to {SEEDS - 1}, received {seed}")
         self._start(face_of(self.bench, SeedFace(seed=seed)))
@@ -96,15 +96,15 @@ class EditSession:
     def choose_sample(
         self, editor: str, seed: int = 0, values: Mapping[str, Any] | None = None
     ) -> None:
-        """Start with a new face that has the attributes `values`; see `sampled_face`."""
+        """Start with a new image that has the attributes `values`; see `sampled_face`."""
         self._start(sampled_face(self.bench, editor, seed, values))
 
     def choose_photograph(self, path: Path, progress: Progress = silent, **how: Any) -> None:
-        """Start with the face of a photograph; see `photograph_face`."""
+        """Start with the image of a photograph; see `photograph_face`."""
         self._start(photograph_face(self.bench, path, progress=progress, **how))
 
     def choose_origin(self, origin: Origin, edits: Edits = ()) -> None:
-        """Start with any face, with edits that are done one by one."""
+        """Start with any image, with edits that are done one by one."""
         face = face_of(self.bench, origin)
         self._start(face)
         for edit in edits:
@@ -129,7 +129,7 @@ class EditSession:
         layers: tuple[int, ...] | str | None = None,
         **named: Any,
     ) -> None:
-        """Set attributes of the face, in natural units or by the names of their values.
+        """Set attributes of the image, in natural units or by the names of their values.
 
         Args:
             values, named: by attribute.
@@ -169,7 +169,7 @@ class EditSession:
         self.history = self.history.then(with_edit(self.history.now, edit))
 
     def transfer(self, attribute: str, index: int, **how: Any) -> None:
-        """Copy the value of an attribute from another test face of the bank."""
+        """Copy the value of an attribute from another test image of the bank."""
         other = self._bank_face(index)
         schema = self.bench.bank.schema
         columns = schema.columns(schema[attribute].name)
@@ -252,7 +252,7 @@ class EditSession:
 
     @torch.no_grad()
     def step(self, column: str, edits: Edits) -> Step:
-        """What the editor of a column makes of the face with `edits`."""
+        """What the editor of a column makes of the image with `edits`."""
         key = (column, self.effect, *(edit.model_dump_json() for edit in edits))
         if key not in self._steps:
             self._steps[key] = self._made(column, edits)
@@ -269,7 +269,7 @@ class EditSession:
         return next_step(self.bench, fitted, before, edits[-1], self.effect)
 
     def _drawn(self, steps: Mapping[str, Step]) -> tuple[list[Tensor], list[float]]:
-        """Images (1, 3, H, W) of steps, the unedited face first, and milliseconds of each.
+        """Images (1, 3, H, W) of steps, the unedited image first, and milliseconds of each.
 
         The columns are drawn together, and the other two alone, whichever are shown: an image can
         differ in its last bits with those that are drawn beside it.

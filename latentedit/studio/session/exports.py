@@ -150,7 +150,7 @@ def _drawn(view: View, title: str = "") -> Image.Image:
     """All columns of a view in one row; pictures of refused edits are crossed out.
 
     Args:
-        title: under the unedited face, so that the size of a sweep's frames never changes.
+        title: under the unedited image, so that the size of a sweep's frames never changes.
     """
     images = [
         refused(picture.image) if picture.refused else picture.image for picture in view.pictures

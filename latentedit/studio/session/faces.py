@@ -1,4 +1,4 @@
-"""Faces to edit: of a bank, of a seed, sampled with attributes, or found for a photograph."""
+"""Images to edit: of a bank, of a seed, sampled with attributes, or found for a photograph."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from latentedit.studio.session.workbench import Workbench
 
 
 class BankFace(StrictRecord):
-    """A test face of the bank."""
+    """A test image of the bank."""
 
     kind: Literal["bank"] = "bank"
     index: int = Field(ge=0)
 
 
 class SeedFace(StrictRecord):
-    """The first face that the bank's generator draws with a seed."""
+    """The first image that the bank's generator draws with a seed."""
 
     kind: Literal["seed"] = "seed"
     seed: int = Field(ge=0, lt=SEEDS)
 
 
 class GivenFace(StrictRecord):
-    """A face by its code, for those that no index and no seed names.
+    """An image by its code, for those that no index and no seed names.
 
     Args:
         title: where it came from, in words.
@@ -61,7 +61,7 @@ Origin = BankFace | SeedFace | GivenFace
 
 @dataclass(frozen=True)
 class Face:
-    """One face.
+    """One image.
 
     Args:
         codes: (1, \\*shape) in `space`.
@@ -95,10 +95,10 @@ def no_such_index(bench: Workbench, index: int) -> InputError:
 
 
 def face_of(bench: Workbench, origin: Origin) -> Face:
-    """The face that `origin` describes.
+    """The image that `origin` describes.
 
     Raises:
-        InputError: the bank has no such face, or the code has another shape.
+        InputError: the bank has no such image, or the code has another shape.
     """
     match origin:
         case BankFace(index=index):
@@ -118,11 +118,11 @@ def face_of(bench: Workbench, origin: Origin) -> Face:
 def sampled_face(
     bench: Workbench, editor: str, seed: int, values: Mapping[str, Any] | None = None
 ) -> Face:
-    """A new face with given attributes, drawn by an editor that can sample.
+    """A new image with given attributes, drawn by an editor that can sample.
 
     Args:
         editor: name of its column.
-        values: wanted attributes; the others are those of a face of the fit split, by `seed`.
+        values: wanted attributes; the others are those of an image of the fit split, by `seed`.
 
     Raises:
         Unsupported: the editor draws no samples.
@@ -148,7 +148,7 @@ def photograph_face(
     name: str | None = None,
     progress: Progress = silent,
 ) -> Face:
-    """The face of a photograph, as an installed inverter finds it.
+    """The image of a photograph, as an installed inverter finds it.
 
     Args:
         path: a picture file; its central square is used.

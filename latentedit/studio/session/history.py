@@ -15,7 +15,7 @@ from latentedit.files.records import StrictRecord
 STRONGEST = 4.0
 """Largest strength of an edit."""
 MOST_EDITS = 100
-"""Edits of one face in sequence."""
+"""Edits of one image in sequence."""
 MOST_STATES = 300
 """States that a history keeps; the oldest one goes first."""
 

@@ -1,4 +1,4 @@
-"""Pictures of a session: the face, its edit by each editor, and its counterfactual."""
+"""Pictures of a session: the image, its edit by each editor, and its counterfactual."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class View:
     """Everything that a session shows at a time.
 
     Args:
-        original: the unedited face.
+        original: the unedited image.
         edited: one picture a column.
-        counterfactual: the same face with only the requested change; None where nobody knows it.
+        counterfactual: the same image with only the requested change; None where nobody knows it.
         judge_ms: milliseconds of all readings together.
     """
 
@@ -53,7 +53,7 @@ class View:
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
-        """All of them, the unedited face first."""
+        """All of them, the unedited image first."""
         last = () if self.counterfactual is None else (self.counterfactual,)
         return (self.original, *self.edited, *last)
 

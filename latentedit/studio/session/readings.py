@@ -32,7 +32,7 @@ class Reading:
 
     Args:
         judged: (A,) attributes by the judge, natural units.
-        identity: cosine to the unedited face, by recogniser.
+        identity: cosine to the unedited image, by recogniser.
         same_person: whether that is above the recogniser's own threshold, by recogniser.
         changes: of each edited attribute that is one number.
         leakage: change of each attribute that was not edited, in standard deviations σ.
@@ -54,7 +54,7 @@ class Reading:
 def read_pictures(
     bench: Workbench, images: Tensor, requested: Tensor, edited: Collection[str]
 ) -> list[Reading]:
-    """Readings of images (N, 3, H, W) in [-1, 1], of which the first is the unedited face.
+    """Readings of images (N, 3, H, W) in [-1, 1], of which the first is the unedited image.
 
     Args:
         requested: (N, A) requested changes of all edits together, natural units.

@@ -36,7 +36,7 @@ class SessionRecord(StrictRecord):
         bank: its hash.
         editors: by column; their fingerprints hold options and fitted state.
         effect: share of the requested change that editors are matched to; None for no match.
-        face: what makes the face again.
+        face: what makes the image again.
         edits: in their order.
     """
 

@@ -26,7 +26,7 @@ STRENGTH_LIMIT = 16.0
 
 @dataclass(frozen=True)
 class Step:
-    """What an editor has made of a face so far.
+    """What an editor has made of an image so far.
 
     Args:
         codes: (1, \\*shape) in `space`.
@@ -34,7 +34,7 @@ class Step:
         refused: why the last edit was not made; empty if it was.
         strength: share of the last request that was asked for, found for an effect or given.
         seconds: of the last edit, the search for its strength included.
-        unusable: the editor cannot take this face at all.
+        unusable: the editor cannot take this image at all.
     """
 
     codes: Tensor
@@ -47,7 +47,7 @@ class Step:
 
 
 def first_step(bench: Workbench, fitted: FittedEditor, face: Face) -> Step:
-    """The unedited face, in the space that the editor takes; unusable if it has no code there."""
+    """The unedited image, in the space that the editor takes; unusable if it has no code there."""
     try:
         codes, space = codes_for(fitted.space, face.codes, face.space, bench.generator)
     except LatentEditError as error:
@@ -58,7 +58,7 @@ def first_step(bench: Workbench, fitted: FittedEditor, face: Face) -> Step:
 def next_step(
     bench: Workbench, fitted: FittedEditor, before: Step, edit: Edit, effect: float | None
 ) -> Step:
-    """`before` with one more edit. A face that the editor refuses stays as it was.
+    """`before` with one more edit. An image that the editor refuses stays as it was.
 
     Args:
         effect: share of the requested change that the judge is to see; None asks for the change
@@ -76,7 +76,7 @@ def next_step(
 
 
 class _Request:
-    """An edit that is asked of one face, at any share of its change."""
+    """An edit that is asked of one image, at any share of its change."""
 
     def __init__(self, bench: Workbench, fitted: FittedEditor, before: Step, edit: Edit) -> None:
         self.bench, self.fitted, self.before, self.edit = bench, fitted, before, edit
@@ -108,7 +108,7 @@ class _Request:
             columns[0],
         )
         search = StrengthSearch(asked, self._edited, self._judged, STRENGTHS, STRENGTH_LIMIT)
-        rows = torch.zeros(len(STRENGTHS), dtype=torch.long)  # one face, at all of them at once
+        rows = torch.zeros(len(STRENGTHS), dtype=torch.long)  # one image, at all of them at once
         effects = search.effect_at(torch.tensor(STRENGTHS), rows)
         tried = search.extended(effects[:, None], effect)
         edited, at = search.matching(effect, *tried)

@@ -1,4 +1,4 @@
-"""The models and faces that a session works with."""
+"""The models and images that a session works with."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Workbench:
 
     Args:
         registry: where further plugins are found, such as inverters and layer presets.
-        bank: its test split holds the faces; its fit split gives the unit σ of leakage.
+        bank: its test split holds the images; its fit split gives the unit σ of leakage.
         editors: by the name of their column.
         generator: of the bank.
         renderer: what draws the images: the generator, or what it was tuned to.
@@ -156,7 +156,7 @@ class Workbench:
 
     @cached_property
     def test(self) -> Split:
-        """The faces to choose from."""
+        """The images to choose from."""
         return self.bank.split("test")
 
     @cached_property
@@ -166,7 +166,7 @@ class Workbench:
 
     @cached_property
     def labeller(self) -> AttributeEstimator:
-        """What labelled the bank; it reads the attributes of faces that are not in it."""
+        """What labelled the bank; it reads the attributes of images that are not in it."""
         return self.registry.estimator(self.bank.labeller.name, self.bank.labeller.options)
 
     def editor(self, name: str) -> FittedEditor:

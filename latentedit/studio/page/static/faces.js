@@ -1,4 +1,4 @@
-// The gallery of faces, and their map.
+// The gallery of images, and their map.
 
 import { get } from "./requests.js";
 
@@ -56,7 +56,9 @@ export class FaceMap {
   constructor(choose) {
     this.canvas = document.getElementById("map");
     this.colour = document.getElementById("map-colour");
+    this.way = document.getElementById("map-way");
     this.chosen = null;
+    this.way.addEventListener("change", () => this.load());
     this.colour.addEventListener("change", () => this.draw());
     this.canvas.addEventListener("click", (event) => {
       const box = this.canvas.getBoundingClientRect();
@@ -66,9 +68,16 @@ export class FaceMap {
   }
 
   async load() {
-    const { points, columns } = await get("/api/map");
-    Object.assign(this, { points, columns });
-    this.draw();
+    const way = this.way.value;
+    const legend = document.getElementById("map-legend");
+    legend.textContent = "computing …";
+    try {
+      const { points, columns } = await get(`/api/map/${way}`);
+      if (way === this.way.value) Object.assign(this, { points, columns });
+      this.draw();
+    } catch (error) {
+      legend.textContent = error.message;
+    }
   }
 
   mark(index) {

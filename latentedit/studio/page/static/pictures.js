@@ -8,6 +8,7 @@ export class Pictures {
     this.cards = new Map();
     this.pictures = [];
     this.mode = "plain";
+    this.left = ""; // title of the column that a wipe shows on the left; the first one if empty
     this.units = {};
     this.noun = "image";
   }
@@ -39,7 +40,7 @@ export class Pictures {
     const before = made.querySelector(".before");
     after.src = picture.image;
     after.alt = `${picture.title}: ${told(picture)}`;
-    before.src = this.pictures[0].image;
+    before.src = this.leftOne().image;
     const refused = made.querySelector(".refused");
     refused.hidden = !picture.refused;
     refused.textContent = picture.refused && `not edited: ${picture.refused}`;
@@ -68,11 +69,24 @@ export class Pictures {
     return rows;
   }
 
+  leftOne() {
+    return this.pictures.find((picture) => picture.title === this.left) ?? this.pictures[0];
+  }
+
+  // Show another column on the left of the wipe.
+  setLeft(title) {
+    this.left = title;
+    for (const made of this.cards.values()) made.querySelector(".before").src = this.leftOne().image;
+    this.setMode(this.mode);
+  }
+
   setMode(mode) {
     this.mode = mode;
+    const left = this.leftOne()?.title;
     for (const [i, made] of [...this.cards.values()].entries()) {
-      made.classList.toggle("wiping", mode === "wipe" && i > 0);
-      made.querySelector(".before").hidden = mode !== "wipe" || i === 0;
+      const wiping = mode === "wipe" && made.dataset.title !== left;
+      made.classList.toggle("wiping", wiping);
+      made.querySelector(".before").hidden = !wiping;
       made.querySelector("canvas").hidden = mode !== "difference" || i === 0;
       made.querySelector(".after").hidden = mode === "difference" && i > 0;
     }

@@ -61,7 +61,7 @@ export class Requests {
     }
   }
 
-  // With what was kept, unless the server refuses it: then with its first face.
+  // With what was kept, unless the server refuses it: then with its first image.
   async begin() {
     try {
       return await post("/api/sessions", this.record ?? {});

@@ -62,6 +62,10 @@ function settle(answer) {
   }));
   by("commands").textContent = answer.commands.join("\n");
   options(by("code"), answer.columns);
+  const left = by("left").value;
+  options(by("left"), answer.pictures.map((picture) => picture.title));
+  if (pictures.cards.has(left)) by("left").value = left;
+  pictures.setLeft(by("left").value);
   for (const input of by("columns").querySelectorAll("input"))
     input.checked = answer.columns.includes(input.value);
   const index = answer.record.face.kind === "bank" ? answer.record.face.index : null;
@@ -165,6 +169,7 @@ function makeStage() {
     pictures.setMode(by("mode").value);
     by("wipe-row").hidden = by("mode").value !== "wipe";
   });
+  on("left", "change", () => pictures.setLeft(by("left").value));
   on("wipe", "input", () => by("pictures").style.setProperty("--wipe", `${by("wipe").value}%`));
   on("strength", "input", () => { by("strength-value").textContent = by("strength").value; });
   on("transfer", "click", () => ask({
