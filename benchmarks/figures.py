@@ -18,6 +18,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import coverage_tables
+import million
 import photograph
 import protocols
 import studio
@@ -68,6 +69,8 @@ def blocks() -> dict[str, Callable[[], str]]:
     }
     found["latencies of studio"] = studio.table
     others = {"coverage": coverage_tables.tables(), "study": _study(), "protocols": _protocols()}
+    if million.RESULT.is_file():
+        others["million"] = {"run": million.table}
     if photograph.KEPT.is_file():
         others["photograph"] = photograph.tables()
     if "real-quick" in runs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from copy import copy
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def evaluated(bank: LatentBank) -> dict[int | None, Evaluation]:
             sequences=SUITE["sequences"],
             effects=[0.8, 0.5],
             metrics=["move"],
-            show_faces=3,
+            show_images=3,
             only_possible=True,
             **({} if shard is None else {"shard": shard}),
         )
@@ -108,6 +109,15 @@ def plain(results: Results) -> dict[str, Any]:
     return leaves([written[name] for name in figures(results)])
 
 
+def assert_near(found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    numbers = {place for place, value in wanted.items() if isinstance(value, float)}
+    assert {k: found[k] for k in numbers} == pytest.approx(
+        {k: wanted[k] for k in numbers}, rel=1e-5, abs=1e-5
+    )
+    others = set(wanted) - numbers
+    assert {k: found[k] for k in others} == {k: wanted[k] for k in others}
+
+
 def test_the_figures_are_those_of_a_run_without_shards(
     evaluated: dict[int | None, Evaluation],
 ) -> None:
@@ -115,12 +125,18 @@ def test_the_figures_are_those_of_a_run_without_shards(
     wanted, found = plain(evaluated[None]), plain(evaluated[MANY])
     assert len(wanted) > 2000
     # sums of networks depend on the size of a batch, in the last bits
-    numbers = {place for place, value in wanted.items() if isinstance(value, float)}
-    assert {k: found[k] for k in numbers} == pytest.approx(
-        {k: wanted[k] for k in numbers}, rel=1e-5, abs=1e-5
-    )
-    others = set(wanted) - numbers
-    assert {k: found[k] for k in others} == {k: wanted[k] for k in others}
+    assert_near(found, wanted)
+
+
+def test_figures_are_sums_over_parts_of_a_run(evaluated: dict[int | None, Evaluation]) -> None:
+    whole, run = evaluated[MANY], copy(evaluated[MANY].run)
+    run.at_once = 2 * MANY
+    assert [part.n for part in run.parts()] == [54, 54, 54, N - 3 * 54]
+    wanted, found = plain(whole), plain(results_of(run))
+    # a kernel distance is over the images of one part, and too few reach in some
+    apart = {place for place in wanted if place not in found}
+    assert not apart
+    assert_near(found, wanted)
 
 
 def test_images_of_a_task_stay_beside_their_numbers(

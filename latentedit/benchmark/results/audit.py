@@ -18,7 +18,7 @@ from latentedit.benchmark.suite import Suite
 
 def left_out(run: Run) -> tuple[LeftOut, ...]:
     """Images that tasks ask and that no edit could do; empty where the run has not looked."""
-    possible = run.reference.faces.get("possible")
+    possible = run.unedited("possible")
     if possible is None:
         return ()
     labels, schema = run.labels, run.bank.schema

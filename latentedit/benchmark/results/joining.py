@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from operator import add
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from latentedit.benchmark.cells.distances import distances
 from latentedit.benchmark.cells.observing import SEEN, SPACE
+from latentedit.measures.realism import Gaussian
 
 MATCHED_SEEN = f"matched_{SEEN}"
+KERNEL_IMAGES = 2_048
+"""A kernel distance is over sets of so many images at most, and the mean over these sets."""
 BY_RECOGNISER = ("similarity", "identity")
 """Ends of the names of arrays whose last axis is the face."""
 ONCE = ("faces", "change", "source", "images", "consistency", "round_trip")
 """Beginnings of the names of arrays whose first axis is the face."""
+OF_UNEDITED = frozenset(
+    ("judged", "embeddings", "truth", "identity", "features", "images", "labels", "possible")
+)
+"""Names of arrays of unedited images."""
 OF_FACES = {"embeddings": 1, "possible": 1}
 """The axis of the face in arrays of unedited faces, where it is not the first."""
 
 
+def feature_spread(parts: Iterable[Tensor]) -> Tensor:
+    """(F,) standard deviation of features (N, F) that come in parts."""
+    whole = reduce(add, (Gaussian.of(part.double().numpy()) for part in parts))
+    return torch.from_numpy(np.sqrt(whole.covariance.diagonal())).float()
+
+
 def joined_faces(shards: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """Of the unedited faces of shards, in order."""
+    if len(shards) == 1:
+        return dict(shards[0])
     return {
         name: torch.cat([shard[name] for shard in shards], OF_FACES.get(name, 0))
         for name in shards[0]
@@ -68,8 +86,7 @@ def with_distances(edits: dict[str, Tensor], features: Tensor, spread: Tensor) -
     """
     reached = ~edits["matched_strength"].isnan()
     found = [
-        distances(features[edits["faces"]], seen, here, spread)
+        distances(features[edits["faces"]], seen, here, spread, KERNEL_IMAGES)
         for seen, here in zip(edits[MATCHED_SEEN], reached, strict=True)
     ]
-    kept = {name: array for name, array in edits.items() if name != MATCHED_SEEN}
-    return kept | {f"matched_{name}": torch.stack([f[name] for f in found]) for name in found[0]}
+    return edits | {f"matched_{name}": torch.stack([f[name] for f in found]) for name in found[0]}

@@ -51,10 +51,10 @@ def measures(
     scores: Scores, by_seed: SeedScores, tasks: list[str], plan: StatisticsPlan
 ) -> tuple[Measure, ...]:
     """One mean an editor, metric, effect and task that has any image."""
-    return means(tallied(scores, by_seed, tasks), plan)
+    return means_of(tallied(scores, by_seed, tasks), plan)
 
 
-def means(tally: Tally, plan: StatisticsPlan) -> tuple[Measure, ...]:
+def means_of(tally: Tally, plan: StatisticsPlan) -> tuple[Measure, ...]:
     """The same from sums over images."""
     return tuple(
         _measure(of, faces, tally.seeds[of], refits(tally.fits.get(of)), plan)
@@ -66,7 +66,9 @@ def means(tally: Tally, plan: StatisticsPlan) -> tuple[Measure, ...]:
 def set_measures(run: Run) -> tuple[Measure, ...]:
     """The metrics of sets that the suite adds: one number an editor, effect and task, the mean over
     seeds, without an interval; over all tasks, the mean of the tasks."""
-    rows = []
+    rows = list[Measure]()
+    if run.suite.shard is not None:  # which cannot have such metrics
+        return ()
     for name, added, (i, effect) in product(
         run.suite.entrants, run.reference.added, enumerate(run.suite.effects)
     ):

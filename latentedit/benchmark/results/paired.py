@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from latentedit.benchmark.results.comparison import ENOUGH_FITS, ENOUGH_IMAGES, Comparison
-from latentedit.benchmark.results.keys import ALL_TASKS
+from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
 from latentedit.benchmark.results.tally import (
     Of,
     Pair,
@@ -66,10 +66,16 @@ def known(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
-def family(plan: StatisticsPlan, scores: Scores, effect: float, controls: Iterable[str]) -> Family:
+def family(
+    plan: StatisticsPlan,
+    scores: Iterable[tuple[str, MetricKey, float]],
+    effect: float,
+    controls: Iterable[str],
+) -> Family:
     """The plan's primary endpoints; by default leakage in truth where it is known, else as judged.
 
     Args:
+        scores: editor, metric and effect of everything measured.
         effect: the first matched effect.
     """
     metrics = plan.endpoints

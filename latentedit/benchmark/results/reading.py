@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,14 +25,24 @@ if TYPE_CHECKING:
     from latentedit.benchmark.results.values import FinishedEdits, Reference
 
 
+AT_ONCE = 16_384
+"""Images whose figures are in memory at once, where a run has shards."""
+
+
 class Run:
     """A run folder.
+
+    Attributes:
+        shards: of the test images that are read, by number.
 
     Raises:
         InputError: it has no suite.
         CorruptArtefact: a record in it was changed.
         InputError: it adds a metric that another run defines otherwise.
     """
+
+    at_once = AT_ONCE
+    _known: dict[str, bool] | None = None
 
     def __init__(self, folder: Path) -> None:
         if not (usable_name(folder) / SUITE_FILE).is_file():
@@ -60,6 +72,7 @@ class Run:
         self, suite: Suite, bank: LatentBank, store: FinishedCells, provenance: Provenance
     ) -> None:
         self.suite, self.bank, self.store, self.provenance = suite, bank, store, provenance
+        self.shards = suite.shards
         declare(entry.definition for entry in self.provenance.metrics)
 
     @cached_property
@@ -68,12 +81,10 @@ class Run:
         from latentedit.benchmark.results.joining import joined_faces
         from latentedit.benchmark.results.values import Reference
 
-        cells = [Cell("faces", {}, shard=shard).id for shard in self.suite.shards]
-        found = [self.store.arrays(cell_id) for cell_id in cells]
         return Reference(
             self.suite,
             self.bank.schema,
-            joined_faces(found) if len(found) > 1 else found[0],
+            joined_faces([self.store.arrays(cell_id) for cell_id in self._unedited]),
             self.bank.split("fit").attributes.std(0).clamp_min(1e-6),
             {entry.name: entry.threshold for entry in self.provenance.identity},
         )
@@ -81,12 +92,73 @@ class Run:
     @property
     def n(self) -> int:
         """The number of test images."""
-        return len(self.reference.faces["judged"])
+        if self.suite.shard is None:
+            return len(self.reference.faces["judged"])
+        return sum(map(len, self.shards.values()))
+
+    @property
+    def _unedited(self) -> list[str]:
+        """The cells of the unedited images."""
+        return [Cell("faces", {}, shard=shard).id for shard in self.shards]
+
+    def parts(self) -> Iterator[Run]:
+        """The run as runs of some of its shards, of `at_once` images or one shard each.
+
+        Figures are sums over parts, so that memory does not grow with the run.
+        """
+        group, known = dict[int | None, range](), dict[str, bool]()
+        for shard, rows in self.shards.items():
+            if group and rows.stop - next(iter(group.values())).start > self.at_once:
+                yield self._of(group, known)
+                group = {}
+            group[shard] = rows
+        yield self._of(group, known)
+
+    def _of(self, shards: Mapping[int | None, range], known: dict[str, bool]) -> Run:
+        """This run with some of its shards; `known` says which cells finished, once asked."""
+        if shards == self.shards:
+            return self
+        part = copy(self)
+        part.shards, part._known = dict(shards), known
+        part.__dict__.pop("reference", None)
+        part.__dict__["spread"] = self.spread
+        return part
+
+    def _finished(self, cell_id: str) -> bool:
+        if self._known is None:
+            return self.store.finished(cell_id)
+        if cell_id not in self._known:
+            self._known[cell_id] = self.store.finished(cell_id)
+        return self._known[cell_id]
+
+    @cached_property
+    def first(self) -> Run:
+        """The first part."""
+        return next(self.parts())
+
+    @cached_property
+    def spread(self) -> Tensor:
+        """(F,) standard deviation over all unedited images of the judge's features."""
+        from latentedit.benchmark.results.joining import feature_spread
+
+        if self.n <= self.at_once:
+            return self.reference.faces["features"].std(0)
+        return feature_spread(self.store.arrays(cell_id)["features"] for cell_id in self._unedited)
+
+    def unedited(self, name: str) -> Tensor | None:
+        """One array of all unedited images; None where their cells have none of the name."""
+        from latentedit.benchmark.results.joining import OF_UNEDITED, joined_faces
+
+        if self.n <= self.at_once:
+            return self.reference.faces.get(name)
+        unread = OF_UNEDITED - {name}
+        found = [self.store.arrays(cell_id, unread) for cell_id in self._unedited]
+        return joined_faces(found).get(name)
 
     @property
     def labels(self) -> Tensor:
-        """(N, A) of the test faces."""
-        kept = self.reference.faces.get("labels")
+        """(N, A) of the test images."""
+        kept = self.unedited("labels")
         return self.bank.split("test").attributes if kept is None else kept
 
     @cached_property
@@ -127,13 +199,13 @@ class Run:
         attribute = next((t.attribute for t in self.suite.tasks if t.name == task), "")
         kind: Literal["edit", "sequence"] = "edit" if attribute else "sequence"
         cells = {
-            seed: [Cell(kind, {}, entrant, seed, task, k).id for k in self.suite.shards]
+            seed: {k: Cell(kind, {}, entrant, seed, task, k).id for k in self.suite.shards}
             for seed in self.suite.seeds
         }
         found = {
-            seed: self._edits(ids)
+            seed: self._edits([ids[k] for k in self.shards])
             for seed, ids in cells.items()
-            if all(self.store.finished(cell_id) for cell_id in ids)
+            if all(self._finished(cell_id) for cell_id in ids.values())
         }
         return {
             seed: FinishedEdits(arrays, task, attribute) for seed, arrays in found.items() if arrays
@@ -146,9 +218,8 @@ class Run:
             return found[0]
         from latentedit.benchmark.results.joining import MATCHED_SEEN, joined_edits, with_distances
 
-        starts = [rows[0] for rows in self.suite.shards.values()]
-        edits = joined_edits(found, starts, self.suite.show_faces)
+        starts = [rows[0] for rows in self.shards.values()]
+        edits = joined_edits(found, [at - starts[0] for at in starts], self.suite.show_images)
         if MATCHED_SEEN not in edits:
             return edits
-        features = self.reference.faces["features"]
-        return with_distances(edits, features, features.std(0))
+        return with_distances(edits, self.reference.faces["features"], self.spread)
