@@ -38,6 +38,15 @@ SMALL, FEW, MANY = 2_000, 2_000, 250
 """Images of the comparison of one shard with eight, and of a shard of each."""
 STORE_BYTES = 80 * 2**20
 WATCH_SECONDS = 0.5
+PATIENCE = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_raylet_start_wait_time_s": "900",
+    "RAY_worker_register_timeout_seconds": "900",
+    "RAY_health_check_initial_delay_ms": "60000",
+    "RAY_health_check_period_ms": "5000",
+    "RAY_health_check_timeout_ms": "60000",
+}
+"""Of Ray: a machine that is busy with other work starts nodes slowly."""
 
 
 @dataclass(frozen=True)
@@ -190,10 +199,10 @@ def own_memory(pid: int) -> float:
 
 def carry_out(folder: Path, images: int) -> tuple[Watch, Any, float]:
     """The suite on a cluster; what was seen, the outcome, and seconds."""
+    os.environ.update(PATIENCE)  # before Ray reads it
     from ray.cluster_utils import Cluster
 
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     head = {"num_cpus": 0, "object_store_memory": STORE_BYTES, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     for _ in range(NODES):

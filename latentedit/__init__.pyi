@@ -66,7 +66,7 @@ from .interfaces.metric import EditsSeen as EditsSeen
 from .interfaces.metric import Seen as Seen
 
 # For importers, published networks, landmarks and layer presets
-from .downloads.cache import cache_folder as cache_folder
+from .files.remote import cache_folder as cache_folder
 from .downloads.catalogue import PublishedNetwork as PublishedNetwork
 from .editing.layers import LayerPreset as LayerPreset
 from .interfaces.importers import BankImporter as BankImporter

@@ -23,6 +23,7 @@ from latentedit.benchmark.suite_parts import Limits, Sequence, Tune
 from latentedit.benchmark.task import Task
 from latentedit.errors import CorruptArtefact, SuiteError, UnknownName, nearest
 from latentedit.files.regular import read_bytes
+from latentedit.files.remote import url_of
 from latentedit.files.suites import find_suite
 from latentedit.interfaces.runtime import SEEDS
 from latentedit.measures.definitions import METRICS
@@ -296,7 +297,8 @@ def parse_suite(text: str, where: str = "suite", folder: Path = Path()) -> Suite
         raise SuiteError(f"{where} is not a mapping; it holds {type(data).__name__}")
     bank = data.get("bank")
     if isinstance(bank, dict) and isinstance(bank.get("path"), str):
-        data = data | {"bank": bank | {"path": str(folder / bank["path"])}}
+        path = url_of(bank["path"]) or str(folder / bank["path"])
+        data = data | {"bank": bank | {"path": path}}
     try:
         return Suite.model_validate(data)
     except ValidationError as error:

@@ -47,6 +47,10 @@ def check_tasks(suite: Suite, registry: Registry, given: LatentBank | None = Non
 
 def _check_shards(suite: Suite, registry: Registry, given: LatentBank | None) -> None:
     """Refuse shards of what has to be seen whole."""
+    if suite.bank.unstored and suite.shard is None:
+        raise SuiteError(
+            "bank: is unstored, so that every cell would draw all images again; add `shard: 8192`"
+        )
     if suite.shard is None:
         return
     if given is not None and given.inversion is not None:

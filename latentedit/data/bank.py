@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,7 @@ from latentedit.files.digests import check_digest
 from latentedit.files.folders import seen_in
 from latentedit.files.records import parsed_record
 from latentedit.files.regular import usable_name
+from latentedit.files.remote import fetched, record_of, url_of
 from latentedit.files.tables import html_table
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from latentedit.data.split import Shards, Split
 
+Draw = Callable[[Mapping[str, Any]], "tuple[Tensor, Tensor]"]
 FORMAT = 1
 SHARD_ROWS = 8_192
 """Of a bank that is drawn or labelled here: so many codes are in memory at once."""
@@ -76,16 +78,24 @@ class LatentBank:
     """Only for photographs as test images: the inverter, its options, and errors by photo."""
     test: range | None = None
     """The rows of the test split that are read; all of them if None. No part of the hash."""
+    draw: Draw | None = field(default=None, compare=False)
+    """Makes the codes and attributes of a shard that has no file; see `drawable`."""
+    root: str = ""
+    """The URL of its files, where they are not in its folder. No part of the hash."""
 
     @classmethod
     def open(cls, folder: str | Path) -> LatentBank:
-        """The bank in `folder`.
+        """The bank in `folder`, which may be a URL that fsspec reads, such as ``s3://bucket/bank``.
+
+        Of a bank at a URL the record is copied into the cache, and each shard when it is read.
 
         Raises:
             InputError: there is no bank, or it has another format version.
             CorruptArtefact: its record is damaged.
+            EnvironmentFault: the store at the URL does not answer, or needs another package.
         """
-        folder = usable_name(Path(folder))
+        url = url_of(folder)
+        folder = record_of(url, "bank.json") if url else usable_name(Path(folder))
         if not (folder / "bank.json").is_file():
             raise InputError(
                 f"{folder} is not a bank: it has no bank.json."
@@ -112,6 +122,7 @@ class LatentBank:
             sampling=record.sampling,
             shards=tuple(written["shards"]),
             inversion=written.get("inversion"),
+            root=record.root or "",
         )
 
     def split(self, name: str) -> Split:
@@ -127,18 +138,30 @@ class LatentBank:
         for shard, rows in self._read(name):
             if len(range(shard["rows"])[rows]):
                 space = shard.get("space", space)
-                path = self._checked(shard["file"], shard["sha256"])
-                mapped, mapping = map_tensors(path)
-                if "codes" not in mapped or "attributes" not in mapped:
-                    raise CorruptArtefact(
-                        f"{path} needs the tensors codes and attributes, but holds "
-                        f"{', '.join(mapped) or 'none'}; make the bank again"
-                    )
-                parts.append((mapped["codes"][rows], mapped["attributes"][rows]))
-                mappings.append(mapping)
+                codes, attributes, *mapping = self._shard(shard)
+                parts.append((codes[rows], attributes[rows]))
+                mappings += mapping
         if not parts:
             raise UnknownName("split", name, self.splits, f"of bank {self.folder}")
         return Split(space, self.schema, tuple(parts), tuple(mappings))
+
+    def _shard(self, shard: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Codes and attributes of a shard, and the map of its file where it has one."""
+        if "file" not in shard:
+            if self.draw is None:
+                raise InputError(
+                    f"{self.folder} keeps of its {shard['split']} images only the seeds. Write "
+                    f"them with: latentedit bank draw {self.folder} --out FOLDER"
+                )
+            return self.draw(shard)
+        path = self._checked(shard["file"], shard["sha256"])
+        mapped, mapping = map_tensors(path)
+        if "codes" not in mapped or "attributes" not in mapped:
+            raise CorruptArtefact(
+                f"{path} needs the tensors codes and attributes, but holds "
+                f"{', '.join(mapped) or 'none'}; make the bank again"
+            )
+        return mapped["codes"], mapped["attributes"], mapping
 
     def _read(self, name: str) -> Iterator[tuple[Mapping[str, Any], slice]]:
         """The shards of a split, each with the rows that are read of it."""
@@ -196,6 +219,8 @@ class LatentBank:
 
     def _checked(self, file: str, digest: Digest) -> Path:
         """The path of a file that has the recorded digest; it is read once a process for that."""
+        if self.root:
+            return fetched(f"{self.root}/{file}", digest)
         path = within(self.folder, file)
         check_digest(path, digest, "bank.json", "Make the bank again.")
         return path
@@ -221,8 +246,10 @@ class LatentBank:
 
     @property
     def recorded_files(self) -> list[str]:
-        """Paths within the folder of the record and of every file that it names."""
-        shards = [shard["file"] for shard in self.shards]
+        """Paths within the folder of the record and of every file there that it names."""
+        if self.root:
+            return ["bank.json"]
+        shards = [shard["file"] for shard in self.shards if "file" in shard]
         return ["bank.json", *shards, *(f"{name}.safetensors" for name in self._files)]
 
     @property
@@ -236,9 +263,13 @@ class LatentBank:
 
     def verify(self) -> None:
         """Raise `CorruptArtefact` for the first file whose SHA-256 is not the recorded one."""
-        recorded = {shard["file"]: shard["sha256"] for shard in self.shards}
+        stored = [shard for shard in self.shards if "file" in shard]
+        recorded = {shard["file"]: shard["sha256"] for shard in stored}
         recorded |= {f"{name}.safetensors": digest for name, digest in self._files.items()}
         for file, digest in recorded.items():
+            if self.root:
+                fetched(f"{self.root}/{file}", digest)
+                continue
             found = file_digest(within(self.folder, file))
             if found != digest:
                 raise CorruptArtefact(
@@ -269,12 +300,14 @@ class LatentBank:
         inversion: Mapping[str, Any] | None = None,
         files: Mapping[str, Mapping[str, Tensor]] | None = None,
         pictures: Mapping[str, bytes] | None = None,
+        undrawn: Sequence[Mapping[str, Any]] = (),
     ) -> LatentBank:
         """Write `splits` to a new folder, complete or not at all, one shard after the other.
 
         Args:
             inversion, files: for a bank of photographs, its inversion record and further tensors.
             pictures: image files by name; the bank's record and hash do not include them.
+            undrawn: records of shards that are not stored: split, rows and seed.
 
         Raises:
             InputError: `folder` exists already.
@@ -303,7 +336,7 @@ class LatentBank:
                 write_bytes(temporary / name, data)
             if inversion is not None:
                 inversion = {**inversion, "files": digests}
-            models = (generator, labeller, sampling, tuple(shards), inversion)
+            models = (generator, labeller, sampling, (*shards, *undrawn), inversion)
             bank = cls(folder, first.space, first.schema, *models)
             write_json(temporary / "bank.json", bank._record())
         return bank

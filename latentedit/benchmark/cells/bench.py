@@ -24,6 +24,7 @@ from latentedit.interfaces.runtime import Progress
 from latentedit.measures.likelihood import CodeDensity
 from latentedit.measures.metrics import pixel_error
 from latentedit.registry import Registry
+from latentedit.sampling.drawing import drawable
 
 BATCH = 64
 """Images synthesized and judged together; part of every cell's key."""
@@ -72,7 +73,7 @@ class Bench:
     """The models of a suite and the images it edits."""
 
     def __init__(self, suite: Suite, bank: LatentBank, registry: Registry) -> None:
-        self.suite, self.bank, self.registry = suite, bank, registry
+        self.suite, self.bank, self.registry = suite, drawable(bank, registry), registry
         self.kept_images, self.kept_readings = KeptBatches(KEPT_BYTES), KeptBatches(KEPT_BYTES)
 
     def of_shard(self, shard: int | None) -> Bench:

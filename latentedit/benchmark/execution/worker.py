@@ -196,6 +196,7 @@ def make_run_bank(
                 seed=plan.seed,
                 space=plan.space,
                 truncation_psi=plan.truncation_psi,
+                unstored=plan.unstored,
                 photographs=None if photographs is None else LatentBank.open(photographs),
                 progress=lambda fraction, message: pipe.send((fraction, message)),
             )
