@@ -1,12 +1,14 @@
 """Variants of one computation, timed in turns in one process.
 
 Other work on the machine then slows all variants alike. Ratios are medians over turns, each of two
-neighbouring calls.
+neighbouring calls. The order is drawn anew each turn, since a variant starts with the caches that
+the one before it left.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -59,8 +61,9 @@ def in_turns(variants: Mapping[str, Call], turns: int, calls: int = 1) -> Turns:
     for call in variants.values():
         call()
     seconds: dict[str, list[float]] = {name: [] for name in variants}
+    order = random.Random(0)
     for _ in range(turns):
-        for name, call in variants.items():
+        for name, call in order.sample([*variants.items()], len(variants)):
             started = time.process_time()
             for _ in range(calls):
                 call()

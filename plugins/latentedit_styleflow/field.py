@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -61,19 +61,17 @@ class VectorField(nn.Module):
     def under(self, a: Tensor) -> Velocity:
         """The velocity (N, D) under attributes (N, A), for many times with the same attributes.
 
-        The attributes' part of the conditions is computed once. The gates and shifts of all layers
-        are computed together at every time.
+        The attributes' part of the conditions is computed once.
         """
         layers = [cast(ConcatSquash, layer) for layer in self.layers]
         products = [(layer.linear.weight, layer.linear.bias) for layer in layers]
-        squashes = _Squashes(layers, a)
+        last, squashes = len(layers) - 1, _Squashes(layers, a)
 
         def velocity(t: Tensor | float, z: Tensor) -> Tensor:
-            gated = list(zip(products, squashes.at(t), strict=True))
-            for (weight, bias), (gate, shift) in gated[:-1]:
-                z = tanh(torch.addcmul(shift, linear(z, weight, bias), gate))
-            (weight, bias), (gate, shift) = gated[-1]
-            return torch.addcmul(shift, linear(z, weight, bias), gate)
+            for i, (gate, shift) in enumerate(squashes.at(t)):
+                z = squashed(linear(z, *products[i]), gate, shift)
+                z = tanh(z) if i < last else z
+            return z
 
         return velocity
 
@@ -90,24 +88,27 @@ class _Squashes:
     """Gates and shifts of `layers` under attributes (N, A), at any time."""
 
     def __init__(self, layers: list[ConcatSquash], a: Tensor) -> None:
-        gates = torch.cat([layer.gate.weight for layer in layers])
-        shifts = torch.cat([layer.shift.weight for layer in layers])
+        gates = [layer.gate.weight for layer in layers]
+        both = torch.cat([*gates, *(layer.shift.weight for layer in layers)])
         bias = torch.cat([layer.gate.bias for layer in layers])
-        self._widths = [len(layer.gate.weight) for layer in layers]
-        self._still = linear(a, gates[:, 1:], bias), linear(a, shifts[:, 1:])
-        self._moving = gates[:, 0], shifts[:, 0]
-        self._kept: tuple[Tensor, Tensor] | None = None
+        self._widths = [len(gate) for gate in gates]
+        # Gates and shifts of all layers side by side: (N, 2 Σ outputs).
+        self._still = linear(a, both[:, 1:], torch.cat([bias, torch.zeros_like(bias)]))
+        self._moving = both[:, 0]
+        self._kept: Tensor | None = None
         self._views: list[Squash] = []
         self._time: float | None = None
 
     def at(self, t: Tensor | float) -> list[Squash]:
         """Gate and shift of each layer at time `t`.
 
-        Those of a number `t` are valid until the next call if no gradients are taken.
+        Where no gradients are taken, those of a number `t` are valid until the next ones.
         """
         if torch.is_grad_enabled() or isinstance(t, Tensor):
-            gates, shifts = (still + t * moving for still, moving in self._parts())
-            return self._each(gates.sigmoid(), shifts)
+            return [
+                (gate.sigmoid(), shift)
+                for gate, shift in self._each(self._still + t * self._moving)
+            ]
         if t != self._time:
             self._overwrite(t)
         return self._views
@@ -115,19 +116,22 @@ class _Squashes:
     def _overwrite(self, t: float) -> None:
         """Bring the kept gates and shifts to time `t`, in the same memory."""
         if self._kept is None:
-            self._kept = cast(tuple[Tensor, Tensor], tuple(map(torch.empty_like, self._still)))
-            self._views = self._each(*self._kept)
-        for kept, (still, moving) in zip(self._kept, self._parts(), strict=True):
-            torch.add(still, moving, alpha=t, out=kept)
-        self._kept[0].sigmoid_()
+            self._kept = torch.empty_like(self._still)
+            self._views = self._each(self._kept)
+        torch.add(self._still, self._moving, alpha=t, out=self._kept)
+        self._kept[:, : sum(self._widths)].sigmoid_()
         self._time = t
 
-    def _parts(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return zip(self._still, self._moving, strict=True)
+    def _each(self, squashes: Tensor) -> list[Squash]:
+        """Gates and shifts by layer, as views."""
+        gates, shifts = (part.split(self._widths, 1) for part in squashes.tensor_split(2, 1))
+        return list(zip(gates, shifts, strict=True))
 
-    def _each(self, gates: Tensor, shifts: Tensor) -> list[Squash]:
-        parts = (part.split(self._widths, 1) for part in (gates, shifts))
-        return list(zip(*parts, strict=True))
+
+def squashed(x: Tensor, gate: Tensor, shift: Tensor) -> Tensor:
+    """x · gate + shift. Without gradients it overwrites `x`."""
+    out = None if torch.is_grad_enabled() else x
+    return torch.addcmul(shift, x, gate, out=out)
 
 
 class _Tanh(torch.autograd.Function):

@@ -86,7 +86,7 @@ class Whitening(nn.Module):
         return -0.5 * self.variance.log()
 
     def encode(self, x: Tensor) -> Tensor:
-        return (x - self.mean) @ self.basis * self.log_scale.exp()
+        return ((x - self.mean) @ self.basis).mul_(self.log_scale.exp())
 
     def decode(self, y: Tensor) -> Tensor:
         return (y * (-self.log_scale).exp()) @ self.basis.T + self.mean

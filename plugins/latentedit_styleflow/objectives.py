@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import mse_loss
 
 from latentedit_styleflow.coupling import CouplingFlow
 from latentedit_styleflow.flow import ContinuousFlow
@@ -69,7 +70,7 @@ class FlowMatching(Objective):
             z = z[optimal_pairs(x, z)]
         t = torch.rand(len(x), 1, generator=rng).to(x)
         velocity: Tensor = field(t, torch.lerp(x, z, t), a)
-        return (velocity - (z - x)).square().mean()
+        return mse_loss(velocity, z - x)
 
 
 def log_likelihood(

@@ -157,11 +157,17 @@ def _three_eighths(field: Field, now: Any, then: Any, y: Tensor) -> Tensor:
     """Kutta's rule of order four with thirds of a step, as torchdiffeq's ``rk4``."""
     third = (then - now) / 3
     k1 = field(now, y)
-    k2 = field(now + third, y + third * k1)
-    k3 = field(now + 2 * third, y + third * (3 * k2 - k1))
-    k4 = field(then, y + 3 * third * (k1 - k2 + k3))
-    end: Tensor = y + 0.375 * third * (k1 + 3 * (k2 + k3) + k4)
-    return end
+    k2 = field(now + third, _moved(y, third, (1, k1)))
+    k3 = field(now + 2 * third, _moved(y, third, (3, k2), (-1, k1)))
+    k4 = field(then, _moved(y, 3 * third, (1, k1), (-1, k2), (1, k3)))
+    return _moved(y, 0.375 * third, (1, k1), (3, k2), (3, k3), (1, k4))
+
+
+def _moved(y: Tensor, step: Any, *parts: tuple[int, Tensor]) -> Tensor:
+    """y + step Σ weight · k."""
+    for weight, k in parts:
+        y = y + weight * step * k if isinstance(step, Tensor) else y.add(k, alpha=weight * step)
+    return y
 
 
 FIXED: Mapping[str, Callable[[Field, Any, Any, Tensor], Tensor]] = {
