@@ -54,8 +54,7 @@ class Run:
         suite = read_record(folder / SUITE_FILE, Suite)
         bank = LatentBank.open(folder / "bank")
         store = CellStore(folder)
-        for shard in suite.shards:
-            store.checked(Cell("faces", {}, shard=shard).id)
+        store.checked(Cell("faces", {}, shard=next(iter(suite.shards))).id)
         self._read(suite, bank, store, read_provenance(folder))
 
     @classmethod
