@@ -13,7 +13,14 @@ from in_process import CommandLine
 from test_benchmark import SUITE, Silent
 from toy import toy_registry
 
-from latentedit import FingerprintMismatch, InputError, LatentBank, SuiteError, make_bank
+from latentedit import (
+    CorruptArtefact,
+    FingerprintMismatch,
+    InputError,
+    LatentBank,
+    SuiteError,
+    make_bank,
+)
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.summary import results_of
 from latentedit.benchmark.run import run_suite
@@ -84,7 +91,7 @@ def test_a_shard_has_a_file_or_a_seed(both: tuple[LatentBank, LatentBank], tmp_p
     record = json.loads((both[1].folder / "bank.json").read_text())
     for wrong in ({"split": "test", "rows": 5}, record["shards"][0] | {"seed": 1}):
         (tmp_path / "bank.json").write_text(json.dumps(record | {"shards": [wrong]}))
-        with pytest.raises(InputError, match="a file and its sha256, or else a seed"):
+        with pytest.raises(CorruptArtefact, match="a file and its sha256, or else a seed"):
             LatentBank.open(tmp_path)
 
 

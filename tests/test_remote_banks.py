@@ -11,7 +11,7 @@ import pytest
 import toy_editors
 import yaml
 from in_process import CommandLine
-from test_benchmark import SUITE, Silent
+from test_benchmark import SUITE
 from toy import toy_registry
 
 from latentedit import (
@@ -20,10 +20,12 @@ from latentedit import (
     InputError,
     LatentBank,
     cache_folder,
+    evaluate,
     make_bank,
 )
-from latentedit.benchmark.run import run_suite
-from latentedit.benchmark.suite import Suite, parse_suite
+from latentedit.benchmark.folder import RunFolder
+from latentedit.benchmark.run_bank import copy_bank
+from latentedit.benchmark.suite import parse_suite
 from latentedit.data.bank import SHARD_ROWS
 
 N = SHARD_ROWS + 40
@@ -92,7 +94,6 @@ def test_a_changed_shard_is_refused(url: str, cache: Path) -> None:
     [
         ("memory://bucket/none", InputError, "there is no file memory://bucket/none/bank.json"),
         ("unheard-of://bucket", InputError, "Protocol not known"),
-        ("http://127.0.0.1:9/bank", EnvironmentFault, "Check the connection"),
     ],
 )
 def test_a_store_that_does_not_have_it_is_named(
@@ -102,12 +103,21 @@ def test_a_store_that_does_not_have_it_is_named(
         LatentBank.open(place)
 
 
-def test_a_missing_package_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*given: Any, **named: Any) -> None:
-        raise ImportError("Install s3fs to access S3")
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ImportError("Install s3fs to access S3"), r"s3fs.*latentedit\[remote\]"),
+        (OSError("refused"), "refused. Check the connection"),
+    ],
+)
+def test_a_store_that_cannot_be_read_is_named(
+    error: Exception, said: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*given: Any, **named: Any) -> None:
+        raise error
 
-    monkeypatch.setattr(fsspec, "open", missing)
-    with pytest.raises(EnvironmentFault, match=r"s3fs.*latentedit\[remote\]"):
+    monkeypatch.setattr(fsspec, "open", fails)
+    with pytest.raises(EnvironmentFault, match=said):
         LatentBank.open("s3://bucket/bank")
 
 
@@ -117,17 +127,33 @@ def test_commands_take_a_url(local: LatentBank, url: str, cache: Path, tmp_path:
     assert local.hash in line.ok("bank", "show", url)
 
 
-def test_a_run_fetches_the_shards_that_its_cells_read(
-    local: LatentBank, cache: Path, tmp_path: Path
-) -> None:
-    at = f"file://{local.folder}"
-    few = {"editors": {"exact": {"plugin": "exact"}}, "controls": [], "sequences": []}
-    given = SUITE | few | {"tasks": SUITE["tasks"][:1], "bank": {"path": at}, "shard": SHARD_ROWS}
-    suite = parse_suite(yaml.safe_dump(given | {"keep_codes": False, "strengths": [0.5, 1.0]}))
-    assert isinstance(suite, Suite)
-    outcome = run_suite(suite, tmp_path / "run", Silent(), registry=toy_editors.registry, workers=2)
-    assert [record.error for record in outcome.failed] == []
-    assert [path.name for path in (tmp_path / "run" / "bank").iterdir()] == ["bank.json"]
+def test_cells_fetch_the_shards_that_they_read(local: LatentBank, url: str, cache: Path) -> None:
+    found = [
+        evaluate(
+            bank,
+            ["exact"],
+            {"age": 10},
+            judge="toy-judge",
+            identity=[],
+            controls=[],
+            strengths=[0.5, 1.0],
+            registry=toy_editors.registry(),
+            shard=SHARD_ROWS,
+        )
+        for bank in (local, LatentBank.open(url))
+    ]
+    assert found[0].measures == found[1].measures
     assert shards(cache) == {shard["sha256"] for shard in local.shards}
-    again = run_suite(suite, tmp_path / "run", Silent(), registry=toy_editors.registry, workers=2)
-    assert again.computed == 0
+
+
+def test_a_run_keeps_the_record_alone(
+    local: LatentBank, url: str, cache: Path, tmp_path: Path
+) -> None:
+    run = RunFolder.claim(tmp_path / "run")
+    copied = copy_bank(LatentBank.open(url), run, {})
+    assert [path.name for path in run.bank.iterdir()] == ["bank.json"]
+    assert (copied.root, copied.hash) == (url, local.hash)
+    assert copied.split("fit").codes.equal(local.split("fit").codes)
+    assert copy_bank(local, run, {}).hash == local.hash
+    suite = parse_suite(yaml.safe_dump(SUITE | {"bank": {"path": url}}))
+    assert suite.bank.hash == local.hash
