@@ -99,6 +99,7 @@ torture: install  ## 500 kills of a running suite, millions of mutated files, st
 	LATENTEDIT_ROUNDS=100 LATENTEDIT_STEPS=50 $(BIN)/python -m pytest tests/test_bank.py tests/test_synthface_net.py
 	LATENTEDIT_LIES=10000 $(BIN)/python -m pytest tests/test_inert.py -k within_its
 	$(BIN)/python tests/torture/kills.py --kills 50
+	$(BIN)/python tests/torture/cluster.py
 	$(BIN)/python tests/fuzzing.py --count $(MUTANTS)
 	LATENTEDIT_MUTANTS=50000 $(BIN)/python -m pytest tests/test_record_fuzz.py -k mutant
 

@@ -18,9 +18,13 @@ from functools import cache, partial
 from pathlib import Path
 
 import coverage_tables
+import inversion
+import machinery
+import machinery_tables
 import million
 import photograph
 import protocols
+import speed
 import studio
 import study
 import study_page
@@ -46,12 +50,17 @@ def worlds() -> str:
     return written(ROOT / "docs")
 
 
-WHOLE: dict[str, Callable[[], str]] = {"docs/worlds.md": worlds}
+def speeds() -> str:
+    return speed.page(speed.table())
+
+
+WHOLE: dict[str, Callable[[], str]] = {"docs/worlds.md": worlds, "docs/speed.md": speeds}
 """Pages that are generated as a whole."""
 
 
 def pages() -> list[Path]:
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    first = (ROOT / name for name in ("README.md", "CONTRIBUTING.md"))
+    return [path for path in (*first, *sorted((ROOT / "docs").glob("*.md"))) if path.is_file()]
 
 
 @cache
@@ -69,6 +78,11 @@ def blocks() -> dict[str, Callable[[], str]]:
     }
     found["latencies of studio"] = studio.table
     others = {"coverage": coverage_tables.tables(), "study": _study(), "protocols": _protocols()}
+    others["torture"] = {"commands": _torture}
+    if inversion.FIGURES.is_file():
+        others["inversion"] = inversion.tables()
+    if machinery.FIGURES.is_file():
+        others["machinery"] = machinery_tables.tables()
     if million.RESULT.is_file():
         others["million"] = {"run": million.table}
     if photograph.KEPT.is_file():
@@ -93,6 +107,18 @@ def _protocols() -> dict[str, Callable[[], str]]:
         "facts": partial(protocols.facts, taus, scores),
         "taus": partial(protocols.table_of_taus, taus),
     }
+
+
+def _torture() -> str:
+    """The commands of ``make torture``, with their amounts."""
+    makefile = (Path(__file__).parents[1] / "Makefile").read_text(encoding="utf-8")
+    rule = re.search(r"^torture:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+    if rule is None:
+        raise SystemExit("the Makefile has no target 'torture'")
+    values = dict(re.findall(r"^(\w+) := (.*)$", makefile, re.MULTILINE))
+    commands = rule[1].replace("\t", "").replace("$(BIN)/", "")
+    commands = re.sub(r"\$\((\w+)\)", lambda match: values[match[1]], commands)
+    return f"```\n{commands}```"
 
 
 def _written(write: Callable[[Shipped], str], run: str) -> str:

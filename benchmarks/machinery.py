@@ -1,7 +1,8 @@
 """Overhead of a run: cells, workers, memory, and the stages of one edit.
 
-    python benchmarks/machinery.py                            everything, about 20 minutes
+    python benchmarks/machinery.py                            docs/results/machinery.json; minutes
     python benchmarks/machinery.py --parts cells workers --repeats 5
+    python benchmarks/figures.py write                        the tables of docs/scale.md
 
 cells    a suite as cells, each a process with limits and files, against the same calls in a row in
          one process that writes nothing
@@ -9,6 +10,8 @@ workers  the same suite with two workers against one
 memory   peak memory of a whole run, shared pages counted once, with a bank of 4,000 codes to fit
          and of ten times as many
 judged   edits judged a second on one thread: edit, synthesize, judge, two recognisers
+task     images synthesized and judged, and processor time, of one face of one task
+sizes    bytes of a row of a bank and of the results of a face, and the speed of a digest
 
 The suite is `field` with editors that fit in seconds and are not tuned, four tasks and 32 faces: a
 cell has a fifteenth of the work that it has there, and the machinery fifteen times its weight.
@@ -36,17 +39,23 @@ from statistics import median
 from typing import Any
 
 import torch
+from shipped import RESULTS
 
 from latentedit import LatentBank, ModelReference, Registry, Split, fit_editor
 from latentedit.benchmark.cells.bench import BATCH, Bench
+from latentedit.benchmark.cells.computing import faces_arrays
 from latentedit.benchmark.cells.edits import edit_milliseconds, measure_edits
+from latentedit.benchmark.cells.kept import KeptBatches
+from latentedit.benchmark.cells.store import CellStore
 from latentedit.benchmark.run import run_suite
 from latentedit.benchmark.suite import Suite, load_suite
+from latentedit.files.artefacts import file_digest, read_json, write_json
 
-PARTS = ("cells", "workers", "memory", "judged")
+PARTS = ("cells", "workers", "memory", "judged", "task", "sizes")
 EDITORS = ("interfacegan", "regression", "logistic", "mean-difference", "ganspace", "sefa")
 STREAMING = {"plugin": "styleflow", "options": {"steps": 20}}
 """An editor that reads the bank a batch at a time."""
+FIGURES = RESULTS / "machinery.json"
 
 _PR_SET_CHILD_SUBREAPER = 36
 """The option of prctl(2) that makes orphaned grandchildren children of this process."""
@@ -72,7 +81,8 @@ def field_like(n_fit: int, n_test: int, editors: dict[str, Any] | None = None) -
     chosen = editors or {name: suite["editors"][name] for name in EDITORS}
     bank = suite["bank"] | {"n_fit": n_fit, "n_test": n_test}
     tasks = suite["tasks"][:4]
-    changes = {"bank": bank, "editors": chosen, "tasks": tasks, "tune": None}
+    changes = {"bank": bank, "editors": chosen, "tasks": tasks, "seeds": [0]}
+    changes["only_possible"] = False  # which takes a look at counterfactuals of its own
     return Suite.model_validate(suite | changes)
 
 
@@ -95,6 +105,12 @@ def place_bank(suite: Suite, folder: Path) -> None:
         ModelReference(plan.labeller.plugin, plan.labeller.options, labeller.fingerprint),
         sampling | {"fit": plan.n_fit, "test": plan.n_test},
     )
+
+
+def on_bank(suite: Suite, folder: Path) -> Suite:
+    """The suite with the bank that `place_bank` wrote."""
+    bank = {"path": str(folder / "bank")}
+    return Suite.model_validate(suite.model_dump(mode="json") | {"bank": bank})
 
 
 def in_a_row(suite: Suite, folder: Path) -> None:
@@ -129,13 +145,11 @@ def child(task: str, suite_file: str, folder: str, workers: str) -> None:
 def measured(task: str, suite: Suite, folder: Path, workers: int = 1) -> dict[str, float]:
     """Wall and processor seconds of `child` in a fresh process with all that it starts."""
     with tempfile.TemporaryDirectory() as scratch:
-        fresh = Path(scratch) / "run"
-        fresh.mkdir()
-        (fresh / "bank").symlink_to(folder / "bank")
+        place = Path(scratch) / "run" if task == "cells" else folder
         file = Path(scratch) / "suite.json"
-        file.write_text(suite.model_dump_json())
+        file.write_text(on_bank(suite, folder).model_dump_json())
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        command = [sys.executable, __file__, "--child", task, file, fresh, str(workers)]
+        command = [sys.executable, __file__, "--child", task, file, place, str(workers)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         found = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
         _wait_for_adopted()
@@ -203,8 +217,7 @@ def memory(arguments: argparse.Namespace) -> list[Row]:
                 with peak_memory() as peak:
                     measured("cells", suite, Path(folder))
             peaks.append(max(peak))
-        rows.append({"editor": name, "4,000 codes, MiB": peaks[0], "40,000 codes, MiB": peaks[1]})
-        rows[-1]["growth"] = f"{peaks[1] / peaks[0] - 1:+.1%}"
+        rows.append({"editor": name, "MiB": peaks[0], "MiB of ten times": peaks[1]})
     return rows
 
 
@@ -272,10 +285,68 @@ def judged(arguments: argparse.Namespace) -> list[Row]:
             }
     total = sum(times.values())
     rows = [
-        {"stage": stage, "ms a face": taken, "share": f"{taken / total:.0%}"}
+        {"stage": stage, "ms a face": taken, "share": taken / total}
         for stage, taken in times.items()
     ]
-    return [*rows, {"stage": f"{1000 / total:.0f} a second", "ms a face": total, "share": "100%"}]
+    return [*rows, {"stage": "all", "ms a face": total, "share": 1.0}]
+
+
+def task(arguments: argparse.Namespace) -> list[Row]:
+    """Images and processor time of a face of a task, over two tasks of one editor."""
+    torch.set_num_threads(1)
+    suite, counts = field_like(1000, BATCH), {"synthesized": 0, "judged": 0}
+    with tempfile.TemporaryDirectory() as name:
+        place_bank(suite, Path(name))
+        bench = Bench(suite, LatentBank.open(Path(name) / "bank"), Registry.discover())
+        editor = fit_editor(bench.registry, "interfacegan", bench.bank, generator=bench.generator)
+        before = faces_arrays(bench, lambda fraction, message: None)
+        for model, method, count in (
+            (bench.renderer, "synthesize", "synthesized"),
+            (bench.judge, "estimate", "judged"),
+        ):
+            setattr(model, method, _counted(getattr(model, method), counts, count))
+        asked, started = 0, time.process_time()
+        for one in suite.tasks[:2]:
+            # Another bench has none of the pictures of the task before.
+            bench.kept_images, bench.kept_readings = KeptBatches(0), KeptBatches(0)
+            arrays, _ = measure_edits(bench, editor, one, before, lambda fraction, message: None)
+            asked += len(arrays["faces"])
+        taken = time.process_time() - started
+    row: Row = {count: found / asked for count, found in counts.items()}
+    return [row | {"ms": 1000 * taken / asked, "strengths": len(suite.strengths)}]
+
+
+def _counted(
+    call: Callable[..., torch.Tensor], counts: dict[str, int], name: str
+) -> Callable[..., torch.Tensor]:
+    """`call`, which adds the length of its first argument to `counts`."""
+
+    def counted(batch: torch.Tensor, *more: Any) -> torch.Tensor:
+        counts[name] += len(batch)
+        return call(batch, *more)
+
+    return counted
+
+
+def sizes(arguments: argparse.Namespace) -> list[Row]:
+    """Of a bank of 8,192 codes, and of the arrays of a cell that keeps no codes."""
+    suite = field_like(8_192, BATCH, {"editor": {"plugin": "regression"}})
+    changes = {"controls": [], "tasks": suite.tasks[:1], "keep_codes": False, "show_faces": 0}
+    suite = suite.model_copy(update=changes)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        place_bank(suite, folder)
+        (shard,) = (folder / "bank").glob("fit*.safetensors")
+        started = time.process_time()
+        file_digest(shard)
+        speed = shard.stat().st_size / (time.process_time() - started)
+        run = folder / "run"
+        run_suite(on_bank(suite, folder), run, Silent(), workers=1)
+        cells = [path.parent for path in run.glob("cells/edit*/cell.json")]
+        faces = len(CellStore(run).arrays(cells[0].name)["faces"])
+        kept = (cells[0] / "arrays.safetensors").stat().st_size
+        row = shard.stat().st_size / suite.bank.n_fit
+    return [{"bytes a row": row, "bytes a second": speed, "bytes a face of a task": kept / faces}]
 
 
 def _milliseconds(work: Callable[[], Any], repeats: int) -> float:
@@ -309,15 +380,15 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--repeats", type=int, default=3, help="pairs of runs (default 3)")
     parser.add_argument("--faces", type=int, default=32, help="test faces (default 32)")
-    parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    parser.add_argument("--out", type=Path, default=FIGURES, help="JSON file of the figures")
     arguments = parser.parse_args()
     _adopt_orphans()
-    found = {}
+    found: dict[str, Any] = read_json(arguments.out) if arguments.out.is_file() else {}
     for part in arguments.parts:
-        found[part] = globals()[part](arguments)
-        print(f"{part}\n{_table(found[part])}", flush=True)
-    if arguments.out:
-        arguments.out.write_text(json.dumps(found, indent=2) + "\n")
+        rows = globals()[part](arguments)
+        found[part] = {"load": round(os.getloadavg()[0], 1), "rows": rows}
+        print(f"{part}\n{_table(rows)}", flush=True)
+        write_json(arguments.out, found)
 
 
 if __name__ == "__main__":

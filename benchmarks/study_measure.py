@@ -17,7 +17,7 @@ from torch import Tensor
 from latentedit import Edited, LatentBank, Registry, fit_editor, make_bank, write_tensors
 from latentedit.benchmark.cells.asked import StrengthSearch, requested
 from latentedit.benchmark.cells.bench import Bench
-from latentedit.benchmark.cells.observing import TaskObserver
+from latentedit.benchmark.cells.observing import TaskObserver, stacked
 from latentedit.benchmark.cells.possible import possible_images
 from latentedit.benchmark.plugin_use import PluginUse
 from latentedit.benchmark.suite import Suite
@@ -88,11 +88,7 @@ class SideBySide(TaskObserver):
         for wanted in suite.effects:
             edited, at = self._search.matching(wanted, tried, effects)
             matched.append(self._seen(edited) | {"strength": at})
-        arrays = {name: torch.stack([found[name] for found in grid]) for name in grid[0]}
-        return arrays | {
-            f"matched_{name}": torch.stack([found[name] for found in matched])
-            for name in matched[0]
-        }
+        return stacked({}, grid, matched)
 
     def own(self, name: str, array: Tensor, k: int) -> Tensor:
         """Rows of editor k."""

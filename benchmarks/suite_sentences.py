@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 from shipped import Shipped
+from study_shares import has_study, share_of, share_of_all
 from suite_tables import FLOWS, OURS, SHOWN, bounded, difference, named
 
 from latentedit.benchmark.results.comparison import ENOUGH_FITS, ENOUGH_IMAGES, Comparison
@@ -69,11 +70,20 @@ def _found(run: Shipped, others: Sequence[str], detailed: bool) -> str:
     groups: dict[Standing, list[str]] = {"loses": [], "trade": [], "tie": [], "wins": []}
     for name, rows in pairs.items():
         groups[standing(rows)].append(name)
-    parts = [paragraph(_headline(groups))]
+    known = has_study(run)
+    shown = {name: _with_share(name, pairs[name] if known else []) for name in pairs}
+    parts = [paragraph(_headline(groups, shown))]
     if detailed:
         order = [name for names in groups.values() for name in names]
-        parts.append("\n".join(paragraph(_detail(name, pairs[name]), "- ") for name in order))
-    return "\n\n".join([*parts, paragraph(_limits(run, pairs))])
+        lines = [paragraph(_detail(name, pairs[name], known), "- ") for name in order]
+        parts.append("\n".join(lines))
+    return "\n\n".join([*parts, paragraph(_limits(run, pairs) + _studied(run, pairs))])
+
+
+def _with_share(name: str, rows: Sequence[Comparison]) -> str:
+    """A name, and in how many settings of the study all verdicts of `rows` hold at once."""
+    share = share_of_all(rows)
+    return f"`{name}`" if share is None else f"`{name}` ({share})"
 
 
 def _place(row: Comparison) -> tuple[int, str]:
@@ -82,21 +92,21 @@ def _place(row: Comparison) -> tuple[int, str]:
     return SHOWN.index(name) if name in SHOWN else len(SHOWN), row.metric.recogniser
 
 
-def _headline(groups: dict[Standing, list[str]]) -> str:
-    loses, trade, tie, wins = groups.values()
+def _headline(groups: dict[Standing, list[str]], shown: Mapping[str, str]) -> str:
+    loses, trade, tie, wins = ([shown[name] for name in names] for names in groups.values())
     first = (
-        f"**StyleFlow (`{OURS}`) loses to {_listed(loses)}**: it is behind in at least one "
+        f"**StyleFlow (`{OURS}`) loses to {listed(loses)}**: it is behind in at least one "
         "primary endpoint and ahead in none."
         if loses
         else f"**StyleFlow (`{OURS}`) loses to no other editor.**"
     )
     more = [
-        f"Against {_listed(trade)} there is a trade: it is ahead in one endpoint and behind in "
+        f"Against {listed(trade)} there is a trade: it is ahead in one endpoint and behind in "
         "another."
         if trade
         else "",
-        f"It cannot be told apart from {_listed(tie)}." if tie else "",
-        f"It is ahead of {_listed(wins)} in at least one endpoint and behind in none."
+        f"It cannot be told apart from {listed(tie)}." if tie else "",
+        f"It is ahead of {listed(wins)} in at least one endpoint and behind in none."
         if wins
         else "",
     ]
@@ -111,16 +121,16 @@ SAID: dict[str, str] = {
 }
 
 
-def _detail(name: str, rows: Sequence[Comparison]) -> str:
+def _detail(name: str, rows: Sequence[Comparison], studied: bool) -> str:
     """One bullet: what our editor is in each endpoint against `name`."""
     parts = [
-        f"{said} {listed([_figure(row) for row in rows if row.verdict == word])}"
+        f"{said} {listed([_figure(row, studied) for row in rows if row.verdict == word])}"
         for word, said in SAID.items()
         if any(row.verdict == word for row in rows)
     ]
     said = f"`{OURS}` is {'; '.join(parts)}." if parts else "No endpoint tells them apart."
-    equal = [_figure(row) for row in rows if row.verdict == "equivalent"]
-    undecided = [_figure(row) for row in rows if row.verdict == "undecided"]
+    equal = [_figure(row, studied) for row in rows if row.verdict == "equivalent"]
+    undecided = [_figure(row, studied) for row in rows if row.verdict == "undecided"]
     if equal:
         said += f" Equivalent: {listed(equal)}."
     if undecided:
@@ -128,9 +138,14 @@ def _detail(name: str, rows: Sequence[Comparison]) -> str:
     return f"**Against `{name}`** ({_basis(rows)}): {said}"
 
 
-def _figure(row: Comparison) -> str:
+def _figure(row: Comparison, studied: bool) -> str:
+    """A difference with its bounds, and in how many settings of the study its verdict holds."""
     unit = " σ" if row.metric.metric.unit == "σ" else ""
-    return f"{named(row.metric)} {difference(row, unit)}"
+    said = f"{named(row.metric)} {difference(row, unit)}"
+    share = share_of(row) if studied else None
+    if share is None:
+        return said
+    return f"{said[:-1]}; {share})" if said.endswith(")") else f"{said} ({share})"
 
 
 def _basis(rows: Sequence[Comparison]) -> str:
@@ -154,6 +169,18 @@ def _limits(run: Shipped, pairs: dict[str, list[Comparison]]) -> str:
             f"{ENOUGH_FITS} fits of both editors."
         )
     return said
+
+
+def _studied(run: Shipped, pairs: Mapping[str, Sequence[Comparison]]) -> str:
+    """What a share such as 17 of 18 means; empty where there is none."""
+    if not has_study(run) or all(share_of_all(rows) is None for rows in pairs.values()):
+        return ""
+    missing = [name for name, rows in pairs.items() if share_of_all(rows) is None]
+    return (
+        " A count such as *17 of 18* says in how many settings of the study the same holds, with "
+        "other worlds, banks and fits; behind the name of an editor, all that is said of it at "
+        "once." + (f" The study does not have {_listed(missing)}." if missing else "")
+    )
 
 
 def oracle(run: Shipped) -> str:

@@ -11,6 +11,7 @@ import pluggy
 
 from latentedit import plugin as hooks
 from latentedit.errors import InputError, UnknownName
+from latentedit.measures.definitions import METRICS
 from latentedit.plugin import ENTRY_POINTS, KINDS, PluginSpec
 
 BUILT_IN = (
@@ -26,8 +27,18 @@ BUILT_IN = (
         "latentedit.benchmark.cells.structural_similarity:StructuralSimilarity",
         "how much of an image's structure an edit keeps",
     ),
+    *(
+        PluginSpec(
+            "metric",
+            metric.plugin,
+            f"latentedit.benchmark.results.metrics:{metric.plugin.title().replace('-', '')}",
+            f"of every run: {metric.formula}",
+        )
+        for metric in METRICS.values()
+    ),
 )
-"""Known without any plugin: the executor of every run that names no other, and a metric."""
+"""Known without any plugin: the executor of every run that names no other, the metrics of every
+run, and one that suites may name."""
 MOST_SPECS = 1000
 """Most items that one plugin may offer; a hook that never ends is stopped here."""
 

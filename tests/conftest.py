@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import shutil
 import signal
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, and for processes that tests start
@@ -18,7 +20,17 @@ if TYPE_CHECKING:
 
     from telling_runs import Told
 
+MEMORY, ROOM = "/dev/shm", 4 << 30
+"""A file system in memory, and how much of it has to be free."""
+
 torch.set_num_threads(1)
+if (
+    os.access(MEMORY, os.W_OK)
+    and shutil.disk_usage(MEMORY).free > ROOM
+    and not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC  # some tests run what they write
+):
+    # every file that is written is flushed, which takes a disk longer than most tests
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell starts background jobs so, and what tests start would ignore interrupts too
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -42,6 +54,12 @@ def telling_photos(tmp_path_factory: pytest.TempPathFactory) -> Told:
     from telling_runs import photo_run
 
     return photo_run(tmp_path_factory)
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay to the end, so that no search for garbage looks at them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

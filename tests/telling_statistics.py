@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -49,24 +50,27 @@ def _flat(kept: Array) -> bool:
     return bool(np.ptp(kept) <= 1e-12 * np.abs(kept).max())
 
 
-def _hall(kept: Array, mean: float) -> float:
-    """Hall's statistic (1992) of the hypothesis that the mean is `mean`."""
+def _hall(kept: Array) -> Callable[[float], float]:
+    """Hall's statistic (1992) of the hypothesis that the mean is a value."""
     n, g = len(kept), stats.skew(kept, bias=False)
-    t = (kept.mean() - mean) / kept.std(ddof=1)
-    return float(np.sqrt(n) * (t + g * t**2 / 3 + g**2 * t**3 / 27 + g / (6 * n)))
+    mean, deviation = kept.mean(), kept.std(ddof=1)
+
+    def statistic(value: float) -> float:
+        t = (mean - value) / deviation
+        return float(np.sqrt(n) * (t + g * t**2 / 3 + g**2 * t**3 / 27 + g / (6 * n)))
+
+    return statistic
 
 
 def _wider(kept: Array) -> Bounds:
     """The wider one of Student's and Hall's interval on each side."""
     if _flat(kept):
         return Bounds(kept[0], kept[0])
-    n, error = len(kept), stats.sem(kept)
+    n, error, hall = len(kept), stats.sem(kept), _hall(kept)
     t = stats.t.isf((1 - world.CONFIDENCE) / 2, n - 1)
     far = 200 * error
     low, high = (
-        optimize.brentq(
-            lambda mean, z=z: _hall(kept, mean) - z, kept.mean() - far, kept.mean() + far
-        )
+        optimize.brentq(lambda mean, z=z: hall(mean) - z, kept.mean() - far, kept.mean() + far)
         for z in (t, -t)
     )
     return Bounds(min(low, kept.mean() - t * error), max(high, kept.mean() + t * error))
@@ -79,4 +83,4 @@ def p_value(kept: Array) -> float:
         return 2.0 ** (1 - n) if kept.mean() else 1.0
     student = float(stats.ttest_1samp(kept, 0).pvalue)
     sign = np.sign(kept.mean())
-    return max(student, min(1.0, 2 * float(stats.t.sf(sign * _hall(kept, 0.0), n - 1))))
+    return max(student, min(1.0, 2 * float(stats.t.sf(sign * _hall(kept)(0.0), n - 1))))

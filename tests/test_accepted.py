@@ -9,7 +9,9 @@ import torch
 import toy_editors
 from in_process import CommandLine
 from torch import Tensor
+from toy import ToyEstimator
 
+from latentedit import PluginSpec, Registry, hookimpl
 from latentedit.sampling.accepted import ROUNDS, sample_accepted
 
 WANTED = torch.tensor([[10.0, 1.0], [20.0, 2.0], [30.0, 3.0]])
@@ -56,9 +58,30 @@ def test_without_a_tolerance_every_sample_is_kept() -> None:
     assert found.drawn == 3
 
 
+class Strict(ToyEstimator):
+    """Reads every value as 100 more than it is."""
+
+    fingerprint = "1" * 64
+
+    def estimate(self, images: Tensor) -> Tensor:
+        return super().estimate(images) + 100
+
+
+class _Strict:
+    @hookimpl
+    def latentedit_plugins(self) -> list[PluginSpec]:
+        return [PluginSpec("estimator", "strict", "test_accepted:Strict", "for tests")]
+
+
+def registry() -> Registry:
+    found = toy_editors.registry()
+    found.add(_Strict(), "strict")
+    return found
+
+
 @pytest.fixture
 def made(tmp_path: Path) -> CommandLine:
-    command = CommandLine(tmp_path, toy_editors.registry)
+    command = CommandLine(tmp_path, registry)
     make = ["bank", "make", "--generator", "toy", "--labeller", "toy-labeller", "--n", "50"]
     command.ok(*make, "--test", "6", "--out", "B")
     command.ok("fit", "draws", "--bank", "B", "--out", "D")
@@ -72,7 +95,10 @@ def test_the_command_rejects_by_a_judge_and_needs_one(made: CommandLine) -> None
     )
     judged = (*base, "--judge", "toy-judge", "--set", "age=30")
     assert "4 new faces" in made.ok(*judged, "--out", "b.png")
-    assert "new faces" in made.ok(*judged, "--reject", "3", "--out", "c.png")
-    told = made(*judged, "--reject", "0.0001", "--out", "d.png")
+    assert "c.png: 4 new faces" in made.ok(*judged, "--reject", "3", "--out", "c.png")
+    other = (*base, "--judge", "strict", "--set", "age=30")
+    told = made(*other, "--reject", "1", "--out", "d.png")
     assert told.returncode == 0
+    assert "4 places are crossed out: the judge rejected all drawn for them" in told.stderr
+    assert f"d.png: 0 new faces, {4 * (1 + ROUNDS)} drawn" in told.stdout
     assert (made.folder / "d.png").is_file()

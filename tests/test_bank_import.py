@@ -97,6 +97,12 @@ def test_attributes_can_be_measured_anew(data: Path, tmp_path: Path) -> None:
     assert torch.allclose(again.split("test").attributes, expected, atol=1e-3)
 
 
+@pytest.mark.parametrize("n_test", [1, N - 1])
+def test_one_image_is_enough_for_a_split(data: Path, tmp_path: Path, n_test: int) -> None:
+    bank = imported(data, tmp_path / "B", n_test=n_test)
+    assert (len(bank.split("fit")), len(bank.split("test"))) == (N - n_test, n_test)
+
+
 @pytest.mark.parametrize("n_test", [0, N, N + 1, -1])
 def test_something_is_left_to_fit_on(data: Path, tmp_path: Path, n_test: int) -> None:
     with pytest.raises(InputError, match=f"has {N} images"):

@@ -17,6 +17,8 @@ from toy import SCALE, SCHEMA, ToyGenerator
 import latentedit_inversion
 import latentedit_metrics
 from latentedit import EditsSeen, EnvironmentFault, InputError, Registry, Seen
+from latentedit.benchmark.plugin_use import ModelUse
+from latentedit.benchmark.rescore import rescore
 from latentedit.benchmark.results.board import boards
 from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import run_suite
@@ -85,6 +87,9 @@ def test_the_gap_is_one_where_codes_along_the_move_tell_of_one_attribute_alone()
     assert gap(torch.zeros(64)) == pytest.approx(1, abs=1e-6)
     assert gap(codes[:, 0]) == pytest.approx(0, abs=1e-6)
     assert gap(-codes[:, 0]) == pytest.approx(0, abs=1e-6)
+    lowest = (codes[:, 0] >= codes[:, 0].sort().values[16]).float()  # tells the lowest bin apart
+    entropy = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
+    assert gap(lowest) == pytest.approx(1 - entropy / math.log(4), abs=1e-6)
     few = seen((codes[:7], codes[:7] + along), (attributes[:7],) * 2, (images[:7],) * 2)
     assert math.isnan(float(metric.measure(few)))
 
@@ -151,6 +156,31 @@ def test_perceptual_distance_is_zero_for_equal_images_and_grows_with_the_change(
 def test_the_metrics_keep_every_rule(name: str) -> None:
     verdicts = check_metric(name, registry=registry())
     assert [verdict.fault for verdict in verdicts if not verdict.kept] == []
+
+
+def test_scoring_a_run_anew_gives_the_figures_of_a_new_run(tmp_path: Path) -> None:
+    plain = SUITE | {"controls": [], "sequences": [], "show_images": 1, "keep_codes": "float32"}
+    plain |= {"tasks": [{"attribute": "age", "change": 10}], "strengths": [0.5, 1.0]}
+    plain |= {"editors": {name: {"plugin": name} for name in ("exact", "leaky")}}
+    uses = [ModelUse(plugin=name) for name in (*NAMES[2:], NAMES[0], "structural-similarity")]
+    uses += [ModelUse(plugin="ssim", options={"sigma": 0.5})]
+    given = plain | {"metrics": [use.model_dump(mode="json") for use in uses]}
+    for name, suite in (("with", given), ("without", plain)):
+        ran = run_suite(Suite.model_validate(suite), tmp_path / name, Silent(), registry=registry)
+        assert [record.error for record in ran.failed] == []
+    scored = rescore(
+        tmp_path / "without", tmp_path / "again", Silent(), metrics=uses, registry=registry
+    )
+    assert [record.error for record in scored.failed] == []
+    new, again = (
+        {(m.editor, m.task, str(m.metric)): m for m in summarise(tmp_path / name).measures}
+        for name in ("with", "again")
+    )
+    assert {str(use) for use in uses} <= {name for *_, name in again}
+    assert new.keys() == again.keys()
+    for key, row in new.items():
+        assert again[key].mean == pytest.approx(row.mean, rel=1e-4, abs=1e-6), key
+        assert again[key].faces == row.faces, key
 
 
 def test_their_figures_are_in_results_report_and_leaderboard(tmp_path: Path) -> None:

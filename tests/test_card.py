@@ -25,6 +25,7 @@ def test_a_saved_editor_has_a_card_with_what_it_was_fitted_on(tmp_path: Path) ->
         assert known in text
     for attribute in bank.schema:
         assert f"| {attribute.name} | {attribute.kind} |" in text
-    for figure in fitted.figures:
-        assert f"| {figure} |" in text
+    assert fitted.figures
+    for figure, value in fitted.figures.items():
+        assert f"| {figure} | {value:.4g} |" in text
     assert load_editor(registry, tmp_path / "E").bank_hash == bank.hash

@@ -17,6 +17,7 @@ import torch
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.benchmark.execution.events import Ended, Event, Progressed
 from latentedit.benchmark.execution.executor import Executor, ExecutorOptions, run_jobs
+from latentedit.benchmark.execution.local import LocalExecutor
 from latentedit.benchmark.execution.processes import (
     end_with_parent,
     exit_reason,
@@ -25,6 +26,7 @@ from latentedit.benchmark.execution.processes import (
     own_memory,
     thread_count,
 )
+from latentedit.benchmark.execution.warm_process import WarmProcess
 from latentedit.benchmark.execution.worker import Job, fit_id
 from latentedit.benchmark.suite import Suite
 from latentedit.errors import EnvironmentFault
@@ -39,6 +41,14 @@ SUITE = Suite.model_validate(
         "tasks": [{"attribute": "age", "change": 5}],
     }
 )
+
+
+@pytest.mark.parametrize(("asked", "found"), [(3, 3), (None, os.cpu_count())])
+def test_so_many_cells_are_computed_at_a_time(
+    asked: int | None, found: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WarmProcess, "prepare", staticmethod(lambda: None))
+    assert LocalExecutor(ExecutorOptions(workers=asked)).free() == found
 
 
 class Scripted(Executor):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -231,8 +232,19 @@ def test_a_relative_change_is_edited_and_drawn(made: CommandLine) -> None:
     [
         (PermissionError(13, "Permission denied", "B"), 3, "the system refused B: Permission"),
         (OSError(28, "No space left on device"), 3, "the system refused: No space left"),
-        (MemoryError(), 3, "out of memory"),
+        (MemoryError(), 3, "out of memory; free some"),
+        (MemoryError("Unable to allocate 8 TiB"), 3, "out of memory: Unable to allocate 8 TiB"),
+        (OSError(36, "File name too long", "x" * 300), 2, f"{'x' * 200} is not the name of a file"),
+        (OSError(40, "Too many levels of symbolic links", "a"), 2, "a is not the name of a file"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you"), 3, "out of memory"),
+        (ImportError("libtorch.so: failed to map segment from shared object"), 3, "out of memory"),
+        (OSError("libtorch.so: cannot allocate memory in static TLS block"), 3, "out of memory"),
+        (OSError(12, "Cannot allocate memory"), 3, "out of memory"),
+        (
+            ImportError("libc.so: cannot open shared object file: Too many open files", name="z"),
+            3,
+            "cannot import z: libc.so: cannot open",
+        ),
         (torch.OutOfMemoryError("CUDA out of memory."), 3, "out of memory"),
         (UnicodeEncodeError("ascii", "é", 0, 1, "no"), 3, "set PYTHONUTF8=1"),
         (KeyError("x"), 4, "a bug in latentedit: KeyError: 'x'. The traceback is in "),
@@ -291,6 +303,86 @@ def test_a_full_device_is_one_line_and_status_3() -> None:
     )
     assert found.returncode == 3
     assert found.stderr == "error: the system refused: No space left on device\n"
+
+
+def limited(limit: str, words: str, streams: str = "") -> subprocess.CompletedProcess[str]:
+    """A command with a limit of the shell."""
+    command = f"ulimit {limit}; exec {' '.join(PROGRAM)} {words} {streams}"
+    return subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("words", ["plugins list", "fit exact --bank B --out E"])
+def test_too_little_address_space_is_one_line_before_libraries_end_the_process(words: str) -> None:
+    found = limited("-v 524288", words)
+    assert found.returncode == 3
+    assert found.stderr.startswith("error: out of memory: 512 MiB of address space are allowed")
+    assert len(found.stderr.splitlines()) == 1
+
+
+def test_eight_open_files_are_enough_to_begin() -> None:
+    found = limited("-n 8", "plugins list --json")
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("words", "code"), [("bench run no.yaml --out R", 2), ("--nope", 2)])
+def test_an_error_that_cannot_be_printed_keeps_its_status(words: str, code: int) -> None:
+    assert limited("-c 0", words, ">/dev/full 2>/dev/full").returncode == code
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("fit", "exact", "--bank", "B", "--out", "{}"),
+        (
+            "edit",
+            "--editor",
+            "E",
+            "--bank",
+            "B",
+            "--index",
+            "0",
+            "--set",
+            "age=30",
+            "--out",
+            "{}.png",
+        ),
+        (
+            "bank",
+            "make",
+            "--generator",
+            "toy",
+            "--labeller",
+            "toy-labeller",
+            "--n",
+            "9",
+            "--out",
+            "{}",
+        ),
+        ("bank", "verify", "{}"),
+        ("import", "{}.pkl", "--out", "G"),
+        ("bench", "run", "quickstart", "--out", "{}"),
+        ("bench", "list", "{}"),
+        ("plugins", "new", "mine", "--out", "{}"),
+    ],
+)
+def test_a_name_that_is_too_long_is_refused(made: CommandLine, words: tuple[str, ...]) -> None:
+    told = made.refused(*(word.format("x" * 300) for word in words))
+    assert "is not the name of a file: File name too long" in told
+
+
+def test_a_folder_that_may_only_be_read_is_named(tmp_path: Path) -> None:
+    """An ordinary user, or root without its powers."""
+    powerless = [] if os.geteuid() else ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+    if powerless and shutil.which("setpriv") is None:
+        pytest.skip("root writes everywhere, and setpriv is not installed to take its powers away")
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    folder.chmod(0o555)
+    words = ["plugins", "new", "mine", "--out", str(folder / "mine")]
+    found = subprocess.run([*powerless, *PROGRAM, *words], capture_output=True, text=True)
+    assert found.returncode == 3
+    assert found.stderr.startswith(f"error: could not write {folder / 'mine'}: Permission denied")
+    assert len(found.stderr.splitlines()) == 1
 
 
 def test_a_locale_without_the_characters_prints_escapes() -> None:

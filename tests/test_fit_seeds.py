@@ -207,6 +207,7 @@ def test_the_cost_of_a_fit_and_of_its_edits_is_kept_with_the_cell(run: Path) -> 
     fit = store.timings("fit--drifting--seed5")
     assert fit["faces"] == 50
     assert {"fit_seconds", "edit_ms_batch_1", "edit_ms_batch_64", "peak_memory_mb"} <= set(fit)
+    assert 50 < fit["peak_memory_mb"] < 65_536
     # 3 strengths, and one try for the effect, each of 12 faces, and the edit at the strength found.
     edit = store.timings("edit--drifting--seed5--age")
     assert (edit["edits"], edit["edit_calls"]) == (12 * 5, 5)

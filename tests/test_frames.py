@@ -16,7 +16,7 @@ import latentedit_inversion
 from latentedit import InputError, InversionRuntime, Landmarks, WeightedLoss
 from latentedit.photos.align import read_photograph
 from latentedit.photos.frames import STANDARD, Frame, frame_of
-from latentedit.photos.landmarks import face_square
+from latentedit.photos.landmarks import check_face, face_square
 
 WORLD = odd_spaces.ZOnly()
 
@@ -64,6 +64,12 @@ def test_a_photograph_is_cut_in_the_frame(tmp_path: Path) -> None:
     found = read_photograph(tmp_path / "photo.png", 60, find, frame)
     assert found.crop == "aligned by landmarks in the generator's frame"
     assert (found.image - picture).abs().mean() < 0.02
+
+
+def test_a_point_in_the_first_pixel_does_not_make_pixels_shares() -> None:
+    check_face(Landmarks((0.5, 40), (60, 40), (10, 90), (50, 90)))
+    with pytest.raises(InputError, match="look like shares"):
+        check_face(Landmarks((0.1, 0.4), (1.0, 0.4), (0.2, 0.9), (0.8, 0.9)))
 
 
 def test_too_few_faces_give_no_frame() -> None:

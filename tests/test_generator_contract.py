@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from functools import cache
@@ -14,12 +12,13 @@ import pickles
 import pytest
 import wrong_generators
 from alias_free_networks import SMALL, architecture, pickled, random_weights
+from in_process import CommandLine
 from toy import toy_registry
 from wrong_generators import WRONG
 
 import latentedit_stylegan
 import latentedit_synthface
-from latentedit import UnknownName
+from latentedit import Registry, UnknownName
 from latentedit.testing import GENERATOR_RULES, check_generator, generator_contract
 from latentedit_stylegan.importing import import_network
 
@@ -92,13 +91,7 @@ def test_an_unknown_generator_is_refused_before_anything_is_tried() -> None:
         list(check_generator("rigth", registry=wrong_generators.registry()))
 
 
-def test_a_generator_is_checked_on_the_command_line() -> None:
-    command = [sys.executable, "-m", "latentedit.cli.main", "plugins", "check"]
-    found = subprocess.run(
-        [*command, "synthface", "--option", "resolution=32", "--json"],
-        capture_output=True,
-        text=True,
-    )
-    assert found.returncode == 0, found.stdout + found.stderr
-    verdicts = json.loads(found.stdout)
-    assert [verdict["fault"] for verdict in verdicts] == [""] * len(GENERATOR_RULES)
+def test_a_generator_is_checked_on_the_command_line(tmp_path: Path) -> None:
+    command = CommandLine(tmp_path, Registry.discover)
+    told = command.ok("plugins", "check", "synthface", "--option", "resolution=32", "--json")
+    assert [verdict["fault"] for verdict in json.loads(told)] == [""] * len(GENERATOR_RULES)

@@ -32,7 +32,7 @@ from latentedit.cli.choices import example_setting
 from latentedit.cli.main import cli
 from latentedit.data.bank import LatentBank
 from latentedit.photos.align import find_photographs, read_photograph
-from latentedit.photos.invert import InversionPlan, invert_photographs
+from latentedit.photos.invert import InversionPlan, invert_photographs, parse_losses
 from latentedit.report.page import write_report
 
 QUICK = {"pictures": 64, "w_steps": 40, "rows_steps": 20}
@@ -146,6 +146,12 @@ def test_a_generator_without_weights_is_not_tuned(photos: Path, tmp_path: Path) 
 def test_losses_weigh_something(weight: float) -> None:
     with pytest.raises(InputError, match="weight of a loss must be above 0"):
         WeightedLoss(((weight, toy_photos.registry().build("perceptual", "pyramid")),))
+
+
+@pytest.mark.parametrize("loss", ["pixels=0", "pixels=-1", "pixels=.inf", "pixels=true", "=1"])
+def test_a_loss_has_a_name_and_a_weight(loss: str) -> None:
+    with pytest.raises(InputError, match="a weight above 0, each NAME once"):
+        parse_losses((loss,))
 
 
 def test_losses_add_up() -> None:

@@ -119,6 +119,16 @@ def test_figures_are_those_without_anything_kept(telling: Told, name: str) -> No
     assert drawn[0] < drawn[1]
 
 
+def test_progress_goes_on_to_the_whole_and_no_further(telling: Told) -> None:
+    before, told = CellStore(telling.folder).arrays("faces"), list[float]()
+    bench, _ = opened(telling)
+    editor = fitted(telling, bench, "no-edit")
+    measure_edits(bench, editor, SUITE.tasks[0], before, lambda share, _: told.append(share))
+    assert len(set(told)) == len(SUITE.strengths) + len(SUITE.effects)
+    assert told == sorted(told)
+    assert told[-1] == 1
+
+
 def test_no_edit_draws_every_face_once(telling: Told) -> None:
     before = CellStore(telling.folder).arrays("faces")
     bench, drawn = opened(telling)

@@ -15,6 +15,8 @@ from toy import SCALE, SCHEMA, ToyGenerator, ToyOptions, toy_registry, toy_split
 
 import latentedit_linear
 from latentedit import (
+    Attribute,
+    AttributeSchema,
     CorruptArtefact,
     Editor,
     InputError,
@@ -303,6 +305,38 @@ def test_a_published_boundary_stands_in_for_training(tmp_path: Path) -> None:
         write_boundary(tmp_path / "short.npy", torch.ones(1))
         with pytest.raises(InputError, match="one boundary in"):
             fitted("interfacegan", boundaries={name: str(tmp_path / file)})
+
+
+@pytest.mark.parametrize("kind", ["npy", "pt"])
+@pytest.mark.parametrize("scale", ["whole", "each row"])
+def test_a_boundary_with_a_direction_for_each_row_edits_w_plus(
+    tmp_path: Path, kind: str, scale: str
+) -> None:
+    """The third row stays; the others move along directions of their own."""
+    rows = torch.zeros(4, 8, dtype=torch.float64)
+    rows[[0, 1, 3], [0, 5, 2]] = 1.0
+    published = rows if scale == "each row" else rows / rows.norm()
+    path = tmp_path / f"age.{kind}"
+    np.save(path, published.numpy()) if kind == "npy" else torch.save(published, path)
+    torch.manual_seed(0)
+    codes = torch.randn(400, 4, 8)
+    ages = 40 + 3 * (codes.double() * rows).sum((1, 2)).float()
+    schema = AttributeSchema([Attribute("age", "continuous", 0, 80)])
+    data = Split("w_plus", schema, ((codes.flatten(1), ages[:, None]),))
+    editor = REGISTRY.editor("interfacegan", {"boundaries": {"age": str(path)}})
+    editor.fit(data, Runtime())
+    source = ages[:10, None]
+    edited = editor.edit(codes[:10].flatten(1), source, source + 6, Runtime())
+    moved = edited.codes.view(10, 4, 8) - codes[:10]
+    assert torch.allclose(moved, (2 * rows / 3).float().expand(10, 4, 8), atol=1e-3)
+    with pytest.raises(InputError, match=r"row 1 differs from row 0.*--space w_plus"):
+        read_boundary(path, 8)
+    np.save(tmp_path / "long.npy", 2 * rows.numpy())
+    with pytest.raises(InputError, match=r"norm 3\.46"):
+        read_boundary(tmp_path / "long.npy", 32)
+    np.save(tmp_path / "still.npy", 0 * rows.numpy())
+    with pytest.raises(InputError, match="norm 0"):
+        read_boundary(tmp_path / "still.npy", 32)
 
 
 def test_extremes_are_the_ends_and_share_no_value() -> None:

@@ -17,6 +17,7 @@ from mutation.session import Accepted
 from mutation.trial import Trial
 from mutation.workers import Pool
 
+ROOT = Path(__file__).parent.parent
 SEEN = "def area(a, b):\n    return a * b\n"
 UNSEEN = "def perimeter(a, b):\n    return 2 * (a + b)\n"
 TESTS = """\
@@ -85,6 +86,7 @@ factor = 3
 slack_seconds = {slack}
 import_from = ["."]
 helpers = []
+built = ["*.so"]
 packages = ["shapes"]
 preload = ["pytest"]
 
@@ -303,3 +305,37 @@ def test_a_pattern_that_finds_no_file_is_refused(tmp_path: Path) -> None:
     (root / "areas.toml").write_text(AREAS.format(slack=1, tests="test_moved.py"))
     with pytest.raises(SystemExit, match="test_moved"):
         read_plan(root / "areas.toml", root)
+
+
+def test_a_copy_has_what_git_keeps_and_what_was_built(tmp_path: Path) -> None:
+    root = project(tmp_path / "p")
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    (root / ".gitignore").write_text("*.so\n*.log\n")
+    (root / "built.so").write_bytes(b"code")
+    (root / "a.log").write_bytes(b"told")
+    with Pool(root, read_plan(root / "areas.toml", root), 1) as pool:
+        copied = {path.name for path in pool.workers[0].copy.iterdir()}
+    assert copied == {".gitignore", "areas.toml", "built.so", "shapes", "test_shapes.py"}
+
+
+@pytest.mark.parametrize(
+    ("group", "folders"),
+    [
+        (
+            "results",
+            ["measures", "data", "sampling", "photos", "benchmark", "report", "studio/session"],
+        ),
+        ("editors", ["editing"]),
+    ],
+)
+def test_every_source_that_decides_figures_is_in_an_area(group: str, folders: list[str]) -> None:
+    plan = read_plan(ROOT / "tests/mutation/areas.toml", ROOT)
+    sources = {
+        path.relative_to(ROOT).as_posix()
+        for folder in folders
+        for path in (ROOT / "latentedit" / folder).rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    elsewhere = {"latentedit/data/moments.py"}  # tried with the editors, which read it
+    assert sources - elsewhere <= set(plan.groups[group].sources)
+    assert elsewhere <= set(plan.groups["editors"].sources)

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageFont
+from PIL import Image
 from torch import Tensor
 
-from latentedit.report.grid import draw_grid, save_grid
+from latentedit.report.grid import TITLE, draw_grid, font, save_grid
 
 Pixels = NDArray[np.int64]
 
@@ -166,8 +166,14 @@ def test_a_long_title_is_broken_after_its_hyphen_and_not_later() -> None:
         pixels(draw_grid(wide, [title, ""], [""], scale=5)) for title in ("", "random-direction")
     )
     top, _, _, _ = changed_box(blank, long)
-    font = ImageFont.load_default(size=15)
     for rows, text in ((slice(top, top + 13), "random-"), (slice(top + 16, None), "direction")):
         inked = np.flatnonzero((blank != long)[rows].any((0, 2)))
-        left, _, right, _ = font.getbbox(text)
+        left, _, right, _ = font(TITLE).getbbox(text)
         assert inked[-1] - inked[0] + 1 == pytest.approx(right - left, abs=2)
+
+
+def test_titles_show_the_letters_of_the_suites() -> None:
+    """A font draws every letter that it lacks as the same box."""
+    missing = bytes(font(TITLE).getmask("\U000f0000"))
+    assert any(missing)
+    assert [letter for letter in "σΔψ±×–≤" if bytes(font(TITLE).getmask(letter)) == missing] == []

@@ -8,10 +8,13 @@ import limited_world as world
 import pytest
 import torch
 from torch import Tensor
+from toy import ToyGenerator
 
-from latentedit import SuiteError
+from latentedit import Generator, PluginSpec, SuiteError, hookimpl, make_bank
 from latentedit.benchmark.cells.asked import requested
+from latentedit.benchmark.cells.bench import Bench
 from latentedit.benchmark.cells.extending import extended
+from latentedit.benchmark.cells.possible import possible_images
 from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import Measure, Results
@@ -145,9 +148,33 @@ def test_without_a_limit_no_strength_is_added_and_nobody_is_left_out(tmp_path: P
     assert summarise(tmp_path / "run").left_out == ()
 
 
+class Plain(ToyGenerator):
+    """The toy world, without counterfactuals."""
+
+    counterfactual = Generator.counterfactual
+
+
+class _Plain:
+    @hookimpl
+    def latentedit_plugins(self) -> list[PluginSpec]:
+        return [PluginSpec("generator", "plain", "test_possible_edits:Plain", "for tests")]
+
+
+def test_where_the_world_has_no_counterfactuals_every_face_is_asked(tmp_path: Path) -> None:
+    plugins = world.registry()
+    plugins.add(_Plain(), "plain")
+    models = {"generator": "plain", "labeller": "toy-labeller"}
+    bank = make_bank(plugins, tmp_path / "bank", **models, n_fit=20, n_test=4)
+    given = {"bank": world.SUITE["bank"] | {"generator": {"plugin": "plain"}}, "controls": []}
+    suite = Suite.model_validate(world.SUITE | given)
+    assert suite.only_possible
+    bench = Bench(suite, bank, plugins)
+    assert possible_images(bench, bank.split("test").attributes) == {}
+
+
 def test_only_faces_that_miss_the_effect_and_still_grow_are_tried_again() -> None:
     tried: list[tuple[float, list[int]]] = []
-    slope, ceiling = torch.tensor([1.0, 0.3, 0.1, 0.4]), torch.tensor([9.0, 9.0, 9.0, 0.5])
+    slope, ceiling = torch.tensor([0.8, 0.3, 0.1, 0.4]), torch.tensor([9.0, 9.0, 9.0, 0.5])
 
     def effect_at(strengths: Tensor, rows: Tensor) -> Tensor:
         tried.append((float(strengths[0]), rows.tolist()))
@@ -158,7 +185,7 @@ def test_only_faces_that_miss_the_effect_and_still_grow_are_tried_again() -> Non
     strengths, found = extended(effect_at, grid, effects, 0.8, 6.0)
     assert tried == [(2.0, [1, 2, 3]), (4.0, [1, 2, 3]), (6.0, [2])]
     assert strengths.tolist() == [0.5, 1, 2, 4, 6]
-    assert found[:, 0].tolist() == pytest.approx([0.5, 1, 1, 1, 1])
+    assert found[:, 0].tolist() == pytest.approx([0.4, 0.8, 0.8, 0.8, 0.8])  # just attained
     assert found[:, 1].tolist() == pytest.approx([0.15, 0.3, 0.6, 1.2, 1.2])
     assert found[:, 2].tolist() == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.6])
     assert found[:, 3].tolist() == pytest.approx([0.2, 0.4, 0.5, 0.5, 0.5])
@@ -184,7 +211,15 @@ def test_a_change_can_be_asked_to_a_quantile_on_the_other_side() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    ["{sigma: 0}", "{sigma: 1, quantile: 0.9}", "{quantile: 0.5}", "{sd: 1}", "true", "-1"],
+    [
+        "{sigma: 0}",
+        "{sigma: 1, quantile: 0.9}",
+        "{quantile: 0.5}",
+        "{quantile: 1}",
+        "{sd: 1}",
+        "true",
+        "-1",
+    ],
 )
 def test_another_change_is_refused(change: str) -> None:
     text = f"""

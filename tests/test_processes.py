@@ -73,6 +73,32 @@ def test_a_stopped_run_repeats_every_option_that_was_given(
     assert sorted(again.split()) == sorted(given.split())
 
 
+UNLOADING = """
+import os, signal, sys, threading, time
+sys.argv = ["latentedit", "bench", {command!r}]
+from latentedit.cli.main import main
+class Crashing:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGSEGV)
+crashing = Crashing()
+threading.Thread(target=time.sleep, args=(600,)).start()
+main()
+"""
+
+
+@pytest.mark.parametrize(("command", "code"), [("suites", 0), ("suits", 2)])
+def test_the_exit_code_stays_whatever_libraries_do_at_the_end(command: str, code: int) -> None:
+    """One crashes while it is unloaded, and a thread of another one does not end."""
+    found = subprocess.run(
+        [sys.executable, "-c", UNLOADING.format(command=command)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert found.returncode == code, found.stderr
+    assert "quickstart" in found.stdout or "did you mean" in found.stderr
+
+
 def test_an_end_of_input_is_no_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def lost(*_: object, **__: object) -> None:
         raise EOFError

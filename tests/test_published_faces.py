@@ -171,6 +171,7 @@ def test_images_in_which_nothing_is_found_are_replaced_and_counted(tmp_path: Pat
     for split in ("fit", "test"):
         images = generator.synthesize(made.split(split).codes, made.space)
         assert bool(Choosy().found(images).all())
+        assert len(made.split(split).codes.unique(dim=0)) == len(made.split(split))
     assert bank(tmp_path / "C", "choosy")[1].hash == made.hash
 
 
@@ -225,6 +226,7 @@ def test_agreement_is_the_rank_correlation_of_labels_and_judge() -> None:
     labels = torch.tensor([[1.0, 1.0], [2.0, 1.0], [3.0, 1.0], [4.0, 1.0]])
     judged = torch.tensor([[1.0, 3.0], [9.0, 2.0], [4.0, 1.0], [16.0, 0.0]])
     assert agreement(run_of(labels, judged)) == {"yaw": pytest.approx(0.8)}
+    assert agreement(run_of(judged, labels)) == {"yaw": pytest.approx(0.8)}
     told = {row.metric.name: row.text for row in noise({}, (), {"yaw": 0.8}, "face")}
     assert set(told) == {"reach", "attribute leakage", "target error", "edit consistency"}
     assert "yaw 0.80" in told["reach"]

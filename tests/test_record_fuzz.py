@@ -23,6 +23,8 @@ from test_strict_records import INVERSION
 import latentedit_stylegan
 from latentedit import (
     CellStore,
+    CorruptArtefact,
+    InputError,
     LatentBank,
     LatentEditError,
     fit_editor,
@@ -30,6 +32,7 @@ from latentedit import (
     make_bank,
     read_json,
     read_tensors,
+    write_json,
     write_tensors,
 )
 from latentedit.benchmark.folder import RunFolder
@@ -42,6 +45,7 @@ from latentedit.benchmark.results.states import cell_states
 from latentedit.downloads.cache import fetch
 from latentedit.downloads.catalogue import PublishedNetwork
 from latentedit.files.artefacts import map_tensors
+from latentedit.files.strict_json import MAX_BYTES
 from latentedit_styleflow.importing import read_imported
 from latentedit_styleflow.solver import Solver
 
@@ -232,6 +236,27 @@ def test_json_that_is_ambiguous_or_too_large_is_refused(
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(LatentEditError, match=told):
         read_json(tmp_path / "a.json")
+
+
+def test_many_short_values_are_refused_before_they_take_memory(tmp_path: Path) -> None:
+    """A million empty lists take 64 MB, and 3 in the file; fewer and longer values are read."""
+    count = 1_000_000
+    (tmp_path / "a.json").write_text("[" + "[]," * count + "0]")
+    with pytest.raises(CorruptArtefact, match=r"hold up to 2,000,001 values, too many"):
+        read_json(tmp_path / "a.json")
+    wide = "[" + "0.1234567890123456," * 100_000 + "0]"
+    (tmp_path / "a.json").write_text(wide)
+    assert len(read_json(tmp_path / "a.json")) == 100_001
+
+
+def test_a_record_that_is_too_large_is_neither_read_nor_written(tmp_path: Path) -> None:
+    with open(tmp_path / "a.json", "wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(InputError, match=r"67,108,865 bytes, more than 67,108,864"):
+        read_json(tmp_path / "a.json")
+    with pytest.raises(InputError, match=r"records have 67,108,864 at most.*fewer editors"):
+        write_json(tmp_path / "b.json", "x" * MAX_BYTES)
+    assert not (tmp_path / "b.json").exists()
 
 
 def test_json_at_the_limits_is_read(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from made_runs import MAE_SIGMA, leakage, measures, write_run
 from made_world import CONTROLS, EDITORS, RECOGNISERS, SCHEMA, TASKS, by_recogniser
 from page_reading import Element, headings, read_page, rows, section
 
-from latentedit.report.page import write_report
+from latentedit.report.page import LeakageCell, write_report
 
 ENTRANTS = [*EDITORS, *CONTROLS]
 SORTED = sorted(RECOGNISERS)
@@ -255,6 +255,7 @@ def test_a_leak_is_the_redder_the_larger_up_to_one_and_a_half(page: Element) -> 
         for cell, value in zip(cells, row["change"], strict=True):
             opacity = float(cell.attributes["style"].split("/")[1].rstrip(")"))
             assert opacity == pytest.approx(min(0.75, value / 2), abs=0.0051)
+    assert [LeakageCell(x, own=False, noise=False).shade for x in (0.75, 1.5, 4)] == [0.5, 1, 1]
 
 
 def test_a_world_without_truth_says_that_the_judges_errors_are_unknown(richer: Element) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from flat_results import read_flat, write_flat
 from made_extras import write_richer_run
 from made_runs import estimators, write_run
@@ -38,6 +40,25 @@ def richer(tmp_path_factory: pytest.TempPathFactory) -> Element:
 def made(folder: Path) -> dict[str, Any]:
     results: dict[str, Any] = read_flat(folder)
     return results
+
+
+def told_under(page: Element, summary: str) -> Any:
+    """The YAML under a heading that opens."""
+    (found,) = [d for d in page.all("details") if [s.text for s in d.all("summary")] == [summary]]
+    return yaml.safe_load("".join(map(str, found.one("pre").children)))
+
+
+@pytest.mark.parametrize(
+    ("summary", "file"), [("Suite", "suite.json"), ("Versions and fingerprints", "provenance.json")]
+)
+def test_suite_and_provenance_are_given_in_the_order_of_their_files(
+    page: Element, folder: Path, summary: str, file: str
+) -> None:
+    found, kept = told_under(page, summary), json.loads((folder / file).read_text())
+    order = [name for name in kept if name in found]
+    assert len(order) > 5
+    assert order != sorted(order)
+    assert [name for name in found if name in kept] == order
 
 
 def test_errors_of_judge_and_labeller_have_their_columns_and_units(page: Element) -> None:

@@ -89,7 +89,7 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> LatentBank:
     return made(tmp_path_factory.mktemp("banks") / "bank")
 
 
-def keys(bank: LatentBank, registry: Registry | None = None, **changes: Any) -> dict[str, str]:
+def keys(bank: LatentBank, registry: Registry | None = None, /, **changes: Any) -> dict[str, str]:
     """By cell the hash of its key in a suite with these changes."""
     suite = Suite.model_validate(SUITE | changes)
     jobs = plan(

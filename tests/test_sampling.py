@@ -10,17 +10,21 @@ import numpy as np
 import pytest
 import torch
 from harness_plugins import Eye, EyeOptions, scores
+from PIL import Image
 from torch import Tensor
 from toy import MIDDLE, SCALE, SCHEMA, A, ToyGenerator, ToyOptions
 
 from latentedit.data.bank import LatentBank
+from latentedit.data.images import images_to_bytes
 from latentedit.data.split import Split
 from latentedit.errors import FingerprintMismatch, InputError
 from latentedit.interfaces.inverter import PerceptualLoss, WeightedLoss
 from latentedit.photos.reconstruction import Reconstruction, code_error, true_codes
 from latentedit.sampling.make import TEST_SEED_OFFSET, label, make_bank
+from latentedit.sampling.pictures import write_images
 from latentedit.sampling.relabel import relabel_bank
 
+PLUGINS = harness_plugins.registry()
 FIT, TEST, SEED, PSI = 150, 70, 9, 0.7
 """More than two batches to fit on, more than one to edit."""
 
@@ -401,3 +405,22 @@ def test_images_of_codes_are_clipped_to_their_range() -> None:
     age = (attributes(codes)[:, 0] - MIDDLE[0]) / SCALE[0] / 16
     assert float((40 * age).abs().max()) > 1
     assert torch.allclose(found[:, 0, 0, 0], (40 * age).clamp(-1, 1), atol=1e-4)
+
+
+@pytest.mark.parametrize(("count", "written"), [(2, 2), (None, TEST), (TEST + 1, TEST)])
+def test_the_first_images_of_a_split_are_written(
+    bank: LatentBank, tmp_path: Path, count: int | None, written: int
+) -> None:
+    folder = tmp_path / "images"
+    assert write_images(PLUGINS, bank, folder, split="test", count=count) == written
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == [f"test-{i:05d}.png" for i in range(written)]
+    images = images_to_bytes(ToyGenerator().synthesize(bank.split("test").codes[1:2]))[0]
+    with Image.open(folder / names[1]) as picture:
+        assert np.array_equal(np.asarray(picture), images.permute(1, 2, 0).numpy())
+
+
+def test_no_image_is_refused(bank: LatentBank, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="count is at least 1, received 0"):
+        write_images(PLUGINS, bank, tmp_path / "images", count=0)
+    assert not (tmp_path / "images").exists()

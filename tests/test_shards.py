@@ -154,8 +154,7 @@ def test_images_of_a_task_stay_beside_their_numbers(
         (whole,) = evaluated[None].run.finished("leaky", task)
         (joined,) = evaluated[MANY].run.finished("leaky", task)
         assert len(whole.arrays["images"]) == 3
-        assert set(whole.arrays) - set(joined.arrays) == {"codes_space"}
-        for name in joined.arrays:
+        for name in set(whole.arrays) - {"codes_space"}:
             torch.testing.assert_close(
                 joined.arrays[name], whole.arrays[name], rtol=1e-5, atol=1e-5, equal_nan=True
             )

@@ -335,18 +335,10 @@ def test_the_focus_goes_through_the_page_in_order(visit: Visitor) -> None:
     visit.slide("age", 50)
     page.locator("h1").click()
     order = []
-    for _ in range(9):
+    for _ in range(6):
         page.keyboard.press("Tab")
         order.append(page.evaluate("() => document.activeElement.id"))
-    assert order == [
-        "theme",
-        "undo",
-        "reset",
-        "match",
-        "mode",
-        "pictures",
-        *order[6:],
-    ]
+    assert order == ["theme", "undo", "reset", "match", "mode", "pictures"]
     page.locator("#theme").focus()
     page.keyboard.press("Enter")
     assert page.evaluate("() => document.documentElement.dataset.theme") == "dark"

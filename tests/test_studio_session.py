@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from latentedit import (
     UnknownName,
     Unsupported,
     Workbench,
+    fit_editor,
+    make_bank,
 )
 from latentedit.studio.session.controls import abilities, controls
 from latentedit.studio.session.exports import (
@@ -37,6 +39,7 @@ from latentedit.studio.session.exports import (
     sweep_mp4,
 )
 from latentedit.studio.session.face_map import neighbour_map, principal_map
+from latentedit.studio.session.history import Edit
 from latentedit.studio.session.pictures import View, difference
 from latentedit.studio.session.record import load_session, save_session
 
@@ -98,12 +101,28 @@ def test_the_counterfactual_is_the_worlds_own_and_absent_before_an_edit(
 def test_edits_are_made_in_sequence_each_from_what_was_asked_before(session: EditSession) -> None:
     session.edit(age=50)
     session.edit(yaw=12)
+    session.edit(glasses=1)
     bench, face = session.bench, session.face
     fitted = bench.editor("leaky")
-    first = SCHEMA.changed(face.values, age=50)
-    codes = fitted.edit(face.codes, face.values, first).codes
-    codes = fitted.edit(codes, first, SCHEMA.changed(first, yaw=12)).codes
+    codes, values = face.codes, face.values
+    for asked in ({"age": 50}, {"yaw": 12}, {"glasses": 1}):
+        target = SCHEMA.changed(values, **asked)
+        codes, values = fitted.edit(codes, values, target).codes, target
     assert torch.equal(session.view()["leaky"].codes, codes)
+
+
+def test_times_are_parts_of_the_time_that_all_took(session: EditSession) -> None:
+    started = time.perf_counter()
+    session.edit(age=50)
+    view = session.view()
+    took = 1000 * (time.perf_counter() - started)
+    parts = [part for p in view.pictures for part in (p.edit_ms, p.image_ms)]
+    assert min(parts) >= 0
+    assert sum(parts) + view.judge_ms <= took
+
+
+def test_an_edit_is_whole_where_a_record_does_not_say() -> None:
+    assert Edit.model_validate({"values": {"age": [50.0]}}).strength == 1
 
 
 def test_a_slider_that_moves_on_replaces_its_own_last_edit_alone(session: EditSession) -> None:
@@ -169,10 +188,15 @@ def test_layers_keep_an_edit_in_some_rows(session: EditSession) -> None:
     session.edit(age=50, layers=(1,))
     picture = session.view()["exact"]
     assert picture.space == "w+"
-    moved = (picture.codes - ToyGenerator().convert(session.face.codes, "w", "w+")).abs()
+    unedited = ToyGenerator().convert(session.face.codes, "w", "w+")
+    moved = (picture.codes - unedited).abs()
     assert (moved.sum(-1)[0] > 0).tolist() == [False, True, False, False]
+    session.reset()
     session.edit(age=50, layers="middle")
-    assert session.view()["exact"].space == "w+"
+    picture = session.view()["exact"]
+    assert picture.space == "w+"
+    moved = (picture.codes - unedited).abs()
+    assert (moved.sum(-1)[0] > 0).tolist() == [False, True, True, False]
 
 
 def test_an_attribute_is_copied_from_another_face(session: EditSession) -> None:
@@ -380,6 +404,7 @@ def test_exports_are_pictures_codes_and_sweeps(session: EditSession) -> None:
     assert picture.width > 4 * 192
     moving = Image.open(io.BytesIO(sweep_gif(session, "yaw", 6)))
     assert (moving.format, getattr(moving, "n_frames", 1)) == ("GIF", 6)
+    assert (moving.info["duration"], moving.info["loop"]) == (80, 0)  # in hundredths of a second
     view = session.view()
     kept = np.load(io.BytesIO(codes_npy(view["exact"])), allow_pickle=False)
     assert np.array_equal(kept, view["exact"].codes.numpy())
@@ -408,9 +433,9 @@ def test_a_sweep_goes_through_the_range_and_back(session: EditSession) -> None:
         frames = sweep_frames(session, "age", count)
         assert len(frames) == count
         assert len({frame.size for frame in frames}) == 1
-    assert [frame.tobytes() for frame in frames[1:4]] == [
-        frame.tobytes() for frame in frames[:4:-1]
-    ]
+    shown = [frame.tobytes() for frame in frames]
+    assert shown[1:4] == shown[:4:-1]
+    assert len(set(shown)) == 5
 
 
 def test_the_commands_ask_for_the_same(session: EditSession, world: Path) -> None:
@@ -420,8 +445,28 @@ def test_the_commands_ask_for_the_same(session: EditSession, world: Path) -> Non
     drawn, first, second = commands(session, "session.json", "runs/x")
     assert drawn == "latentedit studio runs/x --session session.json --out picture.png"
     assert f"--editor {world / 'exact'}" in first
-    assert "--index 4 --set age=50.25 --set 'lighting=[0.5, 0, -0.25]'" in second
+    assert second.endswith(
+        "--index 4 --set age=50.25 --set 'lighting=[0.5, 0, -0.25]' --out leaky.png"
+    )
     session.match(0.8)
+    assert len(commands(session, "session.json", "runs/x")) == 1
+
+
+@pytest.mark.parametrize(
+    ("layers", "options"),
+    [("middle", " --layers middle"), ((0, 2), " --layers 0,2"), (None, "")],
+)
+def test_the_commands_ask_for_the_same_rows_and_strength(
+    session: EditSession, layers: tuple[int, ...] | str | None, options: str
+) -> None:
+    session.edit(age=50, layers=layers, strength=0.5)
+    _, first, second = commands(session, "session.json", "runs/x")
+    assert first.endswith(f"--set age=50 --amount 0.5{options} --out exact.png")
+    assert second.endswith(f"--set age=50 --amount 0.5{options} --out leaky.png")
+    session.edit(yaw=3, layers=layers, strength=0.25)
+    assert len(commands(session, "session.json", "runs/x")) == 1
+    session.undo()
+    session.edit(yaw=3, layers=(1,), strength=0.5)
     assert len(commands(session, "session.json", "runs/x")) == 1
 
 
@@ -488,6 +533,16 @@ def test_a_workbench_needs_editors_and_a_judge_of_its_own(
         Workbench.open(bench.registry, bench.bank, editors, recognisers=[], **how)
 
 
+def test_editors_of_another_world_are_refused(bench: Workbench, tmp_path: Path) -> None:
+    other = make_bank(
+        bench.registry, tmp_path / "bank", generator="toy", labeller="toy-labeller",
+        generator_options={"world_seed": 1}, n_fit=20, n_test=2,
+    )  # fmt: skip
+    fit_editor(bench.registry, "exact", other).save(tmp_path / "exact")
+    with pytest.raises(FingerprintMismatch):
+        Workbench.open(bench.registry, bench.bank, {"exact": tmp_path / "exact"}, judge="toy-judge")
+
+
 def test_a_run_that_is_none_is_refused(tmp_path: Path, bench: Workbench) -> None:
     with pytest.raises(InputError, match=r"it has no suite\.json"):
         Workbench.of_run(bench.registry, tmp_path)
@@ -496,4 +551,5 @@ def test_a_run_that_is_none_is_refused(tmp_path: Path, bench: Workbench) -> None
 def test_strengths_of_a_session_are_numbers(session: EditSession) -> None:
     session.match(0.8)
     session.edit(lighting=[0.5, 0, -0.25])
-    assert all(math.isclose(picture.strength, 1) for picture in session.view().edited)
+    strengths = [picture.strength for picture in session.view().edited]
+    assert strengths == pytest.approx([1, 1])

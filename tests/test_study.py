@@ -23,8 +23,11 @@ import study_page  # noqa: E402
 from protocol_scores import at_first  # noqa: E402
 from study_figures import Difference, read_rows, write_rows  # noqa: E402
 from study_page import Finding, components, share  # noqa: E402
+from study_shares import share_of, share_of_all  # noqa: E402
 
 from latentedit.benchmark.cells.bench import Bench  # noqa: E402
+from latentedit.benchmark.results.comparison import Comparison, Verdict  # noqa: E402
+from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey  # noqa: E402
 from latentedit.benchmark.results.reading import Run  # noqa: E402
 from latentedit.benchmark.suite import load_suite  # noqa: E402
 
@@ -66,6 +69,39 @@ def test_there_are_eighteen_settings_of_two_worlds() -> None:
     assert {(str(s.judge), str(s.bank.labeller)) for s in trained} == {
         ("synthface-net-judge", "synthface-net-labeller")
     }
+
+
+def compared(first: str, second: str, metric: str, verdict: Verdict, of: float) -> Comparison:
+    bounds = (of - 0.001, of + 0.001)
+    key = MetricKey(metric)
+    return Comparison(
+        first, second, ALL_TASKS, key, 0.8, of, *bounds, 80, 5, 0.01, 0.01, verdict
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("first", "second", "sign"), [("a", "b", 1), ("b", "a", -1)])
+def test_the_share_of_a_verdict_counts_the_settings_of_its_sign(
+    first: str, second: str, sign: int
+) -> None:
+    """`a` leaks less than `b` in three of four settings, in one of them by less than matters."""
+    leaks = [difference(v, bank_seed=i, metric="true leakage") for i, v in enumerate(LEAKS)]
+    missed = [difference(v, bank_seed=i, metric="target error") for i, v in enumerate(MISSES)]
+    found = study_page.Study([], [*leaks, *missed])
+    better = compared(first, second, "true leakage", "better" if sign > 0 else "worse", -sign * 0.1)
+    equal = compared(first, second, "target error", "equivalent", 0.0)
+    undecided = compared(first, second, "true leakage", "undecided", 0.0)
+    unknown = compared(first, "c", "true leakage", "better", -0.1)
+    assert str(share_of(better, found)) == "3 of 4"
+    assert str(share_of(equal, found)) == "2 of 4"
+    assert share_of(undecided, found) is None
+    assert share_of(unknown, found) is None
+    assert str(share_of_all([better, undecided, equal], found)) == "1 of 4"
+    assert share_of_all([undecided, unknown], found) is None
+
+
+LEAKS = (-0.1, -0.2, -0.001, 0.1)
+MISSES = (0.2, 0.01, -0.2, -0.01)
+"""Differences of `a` to `b` in four settings; of target errors, 0.05 matters."""
 
 
 def test_a_finding_holds_where_the_better_sign_is_seen() -> None:

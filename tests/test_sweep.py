@@ -127,6 +127,7 @@ def test_the_command_writes_a_film_of_all_editors_and_tells_every_cell(made: Com
     assert told.splitlines()[0] == "s.gif: 2 editors, 4 frames, 2 faces"
     with Image.open(made.folder / "s.gif") as film:
         assert sum(1 for _ in ImageSequence.Iterator(film)) == 4
+        assert (film.info["duration"], film.info["loop"]) == (120, 0)
     again = (*BASE, *JUDGE, "--sweep", "age=20..50", "--frames", "3", "--out", "t.png", "--json")
     cells = json.loads(made.ok(*again))["cells"]
     assert [(c["editor"], c["target"], c["image"]) for c in cells] == [
@@ -144,7 +145,7 @@ def test_the_command_writes_a_film_of_all_editors_and_tells_every_cell(made: Com
     [
         (("--sweep", "age=20", "--out", "x.gif"), "two numbers, as ATTRIBUTE=FIRST..LAST"),
         (("--sweep", "age=20..20", "--out", "x.gif"), "two different numbers"),
-        (("--sweep", "aeg=20..50", "--out", "x.gif"), "age"),
+        (("--sweep", "aeg=20..50", "--out", "x.gif"), "did you mean 'age'"),
         (("--sweep", "age=20..50", "--out", "x.jpg"), ".gif, .png, .mp4"),
         (("--sweep", "age=20..50", "--set", "age=3", "--out", "x.gif"), "leave out --set"),
         (("--set", "age=20", "--out", "x.png"), "--sweep ATTRIBUTE=FIRST..LAST"),
@@ -171,6 +172,10 @@ def test_a_film_needs_ffmpeg_and_is_given_every_frame(
     stand_in.chmod(stand_in.stat().st_mode | stat.S_IEXEC)
     made.ok(*wanted)
     assert (made.folder / "m.mp4").read_text() == "3"
+    stand_in.write_text("#!/bin/sh\necho it has no such codec >&2\nexit 1\n")
+    told = made.refused(*wanted[:-1], "n.mp4", code=3)
+    assert "ffmpeg failed: it has no such codec" in told
+    assert not (made.folder / "n.mp4").exists()
 
 
 def test_an_edit_tells_as_json_which_faces_were_served(made: CommandLine) -> None:

@@ -14,7 +14,7 @@ from page_reading import Element, read_page, rows
 
 from latentedit.report.names import short_names
 from latentedit.report.page import write_report
-from latentedit.report.verdicts import verdicts
+from latentedit.report.verdicts import Front, Lead, verdicts
 
 COLUMNS = (
     *("identity similarity · rec-eta", "identity similarity · rec-zeta", "true leakage"),
@@ -163,6 +163,26 @@ def test_a_run_of_one_editor_has_its_means_and_no_verdict(made: dict[str, Any]) 
 
 
 @pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        ([], "undecided"),
+        (["a"], "a"),
+        (["a", "b"], "a and b"),
+        (["a", "b", "c", "d"], "a, b, c and d"),
+        (["a", "b", "c", "d", "e"], "a, b, c and 2 more"),
+    ],
+)
+def test_many_leading_editors_are_counted(names: list[str], text: str) -> None:
+    assert Front("", names).text == text
+
+
+def test_an_endpoint_is_decided_where_any_recogniser_tells_editors_apart() -> None:
+    undecided, decided = Front("one", []), Front("other", ["a"])
+    assert Lead("", [undecided, decided]).decided
+    assert not Lead("", [undecided, undecided]).decided
+
+
+@pytest.mark.parametrize(
     ("names", "short"),
     [
         (["a-long-world-one", "a-long-world-of-two"], ["one", "of-two"]),
@@ -170,6 +190,8 @@ def test_a_run_of_one_editor_has_its_means_and_no_verdict(made: dict[str, Any]) 
         (["a-very-long-name", "another-long-name"], ["a-very-long-name", "another-long-name"]),
         (["only-one-long-name"], ["name"]),
         (["short-a", "short-b"], ["short-a", "short-b"]),
+        (["fourteen-chars", "fourteen-other"], ["fourteen-chars", "fourteen-other"]),
+        (["fifteen-charact", "fifteen-others"], ["charact", "others"]),
         ([], []),
     ],
 )

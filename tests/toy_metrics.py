@@ -119,7 +119,67 @@ class Unsure(Move):
     smallest_difference: ClassVar[float] = -1.0
 
 
-RIGHT = {"move": Move, "spread": Spread, "from-images": FromImages}
+class Misspells(Move):
+    needs: ClassVar[frozenset[str]] = frozenset({"similarty"})
+
+
+class HidesItsNeeds(FromImages):
+    needs: ClassVar[frozenset[str]] = frozenset({"codes"})
+
+
+class Likeness(Move):
+    """E(x) · E(x') of every identity encoder, from embeddings."""
+
+    higher_is_better: ClassVar[bool] = True
+    formula: ClassVar[str] = "E(x) · E(x')"
+    needs: ClassVar[frozenset[str]] = frozenset({"embeddings"})
+    by = ("recogniser",)
+
+    def measure(self, edits: EditsSeen) -> Tensor:
+        sides = edits.before.embeddings, edits.after.embeddings
+        return torch.stack([(sides[0][name] * sides[1][name]).sum(1) for name in sides[0]])
+
+
+class RecordedLikeness(Likeness):
+    """The same, as the run recorded it."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"similarity"})
+
+    def measure(self, edits: EditsSeen) -> Tensor:
+        return edits.recorded["similarity"]
+
+
+class Outside(Move):
+    """Mean |x' − x| over the pixels that may not change."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"images", "may_change"})
+
+    def measure(self, edits: EditsSeen) -> Tensor:
+        change = (edits.after.images - edits.before.images).abs().mean(1)
+        fixed = ~edits.recorded["may_change"]
+        return (change * fixed).flatten(1).sum(1) / fixed.flatten(1).sum(1)
+
+
+class FromAttributes(Move):
+    """|A(x') − A(x)| of the edited attribute; it only describes."""
+
+    higher_is_better: ClassVar[bool | None] = None
+    smallest_difference: ClassVar[float | None] = None
+    needs: ClassVar[frozenset[str]] = frozenset({"attributes"})
+
+    def measure(self, edits: EditsSeen) -> Tensor:
+        return (edits.after.attributes - edits.before.attributes)[:, edits.column].abs()
+
+
+RIGHT = {
+    "move": Move,
+    "spread": Spread,
+    "from-images": FromImages,
+    "likeness": Likeness,
+    "recorded-likeness": RecordedLikeness,
+    "from-attributes": FromAttributes,
+    "outside": Outside,
+}
 WRONG: dict[str, tuple[type[EditMetric], str, str]] = {
     "says-nothing": (SaysNothing, "says what it measures", "formula"),
     "unsure": (Unsure, "says what it measures", "smallest_difference"),
@@ -130,6 +190,8 @@ WRONG: dict[str, tuple[type[EditMetric], str, str]] = {
     "lists": (Lists, "measures edits", "list, not Tensor"),
     "draws": (Draws, "measures edits", "global random state"),
     "compares-the-batch": (ComparesTheBatch, "measures images one by one", "batch"),
+    "misspells": (Misspells, "measures edits", "'similarty', which no run has"),
+    "hides-its-needs": (HidesItsNeeds, "measures edits", "declare in needs all that it reads"),
     "forgets-its-options": (ForgetsItsOptions, "is named by its fingerprint", "same fingerprint"),
 }
 """By name: the class, the rule that it breaks, and part of what is said of it."""

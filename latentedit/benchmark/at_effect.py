@@ -22,7 +22,12 @@ from latentedit.data.images import data_uri, pictures
 from latentedit.data.split import Split
 from latentedit.editing.checks import as_floats
 from latentedit.editing.fitted import FittedEditor
-from latentedit.editing.generators import build_generator, build_renderer, codes_for
+from latentedit.editing.generators import (
+    build_generator,
+    build_labeller,
+    build_renderer,
+    codes_for,
+)
 from latentedit.editing.layers import space_after
 from latentedit.errors import InputError, UnknownName
 from latentedit.interfaces.editor import Edited
@@ -279,7 +284,7 @@ def _others(
             f"received {tuple(codes.shape)}"
         )
     if source is None:
-        labeller = editor.registry.estimator(bank.labeller.name, bank.labeller.options)
+        labeller = build_labeller(editor.registry, bank.labeller)
         source = judged(labeller, renderer, codes, space)
     return Split(space, bank.schema, ((codes, as_floats(source=source)[0]),))
 

@@ -104,9 +104,9 @@ class MetricProvenance(StrictRecord):
     fingerprint: str
     code: str = ""
     unit: str
-    higher_is_better: bool
+    higher_is_better: bool | None
     formula: str
-    smallest_difference: float
+    smallest_difference: float | None
 
     @property
     def definition(self) -> Metric:

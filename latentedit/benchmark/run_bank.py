@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from latentedit.benchmark.cells.keys import bank_models
+from latentedit.benchmark.cells.keys import asks_labeller, bank_models
 from latentedit.benchmark.execution.executor import Observer
 from latentedit.benchmark.execution.processes import in_process
 from latentedit.benchmark.execution.worker import make_run_bank
 from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.suite import Suite
 from latentedit.data.bank import LatentBank
+from latentedit.editing.generators import other_code
 from latentedit.errors import InputError
 from latentedit.registry import Registry
 
@@ -78,7 +79,11 @@ def bank_of_run(
     """
     plan = suite.bank
     if given is not None:
-        return copy_bank(given, run, bank_models(suite, registry()))
+        plugins = registry()
+        asked = any(asks_labeller(suite, plugins, entrant) for entrant in suite.entrants)
+        if asked and (told := other_code(plugins, given.labeller)):
+            observer.progressed("bank", 1.0, told)
+        return copy_bank(given, run, bank_models(suite, plugins))
     wanted: dict[str, Any] = {
         "seed": plan.seed,
         "truncation_psi": plan.truncation_psi,

@@ -189,8 +189,12 @@ class Suite(SuitePart):
     @field_validator("metrics")
     @classmethod
     def _new(cls, metrics: list[ModelUse]) -> list[ModelUse]:
-        if known := [str(use) for use in metrics if str(use) in METRICS]:
-            raise ValueError(f"{known[0]} is measured in every run; give yours another `name`")
+        own = {*METRICS, *(metric.plugin for metric in METRICS.values())}
+        for use in metrics:
+            if {str(use), use.plugin.rpartition("/")[2]} & own:
+                raise ValueError(
+                    f"{use} is measured in every run; leave it out, or give yours another `name`"
+                )
         return metrics
 
     @model_validator(mode="after")

@@ -89,9 +89,13 @@ def sweep(
     renderer = build_renderer(
         bank=bank, registry=editor.registry, generator=_generator(editor, bank)
     )
-    codes, space, served = (_matched if match_effect else _asked)(
-        editor, bank, observers.judge, attribute, values, rows, layers
-    )
+    every = torch.tensor(rows).repeat(len(values))
+    targets = torch.tensor(values).repeat_interleave(len(rows))
+    if match_effect:
+        edits = _matched(editor, bank, observers.judge, attribute, targets, every, layers)
+    else:
+        edits = _asked(editor, bank, attribute, targets, every, layers)
+    codes, space, served = edits
     progress(0.5, f"{len(values)} frames")
     frames = _seen(observers, renderer, codes, space, bank.schema.columns(attribute).start)
     test = bank.split("test")
@@ -121,21 +125,16 @@ r"""Codes (F × N, \*shape), their space, and (F × N,) which were served."""
 def _asked(
     editor: FittedEditor,
     bank: LatentBank,
-    judge: AttributeEstimator,
     attribute: str,
-    values: Sequence[float],
-    rows: Sequence[int],
+    targets: Tensor,
+    rows: Tensor,
     layers: tuple[int, ...] | str | None,
 ) -> Edits:
-    """Each editor at the strength that it takes for the values itself."""
-    generator, given = _generator(editor, bank), bank.split("test").take(torch.tensor(rows))
+    """Each image of `rows` at the strength that the editor takes for its own of `targets`."""
+    generator, given = _generator(editor, bank), bank.split("test").take(rows)
     codes, home = codes_for(editor.space, given.codes, given.space, generator)
-    frames = len(values)
-    source = given.attributes.repeat(frames, 1)
-    targets = torch.tensor(values).repeat_interleave(len(rows))
-    target = bank.schema.changed(source, **{attribute: targets})
-    codes = codes.repeat(frames, *[1] * (codes.ndim - 1))
-    edited = editor.edit(codes, source, target, layers=layers)
+    target = bank.schema.changed(given.attributes, **{attribute: targets})
+    edited = editor.edit(codes, given.attributes, target, layers=layers)
     return edited.codes, space_after(generator, home, layers), edited.served
 
 
@@ -144,26 +143,23 @@ def _matched(
     bank: LatentBank,
     judge: AttributeEstimator,
     attribute: str,
-    values: Sequence[float],
-    rows: Sequence[int],
+    targets: Tensor,
+    rows: Tensor,
     layers: tuple[int, ...] | str | None,
 ) -> Edits:
-    """Each image at the strength where the judge sees the change."""
-    every = torch.tensor(rows).repeat(len(values))
-    own = bank.split("test").take(every).attributes[:, bank.schema.columns(attribute).start]
-    change = torch.tensor(values).repeat_interleave(len(rows)) - own
-    entry = bank.schema[attribute]
+    """Each image of `rows` at the strength where the judge sees the whole change."""
+    entry, column = bank.schema[attribute], bank.schema.columns(attribute).start
+    change = targets - bank.split("test").take(rows).attributes[:, column]
     least = STILL * (entry.high - entry.low)
     still = change.abs() < least
-    change = torch.where(still, least, change)
     found = edit_at_effect(
         editor,
         bank,
         judge,
         attribute,
-        change,
+        torch.where(still, least, change),
         1.0,
-        rows=every,
+        rows=rows,
         layers=layers,
         strength_limit=STRENGTH_LIMIT,
     )

@@ -44,6 +44,11 @@ def say(text: str, *, next_step: str = "") -> None:
         out.print(f"[dim]next:[/dim] {escape(next_step)}", soft_wrap=True)
 
 
+def remark(text: str) -> None:
+    """Print a sentence beside the result."""
+    err.print(escape(text), soft_wrap=True)
+
+
 def look_at(path: Path) -> str:
     """A command that opens a file in a browser, on every system."""
     return f"python -m webbrowser {path.resolve().as_uri()}"

@@ -9,7 +9,7 @@ import click
 
 from latentedit.cli.choices import drawing_generator, example_setting, layer_subset
 from latentedit.cli.completion import attributes
-from latentedit.cli.console import err, look_at, print_json, progress_bar, say
+from latentedit.cli.console import err, look_at, print_json, progress_bar, remark, say
 from latentedit.cli.options import (
     PATH,
     Finite,
@@ -137,7 +137,7 @@ def _edit_once(editor_folder: Path, bank_folder: Path, picture: Path, chosen: An
     torch.set_num_threads(chosen["threads"])
     bank = LatentBank.open(bank_folder)
     registry = Registry.discover()
-    fitted = load_editor(registry, editor_folder, device=chosen["device"])
+    fitted = load_editor(registry, editor_folder, device=chosen["device"], notify=remark)
     fitted.check_bank(bank)
     test = bank.split("test")
     rows = parse_rows(chosen["index"], len(test), "--index")

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.markup import escape
 
 from latentedit.cli.choices import example_setting
 from latentedit.cli.completion import editors
-from latentedit.cli.console import err, progress_bar, say
+from latentedit.cli.console import progress_bar, remark, say
 from latentedit.cli.options import with_bank, with_device, with_new_folder, with_seed, with_settings
 from latentedit.errors import CorruptArtefact, InputError
 from latentedit.files.strict_yaml import read_yaml
@@ -48,7 +47,7 @@ def fit(
             device=device,
             progress=progress,
             checkpoint=folder.with_name(f"{folder.name}.checkpoint"),
-            notify=lambda text: err.print(escape(text), soft_wrap=True),
+            notify=remark,
         )
     fitted.save(folder)
     say(

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,14 +17,21 @@ from latentedit.guard import Interrupted, interrupt
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def begin(*, is_program: bool) -> None:
+def begin(*, is_program: bool) -> bool:
     """End at once on a signal, until a command has begun: there is nothing to keep.
 
     Args:
         is_program: whether Python runs the command line as a module; its script is known by name.
+
+    Returns:
+        Whether the process is a command's own.
     """
-    if is_program or Path(sys.argv[0]).stem == "latentedit":
+    script = Path(sys.argv[0])
+    named = script.stem if script.stem != "__main__" else script.parent.name
+    is_program = is_program or named == "latentedit"
+    if is_program:
         _answer(_end_at_once)
+    return is_program
 
 
 @contextmanager
@@ -70,7 +77,8 @@ def stop(error: KeyboardInterrupt) -> NoReturn:
 
     word, code = told(error)
     again = shlex.join(["latentedit", *_again(click.get_current_context())])
-    click.echo(f"{word}; finished cells are kept. Go on with: {again}", err=True)
+    with suppress(OSError):
+        click.echo(f"{word}; finished cells are kept. Go on with: {again}", err=True)
     sys.exit(code)
 
 

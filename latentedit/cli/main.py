@@ -5,18 +5,19 @@ from __future__ import annotations
 # ruff: noqa: E402  (a signal is answered before anything that takes time is imported)
 from latentedit.cli import interrupts
 
-interrupts.begin(is_program=__name__ == "__main__")
+_IS_PROGRAM = interrupts.begin(is_program=__name__ == "__main__")
 
 import importlib
 import keyword
 import os
 import sys
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
 
 from latentedit import __version__
-from latentedit.cli.last_resort import explain, flush, open_streams
+from latentedit.cli.last_resort import check_addresses, explain, flush, leave, open_streams, say
 from latentedit.errors import LatentEditError, UnknownName
 
 _COMMANDS = {
@@ -82,23 +83,34 @@ def main() -> None:
     Exit codes: 0 success, 1 failed cells, broken rules or nothing done, 2 invalid input,
     3 environment or plugin, 4 a bug in latentedit, 130 after Ctrl-C, 143 after SIGTERM.
     """
+    try:
+        _run()
+    except SystemExit as end:
+        if not _IS_PROGRAM:
+            raise
+        leave(end.code)
+
+
+def _run() -> None:
     # Records are read by the same rules on every machine, and faster without a search for plugins.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     open_streams()
     try:
+        check_addresses()
         with interrupts.interruptible():
             code = cli.main(prog_name="latentedit", standalone_mode=False)
             flush()
             sys.exit(code if isinstance(code, int) else 0)
     except LatentEditError as error:
-        click.echo(f"error: {error}", err=True)
+        say(str(error))
         sys.exit(error.exit_code)
     except click.exceptions.Abort as error:
         _stop(error.__cause__)
     except KeyboardInterrupt as error:
         _stop(error)
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):  # the exit code is the same where it cannot be printed
+            error.show()
         sys.exit(2)
     except Exception as error:
         sys.exit(explain(error))
@@ -107,10 +119,11 @@ def main() -> None:
 def _stop(error: BaseException | None) -> NoReturn:
     """Say what stopped a command, and exit."""
     if isinstance(error, EOFError):  # click takes every EOFError for the end of the user's input
-        click.echo("error: a process or a stream ended early; run the same command again", err=True)
+        say("a process or a stream ended early; run the same command again")
         sys.exit(3)
     word, code = interrupts.told(error)
-    click.echo(f"{word}; run the same command again to continue", err=True)
+    with suppress(OSError):
+        click.echo(f"{word}; run the same command again to continue", err=True)
     sys.exit(code)
 
 

@@ -148,6 +148,8 @@ def show(name: str, kind: str | None, as_json: bool) -> None:
         return
     out.print(f"[bold]{escape(found.name)}[/bold], {found.kind} of {escape(found.origin)}")
     out.print(escape(f"{found.target}\n{found.interface}\n\n{found.meaning}\n"), soft_wrap=True)
+    for declared, value in found.declared.items():
+        out.print(escape(f"{declared.replace('_', ' ')}: {value}"), soft_wrap=True)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("option", "type", "default", "meaning"):
         table.add_column(column)

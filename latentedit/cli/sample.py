@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from latentedit.cli.choices import companions_of, drawing_generator, judge_of
-from latentedit.cli.console import err, look_at, progress_bar, say
+from latentedit.cli.console import err, look_at, progress_bar, remark, say
 from latentedit.cli.options import (
     Finite,
     check_overwrite,
@@ -73,7 +73,7 @@ def sample(
 
     check_overwrite(picture, force)
     bank, registry = LatentBank.open(bank_folder), Registry.discover()
-    fitted = load_editor(registry, editor_folder, device=chosen["device"])
+    fitted = load_editor(registry, editor_folder, device=chosen["device"], notify=remark)
     fitted.check_bank(bank)
     test, generator = bank.split("test"), drawing_generator(fitted, editor_folder)
     shown = generator.subject

@@ -14,7 +14,7 @@ from latentedit.cli.choices import (
     layer_subset,
     subject_of,
 )
-from latentedit.cli.console import err, look_at, print_json, progress_bar, say
+from latentedit.cli.console import err, look_at, print_json, progress_bar, remark, say
 from latentedit.errors import InputError
 from latentedit.registry import Registry
 
@@ -50,7 +50,10 @@ def draw_sweep(
     editors = dict(
         zip(
             _names(editor_folders),
-            (load_editor(registry, folder, device=chosen["device"]) for folder in editor_folders),
+            (
+                load_editor(registry, folder, device=chosen["device"], notify=remark)
+                for folder in editor_folders
+            ),
             strict=True,
         )
     )

@@ -53,14 +53,24 @@ FILES = ("photographs", "tuning")
 
 @dataclass(frozen=True)
 class ModelReference:
-    """A plugin with its options and the fingerprint of the model built from them."""
+    """A plugin with its options and the fingerprint of the model built from them.
+
+    Args:
+        code: ``version``, and ``source``, the digest of its source code unless it is a plugin of
+            this project; empty where they were not recorded.
+    """
 
     name: str
     options: Mapping[str, Any]
     fingerprint: Digest
+    code: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.fingerprint[:12]})"
+
+    def to_json(self) -> dict[str, Any]:
+        """As records have it."""
+        return {name: value for name, value in asdict(self).items() if value or name != "code"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,11 +87,11 @@ class LatentBank:
     inversion: Mapping[str, Any] | None = None
     """Only for photographs as test images: the inverter, its options, and errors by photo."""
     test: range | None = None
-    """The rows of the test split that are read; all of them if None. No part of the hash."""
+    """The rows of the test split that are read; all of them if None."""
     draw: Draw | None = field(default=None, compare=False)
     """Makes the codes and attributes of a shard that has no file; see `drawable`."""
     root: str = ""
-    """The URL of its files, where they are not in its folder. No part of the hash."""
+    """The URL of its files, where they are not in its folder."""
 
     @classmethod
     def open(cls, folder: str | Path) -> LatentBank:
@@ -97,14 +107,9 @@ class LatentBank:
         url = url_of(folder)
         folder = record_of(url, "bank.json") if url else usable_name(Path(folder))
         if not (folder / "bank.json").is_file():
-            raise InputError(
-                f"{folder} is not a bank: it has no bank.json."
-                + (
-                    seen_in(folder)
-                    or " Make one with: "
-                    f"latentedit bank make --generator NAME --n 4000 --out {folder}"
-                )
-            )
+            made = f" Make one with: latentedit bank make --generator NAME --n 4000 --out {folder}"
+            found = seen_in(folder) or made
+            raise InputError(f"{folder} is not a bank: it has no bank.json.{found}")
         written = read_json(folder / "bank.json")
         record = parsed_record(written, BankRecord, folder / "bank.json")
         if record.format != FORMAT:
@@ -247,26 +252,29 @@ class LatentBank:
     @property
     def recorded_files(self) -> list[str]:
         """Paths within the folder of the record and of every file there that it names."""
-        if self.root:
-            return ["bank.json"]
-        shards = [shard["file"] for shard in self.shards if "file" in shard]
-        return ["bank.json", *shards, *(f"{name}.safetensors" for name in self._files)]
+        return ["bank.json", *(() if self.root else self._digests)]
+
+    @property
+    def _digests(self) -> dict[str, Digest]:
+        """Of every file but the record, by path."""
+        stored = {shard["file"]: shard["sha256"] for shard in self.shards if "file" in shard}
+        return stored | {f"{name}.safetensors": digest for name, digest in self._files.items()}
 
     @property
     def hash(self) -> Digest:
         """SHA-256 over everything that determines the images and their attributes.
 
-        Names of attribute values are excluded, since they change no result.
+        Names of attribute values are excluded, since they change no result, and the code that made
+        the faces, since they are there.
         """
         record = self._record() | {"schema": self.schema.to_json(named=False)}
+        for role, model in (("generator", self.generator), ("labeller", self.labeller)):
+            record[role] = replace(model, code={}).to_json()
         return hashlib.sha256(canonical_json(record)).hexdigest()
 
     def verify(self) -> None:
         """Raise `CorruptArtefact` for the first file whose SHA-256 is not the recorded one."""
-        stored = [shard for shard in self.shards if "file" in shard]
-        recorded = {shard["file"]: shard["sha256"] for shard in stored}
-        recorded |= {f"{name}.safetensors": digest for name, digest in self._files.items()}
-        for file, digest in recorded.items():
+        for file, digest in self._digests.items():
             if self.root:
                 fetched(f"{self.root}/{file}", digest)
                 continue
@@ -282,8 +290,8 @@ class LatentBank:
             "format": FORMAT,
             "space": self.space,
             "schema": self.schema.to_json(),
-            "generator": asdict(self.generator),
-            "labeller": asdict(self.labeller),
+            "generator": self.generator.to_json(),
+            "labeller": self.labeller.to_json(),
             "sampling": dict(self.sampling),
             "shards": [dict(shard) for shard in self.shards],
         }

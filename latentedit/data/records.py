@@ -32,6 +32,7 @@ class ModelRecord(StrictRecord):
     name: str
     options: dict[str, Any]
     fingerprint: Digest
+    code: dict[str, str] = Field(default_factory=dict)
 
 
 class ShardRecord(StrictRecord):

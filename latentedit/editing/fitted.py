@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -181,8 +181,8 @@ class FittedEditor:
             "options": self.editor.options.model_dump(mode="json"),
             "space": self.space,
             "schema": self.schema.to_json(),
-            "generator": asdict(self.generator),
-            "labeller": asdict(self.labeller),
+            "generator": self.generator.to_json(),
+            "labeller": self.labeller.to_json(),
             "bank_hash": self.bank_hash,
             "seed": self.seed,
             "figures": dict(self.figures),
@@ -217,12 +217,16 @@ def fit_editor(
         checkpoint: a folder in which a long fit saves its state. A fit that was interrupted goes
             on from there. The state of another fit is never used: bank, editor, options, seed,
             device and code must be the same. `FittedEditor.save` removes it.
-        notify: is told, in a sentence, whether an interrupted fit goes on or starts afresh.
+        notify: is told, in a sentence, whether an interrupted fit goes on or starts afresh; and
+            that an editor reads images with other code of the labeller than labelled the bank.
     """
     check_device(device)
     editor = registry.editor(name, options)
     check_counterfactuals(registry, name, editor.needs, bank.generator.name)
-    runtime = _runtime(registry, editor, bank.generator, bank.labeller, seed, device, generator)
+    notify = notify or _unheard
+    runtime = _runtime(
+        registry, editor, bank.generator, bank.labeller, seed, device, generator, notify
+    )
     built = runtime.generator or build_generator(registry, bank.generator)
     space = chosen_space(registry, name, editor.spaces, bank, space, built)
     if progress is not None:
@@ -230,7 +234,7 @@ def fit_editor(
     if checkpoint is not None:
         decides = {"seed": seed, "device": device, "space": space, "held_out": held_out}
         key = fit_key(registry, name, options, bank) | decides
-        checkpoint = checkpoint_in(checkpoint, key, notify or (lambda text: None))
+        checkpoint = checkpoint_in(checkpoint, key, notify)
         runtime = replace(runtime, checkpoint=checkpoint)
     data = bank.split("fit")
     if held_out:
@@ -261,8 +265,13 @@ def load_editor(
     *,
     device: str = "cpu",
     generator: Generator | None = None,
+    notify: Callable[[str], None] | None = None,
 ) -> FittedEditor:
     """Load an editor that `FittedEditor.save` wrote.
+
+    Args:
+        notify: is told, in a sentence, that the editor reads images with other code of the
+            labeller than labelled its bank.
 
     Raises:
         InputError: there is none in `folder`.
@@ -285,7 +294,7 @@ def load_editor(
         *references,
         record.bank_hash,
         record.seed,
-        _runtime(registry, editor, *references, record.seed, device, generator),
+        _runtime(registry, editor, *references, record.seed, device, generator, notify or _unheard),
         record.figures,
         registry,
     )
@@ -299,14 +308,20 @@ def _runtime(
     seed: int,
     device: str,
     built: Generator | None,
+    notify: Callable[[str], None],
 ) -> Runtime:
     """A runtime with the models that the editor needs; the generator also for W+ rows."""
+    reads = "estimator" in editor.needs
     return Runtime(
         device=device,
         seed=seed,
         generator=built or build_generator(registry, generator),
-        estimator=build_labeller(registry, labeller) if "estimator" in editor.needs else None,
+        estimator=build_labeller(registry, labeller, notify) if reads else None,
     )
+
+
+def _unheard(text: str) -> None:
+    """What nobody asked to be told."""
 
 
 def _declared(editor: Editor, runtime: Runtime) -> Runtime:

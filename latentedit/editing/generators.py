@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from torch import Tensor
 
 from latentedit.data.bank import LatentBank, ModelReference
+from latentedit.editing.keys import code_of
 from latentedit.errors import FingerprintMismatch
 from latentedit.files.artefacts import Digest
 from latentedit.interfaces.estimators import AttributeEstimator
@@ -19,11 +23,42 @@ def build_generator(registry: Registry, reference: ModelReference) -> Generator:
     return generator
 
 
-def build_labeller(registry: Registry, reference: ModelReference) -> AttributeEstimator:
-    """The labeller of `reference`, refused if it is no longer the same one."""
+def build_labeller(
+    registry: Registry, reference: ModelReference, notify: Callable[[str], None] = lambda text: None
+) -> AttributeEstimator:
+    """The labeller of `reference`, refused if it is no longer the same one.
+
+    Args:
+        notify: is told, in a sentence, that it has other code than it had.
+    """
     labeller = registry.estimator(reference.name, reference.options)
     _check_same("labeller", labeller.fingerprint, reference)
+    if told := other_code(registry, reference):
+        notify(told)
     return labeller
+
+
+def model_reference(
+    registry: Registry, kind: str, name: str, options: Mapping[str, Any], fingerprint: Digest
+) -> ModelReference:
+    """What a record says of a model that is built here."""
+    return ModelReference(name, options, fingerprint, code_of(registry, kind, name))
+
+
+def other_code(registry: Registry, labeller: ModelReference) -> str:
+    """In a sentence, that the installed labeller has another version or source than the one that
+    labelled a bank; empty if it is the same, is not installed, or if the bank does not say."""
+    if labeller.name not in registry.names("estimator"):
+        return ""
+    installed = code_of(registry, "estimator", labeller.name)
+    for field, before in labeller.code.items():
+        if installed.get(field) != before:
+            return (
+                f"{labeller.name} labelled the bank with another {field}: {before[:12]}, and "
+                f"{installed.get(field, 'none')[:12]} is installed. What it reads now may differ "
+                "from the labels. Label the bank anew with: latentedit bank label"
+            )
+    return ""
 
 
 def _check_same(what: str, installed: Digest, reference: ModelReference) -> None:

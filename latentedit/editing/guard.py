@@ -12,7 +12,7 @@ from latentedit.data.split import Split
 from latentedit.errors import InputError, PluginFault
 from latentedit.guard import GLOBALS, RANDOM, guarded, one_line
 from latentedit.interfaces.editor import Edited, Editor, FitStats, Runtime
-from latentedit.interfaces.metric import EditMetric, EditsSeen
+from latentedit.interfaces.metric import RECORDED, SEEN, EditMetric, EditsSeen
 
 
 def pure(name: str, method: str) -> AbstractContextManager[list[str]]:
@@ -110,18 +110,27 @@ def _check_finite(**given: Tensor) -> None:
     for what, tensor in given.items():
         finite = tensor.flatten(1).isfinite().all(1)
         if not bool(finite.all()):
-            face = int((~finite).nonzero()[0])
-            raise InputError(f"{what} holds NaN or infinity for image {face}; give finite numbers")
+            row = int((~finite).nonzero()[0])
+            raise InputError(f"{what} holds NaN or infinity for image {row}; give finite numbers")
 
 
 def measure(name: str, metric: EditMetric, edits: EditsSeen) -> Tensor:
-    """Call `metric.measure`, and check that it is pure and returns one number each, or one.
+    """Call `metric.measure` with what it needs, and check that it is pure and returns one number
+    each, or one. NaN where the run does not record what it needs.
 
     Raises:
-        PluginFault: the metric raised, changed its inputs or the process, or returned something
-            else than float numbers (N,), () for a metric of sets, without infinity.
+        PluginFault: the metric raised, changed its inputs or the process, needs what no run
+            records, or returned something else than float numbers (N,), () for a metric of sets,
+            without infinity.
     """
-    seen = [edits.target]
+    shape = _shape_of(metric, edits)
+    if unknown := sorted(metric.needs - SEEN - RECORDED[metric.at].keys()):
+        known = ", ".join(sorted(SEEN | RECORDED[metric.at].keys()))
+        raise PluginFault(name, f"it needs {unknown[0]!r}, which no run has; name some of {known}")
+    if metric.needs - SEEN - edits.recorded.keys():
+        return torch.full(shape, float("nan"))
+    edits = edits.only(metric.needs)
+    seen = [edits.target, *edits.recorded.values()]
     for side in (edits.before, edits.after):
         seen += [side.images, side.codes, side.attributes, *side.embeddings.values()]
     before = [tensor.clone() for tensor in seen]
@@ -131,7 +140,6 @@ def measure(name: str, metric: EditMetric, edits: EditsSeen) -> Tensor:
         raise PluginFault(name, "measure changed its inputs in place; work on a copy")
     if not isinstance(found, Tensor):
         raise PluginFault(name, f"measure returned {type(found).__name__}, not Tensor")
-    shape = (len(edits.target),) if metric.of == "image" else ()
     if tuple(found.shape) != shape or not found.is_floating_point():
         raise PluginFault(
             name,
@@ -141,6 +149,13 @@ def measure(name: str, metric: EditMetric, edits: EditsSeen) -> Tensor:
     if bool(found.isinf().any()):
         raise PluginFault(name, "measure returned infinity; return NaN where there is no number")
     return found.detach().float().cpu()
+
+
+def _shape_of(metric: EditMetric, edits: EditsSeen) -> tuple[int, ...]:
+    """Of what `measure` returns."""
+    if metric.of == "set":
+        return ()
+    return (*(len(edits.axes.get(axis, ())) for axis in metric.by), len(edits.target))
 
 
 def _same_kind(name: str, result: Tensor, codes: Tensor) -> None:

@@ -41,6 +41,12 @@ def code_key(registry: Registry, kind: str, name: str) -> Key:
     return key | {"imports": imported_versions(spec.target)}
 
 
+def code_of(registry: Registry, kind: str, name: str) -> dict[str, str]:
+    """Version of a plugin, and the digest of its source code unless it is of this project."""
+    key = code_key(registry, kind, name)
+    return {field: key[field] for field in ("version", "source") if field in key}
+
+
 def plugin_key(
     registry: Registry, kind: str, name: str, options: Mapping[str, Any] | None = None
 ) -> Key:

@@ -197,8 +197,18 @@ def canonical_json(value: Any) -> bytes:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON; keys keep their order."""
-    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+    """Write indented JSON; keys keep their order.
+
+    Raises:
+        InputError: it would be too large to be read.
+    """
+    data = (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
+    if len(data) > MAX_BYTES:
+        raise InputError(
+            f"{path} would have {len(data):,} bytes, and records have {MAX_BYTES:,} at most; "
+            "nothing was written. Compare fewer editors or tasks in one run"
+        )
+    write_bytes(path, data)
 
 
 def read_json(path: Path) -> Any:

@@ -174,9 +174,9 @@ ATTRIBUTES: dict[str, dict[str, type | tuple[type, ...]]] = {
     "metric": {
         "fingerprint": str,
         "unit": str,
-        "higher_is_better": bool,
+        "higher_is_better": (bool, type(None)),
         "formula": str,
-        "smallest_difference": (int, float),
+        "smallest_difference": (int, float, type(None)),
     },
 }
 """By kind, the attributes that an instance must have, and their types."""
@@ -213,7 +213,9 @@ def check_attributes(kind: str, name: str, made: object) -> None:
     """Raise `PluginFault` unless an instance has what its interface declares."""
     with guarded(name, "construction"):
         for attribute, expected in ATTRIBUTES.get(kind, {}).items():
-            found = getattr(made, attribute, None)
+            if not hasattr(made, attribute):
+                raise PluginFault(name, f"it has no {attribute}, which its interface asks for")
+            found = getattr(made, attribute)
             if not isinstance(found, expected):
                 types = expected if isinstance(expected, tuple) else (expected,)
                 wanted = " or ".join(one.__name__ for one in types)

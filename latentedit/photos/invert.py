@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentedit.data.bank import LatentBank, ModelReference
+from latentedit.data.bank import LatentBank
 from latentedit.data.images import images_to_bytes
+from latentedit.editing.generators import model_reference
 from latentedit.errors import InputError, PluginFault
 from latentedit.files.strict_yaml import read_yaml
 from latentedit.interfaces.generator import Generator
@@ -97,8 +98,8 @@ def invert_photographs(
     return LatentBank.write(
         folder,
         {"test": split},
-        generator=ModelReference(*plan.generator, model.fingerprint),
-        labeller=ModelReference(*plan.labeller, estimator.fingerprint),
+        generator=model_reference(registry, "generator", *plan.generator, model.fingerprint),
+        labeller=model_reference(registry, "estimator", *plan.labeller, estimator.fingerprint),
         sampling={"fit": 0, "test": len(images)},
         inversion={
             "inverter": {"name": name, "options": inverter.options.model_dump(mode="json")},

@@ -32,7 +32,7 @@ def write_film(
     sweeps: Mapping[str, SweepFrames],
     unedited: Sequence[Tensor],
     titles: Sequence[str],
-    faces: Sequence[str],
+    subjects: Sequence[str],
 ) -> None:
     """Write a sweep as a GIF or MP4 that moves, or as a PNG strip, by the ending of `path`.
 
@@ -43,15 +43,15 @@ def write_film(
         sweeps: frames by editor; each is a column of the film, and a row an image of the strip.
         unedited: a picture (3, H, W) uint8 for each image.
         titles: one a frame.
-        faces: one an image.
+        subjects: one an image.
 
     Raises:
         EnvironmentFault: the ending is ``.mp4`` and there is no ffmpeg.
     """
     if path.suffix.lower() == ".png":
-        write_bytes(path, png(_strip(sweeps, unedited, titles, faces)))
+        write_bytes(path, png(_strip(sweeps, unedited, titles, subjects)))
         return
-    pictures = [_frame(sweeps, unedited, f, title, faces) for f, title in enumerate(titles)]
+    pictures = [_frame(sweeps, unedited, f, title, subjects) for f, title in enumerate(titles)]
     if path.suffix.lower() == ".gif":
         write_bytes(path, _gif(pictures))
     else:
@@ -63,43 +63,43 @@ def _frame(
     unedited: Sequence[Tensor],
     frame: int,
     title: str,
-    faces: Sequence[str],
+    subjects: Sequence[str],
 ) -> Image.Image:
     rows = [
         [unedited[n], *(_shown(one, frame, n) for one in sweeps.values())]
-        for n in range(len(faces))
+        for n in range(len(subjects))
     ]
     captions = [
         [title if n == 0 else "", *(_caption(one, frame, n) for one in sweeps.values())]
-        for n in range(len(faces))
+        for n in range(len(subjects))
     ]
-    return draw_grid(rows, ["unedited", *sweeps], faces, captions)
+    return draw_grid(rows, ["unedited", *sweeps], subjects, captions)
 
 
 def _strip(
     sweeps: Mapping[str, SweepFrames],
     unedited: Sequence[Tensor],
     titles: Sequence[str],
-    faces: Sequence[str],
+    subjects: Sequence[str],
 ) -> Image.Image:
     count = min(STRIP, len(titles))
     shown = [round(i * (len(titles) - 1) / max(1, count - 1)) for i in range(count)]
     rows, captions, names = [], [], []
-    for n, face in enumerate(faces):
+    for n, subject in enumerate(subjects):
         for editor, one in sweeps.items():
             rows.append([unedited[n], *(_shown(one, f, n) for f in shown)])
             captions.append(["", *(_caption(one, f, n) for f in shown)])
-            names.append(f"{face}, {editor}" if len(faces) > 1 else editor)
+            names.append(f"{subject}, {editor}" if len(subjects) > 1 else editor)
     return draw_grid(rows, ["unedited", *(titles[f] for f in shown)], names, captions)
 
 
-def _shown(one: SweepFrames, frame: int, face: int) -> Tensor:
-    image = one.images[frame, face]
-    return image if one.served[frame, face] else refused(image)
+def _shown(one: SweepFrames, frame: int, row: int) -> Tensor:
+    image = one.images[frame, row]
+    return image if one.served[frame, row] else refused(image)
 
 
-def _caption(one: SweepFrames, frame: int, face: int) -> str:
-    value, identity = float(one.judged[frame, face]), float(one.identity[frame, face])
+def _caption(one: SweepFrames, frame: int, row: int) -> str:
+    value, identity = float(one.judged[frame, row]), float(one.identity[frame, row])
     known = "" if math.isnan(identity) else f" · {identity:.2f}"
     return f"{value:.3g}{known}"
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
+import matplotlib as mpl
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
@@ -13,6 +15,8 @@ from latentedit.data.images import pictures, png
 from latentedit.files.artefacts import write_bytes
 
 MARGIN, GAP, TEXT = 12, 4, 15
+TITLE, CAPTION = 13, 11
+"""Sizes of letters."""
 PAPER, INK, QUIET = (255, 255, 255), (30, 32, 36), (120, 124, 130)
 REFUSED = (200, 30, 30)
 """The colour of the mark on images that were not edited."""
@@ -58,10 +62,10 @@ def draw_grid(
     scale: int = 2,
 ) -> Image.Image:
     """The grid as a picture; see `save_grid`."""
-    font, small = ImageFont.load_default(size=TEXT), ImageFont.load_default(size=12)
+    large, small = font(TITLE), font(CAPTION)
     shape = next(image.shape for row in rows for image in row if image is not None)
     size = (shape[2] * scale, shape[1] * scale)
-    left = MARGIN + max((int(font.getlength(title)) for title in row_titles), default=0) + 8
+    left = MARGIN + max((int(large.getlength(title)) for title in row_titles), default=0) + 8
     cell = (size[0] + GAP, size[1] + GAP + (TEXT + 4 if captions else 0))
     head = MARGIN + 2 * (TEXT + 4)
     page = Image.new(
@@ -72,13 +76,13 @@ def draw_grid(
     draw = ImageDraw.Draw(page)
     for c, title in enumerate(column_titles):
         centre = left + c * cell[0] + size[0] // 2
-        lines = _wrapped(title, font, size[0])
+        lines = _wrapped(title, large, size[0])
         for i, line in enumerate(lines):
             top = head - (len(lines) - i) * (TEXT + 2) - 4
-            draw.text((centre, top), line, INK, font, anchor="mt")
+            draw.text((centre, top), line, INK, large, anchor="mt")
     for r, row in enumerate(rows):
         top = head + r * cell[1]
-        draw.text((left - 8, top + size[1] // 2), row_titles[r], QUIET, font, anchor="rm")
+        draw.text((left - 8, top + size[1] // 2), row_titles[r], QUIET, large, anchor="rm")
         for c, image in enumerate(row):
             at = (left + c * cell[0], top)
             if image is not None:
@@ -89,14 +93,18 @@ def draw_grid(
     return page
 
 
-def _wrapped(
-    text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int
-) -> list[str]:
+@cache
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which comes with matplotlib: Pillow's own font has no σ."""
+    return ImageFont.truetype(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)
+
+
+def _wrapped(text: str, of: ImageFont.FreeTypeFont, width: int) -> list[str]:
     """At most two lines of at most `width` pixels, broken at hyphens and spaces."""
-    if font.getlength(text) <= width:
+    if of.getlength(text) <= width:
         return [text]
     for i in range(len(text) - 1, 0, -1):
-        if text[i - 1] in "- " and font.getlength(text[:i]) <= width:
+        if text[i - 1] in "- " and of.getlength(text[:i]) <= width:
             return [text[:i].strip(), text[i:].strip()]
     return [text]
 

@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from latentedit.benchmark.results.reading import Run
@@ -18,7 +18,7 @@ from latentedit.benchmark.results.tally import mean_known
 from latentedit.data.images import png
 from latentedit.files.artefacts import write_bytes
 from latentedit.report.figures import STYLE, colours
-from latentedit.report.grid import draw_grid, refused
+from latentedit.report.grid import draw_grid, font, refused
 
 HEIGHT = 900
 INK = (30, 32, 36)
@@ -45,7 +45,7 @@ def write_overview(folder: Path, path: Path, faces: int = 2) -> None:
     page.paste(right, (left.width + 20, 60 + (HEIGHT - right.height) // 2))
     share = f"{results.effect:.0%} of the requested change"
     title = f"The same {results.subject.many}, each editor at {share}"
-    ImageDraw.Draw(page).text((24, 20), title, INK, ImageFont.load_default(size=30))
+    ImageDraw.Draw(page).text((24, 20), title, INK, font(26))
     write_bytes(path, png(page))
 
 

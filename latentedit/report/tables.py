@@ -28,7 +28,7 @@ class Column:
     @property
     def arrow(self) -> str:
         """The better direction; empty for a figure that only describes."""
-        return {True: "↑", False: "↓", None: ""}[self.definition.higher_is_better]
+        return self.definition.arrow
 
     @property
     def detail(self) -> str:

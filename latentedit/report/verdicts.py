@@ -121,10 +121,6 @@ class Lead:
     fronts: list[Front]
 
     @property
-    def shared(self) -> bool:
-        return any(len(front.names) > 1 for front in self.fronts)
-
-    @property
     def decided(self) -> bool:
         return any(front.names for front in self.fronts)
 

@@ -10,6 +10,7 @@ import torch
 
 from latentedit.data.bank import LatentBank, ModelReference
 from latentedit.data.split import Split
+from latentedit.editing.generators import model_reference
 from latentedit.errors import InputError, PluginFault
 from latentedit.files.artefacts import fingerprint
 from latentedit.interfaces.generator import Generator
@@ -62,7 +63,9 @@ def import_bank(
             name: Split(space, schema, ((codes[rows], attributes[rows]),))
             for name, rows in parts.items()
         },
-        generator=ModelReference(generator, dict(options or {}), model.fingerprint),
+        generator=model_reference(
+            registry, "generator", generator, dict(options or {}), model.fingerprint
+        ),
         labeller=ModelReference(
             importer, {}, fingerprint({"data": importer}, {"attributes": attributes})
         ),

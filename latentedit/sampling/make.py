@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from latentedit.data.attributes import AttributeSchema
-from latentedit.data.bank import SHARD_ROWS, LatentBank, ModelReference
+from latentedit.data.bank import SHARD_ROWS, LatentBank
 from latentedit.data.split import Shards, Split
+from latentedit.editing.generators import model_reference
 from latentedit.errors import FingerprintMismatch, InputError, UnknownName
 from latentedit.interfaces.estimators import AttributeEstimator
 from latentedit.interfaces.generator import Generator
@@ -107,8 +108,8 @@ def make_bank(
     return LatentBank.write(
         folder,
         splits,
-        generator=ModelReference(generator, options, model.fingerprint),
-        labeller=ModelReference(labeller, labelling, estimator.fingerprint),
+        generator=model_reference(registry, "generator", generator, options, model.fingerprint),
+        labeller=model_reference(registry, "estimator", labeller, labelling, estimator.fingerprint),
         sampling=sampling,
         inversion=None if photographs is None else photographs.inversion,
         files=None if photographs is None else photographs.files(),

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from latentedit.data.bank import LatentBank, ModelReference
-from latentedit.editing.generators import build_generator, build_renderer
+from latentedit.data.bank import LatentBank
+from latentedit.editing.generators import build_generator, build_renderer, model_reference
 from latentedit.interfaces.runtime import Progress, silent
 from latentedit.registry import Registry
 from latentedit.sampling.make import labelled_split
@@ -47,7 +47,7 @@ def relabel_bank(
         folder,
         splits,
         generator=bank.generator,
-        labeller=ModelReference(labeller, labelling, estimator.fingerprint),
+        labeller=model_reference(registry, "estimator", labeller, labelling, estimator.fingerprint),
         sampling=bank.sampling,
         inversion=bank.inversion,
         files=bank.files(),

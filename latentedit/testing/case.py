@@ -24,7 +24,7 @@ from latentedit.testing.world import (
     toy_split,
 )
 
-FACES, SHOWN, CONSTANT = 1000, 6, 0.3
+IMAGES, SHOWN, CONSTANT = 1000, 6, 0.3
 REQUESTS = {"age": (10.0, (0, 2, 3, 5)), "yaw": (12.0, (1, 4, 5))}
 """By how many years and degrees, towards the middle of the range, which images are to change: some
 in one attribute, one in both."""
@@ -79,16 +79,16 @@ class Case:
             identity=ToyIdentity(),
         )
 
-    def faces(self, n: int, seed: int) -> Split:
+    def images(self, n: int, seed: int) -> Split:
         """n images in the editor's space with their exact attributes."""
-        faces = toy_split(n, seed)
-        codes = ToyGenerator().convert(faces.codes, "w", self.space)
-        return Split(self.space, SCHEMA, ((codes, faces.attributes),))
+        images = toy_split(n, seed)
+        codes = ToyGenerator().convert(images.codes, "w", self.space)
+        return Split(self.space, SCHEMA, ((codes, images.attributes),))
 
     def fit(self, luck: int = 0, constant: str = "") -> Editor:
         """The editor, fitted where torch's global generator has the seed `luck`, which must not
         matter, and where all images have one label of the attribute `constant`, if it is given."""
-        editor, data = self.new(), self.faces(FACES, self.seed)
+        editor, data = self.new(), self.images(IMAGES, self.seed)
         if constant:
             labels = data.attributes.clone()
             labels[:, SCHEMA.columns(constant)] = CONSTANT
@@ -105,13 +105,13 @@ class Case:
     @cached_property
     def request(self) -> tuple[Tensor, Tensor, Tensor]:
         """Codes (N, \\*shape), their attributes, and what `REQUESTS` makes of them."""
-        faces = self.faces(SHOWN, self.seed + 1)
-        source, target = faces.attributes, faces.attributes.clone()
+        images = self.images(SHOWN, self.seed + 1)
+        source, target = images.attributes, images.attributes.clone()
         for name, (change, index) in REQUESTS.items():
             rows, column = list(index), SCHEMA.columns(name).start
             low = source[rows, column] < MIDDLE[column]
             target[rows, column] += torch.where(low, change, -change)
-        return faces.codes, source, target
+        return images.codes, source, target
 
     def edit(self, editor: Editor, codes: Tensor, source: Tensor, target: Tensor) -> Edited:
         """Checked as in every use of the editor; raises `PluginFault`."""

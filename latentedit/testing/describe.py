@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from latentedit.errors import InputError, UnknownName
@@ -28,6 +28,7 @@ class PluginDescription:
 
     Args:
         meaning: its docstring, or its summary if it has none.
+        declared: what its class declares besides, by name; only of metrics.
     """
 
     name: str
@@ -37,6 +38,11 @@ class PluginDescription:
     interface: str
     meaning: str
     options: tuple[OptionDescription, ...]
+    declared: dict[str, str] = field(default_factory=dict)
+
+
+DECLARED = {"metric": ("unit", "higher_is_better", "formula", "smallest_difference", "of", "needs")}
+"""By kind, the class attributes that people look for."""
 
 
 def describe(registry: Registry, name: str, kind: str | None = None) -> PluginDescription:
@@ -67,7 +73,12 @@ def describe(registry: Registry, name: str, kind: str | None = None) -> PluginDe
         INTERFACES[cast(PluginKind, kinds[0])],
         documented or spec.summary,
         _options(getattr(loaded, "Options", None)),
+        {name: _said(getattr(loaded, name)) for name in DECLARED.get(kinds[0], ())},
     )
+
+
+def _said(value: Any) -> str:
+    return ", ".join(sorted(value)) if isinstance(value, frozenset) else str(value)
 
 
 def _options(model: Any) -> tuple[OptionDescription, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -12,12 +12,18 @@ from torch import Tensor
 
 from latentedit.editing import guard
 from latentedit.interfaces.estimators import AttributeEstimator, IdentityEncoder
-from latentedit.interfaces.metric import EditMetric, EditsSeen, Seen
+from latentedit.interfaces.metric import RECORDED, EditMetric, EditsSeen, Seen
 from latentedit.registry import Origin, Registry
-from latentedit.testing.world import SCHEMA, ToyEstimator, ToyGenerator, ToyIdentity
+from latentedit.testing.world import (
+    RESOLUTION,
+    SCHEMA,
+    ToyEstimator,
+    ToyGenerator,
+    ToyIdentity,
+)
 
-SHOWN = 8
-"""Images that the rules show."""
+SHOWN, ENCODERS = 8, ("identity", "second")
+"""Images that the rules show, and the identity encoders that look at them."""
 PIXELS = 64
 _COARSE = 8
 
@@ -106,13 +112,36 @@ class MetricCase:
 
     @cached_property
     def edits(self) -> EditsSeen:
-        """SHOWN images before and after a move of random size."""
-        world = ToyGenerator()
+        """SHOWN images before and after a move of random size, with numbers for all that a run
+        records at the metric's time."""
+        world, at = ToyGenerator(), self.metric.at
         codes = world.sample(SHOWN, 0)
         moved = codes + 0.3 * world.sample(SHOWN, 1)
         before, after = (_seen(world, part) for part in (codes, moved))
-        target = before.attributes + 1
-        return EditsSeen(before, after, target, SCHEMA, torch.ones(SCHEMA.width), "age", 0)
+        sizes = {"N": SHOWN, "A": SCHEMA.width, "E": len(ENCODERS), "S": 3, "O": 2}
+        sizes |= dict.fromkeys("HW", RESOLUTION)
+        rng = torch.Generator().manual_seed(0)
+        recorded = {
+            name: torch.rand([sizes[axis] for axis in axes], generator=rng)
+            for name, axes in RECORDED[at].items()
+        }
+        if "may_change" in recorded:
+            recorded["may_change"] = recorded["may_change"] > 0.5
+        if "strengths" in recorded:
+            recorded["strengths"] = recorded["strengths"].cumsum(0)
+        return EditsSeen(
+            before,
+            after,
+            before.attributes + 1,
+            SCHEMA,
+            torch.ones(SCHEMA.width),
+            "age",
+            seed=0,
+            effect=0.8,
+            at=at,
+            recorded=recorded,
+            axes={"recogniser": ENCODERS, "edits": (1, 2)},
+        )
 
     def measure(self, metric: EditMetric, edits: EditsSeen | None = None) -> Tensor:
         """Checked as in every run; raises `PluginFault`."""
@@ -124,20 +153,10 @@ class MetricCase:
 
     def only(self, row: int) -> EditsSeen:
         """One of the edits, alone."""
-        rows = slice(row, row + 1)
-        before, after = (
-            Seen(
-                side.images[rows],
-                side.codes[rows],
-                side.attributes[rows],
-                {name: values[rows] for name, values in side.embeddings.items()},
-            )
-            for side in (self.edits.before, self.edits.after)
-        )
-        return replace(self.edits, before=before, after=after, target=self.edits.target[rows])
+        return self.edits.take(torch.tensor([row]))
 
 
 def _seen(world: ToyGenerator, codes: Tensor) -> Seen:
     images = world.synthesize(codes)
-    embedded = {"identity": ToyIdentity().embed(images)}
+    embedded = {name: ToyIdentity().embed(images) for name in ENCODERS}
     return Seen(images, codes, ToyEstimator().estimate(images), embedded)

@@ -112,16 +112,20 @@ def is_named_by_its_fingerprint(case: ModelCase | MetricCase) -> None:
 
 
 def says_what_it_measures(case: MetricCase) -> None:
-    """Unit, direction, formula, smallest difference and fingerprint are declared."""
+    """Unit, direction, formula, smallest difference, needs and fingerprint are declared."""
     metric = case.metric
     for name in ("unit", "formula"):
         if not isinstance(getattr(metric, name, None), str) or not getattr(metric, name).strip():
             raise Broken(f"{name} is missing or empty; tables and reports show it")
-    if not isinstance(getattr(metric, "higher_is_better", None), bool):
-        raise Broken("higher_is_better is missing; declare True or False")
-    smallest = getattr(metric, "smallest_difference", None)
-    if not isinstance(smallest, (int, float)) or not 0 < smallest < math.inf:
-        raise Broken(f"smallest_difference is {smallest!r}; declare a number above 0, in the unit")
+    if not isinstance(getattr(metric, "higher_is_better", ""), bool | None):
+        raise Broken("higher_is_better is missing; declare True, False, or None to describe only")
+    smallest = getattr(metric, "smallest_difference", "missing")
+    numeric = isinstance(smallest, (int, float)) and 0 < smallest < math.inf
+    if smallest is not None and not numeric:
+        raise Broken(
+            f"smallest_difference is {smallest!r}; declare a number above 0, in the unit, or None "
+            "for a figure without verdicts"
+        )
     if metric.of not in ("image", "set"):
         raise Broken(f"of is {metric.of!r}; declare 'image' or 'set'")
     _check_fingerprint(metric)
@@ -136,15 +140,18 @@ def measures_edits(case: MetricCase) -> None:
     if not torch.equal(again.nan_to_num(), case.values.nan_to_num()):
         raise Broken("measure returned two results for the same edits; draw from edits.seed alone")
     if bool(case.values.isnan().all()):
-        raise Broken("measure returned NaN only; return numbers for images with embeddings")
+        raise Broken(
+            "measure returned NaN only; return numbers for images with embeddings, and declare in "
+            f"needs all that it reads; it declares {', '.join(sorted(case.metric.needs))}"
+        )
 
 
 def measures_images_one_by_one(case: MetricCase) -> None:
     """An image has the same number alone and among others; a metric of sets is not asked."""
     if case.metric.of == "set":
         return
-    rows = range(len(case.values))
-    alone = torch.cat([case.measure(case.metric, case.only(row)) for row in rows])
+    rows = range(case.values.shape[-1])
+    alone = torch.cat([case.measure(case.metric, case.only(row)) for row in rows], -1)
     if (gap := _apart(alone, case.values)) > CLOSE:
         raise Broken(
             f"measure returns another number for an image alone than in a batch, by {gap:.2g} of "

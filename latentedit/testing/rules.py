@@ -78,7 +78,7 @@ def _name_missing_need(case: Case, error: Exception) -> None:
     """Say which model is missing, where the editor fits as soon as it has it."""
     editor, declared = case.new(), sorted(case.new().needs)
     try:
-        editor.fit(case.faces(200, 0), case.with_everything)
+        editor.fit(case.images(200, 0), case.with_everything)
     except Exception:
         return
     raise Broken(
@@ -257,7 +257,7 @@ def refuses_unknown_attributes(case: Case) -> None:
         except InputError:
             continue
         try:
-            editor.fit(case.faces(200, 0), case.runtime)
+            editor.fit(case.images(200, 0), case.runtime)
         except UnknownName:
             continue
         except Exception as error:
@@ -286,12 +286,12 @@ def ends_at_the_target_if_it_says_so(case: Case) -> None:
     """An editor declared `absolute` brings images to the target from wherever they are."""
     if not case.fitted.absolute:
         return
-    faces, age = case.faces(SAMPLES, case.seed + 2), SCHEMA.columns("age")
-    target = faces.attributes.clone()
+    images, age = case.images(SAMPLES, case.seed + 2), SCHEMA.columns("age")
+    target = images.attributes.clone()
     target[:, age] = 40.0
-    edited = case.edit(case.fitted, faces.codes, faces.attributes, target).codes
+    edited = case.edit(case.fitted, images.codes, images.attributes, target).codes
     reached = ToyGenerator().truth(edited, case.space).attributes[:, age]
-    before = (faces.attributes[:, age] - 40.0).abs().mean()
+    before = (images.attributes[:, age] - 40.0).abs().mean()
     after = (reached - 40.0).abs().mean()
     if after > ABSOLUTE * before:
         raise Broken(
@@ -332,7 +332,7 @@ def _apart(case: Case, first: Tensor, second: Tensor) -> float:
     """Largest distance of two sets of codes, in standard deviations of codes of the space."""
     if len(first) == 0:
         return 0.0
-    spread = case.faces(200, 0).codes.std()
+    spread = case.images(200, 0).codes.std()
     return float((first - second).abs().max() / spread)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from latentedit.editing import guard
-from latentedit.testing.case import FACES, Case
+from latentedit.testing.case import IMAGES, Case
 from latentedit.testing.rules import Broken
 
 
@@ -16,7 +16,7 @@ def needs_no_seed_if_it_says_so(case: Case) -> None:
     if case.fitted.seeded:
         return
     runtime, editor = replace(case.runtime, seed=case.seed + 1), case.new()
-    guard.fit(case.name, editor, case.faces(FACES, case.seed), runtime)
+    guard.fit(case.name, editor, case.images(IMAGES, case.seed), runtime)
     other = guard.edit(case.name, editor, *case.request, runtime).codes
     if not torch.equal(other, case.edited):
         raise Broken(

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from latentedit.testing.case import FACES, Case
+from latentedit.testing.case import IMAGES, Case
 from latentedit.testing.rules import Broken
 
 
@@ -17,7 +17,7 @@ def leaves_environment_and_warnings_alone(case: Case) -> None:
     with _environment(case.environment), warnings.catch_warnings():
         warnings.resetwarnings()
         editor = case.new()  # called without the guard, which would put everything back
-        editor.fit(case.faces(FACES, case.seed), case.runtime)
+        editor.fit(case.images(IMAGES, case.seed), case.runtime)
         editor.edit(*case.request, case.runtime)
         changed = sorted(
             name

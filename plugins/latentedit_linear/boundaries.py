@@ -17,15 +17,17 @@ UNIT_TOLERANCE = 1e-3
 _DEPENDENT = 1e-6
 
 
-def read_boundary(path: str | Path) -> Tensor:
+def read_boundary(path: str | Path, size: int | None = None) -> Tensor:
     """The unit normal in a ``.npy`` or ``.pt`` file.
 
     Args:
         path: a file holding floats of shape (1, D), as InterFaceGAN publishes them, or (D,), or
-            (L, D) with L equal rows; each row has norm 1.
+            (L, D). Its norm is 1, or that of each row.
+        size: numbers of a code. Where they are L · D, rows are directions of the rows of W+ codes,
+            which may differ, and a row of zeros stays as it is. Otherwise rows must be equal.
 
     Returns:
-        (D,) float64.
+        (D,) float64; or (L · D,), for W+ codes as vectors.
 
     Raises:
         InputError: there is no such file, or it holds something else.
@@ -36,23 +38,41 @@ def read_boundary(path: str | Path) -> Tensor:
     if array.ndim not in (1, 2) or not array.size or array.dtype.kind != "f":
         raise InputError(
             f"{path} holds {array.dtype} of shape {array.shape}; a boundary is floats of shape "
-            "(1, D), (D,), or (L, D) with equal rows"
+            "(1, D), (D,), or (L, D)"
         )
-    rows = np.array(np.atleast_2d(array), dtype=np.float64)
-    different = np.abs(rows - rows[0]).max(1) > UNIT_TOLERANCE
+    rows = torch.from_numpy(np.array(np.atleast_2d(array), dtype=np.float64))
+    if len(rows) > 1 and rows.numel() == size:
+        return _of_rows(path, rows)
+    different = (rows - rows[0]).abs().amax(1) > UNIT_TOLERANCE
     if different.any():
         raise InputError(
-            f"{path} holds a direction for each row of W+, and row {int(different.argmax())} "
-            "differs from row 0; boundaries of W are read"
+            f"{path} holds a direction for each of {len(rows)} rows of W+, and row "
+            f"{int(different.int().argmax())} differs from row 0. It needs a bank of such codes: "
+            "latentedit bank make --space w_plus"
         )
-    boundary = torch.from_numpy(rows[0])
-    norm = float(boundary.norm())
-    if not abs(norm - 1) <= UNIT_TOLERANCE:
+    return _checked(path, rows[0], rows[0].norm())
+
+
+def _of_rows(path: str | Path, rows: Tensor) -> Tensor:
+    """(L, D) directions of rows as one unit vector (L · D,)."""
+    lengths = rows.norm(dim=1)
+    moving = lengths > 0
+    if not bool(moving.any()) or not _is_unit(lengths[moving]):
+        return _checked(path, rows.flatten(), rows.norm())
+    return unit(rows.flatten())
+
+
+def _checked(path: str | Path, boundary: Tensor, norm: Tensor) -> Tensor:
+    if not _is_unit(norm):
         raise InputError(
-            f"{path} holds a vector of norm {norm:g}; a boundary is its unit normal. Divide by "
-            "the norm if this is a direction"
+            f"{path} holds a vector of norm {float(norm):g}; a boundary is its unit normal. Divide "
+            "by the norm if this is a direction"
         )
     return boundary
+
+
+def _is_unit(norms: Tensor) -> bool:
+    return bool(((norms - 1).abs() <= UNIT_TOLERANCE).all())
 
 
 def _array(path: Path) -> NDArray[Any]:

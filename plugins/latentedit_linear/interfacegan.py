@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple, Self
 
@@ -35,8 +35,9 @@ class InterFaceGANOptions(WhitenOptions):
         c: the SVM's C; smaller values give a wider margin.
         conditional: ``"none"``; ``"others"``, to move each attribute parallel to the boundaries of
             all others; or names of attributes, to move parallel to their boundaries.
-        boundaries: published ``.npy`` files by attribute name, used instead of training; not with
-            `whiten`, since they are normals of raw codes.
+        boundaries: published ``.npy`` or ``.pt`` files by attribute name, used instead of training;
+            not with `whiten`, since they are normals of raw codes. On a bank of W+ codes, a file
+            has a direction for each row.
     """
 
     extreme_share: float = Field(default=0.02, gt=0, le=0.5)
@@ -77,6 +78,7 @@ class InterFaceGAN(NormalEditor):
     """
 
     Options: ClassVar[type[InterFaceGANOptions]] = InterFaceGANOptions
+    seeded = False  # a seed decides the faces of the stated accuracy alone
     candidates = (
         {"whiten": True, "extreme_share": 0.1, "c": 0.001},
         {"extreme_share": 0.1},
@@ -102,7 +104,7 @@ class InterFaceGAN(NormalEditor):
         """The published boundaries by column, for the attributes in `boundaries`."""
         found = {}
         for name, path in self.options.boundaries.items():
-            boundary, columns = read_boundary(path), data.schema.columns(name)
+            boundary, columns = read_boundary(path, data.code_shape[0]), data.schema.columns(name)
             if data.schema[name].size != 1 or data.code_shape != boundary.shape:
                 raise InputError(
                     f"{path} holds one boundary in {len(boundary)} dimensions; {name!r} has "
@@ -113,17 +115,18 @@ class InterFaceGAN(NormalEditor):
 
     def _train(self, data: Split, values: Tensor, rng: torch.Generator) -> _Boundary:
         """The boundary between the extremes of `values` (N,); a zero normal if all are equal."""
-        ends = [_shuffled(end, rng) for end in extremes(values, self.options.extreme_share)]
+        ends = extremes(values, self.options.extreme_share)
         kept = [len(end) - int(self.options.validation_share * len(end)) for end in ends]
         if min(kept) == 0:
             return _Boundary(torch.zeros(*data.code_shape, dtype=torch.float64), 0.5)
         codes, labels = _examples(data, ends)
         machine = self._machine(codes, labels)
-        held, truth = _examples(data, [end[n:] for end, n in zip(ends, kept, strict=True)])
+        drawn = [_shuffled(end, rng) for end in ends]
+        held, truth = _examples(data, [end[n:] for end, n in zip(drawn, kept, strict=True)])
         if len(held) == 0:
             accuracy = machine.score(codes, labels)
         else:
-            first = _examples(data, [end[:n] for end, n in zip(ends, kept, strict=True)])
+            first = _examples(data, [end[:n] for end, n in zip(drawn, kept, strict=True)])
             accuracy = self._machine(*first).score(held, truth)
         normal = unit(torch.tensor(machine.coef_[0]))
         return _Boundary(normal, float(accuracy), machine.fit_status_ == 0)
@@ -157,7 +160,9 @@ def _shuffled(index: Tensor, rng: torch.Generator) -> Tensor:
     return index[torch.randperm(len(index), generator=rng)]
 
 
-def _examples(data: Split, ends: list[Tensor]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _examples(
+    data: Split, ends: Sequence[Tensor]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(n, D) codes of low and high faces as float64 for the solver, and (n,) labels 0 and 1."""
     codes: NDArray[np.float64] = data.rows(torch.cat(ends))[0].double().numpy()
     return codes, np.repeat([0.0, 1.0], [len(end) for end in ends])

@@ -45,6 +45,7 @@ class PerceptualDistance(EditMetric):
     higher_is_better: ClassVar[bool] = False
     formula: ClassVar[str] = "squared distance of the features of x and x', each of unit norm"
     smallest_difference: ClassVar[float] = 0.01
+    needs: ClassVar[frozenset[str]] = frozenset({"images"})
 
     def __init__(self, options: PerceptualOptions | None = None) -> None:
         super().__init__(options)
@@ -87,6 +88,7 @@ class Ssim(EditMetric):
         "mean SSIM of x and x', Wang et al. 2004, Gaussian window, mirrored edges"
     )
     smallest_difference: ClassVar[float] = 0.01
+    needs: ClassVar[frozenset[str]] = frozenset({"images"})
 
     def __init__(self, options: SsimOptions | None = None) -> None:
         super().__init__(options)

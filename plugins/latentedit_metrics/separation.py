@@ -26,6 +26,7 @@ class Disentanglement(EditMetric):
     higher_is_better: ClassVar[bool] = True
     formula: ClassVar[str] = "1 − H(P) / log K, P the shares of |A(x') − A(x)|_k / σ_k"
     smallest_difference: ClassVar[float] = 0.02
+    needs: ClassVar[frozenset[str]] = frozenset({"attributes"})
     fingerprint = fingerprint({"metric": "dci-disentanglement-1"})
 
     def measure(self, edits: EditsSeen) -> Tensor:
@@ -65,6 +66,7 @@ class InformationGap(EditMetric):
     higher_is_better: ClassVar[bool] = True
     formula: ClassVar[str] = "(I(t; a_k) − max I(t; a_j)) / log B, t the code along the mean move"
     smallest_difference: ClassVar[float] = 0.02
+    needs: ClassVar[frozenset[str]] = frozenset({"codes", "attributes"})
     of: ClassVar[Literal["image", "set"]] = "set"
 
     def __init__(self, options: GapOptions | None = None) -> None:

@@ -46,6 +46,7 @@ class Plan:
         packages: what is under test, and must not be among them.
         import_from: folders that the packages are imported from.
         helpers: files that tests use.
+        built: patterns of ignored files that belong into a copy, where they are there.
     """
 
     groups: dict[str, Group]
@@ -55,6 +56,7 @@ class Plan:
     packages: tuple[str, ...]
     import_from: tuple[str, ...]
     helpers: tuple[str, ...]
+    built: tuple[str, ...]
 
 
 def read_plan(path: Path, root: Path) -> Plan:
@@ -85,6 +87,7 @@ def read_plan(path: Path, root: Path) -> Plan:
         tuple(s["packages"]),
         tuple(s["import_from"]),
         _files(root, s["helpers"], path),
+        tuple(s["built"]),
     )
 
 

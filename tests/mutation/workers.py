@@ -36,7 +36,7 @@ class Worker:
     def __init__(self, root: Path, folder: Path, plan: Plan) -> None:
         self.root, self.plan = root, plan
         self.copy, self.scratch = folder / "c", folder / "s"
-        copy_checkout(root, self.copy)
+        copy_checkout(root, self.copy, plan.built)
         self.server: subprocess.Popen[str] | None = None
 
     def run(
@@ -181,9 +181,10 @@ class Pool:
             stopped.set()
 
 
-def copy_checkout(root: Path, target: Path) -> None:
-    """What git keeps or would, and the names under which plugins are found."""
-    for path in kept(root):
+def copy_checkout(root: Path, target: Path, built: Iterable[str]) -> None:
+    """What git keeps or would, what was `built`, and the names under which plugins are found."""
+    ignored = {p.relative_to(root).as_posix() for pattern in built for p in root.glob(pattern)}
+    for path in sorted(ignored.union(kept(root))):
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(root / path, target / path)
     _name_plugins(target)

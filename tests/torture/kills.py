@@ -2,30 +2,34 @@
 
     python tests/torture/kills.py --kills 50
 
-Each command (bank make, fit, edit, import, fetch, invert) is killed, interrupted and terminated.
-After every stop the target is absent or complete to the byte, and beside it lies at most one
-unfinished thing of each name. At last the same command runs through, and nothing else remains. Half
-of the stops come at a random moment, half just before a random operation on files. An interrupted
-command ends with 130 and a terminated one with 143.
+Each command (bank make, fit, edit, import, fetch, invert, bench run) is killed, interrupted and
+terminated. After every stop the target is absent or complete to the byte, and beside it lies at
+most one unfinished thing of each name. Of a run this holds for its bank, its records and each of
+its cells, and no finished cell is written again. At last the same command runs through, and nothing
+else remains. Half of the stops come at a random moment, half just before a random operation on
+files. An interrupted command ends with 130 and a terminated one with 143.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -34,6 +38,7 @@ import torch
 import toy_networks
 import toy_photos
 from file_server import Served, serving
+from test_torture import family
 
 import latentedit_linear
 import latentedit_styleflow
@@ -44,6 +49,17 @@ from latentedit.downloads.catalogue import PublishedNetwork
 
 Tree = dict[str, str]
 """Path in a folder → sha256."""
+SUITE: dict[str, Any] = {
+    "name": "small",
+    "bank": {"generator": "toy", "labeller": "toy-labeller", "n_fit": 60, "n_test": 8},
+    "judge": "toy-judge",
+    "identity": ["toy-identity"],
+    "editors": {"exact": {"plugin": "exact"}, "leaky": {"plugin": "leaky"}},
+    "controls": [],
+    "tasks": [{"attribute": "age", "change": 10}, {"attribute": "glasses", "change": "flip"}],
+    "sequences": [{"name": "both", "edits": ["age", "glasses"]}],
+    "show_faces": 2,
+}
 
 
 @dataclass
@@ -56,7 +72,9 @@ class Command:
         remains: files beside the target that a complete run leaves too.
         resumes: files that a killed run may leave, to go on from.
         again: a whole target is accepted, and what is left beside it is removed.
-        timed: files that record how long something took, so that their bytes differ.
+        timed: patterns of files that record how long something took, or for whom, so that their
+            bytes differ.
+        parts: of a target that grows: patterns of folders in it that are whole or absent.
     """
 
     arguments: tuple[str, ...]
@@ -64,7 +82,8 @@ class Command:
     remains: frozenset[str] = frozenset()
     resumes: frozenset[str] = frozenset()
     again: bool = False
-    timed: frozenset[str] = frozenset()
+    timed: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
     def run(self) -> int:
         """The exit code of the command."""
@@ -77,7 +96,28 @@ class Command:
 
     def tree(self, folder: Path) -> Tree:
         """Every file, and every empty folder, which has no hash; nor have timed files."""
-        return {name: "" if name in self.timed else digest for name, digest in tree(folder).items()}
+        return {
+            name: "" if any(fnmatch(name, pattern) for pattern in self.timed) else digest
+            for name, digest in tree(folder).items()
+        }
+
+    def part(self, name: str) -> str:
+        """What is there as a whole or not at all, of which the file `name` in the target is one."""
+        ends = [at for at, sign in enumerate(name) if sign == "/"]
+        prefixes = [name[:end] for end in ends]
+        whole = (p for p in prefixes if any(fnmatch(p, pattern) for pattern in self.parts))
+        return next(whole, name) if self.parts else self.target
+
+    def within(self, found: Tree) -> Tree:
+        """The files of the target."""
+        return {
+            k: v for k, v in found.items() if k == self.target or k.startswith(self.target + "/")
+        }
+
+    def is_there(self, folder: Path, whole: Tree) -> bool:
+        """Whether the target is there, and nothing of it is missing."""
+        expected = set(self.within(whole) if self.parts else ())
+        return (folder / self.target).exists() and expected <= set(tree(folder))
 
 
 @dataclass
@@ -97,23 +137,37 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
 
 
-def torture(command: Command, folder: Path, kills: int, rng: random.Random, number: int) -> Outcome:
+class Undisturbed(NamedTuple):
+    """What a run writes that nobody stops, how long it takes, and its operations on files."""
+
+    whole: Tree
+    seconds: float
+    operations: int
+
+
+def torture(
+    command: Command, alone: Undisturbed, folder: Path, kills: int, rng: random.Random, number: int
+) -> Outcome:
     """Stop `command` so many times by a signal in one folder, then let it run through."""
-    whole, seconds, operations = rehearse(command, folder.with_name(f"{folder.name}-rehearsal"))
+    whole = alone.whole
     folder.mkdir()
     outcome = Outcome()
     while outcome.kills < kills:
+        before = written(folder)
         if outcome.kills % 2:
-            killed = run_forked(command, folder, number, moment=rng.uniform(0, seconds))
+            killed = run_forked(command, folder, number, moment=rng.uniform(0, alone.seconds))
         else:
-            killed = run_forked(command, folder, number, operation=rng.randint(1, operations))
+            killed = run_forked(command, folder, number, operation=rng.randint(1, alone.operations))
         outcome.kills += killed
+        settle()
         examine(command, folder, whole, outcome)
-        if (folder / command.target).exists():
+        again = {name for name, when in written(folder).items() if before.get(name, when) != when}
+        outcome.faults += [f"written again: {sorted(again)}"] if again else []
+        if command.is_there(folder, whole):
             outcome.complete += killed
             if command.again:
                 finish(command, folder, whole, outcome)
-            remove(folder, [command.target, *command.remains])
+            remove(folder, command)
     finish(command, folder, whole, outcome)
     return outcome
 
@@ -122,18 +176,19 @@ def finish(command: Command, folder: Path, whole: Tree, outcome: Outcome) -> Non
     """Run through: what was left unfinished is gone then."""
     run_forked(command, folder)
     if command.tree(folder) != whole:
-        found = command.tree(folder)
-        outcome.faults.append(f"after a whole run: {sorted(found)}, not {sorted(whole)}")
+        outcome.faults.append(f"a whole run differs in {differing(command.tree(folder), whole)}")
 
 
-def rehearse(command: Command, folder: Path) -> tuple[Tree, float, int]:
-    """What an undisturbed run writes, how long it takes, and its operations on files.
+def rehearse(command: Command, folder: Path) -> Undisturbed:
+    """A run that nobody stops.
 
-    It runs once here before, so that no kill is spent on the loading of modules.
+    It runs once here before, so that no kill is spent on the loading of modules; but for a run,
+    whose server of processes the others would take for their own.
     """
     (folder / "first").mkdir(parents=True)
-    with _silently(folder / "first"):
-        command.run()
+    if not command.parts:
+        with _silently(folder / "first"):
+            command.run()
     folder = folder / "second"
     folder.mkdir()
     reading, writing = os.pipe()
@@ -141,7 +196,8 @@ def rehearse(command: Command, folder: Path) -> tuple[Tree, float, int]:
     run_forked(command, folder, report=writing)
     os.close(writing)
     with os.fdopen(reading) as told:
-        return command.tree(folder), time.perf_counter() - started, int(told.read())
+        operations = int(told.read())
+    return Undisturbed(command.tree(folder), time.perf_counter() - started, operations)
 
 
 def run_forked(
@@ -231,11 +287,15 @@ def _count_operations(folder: Path, last: int | None, number: int) -> Callable[[
 def examine(command: Command, folder: Path, whole: Tree, outcome: Outcome) -> None:
     """Look at what lies in `folder` after a kill."""
     found, target = command.tree(folder), command.target
-    of_target = {k: v for k, v in found.items() if k == target or k.startswith(f"{target}/")}
-    expected = {k: v for k, v in whole.items() if k in of_target or k.startswith(f"{target}/")}
-    if of_target and of_target != expected:
-        outcome.faults.append(f"{target} holds {sorted(of_target)}, not {sorted(expected)}")
+    unfinished = {name for name in found if ".unfinished." in name}
+    empty = {name for name in found if command.parts and (folder / name).is_dir()}
+    of_target = {k: v for k, v in command.within(found).items() if k not in unfinished | empty}
+    parts = {command.part(name) for name in of_target}
+    expected = {k: v for k, v in command.within(whole).items() if command.part(k) in parts}
+    if of_target != expected:
+        outcome.faults.append(f"{target} differs in {differing(of_target, expected)}")
     beside = {name.split("/")[0] if "/" not in target else name for name in found}
+    beside = {name for name in beside if name not in unfinished} | set(map(_unfinished, unfinished))
     others = beside - {target.split("/")[0], target} - command.remains - command.resumes
     if strange := sorted(name for name in others if ".unfinished." not in name):
         outcome.faults.append(f"left behind: {strange}")
@@ -256,11 +316,46 @@ def tree(folder: Path) -> Tree:
     }
 
 
-def remove(folder: Path, names: list[str]) -> None:
-    for path in sorted(folder.rglob("*"), reverse=True):
-        name = str(path.relative_to(folder))
-        if any(name == target or name.startswith(f"{target}/") for target in names):
-            path.rmdir() if path.is_dir() else path.unlink()
+def differing(found: Tree, expected: Tree) -> list[str]:
+    """The files that are missing, too many, or have other bytes."""
+    return sorted({name for name, _ in found.items() ^ expected.items()})
+
+
+def _unfinished(name: str) -> str:
+    """The unfinished file or folder to which `name` belongs."""
+    names = name.split("/")
+    return "/".join(names[: next(i for i, n in enumerate(names, 1) if ".unfinished." in n)])
+
+
+def written(folder: Path) -> dict[str, tuple[int, int]]:
+    """By cell that has ended, what changes whenever it is written again."""
+    return {
+        path.parent.name: (path.stat().st_ino, path.stat().st_mtime_ns)
+        for path in folder.glob("*/cells/[!.]*/cell.json")
+    }
+
+
+def remove(folder: Path, command: Command) -> None:
+    """Remove what a whole run leaves."""
+    for name in (command.target, *command.remains):
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def settle() -> None:
+    """Wait until all that descends from the stopped process has ended."""
+    mine = {os.getpid(), *SERVERS}
+    while left := set(family(os.getpid())) - mine:
+        for process in left:
+            with suppress(ChildProcessError):
+                os.waitpid(process, os.WNOHANG)
+        time.sleep(0.01)
+
+
+SERVERS: set[int] = set()
+"""Processes of this one that go on."""
+_PR_SET_CHILD_SUBREAPER = 36
+"""The option of prctl(2) by which what a child leaves behind becomes this process's own."""
 
 
 @contextmanager
@@ -272,6 +367,7 @@ def served(data: bytes) -> Iterator[str]:
         with serving(Served(data, slow=0.005)) as server:
             os.write(writing, server.url.encode())
             signal.pause()
+    SERVERS.add(process)
     try:
         yield os.read(reading, 1_000).decode()
     finally:
@@ -294,6 +390,7 @@ def commands(folder: Path, url: str, data: bytes) -> dict[str, Command]:
     bank = make_bank(registry(), folder / "B", generator="toy", labeller="toy-labeller",
                      n_fit=60, n_test=8)  # fmt: skip
     fit_editor(registry(), "regression", bank).save(folder / "E")
+    (folder / "small.yaml").write_text(json.dumps(SUITE))
     small = [f"--option={name}" for name in ("hidden=8", "steps=60", "batch=16")]
     edited = ("--editor", str(folder / "E"), "--bank", str(folder / "B"), "--set", "age+=5")
     return {
@@ -302,7 +399,7 @@ def commands(folder: Path, url: str, data: bytes) -> dict[str, Command]:
             ("fit", "coupling-flow", "--bank", str(folder / "B"), *small, "--out", "E"),
             "E",
             resumes=frozenset({"E.checkpoint"}),
-            timed=frozenset({"E/config.json", "E/README.md"}),
+            timed=("E/config.json", "E/README.md"),
         ),
         "edit": Command(("edit", *edited, "--index", "0..3", "--out", "grid.png"), "grid.png"),
         "import": Command(
@@ -317,6 +414,15 @@ def commands(folder: Path, url: str, data: bytes) -> dict[str, Command]:
         ),
         "invert": Command(
             ("invert", str(folder / "photos"), *toy, *quick, "--out", "code"), "code"
+        ),
+        "bench run": Command(
+            ("bench", "run", str(folder / "small.yaml"), "--out", "run", "--workers", "1"),
+            "run",
+            timed=(
+                *("run/run.lock", "run/costs.json", "run/report/*", "*/cell.json"),
+                *("*/editor/config.json", "*/editor/README.md"),
+            ),
+            parts=("run/bank", "run/cells/*"),
         ),
     }
 
@@ -340,14 +446,18 @@ def torture_all() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     Registry.discover = staticmethod(registry)  # type: ignore[method-assign]
     data, rng = random.Random(0).randbytes(1_500_000), random.Random(given.seed)
     faults = 0
     with tempfile.TemporaryDirectory() as name, served(data) as url:
         for what, command in commands(Path(name), url, data).items():
-            for how in given.how if what in (given.command or [what]) else ():
+            if given.command and what not in given.command:
+                continue
+            alone = rehearse(command, Path(name) / f"{what}-rehearsal")
+            for how in given.how:
                 folder = Path(name) / f"{what}-{how}"
-                outcome = torture(command, folder, given.kills, rng, HOW[how])
+                outcome = torture(command, alone, folder, given.kills, rng, HOW[how])
                 faults += len(outcome.faults)
                 print(json.dumps({"command": what, "how": how, **vars(outcome)}), flush=True)
     sys.exit(1 if faults else 0)

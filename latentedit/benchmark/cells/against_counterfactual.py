@@ -40,6 +40,11 @@ class Counterfactuals:
         except Unsupported:
             return None
 
+    def in_space(self, codes: Tensor, space: str) -> tuple[Tensor, str] | None:
+        """The same, with their own space."""
+        found = self.of(codes, space)
+        return None if found is None else (found, self.space)
+
     @cached_property
     def unedited(self) -> Tensor:
         """(N, 3, H, W) the unedited images as bytes, which all effects share."""

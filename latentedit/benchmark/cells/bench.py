@@ -115,9 +115,19 @@ class Bench:
 
     @cached_property
     def metrics(self) -> dict[str, EditMetric]:
-        """Those that the suite adds, by the name that results have."""
-        found = self.suite.metrics
-        return {str(use): self.registry.metric(use.plugin, use.options) for use in found}
+        """Those that the suite adds, by the name that results have.
+
+        Raises:
+            InputError: one is not measured at matched effects.
+        """
+        uses, registry = self.suite.metrics, self.registry
+        found = {str(use): registry.metric(use.plugin, use.options) for use in uses}
+        for name, metric in found.items():
+            if metric.at != "effect":
+                raise InputError(
+                    f"{name} is measured at a {metric.at}; suites add metrics of matched effects"
+                )
+        return found
 
     @cached_property
     def sigma(self) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from latentedit.benchmark.cells.bench import BATCH, Bench
-from latentedit.benchmark.cells.tuning import tuning_key
+from latentedit.benchmark.cells.tuning import trial_options, tuning_key
 from latentedit.benchmark.plugin_use import PluginUse
 from latentedit.benchmark.suite import Suite
 from latentedit.benchmark.suite_parts import Sequence
@@ -81,7 +81,19 @@ class CellKeys:
         kind = self.registry.editor_kind(use.plugin)
         tuning = tuning_key(self.bench, entrant, self.recognisers)
         editor = plugin_key(self.registry, kind, use.plugin, use.options)
-        return self.base | {"editor": editor} | tuning
+        return self.base | {"editor": editor} | tuning | self._labeller(entrant)
+
+    def _labeller(self, entrant: str) -> Key:
+        """Of a bank that was there before: its labeller as it is installed, where the fit asks it.
+        The labeller of another bank is a part of every key."""
+        labeller = self.suite.bank.labeller
+        if not self.suite.bank.exists or not asks_labeller(self.suite, self.registry, entrant):
+            return {}
+        try:
+            built = self.registry.estimator(labeller.plugin, labeller.options)
+        except LatentEditError:
+            return {}  # the fit cell says what is wrong
+        return {"labeller": self._observer("estimator", labeller, built.fingerprint)}
 
     def first_alike(self, entrant: str, seed: int) -> int:
         """The first of the suite's seeds that gives an editor the fit and edits of `seed`.
@@ -161,6 +173,18 @@ def bank_models(suite: Suite, registry: Registry) -> Key:
     }
 
 
+def asks_labeller(suite: Suite, registry: Registry, entrant: str) -> bool:
+    """Whether the fit of an entrant reads images with the bank's labeller: for its trials, or
+    because the editor needs it."""
+    if trial_options(suite, entrant, registry):
+        return True
+    plugin = suite.entrants[entrant].plugin
+    try:
+        return "estimator" in registry.load(registry.editor_kind(plugin), plugin).needs
+    except PluginFault:
+        return False  # its fit cell says what is wrong
+
+
 def code_digest(registry: Registry, kind: str, name: str) -> Digest:
     """SHA-256 over version and source of a plugin; runs of one table have the same judge's."""
     key = code_key(registry, kind, name)
@@ -186,6 +210,10 @@ def plugins_used(suite: Suite, registry: Registry) -> dict[str, list[PluginUse]]
 def suite_code(suite: Suite, registry: Registry) -> Key:
     """By kind and name the code of every plugin that a suite names, and of the project itself."""
     used = plugins_used(suite, registry)
+    asked = any(asks_labeller(suite, registry, entrant) for entrant in suite.entrants)
+    labeller = suite.bank.labeller
+    if asked and labeller.plugin in registry.names("estimator"):
+        used["estimator"].append(labeller)
     return {"core": core_versions()} | {
         f"{kind} {use.plugin}": code_key(registry, kind, use.plugin)
         for kind, listed in used.items()

@@ -14,7 +14,7 @@ from latentedit.benchmark.cells.against_counterfactual import (
 from latentedit.benchmark.cells.asked import Asked
 from latentedit.benchmark.cells.bench import Bench, Observation
 from latentedit.benchmark.cells.distances import distances
-from latentedit.benchmark.cells.suite_metrics import suite_metrics
+from latentedit.benchmark.cells.suite_metrics import Sources, recorded_at_effect, suite_metrics
 from latentedit.benchmark.task import Task
 from latentedit.data.images import images_to_bytes
 from latentedit.interfaces.metric import EditsSeen, Seen
@@ -71,6 +71,7 @@ class TaskObserver:
         )
         column = test.schema.columns(task.attribute).start
         self.asked = Asked(source, judged, change, column)
+        self._truth = before["truth"][faces] if self._identity.shape[1] else None
         self._all_features = before["features"]
         self._embeddings = before["embeddings"][:, faces]
         photos = before.get("photo_embeddings")
@@ -105,41 +106,71 @@ class TaskObserver:
         likelihood, mahalanobis = self.bench.likelihood(
             codes, self.space, self.asked.target(wanted * self.change, self.asked.every)
         )
-        return {
+        found = {
             "strength": at,
             "likelihood": likelihood,
             "mahalanobis": mahalanobis,
             **self._described(observed),
             **self.distances(observed.features, ~at.isnan()),
             **against.arrays,
-            **self.suite_metrics(wanted, codes, observed.judged, observed.embeddings, ~at.isnan()),
+        }
+        return {
+            **found,
+            **self.suite_metrics(wanted, codes, observed.judged, observed.embeddings, found),
             **self._kept(codes, observed.images),
             "images": observed.images[:show],
         }
 
     def suite_metrics(
-        self, wanted: float, edited: Tensor, judged: Tensor, embeddings: Tensor, reached: Tensor
+        self,
+        wanted: float,
+        edited: Tensor,
+        judged: Tensor,
+        embeddings: Tensor,
+        found: Mapping[str, Tensor],
     ) -> dict[str, Tensor]:
         """The metrics that the suite adds, of codes edited to the effect `wanted`.
 
         Args:
             judged: (N, A) and
-            embeddings: (E, N, D) what judge and recognisers say of them.
-            reached: (N,) which of them have the effect.
+            embeddings: (E, N, D) what judge and recognisers say of them; no embeddings where no
+                metric needs them.
+            found: what is observed on them besides, by name.
         """
-        bench, nothing = self.bench, edited[:0]
+        bench = self.bench
         if not bench.metrics:
             return {}
-        names = [str(use) for use in bench.suite.identity]
-        embedded = dict(zip(names, self._embeddings, strict=True))
-        before = Seen(nothing, self.began, self.asked.judged, embedded)
-        embedded = dict(zip(names, embeddings, strict=True))
-        after = Seen(nothing, edited, judged, embedded)
-        target = self.asked.target(wanted * self.change, self.asked.every)
-        schema, of = bench.bank.schema, self.task.attribute
-        edits = EditsSeen(before, after, target, schema, bench.sigma, of, self.seed)
-        shown = (self._originals, self._originals_space), (edited, self.space)
-        return suite_metrics(bench, edits, reached, shown)
+        names, nothing = tuple(map(str, bench.suite.identity)), edited.new_empty(len(edited), 0)
+        before, after = (
+            Seen(nothing, codes, values, dict(zip(names, embedded, strict=False)))
+            for codes, values, embedded in (
+                (self.began, self.asked.judged, self._embeddings),
+                (edited, judged, embeddings),
+            )
+        )
+        edits = EditsSeen(
+            before,
+            after,
+            self.asked.target(wanted * self.change, self.asked.every),
+            bench.bank.schema,
+            bench.sigma,
+            self.task.attribute,
+            self.seed,
+            effect=wanted,
+            recorded=recorded_at_effect(
+                found,
+                self.change,
+                [encoder.same_person_threshold for encoder in bench.recognisers],
+                self._truth,
+            ),
+            axes={"recogniser": names},
+        )
+        sources = Sources(
+            (self._originals, self._originals_space),
+            (edited, self.space),
+            self.counterfactuals.in_space,
+        )
+        return suite_metrics(bench, edits, ~found["strength"].isnan(), sources)
 
     def seen_back(self, codes: Tensor, served: Tensor) -> dict[str, Tensor]:
         """How far codes (N, \\*shape) of edits that were undone are from where they began.

@@ -18,6 +18,7 @@ class StructuralSimilarity(EditMetric):
     higher_is_better: ClassVar[bool] = True
     formula: ClassVar[str] = "mean structural similarity of x and x', windows of 7 × 7 pixels"
     smallest_difference: ClassVar[float] = 0.01
+    needs: ClassVar[frozenset[str]] = frozenset({"images"})
     fingerprint = fingerprint({"metric": "structural-similarity-2"})
 
     def measure(self, edits: EditsSeen) -> Tensor:

@@ -18,7 +18,7 @@ from latentedit.benchmark.suite import Suite
 from latentedit.benchmark.task import Task
 from latentedit.data.split import Split
 from latentedit.editing.fitted import FittedEditor, fit_editor
-from latentedit.editing.generators import codes_for
+from latentedit.editing.generators import build_labeller, codes_for
 from latentedit.editing.keys import options_in_full
 from latentedit.editing.layers import space_after
 from latentedit.errors import PluginFault
@@ -179,9 +179,7 @@ class Validation:
         self.bench = bench
         split, bank = bench.bank.split("fit"), bench.bank
         self.faces: Split = split.take(torch.arange(len(split) - count, len(split)))
-        self.labeller: AttributeEstimator = bench.registry.estimator(
-            bank.labeller.name, bank.labeller.options
-        )
+        self.labeller: AttributeEstimator = build_labeller(bench.registry, bank.labeller)
         self.before, self.embeddings = self._look(self.faces.codes, self.faces.space)
 
     def score(self, editor: FittedEditor) -> float:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Annotated
+
+from pydantic import PlainSerializer
 
 from latentedit.measures.added import definition
 from latentedit.measures.definitions import Metric
 
+
+def _recorded(metric: Metric) -> dict[str, str | bool | float | None]:
+    return {field.name: getattr(metric, field.name) for field in fields(metric) if field.compare}
+
+
+RecordedMetric = Annotated[Metric, PlainSerializer(_recorded)]
+"""A metric as ``results.json`` holds it: without how it is shown, which may change."""
 ALL_TASKS = "all tasks"
 """In place of a task: the mean over all of them."""
 

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, RootModel
 from latentedit.benchmark.provenance import Provenance
 from latentedit.benchmark.results.comparison import Comparison
 from latentedit.benchmark.results.frames import METRIC_COLUMNS, frame, metric_parts
-from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey, in_order
+from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey, RecordedMetric, in_order
 from latentedit.benchmark.results.reading_errors import ReadingError
 from latentedit.benchmark.suite import Suite
 from latentedit.errors import CorruptArtefact
@@ -20,7 +20,6 @@ from latentedit.files.artefacts import Digest, canonical_json, read_json, write_
 from latentedit.files.records import parsed_record
 from latentedit.files.tables import html_table
 from latentedit.interfaces.generator import Subject
-from latentedit.measures.definitions import Metric
 from latentedit.measures.headline import brief
 
 if TYPE_CHECKING:
@@ -267,7 +266,7 @@ class Results:
     comparisons: tuple[Comparison, ...]
     curves: tuple[Curve, ...]
     leakage: tuple[Leakage, ...]
-    metrics: dict[str, Metric]
+    metrics: dict[str, RecordedMetric]
     left_out: tuple[LeftOut, ...] = ()
     ways: tuple[Way, ...] = ()
 

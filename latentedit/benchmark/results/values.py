@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor
 
-from latentedit.benchmark.cells.suite_metrics import ARRAY
+from latentedit.benchmark.cells.suite_metrics import ARRAY, recorded_at_effect
 from latentedit.benchmark.results.keys import MetricKey
+from latentedit.benchmark.results.metrics import IN_ORDER, RunMetric
 from latentedit.benchmark.suite import Suite
 from latentedit.data.attributes import AttributeSchema
-from latentedit.measures.angles import lighting_error, pose_error
-from latentedit.measures.metrics import (
-    achieved_change,
-    attribute_leakage,
-    edit_identity_area,
-    target_error,
-)
+from latentedit.interfaces.metric import RECORDED, At, EditsSeen, Seen
 
 FaceValues = dict[tuple[MetricKey, float], Tensor]
 """(metric, effect) → (N,); effect 0 is 'not matched', NaN is 'no number for this image'."""
@@ -62,120 +58,96 @@ class Reference:
 def face_values(edits: FinishedEdits, reference: Reference) -> FaceValues:
     """Every metric of `edits`."""
     if not edits.attribute:
-        return _sequence_values(edits, reference)
-    found = _at_strength_one(edits, reference)
+        return {(key, 0.0): v for key, v in _of_every_run("sequence", edits, reference)}
+    found = {(key, 0.0): v for key, v in _of_every_run("request", edits, reference)}
     for i, effect in enumerate(reference.suite.effects):
-        found |= {(key, effect): v for key, v in _matched(edits, reference, i).items()}
+        matched = [*_of_every_run("effect", edits, reference, i), *_of_suite(edits, reference, i)]
+        found |= {(key, effect): v for key, v in matched}
     return found
 
 
-def _sequence_values(edits: FinishedEdits, reference: Reference) -> FaceValues:
-    found = {MetricKey("edit consistency"): edits.arrays["consistency"]}
-    for n, drift in enumerate(edits.arrays["drift"], 1):
-        found[MetricKey("drift", edits=n)] = drift
-        for e, recogniser in enumerate(reference.thresholds):
-            lost = edits.arrays["drift_identity"][n - 1, e]
-            found[MetricKey("drift in identity", recogniser, n)] = lost
-    return {(key, 0.0): values for key, values in found.items()}
+def _of_every_run(
+    at: At, edits: FinishedEdits, reference: Reference, i: int = 0
+) -> Iterator[tuple[MetricKey, Tensor]]:
+    """The metrics of every run that the cell has numbers for, at the i-th effect if matched."""
+    seen = _seen(at, edits, reference, i)
+    known = {*seen.recorded, "attributes"}
+    for group in IN_ORDER:
+        measured = [
+            _named(metric, seen)
+            for metric in group
+            if metric.at == at and metric.needs <= known and all(map(seen.axes.get, metric.by))
+        ]
+        for together in zip(*filter(None, measured), strict=True):
+            for part in together:
+                yield from part
 
 
-def _at_strength_one(edits: FinishedEdits, reference: Reference) -> FaceValues:
-    arrays, suite = edits.arrays, reference.suite
-    column = reference.schema.columns(edits.attribute).start
-    judged = arrays["judged"][suite.strengths.index(1.0), :, column]
-    target = arrays["source"] + arrays["change"]
-    found = {
-        MetricKey("target error"): target_error(judged, target, reference.sigma[column]),
-        MetricKey("round-trip error"): arrays["round_trip"],
-        MetricKey("round-trip error in pixels"): arrays["round_trip_pixels"],
-    }
-    for e, recogniser in enumerate(reference.thresholds):
-        lost = arrays["round_trip_identity"][e]
-        found[MetricKey("round-trip error in identity", recogniser)] = lost
-    for e, recogniser in enumerate(reference.thresholds):
-        found[MetricKey("edit–identity area", recogniser)] = edit_identity_area(
-            torch.tensor(suite.strengths), arrays["effect"], arrays["similarity"][:, e]
+def _named(metric: RunMetric, seen: EditsSeen) -> list[list[tuple[MetricKey, Tensor]]]:
+    """The numbers (N,) of a metric with their keys, by its first axis; none where all are NaN."""
+    values = metric.measure(seen)
+    if bool(values.isnan().all()):
+        return []
+    if metric.at == "effect" and not metric.counts_failures:
+        values = values + _where_reached(seen.recorded["strength"])
+    labels = list(product(*(seen.axes[axis] for axis in metric.by)))
+    keys = [MetricKey(metric.name, **dict(zip(metric.by, of, strict=True))) for of in labels]
+    named = list(zip(keys, values.reshape(len(keys), -1), strict=True))
+    width = len(named) // len(seen.axes[metric.by[0]]) if metric.by else 1
+    return [named[start : start + width] for start in range(0, len(named), width)]
+
+
+def _seen(at: At, edits: FinishedEdits, reference: Reference, i: int) -> EditsSeen:
+    """What a cell recorded of its edits, at the i-th effect if it is matched."""
+    arrays, nothing = edits.arrays, torch.empty(0)
+    before, after, recorded = nothing, nothing, dict(arrays)
+    if at != "sequence":
+        before = reference.faces["judged"][arrays["faces"]]
+    if at == "effect":
+        matched, known = "matched_", reference.knows_truth
+        found = {n.removeprefix(matched): a[i] for n, a in arrays.items() if n.startswith(matched)}
+        recorded = recorded_at_effect(
+            found,
+            arrays["change"],
+            reference.thresholds.values(),
+            reference.faces["truth"][arrays["faces"]] if known else None,
         )
-    return {(key, 0.0): values for key, values in found.items()}
+        after = found["judged"]
+    elif at == "request":
+        recorded["strengths"] = torch.tensor(reference.suite.strengths)
+        after = arrays["judged"][reference.suite.strengths.index(1.0)]
+    return EditsSeen(
+        Seen(nothing, nothing, before, {}),
+        Seen(nothing, nothing, after, {}),
+        nothing,
+        reference.schema,
+        reference.sigma,
+        edits.attribute,
+        seed=0,
+        effect=reference.suite.effects[i] if at == "effect" else 0.0,
+        at=at,
+        recorded={name: recorded[name] for name in RECORDED[at] if name in recorded},
+        axes={
+            "recogniser": tuple(reference.thresholds),
+            "edits": tuple(range(1, len(arrays["drift"]) + 1)) if at == "sequence" else (),
+        },
+    )
 
 
-def _matched(edits: FinishedEdits, reference: Reference, i: int) -> dict[MetricKey, Tensor]:
-    """Metrics at the i-th effect; NaN for images that do not reach it, where these do not count."""
-    arrays = edits.arrays
-    reached = ~arrays["matched_strength"][i].isnan()
-    found = {
-        **_of_attributes(edits, reference, i),
-        **_of_identity(edits, reference, i),
-        **_of_truth(edits, reference, i),
-        **_of_suite(edits, reference, i),
-    }
-    nothing = torch.where(reached, 0.0, float("nan"))
-    reach = {MetricKey("reach"): reached.float()}
-    for e, recogniser in enumerate(reference.thresholds):
-        similarity = torch.where(reached, arrays["matched_similarity"][i, e], 0.0)
-        reach[MetricKey("identity with failures", recogniser)] = similarity
-    return reach | {key: values + nothing for key, values in found.items()}
-
-
-def _of_attributes(edits: FinishedEdits, reference: Reference, i: int) -> dict[MetricKey, Tensor]:
-    arrays, schema, sigma = edits.arrays, reference.schema, reference.sigma
-    judged, before = arrays["matched_judged"][i], reference.faces["judged"][arrays["faces"]]
-    wanted = before.clone()
-    column = schema.columns(edits.attribute).start
-    wanted[:, column] += reference.suite.effects[i] * arrays["change"]
-    leakage = attribute_leakage(before, judged, sigma, schema, edits.attribute)
-    found = {
-        MetricKey("attribute leakage"): leakage,
-        MetricKey("kernel distance"): arrays["matched_kernel"][i],
-        MetricKey("log-likelihood"): arrays["matched_likelihood"][i],
-        MetricKey("Mahalanobis distance"): arrays["matched_mahalanobis"][i],
-    }
-    for name, array in (
-        ("distance to the counterfactual", "matched_counterfactual_pixels"),
-        ("distance inside what may change", "matched_counterfactual_inside"),
-        ("distance outside what may change", "matched_counterfactual_outside"),
-        ("structural similarity to the counterfactual", "matched_counterfactual_structure"),
-    ):
-        if array in arrays:
-            found[MetricKey(name)] = arrays[array][i]
-    for name, error in (("pose error", pose_error), ("lighting error", lighting_error)):
-        angle = error(wanted, judged, schema)
-        if angle is not None:
-            found[MetricKey(name)] = angle
-    return found
-
-
-def _of_suite(edits: FinishedEdits, reference: Reference, i: int) -> dict[MetricKey, Tensor]:
+def _of_suite(
+    edits: FinishedEdits, reference: Reference, i: int
+) -> Iterator[tuple[MetricKey, Tensor]]:
     """The metrics that the suite adds, but for those of sets."""
-    found = {name: edits.arrays[f"matched_{ARRAY.format(name)}"][i] for name in reference.added}
-    return {MetricKey(name): values for name, values in found.items() if values.ndim == 1}
+    reached = _where_reached(edits.arrays["matched_strength"][i])
+    for name in reference.added:
+        values = edits.arrays[f"matched_{ARRAY.format(name)}"][i]
+        if values.ndim == 1:
+            yield MetricKey(name), values + reached
+        elif values.ndim == 2:
+            for recogniser, numbers in zip(reference.thresholds, values, strict=True):
+                yield MetricKey(name, recogniser), numbers + reached
 
 
-def _of_identity(edits: FinishedEdits, reference: Reference, i: int) -> dict[MetricKey, Tensor]:
-    arrays, found = edits.arrays, dict[MetricKey, Tensor]()
-    for e, (recogniser, threshold) in enumerate(reference.thresholds.items()):
-        similarity = arrays["matched_similarity"][i, e]
-        found[MetricKey("identity similarity", recogniser)] = similarity
-        if "matched_photo_similarity" in arrays:
-            to_photo = arrays["matched_photo_similarity"][i, e]
-            found[MetricKey("identity similarity to the photo", recogniser)] = to_photo
-        if "matched_counterfactual_similarity" in arrays:
-            to_it = arrays["matched_counterfactual_similarity"][i, e]
-            found[MetricKey("identity similarity to the counterfactual", recogniser)] = to_it
-        found[MetricKey("identity accuracy", recogniser)] = (similarity > threshold).float()
-    return found
-
-
-def _of_truth(edits: FinishedEdits, reference: Reference, i: int) -> dict[MetricKey, Tensor]:
-    if not reference.knows_truth:
-        return {}
-    arrays, truth = edits.arrays, edits.arrays["matched_truth"][i]
-    before = reference.faces["truth"][arrays["faces"]]
-    leakage = attribute_leakage(before, truth, reference.sigma, reference.schema, edits.attribute)
-    column = reference.schema.columns(edits.attribute).start
-    effect = achieved_change(before[:, column], truth[:, column], arrays["change"])
-    return {
-        MetricKey("true effect"): effect,
-        MetricKey("true leakage"): leakage,
-        MetricKey("true identity drift"): arrays["matched_drift"][i],
-    }
+def _where_reached(strength: Tensor) -> Tensor:
+    """0 where the effect is reached at a strength (N,), NaN where that is NaN."""
+    return torch.where(strength.isnan(), float("nan"), 0.0)
