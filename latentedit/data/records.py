@@ -49,15 +49,15 @@ class ShardRecord(StrictRecord):
 
     split: str
     rows: int
-    file: str | None = None
-    sha256: Digest | None = None
-    seed: int | None = None
+    file: str = ""
+    sha256: Digest = ""
+    seed: int = -1
     space: str | None = None
 
     @model_validator(mode="after")
     def _stored_or_drawn(self) -> ShardRecord:
-        given = [value is not None for value in (self.file, self.sha256, self.seed)]
-        if given not in ([True, True, False], [False, False, True]):
+        given = bool(self.file), bool(self.sha256), self.seed >= 0
+        if given not in ((True, True, False), (False, False, True)):
             raise ValueError("has a file and its sha256, or else a seed")
         return self
 
