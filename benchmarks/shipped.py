@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 from latentedit.benchmark.results.comparison import Comparison
 from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
 from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.records import Measure, Results
+from latentedit.benchmark.results.records import Results
+from latentedit.benchmark.results.rows import Measure
 from latentedit.files.artefacts import read_json, write_bytes, write_json
 from latentedit.files.tables import csv_text
 from latentedit.report.findings import primary

@@ -11,7 +11,7 @@ from study_shares import has_study, share_of, share_of_all
 from suite_tables import FLOWS, OURS, SHOWN, bounded, difference, named
 
 from latentedit.benchmark.results.comparison import ENOUGH_FITS, ENOUGH_IMAGES, Comparison
-from latentedit.benchmark.results.records import Measure
+from latentedit.benchmark.results.rows import Measure
 
 Standing = Literal["loses", "trade", "tie", "wins"]
 WIDTH = 100

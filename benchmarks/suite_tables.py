@@ -8,7 +8,7 @@ from shipped import Shipped
 
 from latentedit.benchmark.results.comparison import Comparison, winner
 from latentedit.benchmark.results.keys import MetricKey, in_order
-from latentedit.benchmark.results.records import Measure
+from latentedit.benchmark.results.rows import Measure
 from latentedit.measures.headline import ROUND_TRIP
 
 OURS = "styleflow"

@@ -14,6 +14,7 @@ from .sampling.pictures import write_images as write_images
 from .editing.fitted import fit_editor as fit_editor
 from .editing.fitted import load_editor as load_editor
 from .editing.fitted import FittedEditor as FittedEditor
+from .editing.sharing import push_editor as push_editor
 from .registry import Registry as Registry
 from .benchmark.at_effect import edit_at_effect as edit_at_effect
 from .benchmark.at_effect import EditsAtEffect as EditsAtEffect
@@ -64,6 +65,11 @@ from .interfaces.inverter import WeightedLoss as WeightedLoss
 from .interfaces.metric import EditMetric as EditMetric
 from .interfaces.metric import EditsSeen as EditsSeen
 from .interfaces.metric import Seen as Seen
+
+# For trackers and hubs
+from .interfaces.hub import Hub as Hub
+from .interfaces.tracker import Tracker as Tracker
+from .interfaces.runtime import Log as Log
 
 # For importers, published networks, landmarks and layer presets
 from .files.remote import cache_folder as cache_folder

@@ -36,6 +36,8 @@ PluginKind = Literal[
     "inverter",
     "perceptual",
     "metric",
+    "tracker",
+    "hub",
 ]
 
 INTERFACES: Mapping[PluginKind, str] = {
@@ -54,6 +56,8 @@ INTERFACES: Mapping[PluginKind, str] = {
     "inverter": "latentedit.interfaces.inverter:Inverter",
     "perceptual": "latentedit.interfaces.inverter:PerceptualLoss",
     "metric": "latentedit.interfaces.metric:EditMetric",
+    "tracker": "latentedit.interfaces.tracker:Tracker",
+    "hub": "latentedit.interfaces.hub:Hub",
 }
 """The interface of each kind. A target is a subclass of it, or an instance if it is a dataclass."""
 KINDS: tuple[str, ...] = tuple(INTERFACES)

@@ -12,6 +12,7 @@ from test_benchmark import SUITE, Silent
 from toy import SCHEMA, ToyEstimator, ToyGenerator, ToyJudge
 
 from latentedit import (
+    EditsAtEffect,
     FingerprintMismatch,
     FittedEditor,
     InputError,
@@ -67,6 +68,34 @@ def test_an_edit_at_effect_is_the_benchmark_s_own_to_the_bit(
     if name == "half":  # it does half of what is asked, and goes beyond the suite's strengths
         assert bool((found.strength > 1.2).all())
         assert (found.effect - 0.8).abs().max() < 0.06
+
+
+@pytest.mark.parametrize("name", ["leaky", "timid", "half"])
+def test_strengths_beyond_the_first_that_reaches_change_nothing(name: str, run: Path) -> None:
+    """Each image at several changes, as sweeps ask for them; the judge looks at fewer images."""
+    bank = LatentBank.open(run / "bank")
+    seen: list[int] = []
+
+    class Counting(ToyJudge):
+        def estimate(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append(len(images))
+            return super().estimate(images)
+
+    def edited(until_reached: bool) -> tuple[EditsAtEffect, int]:
+        seen.clear()
+        rows = [5, 0, 9] * 4
+        changes = torch.linspace(-30, 30, 12).tolist()
+        found = edit_at_effect(
+            fitted(run, name), bank, Counting(), "age", changes, 0.9, rows=rows,
+            strengths=STRENGTHS, strength_limit=LIMIT, until_reached=until_reached,
+        )  # fmt: skip
+        return found, sum(seen)
+
+    (every, all_seen), (first, few_seen) = edited(False), edited(True)
+    assert torch.equal(every.strength.isnan(), first.strength.isnan())
+    torch.testing.assert_close(first.strength, every.strength, equal_nan=True)
+    torch.testing.assert_close(first.after, every.after)
+    assert few_seen <= all_seen - (4 if name == "leaky" else 0)
 
 
 def test_a_few_faces_and_other_codes_are_edited_as_the_same_faces_of_the_whole(run: Path) -> None:

@@ -28,7 +28,7 @@ from latentedit.benchmark.results.reading_errors import (
     identity_agreement,
     reading_errors,
 )
-from latentedit.benchmark.results.records import RecogniserFigures
+from latentedit.benchmark.results.rows import RecogniserFigures
 from latentedit.measures.angles import angle_between, facing, lighting_error, pose_error
 from latentedit.measures.likelihood import SHRINKAGE, CodeDensity
 from latentedit.measures.realism import (

@@ -16,7 +16,7 @@ from test_benchmarks import BENCHMARKS, script
 from latentedit.benchmark.results.comparison import Comparison, Verdict
 from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
 from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.records import Measure
+from latentedit.benchmark.results.rows import Measure
 
 REACH, LEAKAGE, IDENTITY = (
     MetricKey("reach"),

@@ -15,7 +15,8 @@ from made_world import EDITORS, GRID, TASKS
 from numpy.typing import NDArray
 from PIL import Image
 
-from latentedit.benchmark.results.records import DIGEST, ResultsRecord, write_results
+from latentedit.benchmark.results.records import ResultsRecord, write_results
+from latentedit.benchmark.results.signed import DIGEST
 from latentedit.files.records import parsed_record
 from latentedit.report.grid import REFUSED
 from latentedit.report.picture import write_overview

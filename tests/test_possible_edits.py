@@ -17,7 +17,8 @@ from latentedit.benchmark.cells.extending import extended
 from latentedit.benchmark.cells.possible import possible_images
 from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.records import Measure, Results
+from latentedit.benchmark.results.records import Results
+from latentedit.benchmark.results.rows import Measure
 from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.results.ways import ways
 from latentedit.benchmark.suite import Suite, parse_suite

@@ -17,8 +17,8 @@ from PIL import Image
 from test_benchmark import SUITE, carry_out
 
 from latentedit.benchmark.suite import Suite
-from latentedit.cli.bench import print_results
 from latentedit.cli.main import cli
+from latentedit.cli.results import print_results
 from latentedit.report.findings import findings
 from latentedit.report.grid import save_grid
 from latentedit.report.page import write_report

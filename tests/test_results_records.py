@@ -17,10 +17,7 @@ from latentedit.benchmark.results.board import boards
 from latentedit.benchmark.results.costs import read_costs, write_costs
 from latentedit.benchmark.results.keys import MetricKey, in_order
 from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.records import (
-    read_results,
-    write_results,
-)
+from latentedit.benchmark.results.records import read_results, write_results
 from latentedit.measures.definitions import METRICS
 from latentedit.measures.headline import HEADLINES, ROUND_TRIP, brief
 

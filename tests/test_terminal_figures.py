@@ -18,8 +18,8 @@ from made_runs import measures, write_run
 from made_world import CONTROLS, EDITORS, FACES, SCHEMA, TASKS, N
 
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
-from latentedit.cli.bench import print_results
 from latentedit.cli.main import cli
+from latentedit.cli.results import print_results
 
 COLUMNS = [
     ("reach", 0.8),
@@ -159,7 +159,10 @@ def test_the_status_of_every_cell_has_its_seconds_and_the_last_line_of_its_error
 ) -> None:
     lines = printed("bench", "status", str(folder))
     assert cells_of(lines[0]) == ["cell", "status", "seconds", "error"]
-    found = {cells_of(line)[0]: cells_of(line)[1:] for line in lines[1:]}
+    *cells, counted, step = lines[1:]
+    assert "1 failed" in counted
+    assert step.startswith("next: latentedit bench run ")
+    found = {cells_of(line)[0]: cells_of(line)[1:] for line in cells}
     order = ["faces"]
     for name in (*EDITORS, *CONTROLS):
         order += [f"fit--{name}--seed0", *(f"edit--{name}--seed0--{task}" for task in TASKS)]

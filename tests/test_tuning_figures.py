@@ -23,7 +23,7 @@ from latentedit.benchmark.cells.tuning import (
     tuning_key,
 )
 from latentedit.benchmark.results.audit import tuning
-from latentedit.benchmark.results.records import Tuning
+from latentedit.benchmark.results.rows import Tuning
 from latentedit.benchmark.suite import Suite
 from latentedit.data.bank import LatentBank
 from latentedit.editing.fitted import FittedEditor

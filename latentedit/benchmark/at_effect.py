@@ -134,6 +134,7 @@ def edit_at_effect(
     layers: tuple[int, ...] | str | None = None,
     strengths: Sequence[float] = STRENGTHS,
     strength_limit: float | None = None,
+    until_reached: bool = False,
     progress: Progress = silent,
 ) -> EditsAtEffect:
     r"""Edit each image at the strength s where the judge sees the wanted share of the change.
@@ -156,6 +157,8 @@ def edit_at_effect(
         layers: W+ rows that take the edit, or the name of a preset.
         strengths: that are tried on every image, in ascending order.
         strength_limit: the largest strength that is tried; the last of `strengths` if not given.
+        until_reached: leave an image out of the strengths beyond the first that reaches the effect.
+            It is faster. The last digits may differ, since batches hold other images.
 
     Raises:
         InputError: the change cannot be asked of these images, or the judge reads other attributes.
@@ -181,7 +184,7 @@ def edit_at_effect(
     search = StrengthSearch(
         asked, edits.edit, edits.judged, tuple(strengths), strength_limit or strengths[-1]
     )
-    return _found(search, edits, attribute, effect, progress)
+    return _found(search, edits, attribute, effect, until_reached, progress)
 
 
 def _check_strengths(strengths: Sequence[float], limit: float | None) -> None:
@@ -216,7 +219,10 @@ class _Edits:
 
     def asked(self, attribute: str, change: Tensor) -> Asked:
         given = self.given
-        before = judged(self.judge, self.renderer, given.codes, given.space)
+        once, places = torch.unique(given.codes, dim=0, return_inverse=True)
+        codes = once if len(once) < len(given) else given.codes
+        before = judged(self.judge, self.renderer, codes, given.space)
+        before = before[places] if len(once) < len(given) else before
         return Asked(given.attributes, before, change, given.schema.columns(attribute).start)
 
     def edit(self, target: Tensor, rows: Tensor) -> Edited:
@@ -290,14 +296,23 @@ def _others(
 
 
 def _found(
-    search: StrengthSearch, edits: _Edits, attribute: str, effect: float, progress: Progress
+    search: StrengthSearch,
+    edits: _Edits,
+    attribute: str,
+    effect: float,
+    until_reached: bool,
+    progress: Progress,
 ) -> EditsAtEffect:
     asked, steps = search.asked, len(search.strengths) + 1
-    effects = []
+    effects, rows = [torch.zeros_like(asked.change)], asked.every
     for i, strength in enumerate(search.strengths):
-        effects.append(search.effect_at(torch.full_like(asked.change, strength), asked.every))
+        at = effects[-1].clone()
+        if len(rows):
+            at[rows] = search.effect_at(at.new_full((len(rows),), strength), rows)
+        effects.append(at)
+        rows = rows[at[rows] < effect] if until_reached else rows
         progress((i + 1) / steps, f"strength {strength:g}")
-    tried, found = search.extended(torch.stack(effects), effect)
+    tried, found = search.extended(torch.stack(effects[1:]), effect)
     edited, at = search.matching(effect, tried, found)
     after = edits.judged(edited.codes)
     progress(1.0, f"effect {effect:g}")

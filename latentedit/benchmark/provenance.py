@@ -125,6 +125,7 @@ class Provenance(StrictRecord):
         left_out: why an installed control is not in the run, by name.
         matched_by: the judge by whom effects were matched, where another one scored them.
         terms: licences of generator and estimators, by name, where they state one.
+        merged: of a run that was made of others, how many cells it has of each.
     """
 
     latentedit: str
@@ -141,11 +142,12 @@ class Provenance(StrictRecord):
     left_out: dict[str, str] = Field(default_factory=dict)
     matched_by: str | None = None
     terms: dict[str, str] = Field(default_factory=dict)
+    merged: dict[str, int] = Field(default_factory=dict)
 
     @model_serializer(mode="wrap")
     def _without_what_is_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = write(self)
-        return {k: v for k, v in fields.items() if k not in ("metrics", "terms") or v}
+        return {k: v for k, v in fields.items() if k not in ("metrics", "terms", "merged") or v}
 
 
 def read_provenance(folder: Path) -> Provenance:

@@ -17,6 +17,7 @@ from latentedit.benchmark.cells.bench import BATCH, Bench
 from latentedit.benchmark.cells.keys import (
     CellKeys,
     code_digest,
+    differing,
     plugins_used,
     suite_code,
 )
@@ -138,27 +139,13 @@ def explain(
     )
     if (printed := store.path(cell_id) / OUTPUT).is_file():
         lines.append(f"what it printed is in {printed}")
-    before, now = _flat(store.key(cell_id)), _flat(cell.key)
-    for field in sorted({*before, *now}):
-        then, new = before.get(field, "nothing"), now.get(field, "nothing")
-        if then != new:
-            lines.append(f"{field} was {then}, is {new}")
+    lines += [
+        f"{field} was {then}, is {now}"
+        for field, then, now in differing(store.key(cell_id), cell.key)
+    ]
     if not lines and not store.is_done(cell):
         lines.append("its files are not what it recorded")
     return lines
-
-
-def _flat(value: Any, place: str = "") -> dict[str, Any]:
-    """Nested mappings, and lists of mappings, as dotted fields."""
-    if isinstance(value, list) and any(isinstance(part, dict) for part in value):
-        value = {str(i): part for i, part in enumerate(value)}
-    if not isinstance(value, dict):
-        return {place: value}
-    return {
-        key: leaf
-        for name, child in value.items()
-        for key, leaf in _flat(child, f"{place}.{name}".lstrip(".")).items()
-    }
 
 
 def check_names(suite: Suite, registry: Registry) -> None:

@@ -162,6 +162,7 @@ def _matched(
         rows=rows,
         layers=layers,
         strength_limit=STRENGTH_LIMIT,
+        until_reached=True,
     )
     return found.codes, found.space, found.reached | still
 

@@ -6,12 +6,9 @@ from pathlib import Path
 
 import click
 
-from latentedit.cli.bench import FOLDER
+from latentedit.cli.bench import FOLDER, bench
 from latentedit.cli.console import err, say
 from latentedit.cli.options import with_new_folder
-from latentedit.cli.suites import bench
-
-__all__ = ["bench", "export_run"]
 
 
 @bench.command("export")

@@ -11,7 +11,14 @@ import click
 from latentedit.cli.choices import example_setting
 from latentedit.cli.completion import editors
 from latentedit.cli.console import progress_bar, remark, say
-from latentedit.cli.options import with_bank, with_device, with_new_folder, with_seed, with_settings
+from latentedit.cli.options import (
+    with_bank,
+    with_device,
+    with_new_folder,
+    with_seed,
+    with_settings,
+    with_trackers,
+)
 from latentedit.errors import CorruptArtefact, InputError
 from latentedit.files.strict_yaml import read_yaml
 from latentedit.registry import Registry
@@ -24,8 +31,15 @@ from latentedit.registry import Registry
 @with_settings("the editor")
 @with_seed
 @with_device
+@with_trackers
 def fit(
-    editor: str, bank_folder: Path, folder: Path, options: tuple[str, ...], seed: int, device: str
+    editor: str,
+    bank_folder: Path,
+    folder: Path,
+    options: tuple[str, ...],
+    seed: int,
+    device: str,
+    places: tuple[str, ...],
 ) -> None:
     """Fit EDITOR on the fit split of a bank, and save it.
 
@@ -33,22 +47,31 @@ def fit(
     Examples:
       latentedit fit EDITOR --bank B --out E
       latentedit fit EDITOR --bank B --out S --option NAME=VALUE
+      latentedit fit EDITOR --bank B --out E --log TRACKER:logs
     """
+    from latentedit.cli.trackers import tracked
     from latentedit.data.bank import LatentBank
     from latentedit.editing.fitted import fit_editor
 
-    with progress_bar(f"fit {editor}") as progress:
+    given = parse_pairs(options)
+    settings = {"editor": editor, "bank": str(bank_folder), "seed": seed, "options": given}
+    with (
+        tracked(places, f"fit {editor}", settings) as trackers,
+        progress_bar(f"fit {editor}") as progress,
+    ):
         fitted = fit_editor(
             Registry.discover(),
             editor,
             LatentBank.open(bank_folder),
-            parse_pairs(options),
+            given,
             seed=seed,
             device=device,
             progress=progress,
+            log=trackers.log,
             checkpoint=folder.with_name(f"{folder.name}.checkpoint"),
             notify=remark,
         )
+        trackers.last(fitted.figures)
     fitted.save(folder)
     say(
         f"{folder}: {editor} fitted on {bank_folder} ({told(fitted.figures)})",

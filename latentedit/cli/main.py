@@ -22,13 +22,14 @@ from latentedit.errors import LatentEditError, UnknownName
 
 _COMMANDS = {
     "bank": ("latentedit.cli.bank", "Make, inspect and verify banks of shared latents."),
-    "bench": ("latentedit.cli.verify", "Run benchmark suites and compare editors."),
+    "bench": ("latentedit.cli.bench_commands", "Run benchmark suites and compare editors."),
     "completion": ("latentedit.cli.completion", "Print a completion script for a shell."),
     "doctor": ("latentedit.cli.doctor", "Check that this installation works."),
     "edit": ("latentedit.cli.edit", "Edit images of a bank with a fitted editor; draw a picture."),
     "fetch": ("latentedit.cli.fetch", "Download published networks."),
     "fit": ("latentedit.cli.fit", "Fit an editor on a bank."),
     "import": ("latentedit.cli.importing", "Convert published weights to safetensors."),
+    "push": ("latentedit.cli.push", "Share a fitted editor on a hub."),
     "sample": ("latentedit.cli.sample", "Sample new images with given attributes."),
     "studio": ("latentedit.cli.studio", "Compare editors on one image, live in a browser."),
     "train": ("latentedit.cli.train", "Train an attribute estimator on labelled pictures."),

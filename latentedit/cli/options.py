@@ -84,6 +84,13 @@ with_threads = click.option(
     type=click.IntRange(1),
     help="CPU threads. More are faster, but results differ slightly.",
 )
+with_trackers = click.option(
+    "--log",
+    "places",
+    multiple=True,
+    metavar="NAME:FOLDER",
+    help="A tracker that keeps figures, and where; may be repeated.",
+)
 with_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

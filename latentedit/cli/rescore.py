@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from latentedit.cli import interrupts
-from latentedit.cli.bench import FOLDER, bench, print_results
+from latentedit.cli.bench import FOLDER, bench
 from latentedit.cli.console import CellProgress, err, look_at, say
+from latentedit.cli.results import print_results
 from latentedit.errors import InputError
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from latentedit.cli import rescore  # adds its command to the group
 from latentedit.cli.bench import FOLDER, bench
 from latentedit.cli.choices import companions_of
 from latentedit.cli.console import say
@@ -17,8 +16,6 @@ from latentedit.errors import InputError, LatentEditError
 
 if TYPE_CHECKING:
     from latentedit.registry import Registry
-
-__all__ = ["bench", "rescore"]
 
 
 @bench.command("new")

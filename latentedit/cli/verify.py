@@ -7,11 +7,8 @@ from pathlib import Path
 
 import click
 
-from latentedit.cli.bench import FOLDER
+from latentedit.cli.bench import FOLDER, bench
 from latentedit.cli.console import CellProgress, err, say
-from latentedit.cli.export import bench
-
-__all__ = ["bench", "verify"]
 
 
 @bench.command()

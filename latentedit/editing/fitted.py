@@ -29,11 +29,12 @@ from latentedit.editing.generators import build_generator, build_labeller
 from latentedit.editing.layers import LayerPreset, edited_in_rows
 from latentedit.editing.saved import read_editor, write_editor
 from latentedit.editing.shapes import flat_codes, flat_split
+from latentedit.editing.sharing import fetched_editor
 from latentedit.errors import InputError, Unsupported
 from latentedit.files.artefacts import Digest
 from latentedit.interfaces.editor import Edited, Editor, Runtime
 from latentedit.interfaces.generator import Generator
-from latentedit.interfaces.runtime import Progress
+from latentedit.interfaces.runtime import Log, Progress
 from latentedit.registry import Registry
 
 
@@ -204,6 +205,7 @@ def fit_editor(
     generator: Generator | None = None,
     held_out: int = 0,
     progress: Progress | None = None,
+    log: Log | None = None,
     checkpoint: Path | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> FittedEditor:
@@ -214,6 +216,7 @@ def fit_editor(
         space: where to edit; the editor's first choice if not given.
         generator: one that is built already, to save building it.
         held_out: how many images at the end of the fit split to leave out, for validation.
+        log: takes the figures that the editor logs while it is fitted.
         checkpoint: a folder in which a long fit saves its state. A fit that was interrupted goes
             on from there. The state of another fit is never used: bank, editor, options, seed,
             device and code must be the same. `FittedEditor.save` removes it.
@@ -231,6 +234,8 @@ def fit_editor(
     space = chosen_space(registry, name, editor.spaces, bank, space, built)
     if progress is not None:
         runtime = replace(runtime, progress=progress)
+    if log is not None:
+        runtime = replace(runtime, log=log)
     if checkpoint is not None:
         decides = {"seed": seed, "device": device, "space": space, "held_out": held_out}
         key = fit_key(registry, name, options, bank) | decides
@@ -270,6 +275,7 @@ def load_editor(
     """Load an editor that `FittedEditor.save` wrote.
 
     Args:
+        folder: where it is, or ``"HUB:NAME"`` or ``"HUB:NAME@REVISION"`` of an installed hub.
         notify: is told, in a sentence, that the editor reads images with other code of the
             labeller than labelled its bank.
 
@@ -278,7 +284,7 @@ def load_editor(
         CorruptArtefact: its files are broken; names the file and the field.
     """
     check_device(device)
-    record, fitted = read_editor(Path(folder))
+    record, fitted = read_editor(fetched_editor(registry, folder))
     name = record.editor
     references = (
         ModelReference(**record.generator.model_dump()),

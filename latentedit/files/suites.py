@@ -21,13 +21,13 @@ def suite_names() -> list[str]:
 
 
 def find_suite(name_or_path: str) -> Path:
-    """A suite file by path, or by the name of a shipped one.
+    """A suite file by path, such as a run's ``suite.json``, or by the name of a shipped one.
 
     Raises:
         UnknownName: neither; lists the shipped suites.
     """
     path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml") or os.sep in name_or_path:
+    if path.suffix in (".yaml", ".yml", ".json") or os.sep in name_or_path:
         if not path.exists():
             raise InputError(f"there is no suite file {path}")
         return path

@@ -17,7 +17,7 @@ from latentedit.errors import InputError, NotFitted
 from latentedit.files.tables import html_table
 from latentedit.interfaces.estimators import AttributeEstimator, IdentityEncoder
 from latentedit.interfaces.generator import Generator
-from latentedit.interfaces.runtime import Progress, seeded_rng, silent
+from latentedit.interfaces.runtime import Log, Progress, seeded_rng, silent, unlogged
 
 Need = Literal["attributes", "generator", "counterfactual", "estimator", "identity"]
 
@@ -42,6 +42,7 @@ class Runtime:
         device: ``"cpu"`` or ``"cuda"``; codes and attributes are passed and returned on it.
         seed: the only source of randomness; derive random generators with `rng`.
         progress: function of a fraction in [0, 1] and a short message.
+        log: function of a step and figures by name, such as a loss, for trackers.
         generator, estimator, identity: set if the editor's `needs` name them, otherwise None.
         checkpoint: a folder in which a long fit may save its state, to resume after an
             interruption. It may not exist yet. The core chooses it by everything that decides the
@@ -52,6 +53,7 @@ class Runtime:
     device: str = "cpu"
     seed: int = 0
     progress: Progress = silent
+    log: Log = unlogged
     generator: Generator | None = None
     estimator: AttributeEstimator | None = None
     identity: IdentityEncoder | None = None

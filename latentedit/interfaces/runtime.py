@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +18,14 @@ Progress = Callable[[float, str], None]
 
 def silent(fraction: float, message: str) -> None:
     """A `Progress` that says nothing."""
+
+
+Log = Callable[[int, Mapping[str, float]], None]
+"""Takes a step, from 0 on, and figures by name."""
+
+
+def unlogged(step: int, figures: Mapping[str, float]) -> None:
+    """A `Log` that keeps nothing."""
 
 
 def seeded_rng(seed: int, stream: int | str) -> torch.Generator:

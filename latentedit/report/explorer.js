@@ -13,6 +13,7 @@ document.querySelectorAll("form.explore").forEach(form => {
     group.faces.forEach(face => { flags[face] = 1; });
     return flags;
   });
+  const groupsOf = Array.from({ length: last + 1 }, (_, face) => members.flatMap((flags, at) => flags[face] ? [at] : []));
   const { task, entrant, group, order, facet, failures, more } = form.elements;
   const [head] = form.getElementsByTagName("thead"), [body] = form.getElementsByTagName("tbody"), said = form.querySelector("[aria-live]");
   let count = PAGE;
@@ -23,9 +24,9 @@ document.querySelectorAll("form.explore").forEach(form => {
   const chosen = edit =>
     (task.value === "" || edit.task === Number(task.value)) &&
     (entrant.value === "" ? edit.entrant < editors : edit.entrant === Number(entrant.value));
-  const each = (visit, within, kept = chosen) => {
+  const each = (visit, within) => {
     const missed = failures.checked;
-    edits.filter(kept).forEach(edit => {
+    edits.filter(chosen).forEach(edit => {
       const { faces, reached } = edit;
       for (let i = 0; i < faces.length; i += 1)
         if (!(missed && reached[i]) && (!within || within[faces[i]])) visit(edit, i);
@@ -74,28 +75,28 @@ document.querySelectorAll("form.explore").forEach(form => {
     }));
     more.hidden = found.length >= all;
   };
-  const means = (name, select, within) => {
-    const sum = { name, faces: 0, missed: 0, known: 0, identity: 0, worst: null, leakage: 0 };
-    each(({ identity, leakage, reached }, i) => {
-      sum.faces += 1;
-      if (!reached[i]) { sum.missed += 1; return; }
-      sum.leakage += leakage[i] / data.scale.leakage;
-      if (identity[i] === MISSING) return;
-      sum.known += 1;
-      sum.identity += identity[i] / data.scale.identity;
-      if (sum.worst === null || identity[i] < sum.worst) sum.worst = identity[i];
-    }, within, edit => chosen(edit) && select(edit));
-    if (sum.worst !== null) sum.worst /= data.scale.identity;
-    return sum;
+  const add = (row, identity, leakage, reached) => {
+    row.faces += 1;
+    if (!reached) { row.missed += 1; return; }
+    row.leakage += leakage;
+    if (identity === MISSING) return;
+    row.known += 1;
+    row.identity += identity;
+    if (identity < row.lowest) row.lowest = identity;
+  };
+  const sums = () => {
+    const grouped = facet.value === "group", names = { task: data.tasks, entrant: data.entrants, group: data.groups.map(one => one.name) };
+    const rows = names[facet.value].map(name => ({ name, faces: 0, missed: 0, known: 0, identity: 0, lowest: 32767, leakage: 0 }));
+    each(({ task, entrant, faces, identity, leakage, reached }, i) => {
+      if (!grouped) add(rows[facet.value === "task" ? task : entrant], identity[i], leakage[i], reached[i]);
+      else for (const at of groupsOf[faces[i]]) add(rows[at], identity[i], leakage[i], reached[i]);
+    }, grouped || group.value === "" ? null : members[group.value]);
+    return rows.filter(row => row.faces).map(row => ({
+      ...row, identity: row.identity / data.scale.identity, leakage: row.leakage / data.scale.leakage, worst: row.known ? row.lowest / data.scale.identity : null,
+    }));
   };
   const drawMeans = () => {
-    const within = group.value === "" ? null : members[group.value];
-    const every = {
-      task: () => data.tasks.map((name, at) => means(name, edit => edit.task === at, within)),
-      entrant: () => data.entrants.map((name, at) => means(name, edit => edit.entrant === at, within)),
-      group: () => data.groups.map((one, at) => means(one.name, () => true, members[at])),
-    };
-    const rows = every[facet.value]().filter(row => row.faces).sort((a, b) => a.identity / (a.known || 1) - b.identity / (b.known || 1));
+    const rows = sums().sort((a, b) => a.identity / (a.known || 1) - b.identity / (b.known || 1));
     said.textContent = `${rows.length} rows, lowest identity first; means over the ${form.dataset.many} that reached the change.`;
     heads([form.querySelector(`option[value="${facet.value}"]:checked`).textContent.replace("means by ", ""), `edited ${form.dataset.many}`, "not reached", "mean identity", "worst identity", "mean leakage"]);
     body.replaceChildren(...rows.map(row => {

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 
 from latentedit import __version__
 from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.records import Curve, Measure, Results
+from latentedit.benchmark.results.records import Results
+from latentedit.benchmark.results.rows import Curve, Measure
 from latentedit.benchmark.results.tally import mean_known
 from latentedit.benchmark.results.values import face_values
 from latentedit.errors import InputError

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from latentedit.benchmark.results.comparison import Comparison
 from latentedit.benchmark.results.keys import MetricKey
-from latentedit.benchmark.results.records import Curve
+from latentedit.benchmark.results.rows import Curve
 
 EDITOR_COLOURS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B"),

@@ -11,7 +11,7 @@ from latentedit.benchmark.provenance import BankProvenance
 from latentedit.benchmark.results.board import Board, headline
 from latentedit.benchmark.results.comparison import Comparison, winner
 from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
-from latentedit.benchmark.results.records import Measure
+from latentedit.benchmark.results.rows import Measure
 from latentedit.files.artefacts import write_bytes
 from latentedit.interfaces.generator import IMAGES, Subject
 from latentedit.measures.headline import SCALES, headlines

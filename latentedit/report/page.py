@@ -15,7 +15,8 @@ from latentedit.benchmark.results.costs import read_costs
 from latentedit.benchmark.results.keys import ALL_TASKS, in_order
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.reading_errors import ReadingError
-from latentedit.benchmark.results.records import Leakage, Results, Source
+from latentedit.benchmark.results.records import Results
+from latentedit.benchmark.results.rows import Leakage, Source
 from latentedit.files.artefacts import write_bytes
 from latentedit.measures.headline import IN_TRUTH, ROUND_TRIP, SCALES, brief, headlines
 from latentedit.measures.metrics import TOLERANCE

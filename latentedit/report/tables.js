@@ -1,7 +1,8 @@
 (() => {
   const value = (row, column) => {
     const cell = row.cells[column], number = cell.dataset.value;
-    return number === undefined ? (column ? null : cell.textContent.trim()) : Number(number);
+    if (number !== undefined) return Number(number);
+    return column && !cell.classList.contains("text") ? null : cell.textContent.trim();
   };
   const sort = (head, column) => {
     const body = head.closest("table").tBodies[0], current = head.getAttribute("aria-sort");

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
-from latentedit.benchmark.results.records import Measure
+from latentedit.benchmark.results.rows import Measure
 from latentedit.measures.definitions import Metric
 from latentedit.measures.headline import SCALES
 from latentedit.report.names import short_names

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from latentedit.benchmark.results.comparison import ENOUGH_IMAGES, Comparison, Verdict
 from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey, in_order
-from latentedit.benchmark.results.records import Measure, Results
+from latentedit.benchmark.results.records import Results
+from latentedit.benchmark.results.rows import Measure
 from latentedit.benchmark.statistics_plan import ENDPOINTS
 from latentedit.measures.definitions import Metric
 from latentedit.report.findings import primary

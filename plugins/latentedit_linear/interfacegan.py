@@ -164,5 +164,5 @@ def _examples(
     data: Split, ends: Sequence[Tensor]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(n, D) codes of low and high faces as float64 for the solver, and (n,) labels 0 and 1."""
-    codes: NDArray[np.float64] = data.rows(torch.cat(ends))[0].double().numpy()
+    codes: NDArray[np.float64] = data.rows(torch.cat([*ends]))[0].double().numpy()
     return codes, np.repeat([0.0, 1.0], [len(end) for end in ends])

@@ -93,7 +93,9 @@ class LatentTransformer(NetworkEditor):
             schedule.step()
             if step % 100 == 0:
                 share = (step + 1) / o.transformer_steps
-                runtime.progress(share, f"transformers, loss {float(total.detach()):.3f}")
+                loss = float(total.detach())
+                runtime.progress(share, f"transformers, loss {loss:.3f}")
+                runtime.log(step, {"transformers/loss": loss})
         self.net.requires_grad_(False).eval()
         return FitStats({"regressor_r2": explained})
 

@@ -139,6 +139,7 @@ def train_regressor(
                 best_error = error
                 best = {name: value.clone() for name, value in net.state_dict().items()}
             runtime.progress((step + 1) / options.steps, f"regressor, held-out error {error:.3f}")
+            runtime.log(step + 1, {"regressor/held-out error": error})
     net.load_state_dict(best)
     net.requires_grad_(False).eval()
     explained = 1 - best_error / float(y[test].var(0).mean().clamp_min(1e-6))

@@ -196,6 +196,7 @@ class Trainer:
             self.step / self.plan.steps,
             f"held-out loss {loss:.4f}, log-likelihood {nats:.1f} nats",
         )
+        self.runtime.log(self.step, {"held-out loss": loss, "log-likelihood": nats})
 
     def _rate(self, step: int) -> float:
         """Linear warm-up, then half a cosine."""

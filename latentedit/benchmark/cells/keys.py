@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from latentedit.benchmark.cells.bench import BATCH, Bench
@@ -243,3 +243,27 @@ def check_same_code(suite: Suite, registry: Registry, wanted: Mapping[str, Any])
                     f"{found.get(field, 'nothing')} there and {code.get(field, 'nothing')} in the "
                     "run. Install the same versions everywhere, and run the suite again"
                 )
+
+
+def differing(
+    first: Mapping[str, Any], second: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, Any]]:
+    """The fields of two keys that differ: dotted names, and both values or ``"nothing"``."""
+    a, b = _flat(first), _flat(second)
+    for field in sorted({*a, *b}):
+        pair = a.get(field, "nothing"), b.get(field, "nothing")
+        if pair[0] != pair[1]:
+            yield field, *pair
+
+
+def _flat(value: Any, place: str = "") -> dict[str, Any]:
+    """Nested mappings, and lists of mappings, as dotted fields."""
+    if isinstance(value, list) and any(isinstance(part, dict) for part in value):
+        value = {str(i): part for i, part in enumerate(value)}
+    if not isinstance(value, dict):
+        return {place: value}
+    return {
+        key: leaf
+        for name, child in value.items()
+        for key, leaf in _flat(child, f"{place}.{name}".lstrip(".")).items()
+    }

@@ -223,11 +223,18 @@ class CellStore:
     def is_done(self, cell: Cell) -> bool:
         """Whether the cell was finished under the same key and its files are what it recorded."""
         try:
-            found = self._read(cell.id)
-            record, files = self._record(cell.id, found), found.files
-            kept = record.status == "ok" and record.key_hash == cell.key_hash
-            here = self.path(cell.id)
-            return kept and all(file_digest(within(here, name)) == files[name] for name in files)
+            record = self._record(cell.id, self._read(cell.id))
+        except (InputError, OSError):
+            return False
+        kept = record.status == "ok" and record.key_hash == cell.key_hash
+        return kept and self.whole(cell.id)
+
+    def whole(self, cell_id: str) -> bool:
+        """Whether every file of a cell has the digest that its record, itself unchanged, says."""
+        here = self.path(cell_id)
+        try:
+            files = self._read(cell_id).files
+            return all(file_digest(within(here, name)) == files[name] for name in files)
         except (InputError, OSError):
             return False
 
@@ -308,9 +315,9 @@ class CellStore:
         What a user put into the older folder is kept, below ``set-aside`` of the run.
         """
         aside = self.folder.parent / SET_ASIDE / self.folder.name
-        publish(staged, self.path(cell.id), self._recorded(cell.id), aside)
+        publish(staged, self.path(cell.id), self.recorded(cell.id), aside)
 
-    def _recorded(self, cell_id: str) -> list[str]:
+    def recorded(self, cell_id: str) -> list[str]:
         """The files of a cell that its record says were written; none where it cannot be read."""
         try:
             return [RECORD, *self._read(cell_id).files]

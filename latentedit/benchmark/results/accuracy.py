@@ -14,7 +14,7 @@ from latentedit.benchmark.results.reading_errors import (
     identity_agreement,
     reading_errors,
 )
-from latentedit.benchmark.results.records import (
+from latentedit.benchmark.results.rows import (
     EstimatorErrors,
     Noise,
     Photographs,

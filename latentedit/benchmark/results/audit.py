@@ -11,7 +11,7 @@ from latentedit.benchmark.cells.store import Cell, FinishedCells
 from latentedit.benchmark.cells.tuning import Trials
 from latentedit.benchmark.results.costs import Costs
 from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.records import CellCounts, FailedCell, LeftOut, Tuning
+from latentedit.benchmark.results.rows import CellCounts, FailedCell, LeftOut, Tuning
 from latentedit.benchmark.results.states import cell_states
 from latentedit.benchmark.suite import Suite
 

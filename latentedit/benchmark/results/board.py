@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentedit.benchmark.results.comparison import Comparison
 from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey, in_order
+from latentedit.benchmark.results.listed import RESULTS
 from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.records import RESULTS, Curve, Measure
+from latentedit.benchmark.results.rows import Curve, Measure
 from latentedit.benchmark.suite import SUITE_FILE
 from latentedit.errors import InputError, LatentEditError
 from latentedit.files.tables import csv_text
 from latentedit.measures.definitions import Metric
-from latentedit.measures.headline import headlines
+from latentedit.measures.headline import brief, headlines
 
 if TYPE_CHECKING:
     from latentedit.benchmark.results.tally import Faces, Scores, SeedScores
@@ -52,20 +53,27 @@ class Board:
         self.entries = _entries(self.runs)
         self.metrics: dict[str, Metric] = {}
         for run in self.runs:
-            self.metrics |= run.results.metrics
+            self.metrics |= run.listed.metrics
 
     @property
     def faces(self) -> int:
         """The number of test images."""
-        return self.first.results.faces
+        return self.first.listed.faces
 
     def measures(self) -> list[Measure]:
         """Every measured mean with its interval: one an entry, task and metric, under the names of
         the board."""
+        return self._of_entries(lambda run: run.results.measures)
+
+    def over_all_tasks(self) -> list[Measure]:
+        """Those of the brief metrics over all tasks; they take no reading of whole results."""
+        return self._of_entries(lambda run: run.listed.measures)
+
+    def _of_entries(self, rows_of: Callable[[Run], Iterable[Measure]]) -> list[Measure]:
         return [
             replace(row, editor=entry.name)
             for entry in self.entries
-            for row in entry.run.results.measures
+            for row in rows_of(entry.run)
             if row.editor == entry.editor and self._shown(row.metric, row.effect)
         ]
 
@@ -108,6 +116,11 @@ class Board:
     def _shown(self, metric: MetricKey, effect: float) -> bool:
         return metric.name in headlines(self.metrics) and effect in (0.0, self.effect)
 
+    @property
+    def run_names(self) -> list[str]:
+        """A name for each run: its folder's, with the parent's where two are called the same."""
+        return run_labels(self.runs)
+
     def folder_of(self, name: str) -> str:
         """The run folder of the entry `name`."""
         return next(str(entry.run.folder) for entry in self.entries if entry.name == name)
@@ -131,8 +144,12 @@ class Board:
         }
 
 
-def boards(folders: Sequence[Path]) -> tuple[list[Board], dict[str, str]]:
+def boards(folders: Sequence[Path], *, whole: bool = True) -> tuple[list[Board], dict[str, str]]:
     """The boards that the runs at or directly under `folders` make, most editors first.
+
+    Args:
+        whole: read all results now, so that a run whose results were changed is refused. Otherwise
+            only what lists show is read.
 
     Returns:
         The boards, and the runs that cannot be shown: folder and reason.
@@ -147,7 +164,7 @@ def boards(folders: Sequence[Path]) -> tuple[list[Board], dict[str, str]]:
             run = Run(folder)
             if not (folder / RESULTS).is_file():
                 raise InputError("it has no results yet; finish it with the same bench run again")
-            _ = run.results  # a run whose results cannot be read is not shown
+            _ = run.results if whole else run.listed  # what cannot be read is not shown
             groups.setdefault(_sameness(run), []).append(run)
         except (LatentEditError, OSError, KeyError) as error:
             refused[str(folder)] = str(error)
@@ -194,14 +211,14 @@ def _sameness(run: Run) -> str:
             observers,
             suite.effects[0],
             [task.model_dump() for task in suite.tasks],
-            run.results.faces,
+            run.listed.faces,
         ]
     )
 
 
 def _entries(runs: Sequence[Run]) -> list[Entry]:
     times = [name for run in runs for name in run.suite.editors]
-    labels = _labels(runs)
+    labels = run_labels(runs)
     editors = [
         Entry(name if times.count(name) == 1 else f"{name} ({label})", name, run, False)
         for run, label in zip(runs, labels, strict=True)
@@ -214,7 +231,7 @@ def _entries(runs: Sequence[Run]) -> list[Entry]:
     return [*editors, *controls.values()]
 
 
-def _labels(runs: Sequence[Run]) -> list[str]:
+def run_labels(runs: Sequence[Run]) -> list[str]:
     """Each run's folder name, with its parent's where two are called the same."""
     names = [run.folder.resolve().name for run in runs]
     return [
@@ -227,3 +244,8 @@ def headline(board: Board) -> list[MetricKey]:
     """The board's metrics over all tasks, recognisers apart, in the order of `headlines`."""
     names = tuple(headlines(board.metrics))
     return in_order((m.metric for m in board.measures() if m.task == ALL_TASKS), names)
+
+
+def brief_headline(board: Board) -> list[MetricKey]:
+    """Those of them that lists show."""
+    return in_order((m.metric for m in board.over_all_tasks()), brief(board.metrics))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from latentedit.benchmark.results.joining import MATCHED_SEEN
 from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.records import Leakage, Realism, SetDistance, Source
+from latentedit.benchmark.results.rows import Leakage, Realism, SetDistance, Source
 from latentedit.benchmark.results.values import FinishedEdits, Reference
 from latentedit.errors import InputError
 from latentedit.measures.metrics import attribute_change

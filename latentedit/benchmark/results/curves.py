@@ -13,7 +13,7 @@ from torch import Tensor
 
 from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.records import Curve
+from latentedit.benchmark.results.rows import Curve
 from latentedit.benchmark.results.tally import Faces, mean_known
 from latentedit.benchmark.results.values import FinishedEdits, Reference
 from latentedit.measures.metrics import along_effect, attribute_leakage

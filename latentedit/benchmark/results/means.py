@@ -10,7 +10,7 @@ from latentedit.benchmark.cells.suite_metrics import ARRAY
 from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
 from latentedit.benchmark.results.paired import Refits, known, refits
 from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.records import Measure
+from latentedit.benchmark.results.rows import Measure
 from latentedit.benchmark.results.tally import (
     Of,
     Scores,

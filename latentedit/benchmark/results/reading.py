@@ -21,12 +21,28 @@ from latentedit.measures.added import declare
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from latentedit.benchmark.results.listed import Listed
     from latentedit.benchmark.results.records import Results
     from latentedit.benchmark.results.values import FinishedEdits, Reference
 
 
 AT_ONCE = 16_384
 """Images whose figures are in memory at once, where a run has shards."""
+
+
+def suite_of(folder: Path) -> Suite:
+    """The suite of a run, finished or not.
+
+    Raises:
+        InputError: `folder` has none.
+        CorruptArtefact: it was changed.
+    """
+    if not (usable_name(folder) / SUITE_FILE).is_file():
+        raise InputError(
+            f"{folder} is not a run: it has no {SUITE_FILE}."
+            + (seen_in(folder) or f" Make one with: latentedit bench run SUITE --out {folder}")
+        )
+    return read_record(folder / SUITE_FILE, Suite)
 
 
 class Run:
@@ -45,13 +61,8 @@ class Run:
     _known: dict[str, bool] | None = None
 
     def __init__(self, folder: Path) -> None:
-        if not (usable_name(folder) / SUITE_FILE).is_file():
-            raise InputError(
-                f"{folder} is not a run: it has no {SUITE_FILE}."
-                + (seen_in(folder) or f" Make one with: latentedit bench run SUITE --out {folder}")
-            )
+        suite = suite_of(folder)
         self.folder = folder
-        suite = read_record(folder / SUITE_FILE, Suite)
         bank = LatentBank.open(folder / "bank")
         store = CellStore(folder)
         store.checked(Cell("faces", {}, shard=next(iter(suite.shards))).id)
@@ -186,6 +197,13 @@ class Run:
                 f"Write it again with: latentedit bench report {self.folder}"
             )
         return found
+
+    @cached_property
+    def listed(self) -> Listed:
+        """The figures that lists show; of the whole results where no record has them."""
+        from latentedit.benchmark.results.listed import listed_of, read_listed
+
+        return read_listed(self.folder, self.bank.hash) or listed_of(self.results)
 
     def finished(self, entrant: str, task: str) -> list[FinishedEdits]:
         """The finished cells of an editor or control and a task or sequence, one a seed."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from latentedit.benchmark.cells.store import Cell, CellStatus
-from latentedit.benchmark.results.reading import Run
+from latentedit.benchmark.cells.store import Cell, CellStatus, CellStore, FinishedCells
+from latentedit.benchmark.results.reading import Run, suite_of
 from latentedit.benchmark.suite import Suite
 
 
@@ -24,7 +25,20 @@ class CellState:
 
 def cell_states(run: Run) -> list[CellState]:
     """Every cell of the suite, in the order of the suite."""
-    return [_state(run, cell) for cell in planned_cells(run.suite)]
+    return [_state(run.store, cell) for cell in planned_cells(run.suite)]
+
+
+def states_in(folder: Path) -> list[CellState]:
+    """The same of a run that need not have got as far as its bank or its faces.
+
+    Raises:
+        InputError: `folder` is not a run.
+        CorruptArtefact: a record in it was changed.
+    """
+    suite, store = suite_of(folder), CellStore(folder)
+    if store.finished("faces"):
+        return cell_states(Run(folder))
+    return [_state(store, cell) for cell in planned_cells(suite)]
 
 
 def planned_cells(suite: Suite) -> Iterator[Cell]:
@@ -38,8 +52,8 @@ def planned_cells(suite: Suite) -> Iterator[Cell]:
             yield Cell("sequence", {}, name, seed, sequence.name, k)
 
 
-def _state(run: Run, cell: Cell) -> CellState:
-    record = run.store.record(cell.id)
+def _state(store: FinishedCells, cell: Cell) -> CellState:
+    record = store.record(cell.id)
     if record is None:
         return CellState(cell.id, "missing", 0.0, "")
     return CellState(cell.id, record.status, record.seconds, record.error)

@@ -21,10 +21,12 @@ from latentedit.benchmark.results.audit import cell_counts, costs, left_out, tun
 from latentedit.benchmark.results.changes import leakage, realism
 from latentedit.benchmark.results.costs import write_costs
 from latentedit.benchmark.results.curves import curves
+from latentedit.benchmark.results.listed import write_listed
 from latentedit.benchmark.results.means import means_of, per_face, set_measures
 from latentedit.benchmark.results.paired import compared, family
 from latentedit.benchmark.results.reading import Run
-from latentedit.benchmark.results.records import Measure, Results, write_results
+from latentedit.benchmark.results.records import Results, write_results
+from latentedit.benchmark.results.rows import Measure
 from latentedit.benchmark.results.tally import Tally, tallied
 from latentedit.benchmark.results.ways import ways
 from latentedit.benchmark.suite import Suite
@@ -34,7 +36,7 @@ from latentedit.measures.definitions import METRICS
 
 
 def summarise(folder: Path) -> Results:
-    """Write ``results.json``, ``results.csv`` and ``costs.json`` of a run; return the results.
+    """Write ``results.json``, ``results.csv``, ``costs.json`` and ``listed.json`` of a run.
 
     The results hold no clock readings: equal suites on equal machines give equal bytes.
 
@@ -45,6 +47,7 @@ def summarise(folder: Path) -> Results:
     run = Run(folder)
     results = results_of(run)
     write_results(folder, results)
+    write_listed(folder, results)
     write_costs(folder, costs(run))
     write_bytes(folder / "results.csv", measures_csv(results).encode())
     return results

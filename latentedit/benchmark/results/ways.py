@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from latentedit.benchmark.results.keys import ALL_TASKS
-from latentedit.benchmark.results.records import Measure, Way
+from latentedit.benchmark.results.rows import Measure, Way
 
 _SAME = 1e-6
 """Distance of floor and ceiling below which there is no way between them."""
