@@ -27,16 +27,16 @@ def given_bank(suite: Suite, photographs: Path | None) -> LatentBank | None:
             one alone.
         CorruptArtefact: a file of the bank was changed.
     """
+    if photographs is not None and suite.shard is not None:
+        raise InputError(
+            "photographs are edited in one cell, and the suite has shards; leave out its `shard`, "
+            "or the photographs"
+        )
     if photographs is not None and len(LatentBank.open(photographs).split("test")) < 2:
         raise InputError(
             f"{photographs} holds one photograph, and a run compares editors on 2 or more; invert "
             "more of them in one call of latentedit invert. Or edit this one: latentedit edit "
             f"--editor E --bank {photographs} --index 0 --set ATTRIBUTE=VALUE --out grid.png"
-        )
-    if photographs is not None and suite.shard is not None:
-        raise InputError(
-            "photographs are edited in one cell, and the suite has shards; leave out its `shard`, "
-            "or the photographs"
         )
     if not suite.bank.path:
         return None
