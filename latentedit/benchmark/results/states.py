@@ -29,7 +29,7 @@ def cell_states(run: Run) -> list[CellState]:
 
 
 def states_in(folder: Path) -> list[CellState]:
-    """The same of a run that need not have got as far as its bank or its faces.
+    """The same of a run that need not have got as far as its bank or its images.
 
     Raises:
         InputError: `folder` is not a run.
