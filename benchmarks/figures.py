@@ -54,6 +54,8 @@ def speeds() -> str:
     return speed.page(speed.table())
 
 
+PUBLISHED = ("real-quick", "real-field")
+"""Runs on published networks, which are compared with the field of the embedded world."""
 WHOLE: dict[str, Callable[[], str]] = {"docs/worlds.md": worlds, "docs/speed.md": speeds}
 """Pages that are generated as a whole."""
 
@@ -87,8 +89,9 @@ def blocks() -> dict[str, Callable[[], str]]:
         others["million"] = {"run": million.table}
     if photograph.KEPT.is_file():
         others["photograph"] = photograph.tables()
-    if "real-quick" in runs:
-        others["real-quick"] = two_worlds.tables(_shipped("field"), _shipped("real-quick"))
+    for name in PUBLISHED:
+        if name in runs:
+            others[name] = two_worlds.tables(_shipped("field"), _shipped(name))
     for result, tables in others.items():
         found |= {f"{title} of {result}": write for title, write in tables.items()}
     return found
