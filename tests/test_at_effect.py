@@ -87,7 +87,7 @@ def test_strengths_beyond_the_first_that_reaches_change_nothing(name: str, run: 
         changes = torch.linspace(-30, 30, 12).tolist()
         found = edit_at_effect(
             fitted(run, name), bank, Counting(), "age", changes, 0.9, rows=rows,
-            strengths=STRENGTHS, strength_limit=LIMIT, until_reached=until_reached,
+            strengths=[0.5, 1.0, 2.0, 4.0], strength_limit=LIMIT, until_reached=until_reached,
         )  # fmt: skip
         return found, sum(seen)
 
@@ -95,7 +95,7 @@ def test_strengths_beyond_the_first_that_reaches_change_nothing(name: str, run: 
     assert torch.equal(every.strength.isnan(), first.strength.isnan())
     torch.testing.assert_close(first.strength, every.strength, equal_nan=True)
     torch.testing.assert_close(first.after, every.after)
-    assert few_seen <= all_seen - (4 if name == "leaky" else 0)
+    assert few_seen <= all_seen - (24 if name == "leaky" else 0)
 
 
 def test_a_few_faces_and_other_codes_are_edited_as_the_same_faces_of_the_whole(run: Path) -> None:

@@ -18,6 +18,7 @@ from made_runs import write_run
 from made_world import CONTROLS, EDITORS, TASKS
 from page_reading import Element, read_page, rows
 from scipy import stats
+from test_pages import Visit, browser
 from test_ranking import Q_05
 
 from latentedit import InputError, LatentBank
@@ -26,6 +27,7 @@ from latentedit.benchmark.results.ranking import rankings
 from latentedit.cli.main import cli
 
 RUNS = 10
+__all__ = ["browser"]
 
 
 @pytest.fixture(scope="module")
@@ -255,3 +257,31 @@ def test_editors_and_blocks_that_lack_figures_are_left_out_and_named(
     beta, age = found.left_out
     assert beta == "beta: no figure in 7 of 9 blocks"
     assert re.fullmatch(r"g \w{8}, age: no figure of 1 of 2 editors", age)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_search_and_filters_leave_what_was_asked(browser: Any, site: Path, width: int) -> None:
+    with Visit(browser, site / "index.html", width) as visit:
+        page = visit.page
+        lines = page.locator("table.figures tbody tr:visible")
+        everything = RUNS * len((*EDITORS, *CONTROLS))
+        assert lines.count() == everything
+        page.locator("input[name=controls]").uncheck()
+        assert lines.count() == RUNS * len(EDITORS)
+        page.locator("select[name=editor]").select_option("beta")
+        assert {line.split()[0] for line in lines.all_inner_texts()} == {"beta"}
+        page.locator("input[name=text]").fill("RUN3 bet")
+        assert lines.count() == 1
+        assert page.locator("section.run:visible").count() == 1
+        assert "1 of 50 rows, 1 of 10 runs" in page.locator("form.filter").inner_text()
+        page.locator("input[name=text]").fill("")
+        page.locator("select[name=editor]").select_option("all")
+        page.locator("input[name=controls]").check()
+        assert lines.count() == everything
+        head = page.locator("table.figures thead th", has_text="reach").get_by_role("button")
+        head.click()
+        shown = [float(line.split()[4]) for line in lines.all_inner_texts()]
+        assert shown == sorted(shown, reverse=True)
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert visit.complaints == []
+        assert [url for url in visit.requests if not url.startswith(("file:", "data:"))] == []

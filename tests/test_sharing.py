@@ -58,11 +58,11 @@ def test_a_folder_as_a_hub_gives_back_what_was_pushed(
     registry: Registry, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LATENTEDIT_HUB", str(tmp_path / "hub"))
-    place = Path(push_editor(registry, folder, "folder:lab/mean"))
+    place = Path(push_editor(registry, folder, "shared-folder:lab/mean"))
     assert place.parent == tmp_path / "hub" / "lab" / "mean"
     assert sorted(path.name for path in place.iterdir()) == FILES
-    assert same(load_editor(registry, "folder:lab/mean"), load_editor(registry, folder))
-    assert push_editor(registry, folder, "folder:lab/mean") == str(place)
+    assert same(load_editor(registry, "shared-folder:lab/mean"), load_editor(registry, folder))
+    assert push_editor(registry, folder, "shared-folder:lab/mean") == str(place)
 
 
 def test_the_newest_revision_is_loaded_unless_one_is_named(
@@ -72,32 +72,32 @@ def test_the_newest_revision_is_loaded_unless_one_is_named(
     bank = LatentBank.open(folder.parent / "bank")
     other = fit_editor(registry, "conditional-mean", bank, seed=7)
     other.save(tmp_path / "other")
-    first = Path(push_editor(registry, folder, "folder:lab/mean"))
-    second = Path(push_editor(registry, tmp_path / "other", "folder:lab/mean"))
+    first = Path(push_editor(registry, folder, "shared-folder:lab/mean"))
+    second = Path(push_editor(registry, tmp_path / "other", "shared-folder:lab/mean"))
     os.utime(first, (1, 1))
-    assert load_editor(registry, "folder:lab/mean").seed == 7
-    assert load_editor(registry, f"folder:lab/mean@{first.name}").seed == 0
+    assert load_editor(registry, "shared-folder:lab/mean").seed == 7
+    assert load_editor(registry, f"shared-folder:lab/mean@{first.name}").seed == 0
     with pytest.raises(InputError, match=f"no revision beef.*{second.name}"):
-        load_editor(registry, "folder:lab/mean@beef")
+        load_editor(registry, "shared-folder:lab/mean@beef")
     with pytest.raises(InputError, match="it has none"):
-        load_editor(registry, "folder:lab/median")
+        load_editor(registry, "shared-folder:lab/median")
     with pytest.raises(InputError, match="a name is OWNER/NAME"):
-        push_editor(registry, folder, "folder:../mean")
+        push_editor(registry, folder, "shared-folder:../mean")
 
 
 def test_a_broken_editor_is_not_pushed_and_a_changed_one_is_not_loaded(
     registry: Registry, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LATENTEDIT_HUB", str(tmp_path / "hub"))
-    place = Path(push_editor(registry, folder, "folder:lab/mean"))
+    place = Path(push_editor(registry, folder, "shared-folder:lab/mean"))
     for where in (place, shutil.copytree(folder, tmp_path / "broken")):
         data = bytearray((where / "model.safetensors").read_bytes())
         data[-1] ^= 1
         (where / "model.safetensors").write_bytes(bytes(data))
     with pytest.raises(CorruptArtefact):
-        load_editor(registry, "folder:lab/mean")
+        load_editor(registry, "shared-folder:lab/mean")
     with pytest.raises(CorruptArtefact):
-        push_editor(registry, tmp_path / "broken", "folder:lab/other")
+        push_editor(registry, tmp_path / "broken", "shared-folder:lab/other")
     assert not (tmp_path / "hub" / "lab" / "other").exists()
 
 
@@ -106,10 +106,10 @@ def test_places_that_are_none_are_refused(
 ) -> None:
     monkeypatch.delenv("LATENTEDIT_HUB", raising=False)
     with pytest.raises(EnvironmentFault, match="set LATENTEDIT_HUB"):
-        push_editor(registry, folder, "folder:lab/mean")
-    with pytest.raises(UnknownName, match="did you mean 'folder'"):
-        push_editor(registry, folder, "folders:lab/mean")
-    for where in ("folder", "folder:", "folder:lab/mean@v2"):
+        push_editor(registry, folder, "shared-folder:lab/mean")
+    with pytest.raises(UnknownName, match="did you mean 'shared-folder'"):
+        push_editor(registry, folder, "shared-folders:lab/mean")
+    for where in ("shared-folder", "shared-folder:", "shared-folder:lab/mean@v2"):
         with pytest.raises(InputError, match="pushed to HUB:NAME"):
             push_editor(registry, folder, where)
     with pytest.raises(InputError, match="is not a fitted editor"):

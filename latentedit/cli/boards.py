@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from latentedit.cli.bench import FOLDER, bench
-from latentedit.cli.console import err, out, print_json
+from latentedit.cli.console import err, out, print_json, remark
 from latentedit.cli.options import check_overwrite, with_force
 from latentedit.cli.results import short_recogniser
 from latentedit.errors import InputError
@@ -47,7 +47,7 @@ def list_runs(
         check_overwrite(page, force)
     shown, refused = boards(folders, whole=as_json or as_csv or page is not None)
     for folder, reason in refused.items():
-        err.print(f"not shown: {escape(folder)}: {escape(reason)}", soft_wrap=True)
+        remark(f"not shown: {folder}: {reason}")
     if as_json:
         print_json([board.as_json() for board in shown])
     elif as_csv:
@@ -59,7 +59,7 @@ def list_runs(
 
         with err.status("comparing every two editors and drawing the page"):
             write_leaderboard(shown, refused, page)
-        err.print(f"leaderboard: {escape(str(page))}", soft_wrap=True)
+        remark(f"leaderboard: {page}")
 
 
 def print_boards(shown: Sequence[Board]) -> None:

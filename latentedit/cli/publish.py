@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.markup import escape
 
 from latentedit.cli.bench import FOLDER, bench
-from latentedit.cli.console import err, look_at, say
+from latentedit.cli.console import err, look_at, remark, say
 from latentedit.cli.options import Finite
 
 
@@ -51,7 +50,7 @@ def publish(site: Path, runs: tuple[Path, ...], blocks: str, error_rate: float) 
             shown, refused, site, "task" if blocks == "task" else "world", error_rate
         )
     for folder, reason in refused.items():
-        err.print(f"not shown: {escape(folder)}: {escape(reason)}", soft_wrap=True)
+        remark(f"not shown: {folder}: {reason}")
     count = sum(len(board.runs) for board in shown)
     told = f"{count} run{'s' * (count > 1)}, {len(ranked)} rankings"
     say(f"{site}: {told}", next_step=look_at(site / "index.html"))

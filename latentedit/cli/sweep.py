@@ -40,6 +40,7 @@ def draw_sweep(
     from latentedit.cli.targets import parse_rows
     from latentedit.data.bank import LatentBank
     from latentedit.editing.fitted import load_editor
+    from latentedit.editing.generators import build_generator
     from latentedit.report.film import write_film
 
     _check(picture, chosen)
@@ -47,13 +48,11 @@ def draw_sweep(
     bank, registry = LatentBank.open(bank_folder), Registry.discover()
     attribute, values = parse_sweep(chosen["sweep"], bank.schema, chosen["frames"])
     rows = parse_rows(chosen["index"], len(bank.split("test")), "--index")
+    built = {"device": chosen["device"], "generator": build_generator(registry, bank.generator)}
     editors = dict(
         zip(
             _names(editor_folders),
-            (
-                load_editor(registry, folder, device=chosen["device"], notify=remark)
-                for folder in editor_folders
-            ),
+            (load_editor(registry, folder, **built, notify=remark) for folder in editor_folders),
             strict=True,
         )
     )

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
-
-from latentedit.cli.console import err
+from latentedit.cli.console import remark
 from latentedit.registry import Registry
 
 if TYPE_CHECKING:
@@ -22,9 +20,7 @@ def tracked(places: Sequence[str], name: str, settings: Mapping[str, Any]) -> It
     from latentedit.editing.tracking import tracking
 
     registry = Registry.discover() if places else Registry()
-    with tracking(
-        registry, places, name, settings, lambda text: err.print(escape(text), soft_wrap=True)
-    ) as kept:
+    with tracking(registry, places, name, settings, remark) as kept:
         yield kept
 
 

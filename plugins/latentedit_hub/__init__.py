@@ -11,5 +11,5 @@ def latentedit_plugins() -> list[PluginSpec]:
     here = "latentedit_hub"
     return [
         PluginSpec("hub", "huggingface", f"{here}.online:HuggingFace", "repositories of models"),
-        PluginSpec("hub", "folder", f"{here}.offline:FolderHub", "a folder that many can read"),
+        PluginSpec("hub", "shared-folder", f"{here}.offline:SharedFolder", "a folder of yours"),
     ]

@@ -16,7 +16,7 @@ REVISION = 12
 """Hexadecimal digits of a revision: of the digest of the first pushed file, the record."""
 
 
-class FolderHub(Hub):
+class SharedFolder(Hub):
     """``$LATENTEDIT_HUB/OWNER/NAME/REVISION/``; the newest revision is the one made last.
 
     A revision is named by the digest of the editor's record, so that equal editors are one.

@@ -20,7 +20,7 @@ from latentedit.measures.definitions import Metric
 from latentedit.measures.headline import brief, headlines
 
 if TYPE_CHECKING:
-    from latentedit.benchmark.results.paired import Faces, Scores, SeedScores
+    from latentedit.benchmark.results.tally import Faces, Scores, SeedScores
 
 CSV_COLUMNS = (
     *("bank", "editor", "run", "task", "metric", "recogniser", "effect"),
@@ -54,6 +54,7 @@ class Board:
         self.metrics: dict[str, Metric] = {}
         for run in self.runs:
             self.metrics |= run.listed.metrics
+        self.shown = frozenset(headlines(self.metrics))
 
     @property
     def faces(self) -> int:
@@ -66,15 +67,19 @@ class Board:
         return self._of_entries(lambda run: run.results.measures)
 
     def over_all_tasks(self) -> list[Measure]:
-        """Those of the brief metrics over all tasks; they take no reading of whole results."""
+        """Those of the brief metrics over all tasks, for which no whole results are read."""
         return self._of_entries(lambda run: run.listed.measures)
 
     def _of_entries(self, rows_of: Callable[[Run], Iterable[Measure]]) -> list[Measure]:
+        rows: dict[tuple[Path, str], list[Measure]] = {}
+        for run in self.runs:
+            for row in rows_of(run):
+                if self._shown(row.metric, row.effect):
+                    rows.setdefault((run.folder, row.editor), []).append(row)
         return [
             replace(row, editor=entry.name)
             for entry in self.entries
-            for row in rows_of(entry.run)
-            if row.editor == entry.editor and self._shown(row.metric, row.effect)
+            for row in rows.get((entry.run.folder, entry.editor), [])
         ]
 
     def curves(self) -> list[Curve]:
@@ -114,7 +119,7 @@ class Board:
         return self._shown(metric, effect) and not bool(np.isnan(table).all())
 
     def _shown(self, metric: MetricKey, effect: float) -> bool:
-        return metric.name in headlines(self.metrics) and effect in (0.0, self.effect)
+        return metric.name in self.shown and effect in (0.0, self.effect)
 
     @property
     def run_names(self) -> list[str]:

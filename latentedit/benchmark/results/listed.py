@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import ConfigDict
 
 from latentedit.benchmark.provenance import PROVENANCE
-from latentedit.benchmark.results.keys import ALL_TASKS
+from latentedit.benchmark.results.keys import ALL_TASKS, RecordedMetric
 from latentedit.benchmark.results.rows import Measure
 from latentedit.benchmark.results.signed import read_signed, recorded_digest, write_signed
 from latentedit.benchmark.suite import SUITE_FILE
 from latentedit.errors import InputError
 from latentedit.files.artefacts import Digest, file_digest
 from latentedit.files.records import StrictRecord
-from latentedit.measures.definitions import Metric
 from latentedit.measures.headline import brief, headlines
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class Listed:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
     faces: int
-    metrics: dict[str, Metric]
+    metrics: dict[str, RecordedMetric]
     measures: tuple[Measure, ...]
 
 
