@@ -40,7 +40,14 @@ from latentedit.files.artefacts import write_bytes
 from workshop.synthface.worlds import written
 
 BLOCK = re.compile(r"(<!-- ([a-z -]+ of [a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-WITHOUT_FIGURES = {"README.md": "Results", "docs/field.md": "", "docs/styleflow.md": ""}
+WITHOUT_FIGURES = {
+    "README.md": "Results",
+    "docs/field.md": "",
+    "docs/invert.md": "Accuracy",
+    "docs/reliability.md": "",
+    "docs/scale.md": "",
+    "docs/styleflow.md": "",
+}
 """Pages, and the beginning of the heading of the section, where all figures are generated."""
 FIGURE = re.compile(r"(?<![\w./-])[+−-]?\d+(?:\.\d+(?!\w|\.\d)| ?%)")
 """A decimal number or a percentage."""
