@@ -299,7 +299,7 @@ def table(path: Path = RESULT) -> str:
         "nodes; killed half-way": f"{found.nodes}; {found.killed}",
         "cells without a result": f"{found.failed}",
         f"time, beside a load of {found.load:.0f} on two cores": f"{found.seconds / 60:.0f} min",
-        "memory of a cell, first third → last third of the run": (
+        "memory of the largest cell: unedited images and fits → edits": (
             f"{found.early:.0f} → {found.late:.0f} MiB"
         ),
         "all figures, read at the end": (

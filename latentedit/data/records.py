@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from latentedit.data.attributes import AttributeKind
 from latentedit.files.artefacts import Digest
@@ -50,16 +50,23 @@ class ShardRecord(StrictRecord):
     split: str
     rows: int
     file: str = ""
-    sha256: Digest = ""
-    seed: int = -1
+    sha256: Digest = Field(default="", validate_default=True)
+    seed: int = Field(default=-1, validate_default=True)
     space: str | None = None
 
-    @model_validator(mode="after")
-    def _stored_or_drawn(self) -> ShardRecord:
-        given = bool(self.file), bool(self.sha256), self.seed >= 0
-        if given not in ((True, True, False), (False, False, True)):
-            raise ValueError("has a file and its sha256, or else a seed")
-        return self
+    @field_validator("sha256")
+    @classmethod
+    def _of_the_file(cls, sha256: Digest, info: ValidationInfo) -> Digest:
+        if bool(sha256) != bool(info.data.get("file")):
+            raise ValueError("is that of a file, and every file has one")
+        return sha256
+
+    @field_validator("seed")
+    @classmethod
+    def _or_else_a_file(cls, seed: int, info: ValidationInfo) -> int:
+        if (seed >= 0) == bool(info.data.get("file")):
+            raise ValueError("a shard has a file and its sha256, or else a seed")
+        return seed
 
 
 class InverterRecord(StrictRecord):
