@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from latentedit.editing.card import CARD
@@ -44,7 +45,7 @@ def fetched_editor(registry: Registry, where: str | Path) -> Path:
         where: a folder, or ``"HUB:NAME"`` or ``"HUB:NAME@REVISION"`` with an installed hub.
     """
     kind, name, revision = _parts(str(where))
-    if Path(where).exists() or not name or kind not in registry.names("hub"):
+    if not name or kind not in registry.names("hub") or os.path.exists(where):
         return Path(where)
     hub: Hub = registry.build("hub", kind)
     return hub.fetch(name, FILES, revision)
