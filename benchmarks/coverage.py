@@ -41,13 +41,8 @@ from simulated_reports import (
 from latentedit.benchmark.results.comparison import ENOUGH_FITS, Comparison
 from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
 from latentedit.benchmark.results.means import measures
-from latentedit.benchmark.results.paired import (
-    Scores,
-    SeedScores,
-    comparisons,
-    family,
-    mean_known,
-)
+from latentedit.benchmark.results.paired import comparisons, family
+from latentedit.benchmark.results.tally import Scores, SeedScores, mean_known
 from latentedit.benchmark.statistics_plan import StatisticsPlan
 from latentedit.files.artefacts import write_bytes
 from latentedit.measures.statistics import FEWEST

@@ -21,6 +21,7 @@ import coverage_tables
 import inversion
 import machinery
 import machinery_tables
+import million
 import photograph
 import protocols
 import speed
@@ -82,6 +83,8 @@ def blocks() -> dict[str, Callable[[], str]]:
         others["inversion"] = inversion.tables()
     if machinery.FIGURES.is_file():
         others["machinery"] = machinery_tables.tables()
+    if million.RESULT.is_file():
+        others["million"] = {"run": million.table}
     if photograph.KEPT.is_file():
         others["photograph"] = photograph.tables()
     if "real-quick" in runs:

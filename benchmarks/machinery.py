@@ -331,7 +331,7 @@ def _counted(
 def sizes(arguments: argparse.Namespace) -> list[Row]:
     """Of a bank of 8,192 codes, and of the arrays of a cell that keeps no codes."""
     suite = field_like(8_192, BATCH, {"editor": {"plugin": "regression"}})
-    changes = {"controls": [], "tasks": suite.tasks[:1], "keep_codes": False, "show_faces": 0}
+    changes = {"controls": [], "tasks": suite.tasks[:1], "keep_codes": False, "show_images": 0}
     suite = suite.model_copy(update=changes)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -25,7 +25,7 @@ from study_measure import fits
 from study_page import table
 from study_settings import settings
 
-from latentedit.benchmark.results.paired import mean_known
+from latentedit.benchmark.results.tally import mean_known
 from latentedit.benchmark.suite import load_suite
 from latentedit.measures.definitions import METRICS
 

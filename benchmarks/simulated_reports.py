@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentedit.benchmark.results.keys import MetricKey
-from latentedit.benchmark.results.paired import Scores, SeedScores, by_task, mean_known
+from latentedit.benchmark.results.tally import Scores, SeedScores, by_task, mean_known
 
 Array = NDArray[np.float64]
 

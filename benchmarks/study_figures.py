@@ -17,7 +17,7 @@ from study_settings import Setting
 
 from latentedit import LatentBank, read_record, read_tensors
 from latentedit.benchmark.results.keys import MetricKey
-from latentedit.benchmark.results.paired import Faces, Scores, SeedScores, mean_known
+from latentedit.benchmark.results.tally import Faces, Scores, SeedScores, mean_known
 from latentedit.benchmark.results.values import FinishedEdits, Reference, face_values
 from latentedit.benchmark.suite import Suite
 from latentedit.benchmark.task import Task

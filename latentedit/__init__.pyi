@@ -72,7 +72,7 @@ from .interfaces.tracker import Tracker as Tracker
 from .interfaces.runtime import Log as Log
 
 # For importers, published networks, landmarks and layer presets
-from .downloads.cache import cache_folder as cache_folder
+from .files.remote import cache_folder as cache_folder
 from .downloads.catalogue import PublishedNetwork as PublishedNetwork
 from .editing.layers import LayerPreset as LayerPreset
 from .interfaces.importers import BankImporter as BankImporter

@@ -44,9 +44,10 @@ from latentedit import (
     parsed_array,
     read_tensors,
 )
-from latentedit.benchmark.suite import parse_suite, suite_folder
+from latentedit.benchmark.suite import parse_suite
 from latentedit.files.artefacts import map_tensors
 from latentedit.files.strict_yaml import read_yaml
+from latentedit.files.suites import suite_folder
 from latentedit.photos.align import read_photograph
 from latentedit.photos.landmarks import landmark_finder
 from latentedit_dcgan.weights import KERNEL, LAYERS, NORM, read_generator

@@ -266,7 +266,7 @@ def test_a_run_with_a_failed_cell_finishes_and_says_so(latentedit: CommandLine) 
 
 COMMANDS = (
     *("bank", "bench", "completion", "doctor", "edit", "fetch", "fit", "import", "invert"),
-    *("plugins", "sample", "studio", "train"),
+    *("plugins", "push", "sample", "studio", "train"),
 )
 
 

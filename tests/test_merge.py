@@ -35,7 +35,7 @@ SUITE: dict[str, Any] = {
     "tasks": [{"attribute": "age", "change": 10}],
     "strengths": [0.5, 1.0, 2.0],
     "effects": [0.8],
-    "show_faces": 0,
+    "show_images": 0,
     "seeds": [0, 1],
 }
 SMALL, LARGE = ({"plugin": "push", "options": {"leak": leak}} for leak in (0.1, 0.9))

@@ -13,14 +13,8 @@ from statsmodels.stats.multitest import multipletests
 
 from latentedit.benchmark.results.comparison import Comparison, winner
 from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
-from latentedit.benchmark.results.paired import (
-    Family,
-    by_task,
-    comparisons,
-    family,
-    known,
-    mean_known,
-)
+from latentedit.benchmark.results.paired import Family, comparisons, family, known
+from latentedit.benchmark.results.tally import by_task, mean_known
 from latentedit.benchmark.statistics_plan import ENDPOINTS, StatisticsPlan
 from latentedit.interfaces.generator import Subject
 

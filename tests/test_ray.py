@@ -79,7 +79,7 @@ def test_a_killed_nodes_cells_are_computed_again_and_results_are_the_same(
     cluster: Any, note: Path, tmp_path: Path
 ) -> None:
     suite = Suite.model_validate(
-        SUITE | {"editors": SUITE["editors"] | {"lingers": {"plugin": "lingers"}}}
+        SUITE | {"editors": SUITE["editors"] | {"lingers": {"plugin": "lingers"}}, "shard": 20}
     )
     killer = threading.Thread(target=kill_where_it_lingers, args=(cluster, note), daemon=True)
     killer.start()
@@ -96,7 +96,7 @@ def test_a_killed_nodes_cells_are_computed_again_and_results_are_the_same(
     near = run_suite(suite, tmp_path / "local", Silent(), registry=registry)
     assert not far.failed
     assert not near.failed
-    assert far.computed == near.computed == 1 + 5 * (1 + 3)
+    assert far.computed == near.computed == 2 + 5 * (1 + 3 * 2)  # two shards
     for folder in (tmp_path / "ray", tmp_path / "local"):
         summarise(folder)
     for kind in ("results.json", "**/arrays.safetensors", "**/model.safetensors"):

@@ -121,8 +121,8 @@ def test_times_are_parts_of_the_time_that_all_took(session: EditSession) -> None
     assert sum(parts) + view.judge_ms <= took
 
 
-def test_an_edit_is_whole_where_a_record_does_not_say() -> None:
-    assert Edit.model_validate({"values": {"age": [50.0]}}).strength == 1
+def test_an_edit_goes_the_whole_way_where_nothing_is_said() -> None:
+    assert Edit(values={"age": (50.0,)}).strength == 1
 
 
 def test_a_slider_that_moves_on_replaces_its_own_last_edit_alone(session: EditSession) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from made_runs import comparisons, measures, write_run
 from made_world import CONTROLS, EDITORS
 from page_reading import Element, read_page, rows
 
+from latentedit.benchmark.results.keys import MetricKey
 from latentedit.report.names import short_names
 from latentedit.report.page import write_report
-from latentedit.report.verdicts import Front, Lead, verdicts
+from latentedit.report.verdicts import Front, Lead, endpoints, verdicts
 
 COLUMNS = (
     *("identity similarity · rec-eta", "identity similarity · rec-zeta", "true leakage"),
@@ -174,6 +176,13 @@ def test_a_run_of_one_editor_has_its_means_and_no_verdict(made: dict[str, Any]) 
 )
 def test_many_leading_editors_are_counted(names: list[str], text: str) -> None:
     assert Front("", names).text == text
+
+
+def test_other_endpoints_come_after_the_usual_ones_by_name(made: dict[str, Any]) -> None:
+    names = ("true identity drift", "identity accuracy", "reach", "edit–identity area")
+    compared: Any = [SimpleNamespace(metric=MetricKey(name)) for name in names]
+    found = [key.name for key in endpoints(typed(made), compared)]
+    assert found == ["reach", "edit–identity area", "identity accuracy", "true identity drift"]
 
 
 def test_an_endpoint_is_decided_where_any_recogniser_tells_editors_apart() -> None:

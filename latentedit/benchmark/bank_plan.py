@@ -19,7 +19,7 @@ SHORTEST_HASH = 12
 class BankPlan(SuitePart):
     """Which images: sampled once, shared by all editors. Or a bank that there is, by its folder."""
 
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("space", "path", "hash")
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("space", "path", "hash", "unstored")
 
     generator: Annotated[PluginUse, Field(description="plugin that makes the images")]
     labeller: Annotated[ModelUse, Field(description="estimator that labels them")]
@@ -31,6 +31,10 @@ class BankPlan(SuitePart):
     )
     truncation_psi: float = Field(
         default=1.0, gt=0, le=1, description="1 samples the generator's whole distribution"
+    )
+    unstored: bool = Field(
+        default=False,
+        description="keep of the images to edit only the seeds; every cell draws its shard again",
     )
     path: str = Field(
         default="",

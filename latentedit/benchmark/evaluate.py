@@ -19,7 +19,7 @@ from latentedit.benchmark.cells.computing import (
 )
 from latentedit.benchmark.cells.store import Cell, CellMemory, Outcome
 from latentedit.benchmark.controls import with_controls
-from latentedit.benchmark.execution.worker import THREADS, fit_id
+from latentedit.benchmark.execution.worker import THREADS, faces_id, fit_id
 from latentedit.benchmark.plugin_use import PluginUse
 from latentedit.benchmark.results.evaluated import Evaluation, evaluation_of
 from latentedit.benchmark.results.reading import Run
@@ -119,7 +119,7 @@ def _outcome(
     progress: Progress,
 ) -> Outcome:
     """What a cell leaves. Editors that it fits become part of `ready`, by the cell's id."""
-    started = time.perf_counter()
+    started, bench = time.perf_counter(), bench.of_shard(cell.shard)
     if cell.kind == "faces":
         arrays, costs = faces_arrays(bench, progress), dict[str, float]()
     elif cell.kind == "fit":
@@ -133,7 +133,8 @@ def _outcome(
         fit = fit_id(cell.entrant, cell.seed)
         if fit not in ready:
             raise InputError(f"{fit} did not finish: {store.outcomes[fit].error}")
-        arrays, costs = edit_arrays(bench, cell, ready[fit], store.arrays("faces"), progress)
+        before = store.arrays(faces_id(cell.shard))
+        arrays, costs = edit_arrays(bench, cell, ready[fit], before, progress)
     return Outcome("ok", time.perf_counter() - started, arrays=arrays, timings=costs)
 
 

@@ -26,6 +26,7 @@ class BankProvenance(StrictRecord):
             which showed faces.
         photographs: hash of the bank of photographs that were edited; None for sampled images.
         without_face: sampled images that the labeller could not read, and that were replaced.
+        unstored: whether the bank keeps of the images to edit only the seeds.
     """
 
     hash: str
@@ -36,6 +37,7 @@ class BankProvenance(StrictRecord):
     photographs: str | None = None
     space: str | None = None
     without_face: int | None = None
+    unstored: bool | None = None
     origin: str | None = None
     subject: list[str] | None = None
     generator: str

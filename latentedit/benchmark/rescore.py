@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from latentedit.benchmark.cells.rescoring import Replaced
-from latentedit.benchmark.cells.store import Cell, CellRecord, CellStore
+from latentedit.benchmark.cells.store import CellRecord, CellStore
 from latentedit.benchmark.execution.executor import Observer, run_jobs
 from latentedit.benchmark.execution.worker import Job, Rescored
 from latentedit.benchmark.folder import RunFolder
@@ -123,8 +123,7 @@ def _with(job: Job, before: CellStore, rescored: Rescored) -> Job:
     cell, record = job.cell, before.record(job.cell.id)
     of = "" if record is None else record.key_hash
     key = dict(cell.key) | {"rescored": of, "replaced": asdict(rescored.replaced)}
-    renamed = Cell(cell.kind, key, cell.entrant, cell.seed, cell.task)
-    return replace(job, cell=renamed, rescored=rescored)
+    return replace(job, cell=replace(cell, key=key), rescored=rescored)
 
 
 def _failed(jobs: Sequence[Job], store: CellStore) -> list[CellRecord]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -23,7 +24,7 @@ from latentedit.benchmark.cells.keys import (
 from latentedit.benchmark.cells.store import OUTPUT, Cell, CellRecord, CellStore
 from latentedit.benchmark.controls import bounds, with_controls
 from latentedit.benchmark.execution.executor import Observer, run_jobs
-from latentedit.benchmark.execution.worker import THREADS, Job, fit_id
+from latentedit.benchmark.execution.worker import THREADS, Job, faces_id, fit_id
 from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.provenance import (
     PROVENANCE,
@@ -35,9 +36,10 @@ from latentedit.benchmark.provenance import (
 )
 from latentedit.benchmark.run_bank import bank_of_run, given_bank
 from latentedit.benchmark.suite import SUITE_FILE, Suite
-from latentedit.benchmark.tasks import check_attributes, check_tasks
+from latentedit.benchmark.tasks import check_attributes, check_models, check_tasks
 from latentedit.data.bank import LatentBank, ModelReference
 from latentedit.editing.checks import check_device
+from latentedit.editing.keys import Key
 from latentedit.errors import LatentEditError, PluginFault, UnknownName
 from latentedit.files.artefacts import write_json
 from latentedit.files.records import read_record
@@ -92,6 +94,7 @@ def run_suite(
     check_names(suite, plugins)
     options = dict(executor_options or {}) | ({} if workers is None else {"workers": workers})
     check_options(plugins, "executor", executor, options)
+    check_models(suite, plugins)
     check_tasks(suite, plugins, given)
     run = RunFolder.claim(folder)
     folder, store = run.path, CellStore(run.path)
@@ -182,19 +185,28 @@ def plan(
             return Job(folder, suite, cell, registry, (same,), code, same_as=same)
         return Job(folder, suite, cell, registry, after, code)
 
-    jobs, edits = [job(Cell("faces", keys.faces()))], []
+    jobs, edits = [job(Cell("faces", keys.faces(k), shard=k)) for k in suite.shards], list[Job]()
+    first = jobs[0].cell.id
     for name in suite.entrants:
         editor = keys.editor(name)
         for seed in suite.seeds:
-            first = keys.first_alike(name, seed)
-            key, after = editor | {"seed": first}, (first, "faces", fit_id(name, seed))
-            jobs.append(job(Cell("fit", key, name, seed), first, "faces"))
-            for task in suite.tasks:
-                edits.append(job(Cell("edit", keys.edit(key, task), name, seed, task.name), *after))
-            for sequence in suite.sequences:
-                chain = keys.sequence(key, sequence)
-                edits.append(job(Cell("sequence", chain, name, seed, sequence.name), *after))
+            alike = keys.first_alike(name, seed)
+            key, fit = editor | {"seed": alike}, fit_id(name, seed)
+            jobs.append(job(Cell("fit", key, name, seed), alike, first))
+            edits += [
+                job(cell, alike, faces_id(cell.shard), fit)
+                for cell in _edits(keys, key, name, seed)
+            ]
     return jobs + edits
+
+
+def _edits(keys: CellKeys, fit: Key, name: str, seed: int) -> Iterator[Cell]:
+    """The cells of every task and sequence of a fit, shard by shard."""
+    suite = keys.suite
+    for task, k in itertools.product(suite.tasks, suite.shards):
+        yield Cell("edit", keys.edit(fit, task, k), name, seed, task.name, k)
+    for chain, k in itertools.product(suite.sequences, suite.shards):
+        yield Cell("sequence", keys.sequence(fit, chain, k), name, seed, chain.name, k)
 
 
 def provenance(

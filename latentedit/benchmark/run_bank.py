@@ -23,9 +23,21 @@ def given_bank(suite: Suite, photographs: Path | None) -> LatentBank | None:
     """The bank that a suite names by its folder; None where it names none.
 
     Raises:
-        InputError: photographs are to replace the test images of a bank that exists.
+        InputError: photographs are to replace the test images of a bank that exists, or there is
+            one alone.
         CorruptArtefact: a file of the bank was changed.
     """
+    if photographs is not None and suite.shard is not None:
+        raise InputError(
+            "photographs are edited in one cell, and the suite has shards; leave out its `shard`, "
+            "or the photographs"
+        )
+    if photographs is not None and len(LatentBank.open(photographs).split("test")) < 2:
+        raise InputError(
+            f"{photographs} holds one photograph, and a run compares editors on 2 or more; invert "
+            "more of them in one call of latentedit invert. Or edit this one: latentedit edit "
+            f"--editor E --bank {photographs} --index 0 --set ATTRIBUTE=VALUE --out grid.png"
+        )
     if not suite.bank.path:
         return None
     if photographs is not None:
@@ -34,7 +46,8 @@ def given_bank(suite: Suite, photographs: Path | None) -> LatentBank | None:
             "the photographs, or name a generator and a labeller in the suite's bank"
         )
     bank = LatentBank.open(suite.bank.path)
-    bank.verify()
+    if not bank.root:  # else each shard is checked when it is fetched
+        bank.verify()
     return bank
 
 
@@ -48,7 +61,11 @@ def copy_bank(bank: LatentBank, run: RunFolder, models: Mapping[str, Any]) -> La
     if kept is not None and kept.hash == bank.hash:
         return kept
     run.clear_bank()
-    shutil.copytree(bank.folder, run.bank)
+    if bank.root:
+        run.bank.mkdir(parents=True)
+        shutil.copyfile(bank.folder / "bank.json", run.bank / "bank.json")
+    else:
+        shutil.copytree(bank.folder, run.bank)
     copied = LatentBank.open(run.bank)
     run.record_bank(copied, models)
     return copied
@@ -82,6 +99,8 @@ def bank_of_run(
     }
     if plan.space is not None:
         wanted["space"] = plan.space
+    if plan.unstored:
+        wanted["unstored"] = True
     if photographs is not None:
         given = LatentBank.open(photographs)
         given.verify()
@@ -106,7 +125,7 @@ def bank_of_run(
     return bank
 
 
-_PLANNED = ("seed", "truncation_psi", "fit", "test", "space", "photographs")
+_PLANNED = ("seed", "truncation_psi", "fit", "test", "space", "photographs", "unstored")
 
 
 def _planned(bank: LatentBank) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,9 +21,10 @@ from latentedit.benchmark.plugin_use import ModelUse, PluginUse, SuitePart
 from latentedit.benchmark.statistics_plan import StatisticsPlan
 from latentedit.benchmark.suite_parts import Limits, Sequence, Tune
 from latentedit.benchmark.task import Task
-from latentedit.errors import CorruptArtefact, InputError, SuiteError, UnknownName, nearest
+from latentedit.errors import CorruptArtefact, SuiteError, UnknownName, nearest
 from latentedit.files.regular import read_bytes
-from latentedit.files.suites import suite_folder
+from latentedit.files.remote import url_of
+from latentedit.files.suites import find_suite
 from latentedit.interfaces.runtime import SEEDS
 from latentedit.measures.definitions import METRICS
 
@@ -49,7 +49,9 @@ class Suite(SuitePart):
     pictures too, as bytes, so that nothing is rendered again.
     """
 
-    OPTIONAL: ClassVar[tuple[str, ...]] = ("metrics", "focus", "baseline", "keep_images", "device")
+    OPTIONAL: ClassVar[tuple[str, ...]] = (
+        "metrics", "focus", "baseline", "keep_images", "device", "shard",
+    )  # fmt: skip
 
     name: str = Field(description="name of the suite, for reports")
     summary: str = Field(default="", description="one line about it")
@@ -98,6 +100,12 @@ class Suite(SuitePart):
     keep_images: bool = Field(
         default=False,
         description="keep every image as bytes too, so that scoring a run anew renders nothing",
+    )
+    shard: int | None = Field(
+        default=None,
+        ge=2,
+        description="test images of one cell, so that no cell holds all of them; all of them if "
+        "not given",
     )
     seeds: list[Annotated[int, Field(ge=0, lt=SEEDS)]] = Field(
         default=[0], min_length=1, description="of fits; five or more allow the word better"
@@ -231,10 +239,18 @@ class Suite(SuitePart):
 
     @property
     def cell_count(self) -> int:
-        """Cells of a run: one for the images; and for each entrant and fit seed one to fit, and one
-        a task and sequence."""
-        per_fit = 1 + len(self.tasks) + len(self.sequences)
-        return 1 + len(self.entrants) * len(self.seeds) * per_fit
+        """Cells of a run: one for the images of each shard; and for each entrant and fit seed one
+        to fit, and one a task or sequence and shard."""
+        shards, per_fit = len(self.shards), len(self.tasks) + len(self.sequences)
+        return shards + len(self.entrants) * len(self.seeds) * (1 + shards * per_fit)
+
+    @property
+    def shards(self) -> dict[int | None, range]:
+        """The test images of every shard by its number; without `shard`, one that has none."""
+        every = range(self.bank.n_test)
+        if self.shard is None:
+            return {None: every}
+        return {i: every[at : at + self.shard] for i, at in enumerate(every[:: self.shard])}
 
     def with_controls(self, installed: Iterable[str]) -> Suite:
         """This suite with its own controls; with those `installed` where it names none.
@@ -256,23 +272,6 @@ class Suite(SuitePart):
         """This suite with more editors, each with its default options."""
         joining = {name: PluginUse(plugin=name) for name in editors}
         return self.model_copy(update={"editors": self.editors | joining})
-
-
-def find_suite(name_or_path: str) -> Path:
-    """A suite file by path, such as a run's ``suite.json``, or by the name of a shipped one.
-
-    Raises:
-        UnknownName: neither; lists the shipped suites.
-    """
-    path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml", ".json") or os.sep in name_or_path:
-        if not path.exists():
-            raise InputError(f"there is no suite file {path}")
-        return path
-    shipped = {file.stem: file for file in sorted(suite_folder().glob("*.yaml"))}
-    if name_or_path not in shipped:
-        raise UnknownName("suite", name_or_path, shipped)
-    return shipped[name_or_path]
 
 
 def load_suite(name_or_path: str) -> Suite:
@@ -302,7 +301,8 @@ def parse_suite(text: str, where: str = "suite", folder: Path = Path()) -> Suite
         raise SuiteError(f"{where} is not a mapping; it holds {type(data).__name__}")
     bank = data.get("bank")
     if isinstance(bank, dict) and isinstance(bank.get("path"), str):
-        data = data | {"bank": bank | {"path": str(folder / bank["path"])}}
+        path = url_of(bank["path"]) or str(folder / bank["path"])
+        data = data | {"bank": bank | {"path": path}}
     try:
         return Suite.model_validate(data)
     except ValidationError as error:

@@ -1,13 +1,34 @@
-"""Checks of a suite's tasks against its plugins, before anything is computed."""
+"""Checks of a suite's tasks and models against its plugins, before anything is computed."""
 
 from __future__ import annotations
 
+from latentedit.benchmark.cells.keys import plugins_used
 from latentedit.benchmark.suite import Suite
 from latentedit.data.attributes import AttributeSchema
 from latentedit.data.bank import LatentBank
 from latentedit.editing.layers import LayerPreset
-from latentedit.errors import InputError, SuiteError
+from latentedit.errors import EnvironmentFault, InputError, SuiteError
 from latentedit.registry import Registry
+
+MODELS = ("generator", "estimator", "identity", "metric")
+"""Kinds of plugins that may need what is not installed."""
+
+
+def check_models(suite: Suite, registry: Registry) -> None:
+    """Build every model of `suite` once.
+
+    Raises:
+        EnvironmentFault: models need what is not installed; a line each, whatever their number.
+    """
+    absent: list[str] = []
+    for kind, uses in plugins_used(suite, registry).items():
+        for use in uses if kind in MODELS else []:
+            try:
+                registry.build(kind, use.plugin, use.options)
+            except EnvironmentFault as error:
+                absent.append(str(error))
+    if absent:
+        raise EnvironmentFault("\n".join(dict.fromkeys(absent)))
 
 
 def check_tasks(suite: Suite, registry: Registry, given: LatentBank | None = None) -> None:
@@ -26,6 +47,7 @@ def check_tasks(suite: Suite, registry: Registry, given: LatentBank | None = Non
     else:
         check_attributes(suite, given.schema)
         _check_tuning(suite, registry)
+    _check_shards(suite, registry, given)
     restricted = [task for task in suite.tasks if task.layers is not None]
     if not restricted:
         return
@@ -41,6 +63,24 @@ def check_tasks(suite: Suite, registry: Registry, given: LatentBank | None = Non
         elif bad := [row for row in task.layers or () if not 0 <= row < count]:
             raise SuiteError(
                 f"task {task.name}: layers: rows of W+ go from 0 to {count - 1}, received {bad[0]}"
+            )
+
+
+def _check_shards(suite: Suite, registry: Registry, given: LatentBank | None) -> None:
+    """Refuse shards of what has to be seen whole."""
+    if suite.bank.unstored and suite.shard is None:
+        raise SuiteError(
+            "bank: is unstored, so that every cell would draw all images again; add `shard: 8192`"
+        )
+    if suite.shard is None:
+        return
+    if given is not None and given.inversion is not None:
+        raise SuiteError("shard: is for sampled images, and the bank has photographs; leave it out")
+    for use in suite.metrics:
+        if registry.load("metric", use.plugin).of == "set":
+            raise SuiteError(
+                f"shard: the metric {use} measures all images as one set, and no cell has all of "
+                "them; leave out the metric or the shards"
             )
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from latentedit.cli.choices import example, labeller_of, subject_of
 from latentedit.cli.console import err, out, print_json, progress_bar, say
+from latentedit.cli.drawing import draw
 from latentedit.cli.fit import parse_pairs
 from latentedit.cli.options import (
     PATH,
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 @click.group()
 def bank() -> None:
     """Make, inspect and verify banks of shared latents."""
+
+
+bank.add_command(draw)
 
 
 @bank.command()
@@ -58,6 +62,9 @@ def bank() -> None:
 @with_seed
 @click.option("--space", help="Space to sample in; the generator's home space by default.")
 @click.option("--truncation-psi", default=1.0, show_default=True, type=Finite(0, 1, min_open=True))
+@click.option(
+    "--unstored", is_flag=True, help="Keep of the images to edit only the seeds; see bank draw."
+)
 @with_new_folder
 @with_device
 def make(
@@ -70,6 +77,7 @@ def make(
     seed: int,
     space: str | None,
     truncation_psi: float,
+    unstored: bool,
     folder: Path,
     device: str,
 ) -> None:
@@ -101,6 +109,7 @@ def make(
             space=space,
             generator_options=parse_pairs(options),
             truncation_psi=truncation_psi,
+            unstored=unstored,
             progress=progress,
         )
     say(

@@ -42,9 +42,9 @@ def fetch(name: str | None, yes: bool, folder: Path | None, as_json: bool) -> No
       latentedit fetch NAME
       latentedit fetch NAME --yes --out weights
     """
-    from latentedit.downloads.cache import cache_folder
     from latentedit.downloads.cache import fetch as fetch_network
     from latentedit.downloads.catalogue import published_networks
+    from latentedit.files.remote import cache_folder
 
     registry = Registry.discover()
     if name is None:

@@ -55,7 +55,7 @@ def import_(file: Path, importer: str | None, folder: Path | None) -> None:
 
 def _home(name: str, reader: WeightImporter) -> Path:
     """The importer's own folder in the cache; raises `InputError` where it has none."""
-    from latentedit.downloads.cache import cache_folder
+    from latentedit.files.remote import cache_folder
 
     if not reader.home:
         raise InputError(f"{name} needs the option --out, a new folder")

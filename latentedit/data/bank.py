@@ -10,7 +10,8 @@ BANK/tuning.safetensors        only for a tuned generator: its changed weights
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ from latentedit.files.digests import check_digest
 from latentedit.files.folders import seen_in
 from latentedit.files.records import parsed_record
 from latentedit.files.regular import usable_name
+from latentedit.files.remote import fetched, record_of, url_of
 from latentedit.files.tables import html_table
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
     from latentedit.data.split import Shards, Split
 
+Draw = Callable[[Mapping[str, Any]], "tuple[Tensor, Tensor]"]
 FORMAT = 1
 SHARD_ROWS = 8_192
 """Of a bank that is drawn or labelled here: so many codes are in memory at once."""
@@ -83,25 +86,30 @@ class LatentBank:
     shards: tuple[Mapping[str, Any], ...]
     inversion: Mapping[str, Any] | None = None
     """Only for photographs as test images: the inverter, its options, and errors by photo."""
+    test: range | None = None
+    """The rows of the test split that are read; all of them if None."""
+    draw: Draw | None = field(default=None, compare=False)
+    """Makes the codes and attributes of a shard that has no file; see `drawable`."""
+    root: str = ""
+    """The URL of its files, where they are not in its folder."""
 
     @classmethod
     def open(cls, folder: str | Path) -> LatentBank:
-        """The bank in `folder`.
+        """The bank in `folder`, which may be a URL that fsspec reads, such as ``s3://bucket/bank``.
+
+        Of a bank at a URL the record is copied into the cache, and each shard when it is read.
 
         Raises:
             InputError: there is no bank, or it has another format version.
             CorruptArtefact: its record is damaged.
+            EnvironmentFault: the store at the URL does not answer, or needs another package.
         """
-        folder = usable_name(Path(folder))
+        url = url_of(folder)
+        folder = record_of(url, "bank.json") if url else usable_name(Path(folder))
         if not (folder / "bank.json").is_file():
-            raise InputError(
-                f"{folder} is not a bank: it has no bank.json."
-                + (
-                    seen_in(folder)
-                    or " Make one with: "
-                    f"latentedit bank make --generator NAME --n 4000 --out {folder}"
-                )
-            )
+            made = f" Make one with: latentedit bank make --generator NAME --n 4000 --out {folder}"
+            found = seen_in(folder) or made
+            raise InputError(f"{folder} is not a bank: it has no bank.json.{found}")
         written = read_json(folder / "bank.json")
         record = parsed_record(written, BankRecord, folder / "bank.json")
         if record.format != FORMAT:
@@ -119,6 +127,7 @@ class LatentBank:
             sampling=record.sampling,
             shards=tuple(written["shards"]),
             inversion=written.get("inversion"),
+            root=record.root or "",
         )
 
     def split(self, name: str) -> Split:
@@ -131,21 +140,45 @@ class LatentBank:
         from latentedit.data.split import Split
 
         parts, mappings, space = [], [], self.space
-        for shard in self.shards:
-            if shard["split"] == name:
+        for shard, rows in self._read(name):
+            if len(range(shard["rows"])[rows]):
                 space = shard.get("space", space)
-                path = self._checked(shard["file"], shard["sha256"])
-                mapped, mapping = map_tensors(path)
-                if "codes" not in mapped or "attributes" not in mapped:
-                    raise CorruptArtefact(
-                        f"{path} needs the tensors codes and attributes, but holds "
-                        f"{', '.join(mapped) or 'none'}; make the bank again"
-                    )
-                parts.append((mapped["codes"], mapped["attributes"]))
-                mappings.append(mapping)
+                codes, attributes, *mapping = self._shard(shard)
+                parts.append((codes[rows], attributes[rows]))
+                mappings += mapping
         if not parts:
             raise UnknownName("split", name, self.splits, f"of bank {self.folder}")
         return Split(space, self.schema, tuple(parts), tuple(mappings))
+
+    def _shard(self, shard: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Codes and attributes of a shard, and the map of its file where it has one."""
+        if "file" not in shard:
+            if self.draw is None:
+                raise InputError(
+                    f"{self.folder} keeps of its {shard['split']} images only the seeds. Write "
+                    f"them with: latentedit bank draw {self.folder} --out FOLDER"
+                )
+            return self.draw(shard)
+        path = self._checked(shard["file"], shard["sha256"])
+        mapped, mapping = map_tensors(path)
+        if "codes" not in mapped or "attributes" not in mapped:
+            raise CorruptArtefact(
+                f"{path} needs the tensors codes and attributes, but holds "
+                f"{', '.join(mapped) or 'none'}; make the bank again"
+            )
+        return mapped["codes"], mapped["attributes"], mapping
+
+    def _read(self, name: str) -> Iterator[tuple[Mapping[str, Any], slice]]:
+        """The shards of a split, each with the rows that are read of it."""
+        first, wanted = 0, (self.test if name == "test" else None) or range(sys.maxsize)
+        for shard in self.shards:
+            if shard["split"] == name:
+                yield shard, slice(max(wanted.start - first, 0), max(wanted.stop - first, 0))
+                first += shard["rows"]
+
+    def with_test(self, rows: range) -> LatentBank:
+        """This bank with only these rows of its test split, whose shards alone are read."""
+        return replace(self, test=rows)
 
     def __len__(self) -> int:
         """Codes in all splits."""
@@ -191,6 +224,8 @@ class LatentBank:
 
     def _checked(self, file: str, digest: Digest) -> Path:
         """The path of a file that has the recorded digest; it is read once a process for that."""
+        if self.root:
+            return fetched(f"{self.root}/{file}", digest)
         path = within(self.folder, file)
         check_digest(path, digest, "bank.json", "Make the bank again.")
         return path
@@ -216,9 +251,14 @@ class LatentBank:
 
     @property
     def recorded_files(self) -> list[str]:
-        """Paths within the folder of the record and of every file that it names."""
-        shards = [shard["file"] for shard in self.shards]
-        return ["bank.json", *shards, *(f"{name}.safetensors" for name in self._files)]
+        """Paths within the folder of the record and of every file there that it names."""
+        return ["bank.json", *(() if self.root else self._digests)]
+
+    @property
+    def _digests(self) -> dict[str, Digest]:
+        """Of every file but the record, by path."""
+        stored = {shard["file"]: shard["sha256"] for shard in self.shards if "file" in shard}
+        return stored | {f"{name}.safetensors": digest for name, digest in self._files.items()}
 
     @property
     def hash(self) -> Digest:
@@ -234,9 +274,10 @@ class LatentBank:
 
     def verify(self) -> None:
         """Raise `CorruptArtefact` for the first file whose SHA-256 is not the recorded one."""
-        recorded = {shard["file"]: shard["sha256"] for shard in self.shards}
-        recorded |= {f"{name}.safetensors": digest for name, digest in self._files.items()}
-        for file, digest in recorded.items():
+        for file, digest in self._digests.items():
+            if self.root:
+                fetched(f"{self.root}/{file}", digest)
+                continue
             found = file_digest(within(self.folder, file))
             if found != digest:
                 raise CorruptArtefact(
@@ -267,12 +308,14 @@ class LatentBank:
         inversion: Mapping[str, Any] | None = None,
         files: Mapping[str, Mapping[str, Tensor]] | None = None,
         pictures: Mapping[str, bytes] | None = None,
+        undrawn: Sequence[Mapping[str, Any]] = (),
     ) -> LatentBank:
         """Write `splits` to a new folder, complete or not at all, one shard after the other.
 
         Args:
             inversion, files: for a bank of photographs, its inversion record and further tensors.
             pictures: image files by name; the bank's record and hash do not include them.
+            undrawn: records of shards that are not stored: split, rows and seed.
 
         Raises:
             InputError: `folder` exists already.
@@ -301,7 +344,7 @@ class LatentBank:
                 write_bytes(temporary / name, data)
             if inversion is not None:
                 inversion = {**inversion, "files": digests}
-            models = (generator, labeller, sampling, tuple(shards), inversion)
+            models = (generator, labeller, sampling, (*shards, *undrawn), inversion)
             bank = cls(folder, first.space, first.schema, *models)
             write_json(temporary / "bank.json", bank._record())
         return bank

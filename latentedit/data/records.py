@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from latentedit.data.attributes import AttributeKind
 from latentedit.files.artefacts import Digest
@@ -36,21 +36,30 @@ class ModelRecord(StrictRecord):
 
 
 class ShardRecord(StrictRecord):
-    """One file of codes and attributes.
+    """One file of codes and attributes, or the seed from which they are drawn.
 
     Args:
         split: ``"fit"`` or ``"test"``.
         file: its name within the bank.
         rows: how many images it has.
         sha256: of its bytes.
+        seed: of its codes, where it has no file.
         space: of its codes, where that is not the bank's.
     """
 
     split: str
-    file: str
     rows: int
-    sha256: Digest
+    file: str = ""
+    sha256: Digest = ""
+    seed: int = -1
     space: str | None = None
+
+    @model_validator(mode="after")
+    def _stored_or_drawn(self) -> ShardRecord:
+        given = bool(self.file), bool(self.sha256), self.seed >= 0
+        if given not in ((True, True, False), (False, False, True)):
+            raise ValueError("has a file and its sha256, or else a seed")
+        return self
 
 
 class InverterRecord(StrictRecord):
@@ -97,3 +106,4 @@ class BankRecord(StrictRecord):
     sampling: dict[str, Any]
     shards: list[ShardRecord]
     inversion: InversionRecord | None = None
+    root: str | None = None

@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from latentedit.downloads.catalogue import PublishedNetwork
 from latentedit.downloads.http import Request, download, tidy
 from latentedit.errors import CorruptArtefact
 from latentedit.files.artefacts import Digest, file_digest, write_json
 from latentedit.files.records import StrictRecord, read_record
+from latentedit.files.remote import cache_folder
 from latentedit.interfaces.runtime import Progress, silent
 
 RECORD = "fetched.json"
@@ -56,11 +55,6 @@ class Fetched:
     sha256: Digest
     basis: str
     downloaded: bool
-
-
-def cache_folder() -> Path:
-    """The folder of downloads on this platform, for instance ``~/.cache/latentedit``."""
-    return user_cache_path("latentedit", appauthor=False)
 
 
 def fetch(

@@ -45,7 +45,7 @@ def fetched_editor(registry: Registry, where: str | Path) -> Path:
         where: a folder, or ``"HUB:NAME"`` or ``"HUB:NAME@REVISION"`` with an installed hub.
     """
     kind, name, revision = _parts(str(where))
-    if not name or kind not in registry.names("hub") or os.path.exists(where):
+    if os.path.exists(where) or not name or kind not in registry.names("hub"):
         return Path(where)
     hub: Hub = registry.build("hub", kind)
     return hub.fetch(name, FILES, revision)

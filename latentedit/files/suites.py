@@ -1,10 +1,12 @@
-"""Where the shipped suites are."""
+"""Where suites are."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import latentedit
+from latentedit.errors import InputError, UnknownName
 
 
 def suite_folder() -> Path:
@@ -16,3 +18,20 @@ def suite_folder() -> Path:
 
 def suite_names() -> list[str]:
     return sorted(file.stem for file in suite_folder().glob("*.yaml"))
+
+
+def find_suite(name_or_path: str) -> Path:
+    """A suite file by path, such as a run's ``suite.json``, or by the name of a shipped one.
+
+    Raises:
+        UnknownName: neither; lists the shipped suites.
+    """
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml", ".json") or os.sep in name_or_path:
+        if not path.exists():
+            raise InputError(f"there is no suite file {path}")
+        return path
+    shipped = {file.stem: file for file in sorted(suite_folder().glob("*.yaml"))}
+    if name_or_path not in shipped:
+        raise UnknownName("suite", name_or_path, shipped)
+    return shipped[name_or_path]

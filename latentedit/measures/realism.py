@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,8 +34,45 @@ def frechet_distance(first: Features, second: Features) -> float:
     25.0
     """
     check_count(min(len(first), len(second)), first.shape[1])
-    gap = first.mean(0) - second.mean(0)
-    c1, c2 = (np.atleast_2d(np.cov(part, rowvar=False)) for part in (first, second))
+    return frechet_of(Gaussian.of(first), Gaussian.of(second))
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Mean (F,) and covariance (F, F), over n − 1, of n images' features; 0 of too few."""
+
+    n: int
+    mean: Features
+    covariance: Features
+
+    @classmethod
+    def of(cls, features: Features) -> Gaussian:
+        """Of (N, F) features."""
+        n, count = features.shape
+        mean = features.mean(0) if n else np.zeros(count)
+        known = np.atleast_2d(np.cov(features, rowvar=False)) if n > 1 else np.zeros((count, count))
+        return cls(n, mean, known)
+
+    def __add__(self, other: Gaussian) -> Gaussian:
+        """Of both parts' images.
+
+        >>> x = np.random.default_rng(0).normal(size=(9, 2))
+        >>> both = Gaussian.of(x[:4]) + Gaussian.of(x[4:])
+        >>> bool(np.allclose(both.covariance, np.cov(x, rowvar=False)))
+        True
+        """
+        if not (self.n and other.n):
+            return self if self.n else other
+        n, gap = self.n + other.n, other.mean - self.mean
+        squares = (self.n - 1) * self.covariance + (other.n - 1) * other.covariance
+        squares = squares + self.n * other.n / n * np.outer(gap, gap)
+        return Gaussian(n, self.mean + other.n / n * gap, squares / (n - 1))
+
+
+def frechet_of(first: Gaussian, second: Gaussian) -> float:
+    """The same between Gaussians."""
+    check_count(min(first.n, second.n), len(first.mean))
+    gap, c1, c2 = first.mean - second.mean, first.covariance, second.covariance
     # tr (C₁ C₂)^½ = tr (C₁^½ C₂ C₁^½)^½, whose argument is symmetric: real roots, no complex ones.
     root = _square_root(c1)
     cross = np.sqrt(np.linalg.eigvalsh(root @ c2 @ root).clip(0)).sum()

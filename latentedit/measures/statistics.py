@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
-FloatArray = NDArray[np.float64]
+from latentedit.measures.sums import FaceSums, FitSums, FloatArray
 
 FEWEST = 10
 """Smallest number of images for an interval: below it, simulated coverage falls under 93 %."""
@@ -87,16 +86,26 @@ def interval(
     >>> found.mean, found.n
     (5.5, 10)
     """
-    kept = values[~np.isnan(values)]
-    if len(kept) < FEWEST:
-        return _without_bounds(kept)
-    if share and np.isin(kept, (0.0, 1.0)).all():
-        low, high = _wilson(kept, confidence)
+    return interval_of(FaceSums.of(values), confidence=confidence, spreads=spreads, share=share)
+
+
+def interval_of(
+    faces: FaceSums,
+    *,
+    confidence: float = 0.95,
+    spreads: Sequence[Spread] = (),
+    share: bool = False,
+) -> Interval:
+    """The same from sums over faces."""
+    if faces.n < FEWEST:
+        return Interval(faces.mean, float("nan"), float("nan"), faces.n)
+    if share and faces.shares:
+        low, high = _wilson(faces, confidence)
     else:
-        low, high = _bounds(_mean(kept, spreads), confidence)
+        low, high = _bounds(_mean(faces, spreads), confidence)
         if share:
             low, high = max(0.0, low), min(1.0, high)
-    return Interval(float(kept.mean()), float(low), float(high), len(kept))
+    return Interval(faces.mean, float(low), float(high), faces.n)
 
 
 def paired_difference(
@@ -120,15 +129,24 @@ def paired_difference(
             proportions based on paired data", JEBS 37): as if the editors differed on two more
             images, once each way.
     """
-    kept = first - second
-    kept = kept[~np.isnan(kept)]
-    if len(kept) < FEWEST:
-        few = _without_bounds(kept)
-        return Difference(few.mean, few.low, few.high, few.n, 1.0)
-    mean = _mean(kept, spreads)
-    if share and np.isin(kept, (-1.0, 0.0, 1.0)).all():
-        return _adjusted(kept, mean.value, confidence)
-    return Difference(mean.value, *_bounds(mean, confidence), len(kept), _p_value(mean, len(kept)))
+    gaps = FaceSums.of(first - second)
+    return difference_of(gaps, confidence=confidence, spreads=spreads, share=share)
+
+
+def difference_of(
+    gaps: FaceSums,
+    *,
+    confidence: float = 0.95,
+    spreads: Sequence[Spread] = (),
+    share: bool = False,
+) -> Difference:
+    """The same from sums over each face's difference."""
+    if gaps.n < FEWEST:
+        return Difference(gaps.mean, float("nan"), float("nan"), gaps.n, 1.0)
+    mean = _mean(gaps, spreads)
+    if share and gaps.signs:
+        return _adjusted(gaps, confidence)
+    return Difference(mean.value, *_bounds(mean, confidence), gaps.n, _p_value(mean, gaps.n))
 
 
 def fit_spread(fits: FloatArray) -> Spread | None:
@@ -146,14 +164,16 @@ def fit_spread(fits: FloatArray) -> Spread | None:
     >>> fit_spread(np.array([[1.0, 2.0], [3.0, 4.0]]))
     Spread(variance=1.0, freedom=1.0)
     """
-    known = fits[:, ~np.isnan(fits).any(0)]
-    count, n = known.shape
+    return spread_of(FitSums.of(fits))
+
+
+def spread_of(fits: FitSums) -> Spread | None:
+    """The same from sums over faces."""
+    count, n = len(fits.means), fits.n
     if min(count, n) < 2:
         return None
-    means = known.mean(1)
-    residuals = known - means[:, None] - known.mean(0) + known.mean()
-    error = float((residuals**2).sum()) / ((n - 1) * (count - 1))
-    between = n * float(means.var(ddof=1))
+    error = fits.error / ((n - 1) * (count - 1))
+    between = n * float(np.var(fits.means, ddof=1))
     return Spread(max(between - error, 0.0) / (n * count), float(count - 1))
 
 
@@ -172,15 +192,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in adjusted]
 
 
-def _without_bounds(kept: FloatArray) -> Interval:
-    mean = float(kept.mean()) if len(kept) else float("nan")
-    return Interval(mean, float("nan"), float("nan"), len(kept))
-
-
-def _mean(kept: FloatArray, spreads: Sequence[Spread]) -> _Mean:
-    n, mean = len(kept), float(kept.mean())
-    gaps = kept - mean
-    square = float(gaps @ gaps)
+def _mean(of: FaceSums, spreads: Sequence[Spread]) -> _Mean:
+    n, mean, square = of.n, of.mean, of.square
     # Rounding of equal values is no spread.
     if square <= n * (1e-12 * mean) ** 2:
         square = 0.0
@@ -192,7 +205,7 @@ def _mean(kept: FloatArray, spreads: Sequence[Spread]) -> _Mean:
     skewness = 0.0
     if square > 0:
         # Fisher's G₁, which is less biased for few images; of their mean it is smaller by √n.
-        of_faces = math.sqrt(n * (n - 1)) / (n - 2) * float(gaps**2 @ gaps) / square**1.5
+        of_faces = math.sqrt(n * (n - 1)) / (n - 2) * of.cube / square**1.5
         skewness = of_faces * (faces.variance / variance) ** 1.5
     return _Mean(mean, variance, variance**2 / parts, skewness)
 
@@ -226,19 +239,20 @@ def _hall_inverse(g: float, skewness: float) -> float:
     return 3 / skewness * (float(np.cbrt(1 + skewness * g - skewness**2 / 6)) - 1)
 
 
-def _adjusted(kept: FloatArray, mean: float, confidence: float) -> Difference:
+def _adjusted(gaps: FaceSums, confidence: float) -> Difference:
     """Bonett and Price's interval of differences −1, 0 and 1."""
-    n = len(kept) + 2
-    centre = float(kept.sum()) / n
-    error = math.sqrt((float((kept**2).sum() + 2) / n - centre**2) / n)
+    n = gaps.n + 2
+    centre = gaps.total / n
+    error = math.sqrt(((gaps.squares + 2) / n - centre**2) / n)
     half = float(special.ndtri((1 + confidence) / 2)) * error
     p = min(1.0, 2 * float(special.ndtr(-abs(centre) / error)))
-    return Difference(mean, max(-1.0, centre - half), min(1.0, centre + half), len(kept), p)
+    low, high = max(-1.0, centre - half), min(1.0, centre + half)
+    return Difference(gaps.mean, low, high, gaps.n, p)
 
 
-def _wilson(kept: FloatArray, confidence: float) -> Bounds:
+def _wilson(of: FaceSums, confidence: float) -> Bounds:
     """Wilson's score interval of a share (1927)."""
-    n, share, z = len(kept), kept.mean(), special.ndtri((1 + confidence) / 2)
+    n, share, z = of.n, of.mean, special.ndtri((1 + confidence) / 2)
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
     return Bounds(max(0.0, centre - half), min(1.0, centre + half))

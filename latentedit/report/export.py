@@ -14,10 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from latentedit import __version__
-from latentedit.benchmark.results.paired import mean_known
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import Results
 from latentedit.benchmark.results.rows import Curve, Measure
+from latentedit.benchmark.results.tally import mean_known
 from latentedit.benchmark.results.values import face_values
 from latentedit.errors import InputError
 from latentedit.files.artefacts import new_folder, write_bytes

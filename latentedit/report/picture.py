@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from latentedit.benchmark.results.paired import mean_known
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import Results
+from latentedit.benchmark.results.tally import mean_known
 from latentedit.data.images import png
 from latentedit.files.artefacts import write_bytes
 from latentedit.report.figures import STYLE, colours

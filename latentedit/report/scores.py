@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentedit.benchmark.results.paired import mean_known
 from latentedit.benchmark.results.reading import Run
+from latentedit.benchmark.results.tally import mean_known
 from latentedit.benchmark.results.values import FinishedEdits
 from latentedit.data.attributes import Attribute
 from latentedit.measures.definitions import SHARE

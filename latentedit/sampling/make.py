@@ -41,6 +41,7 @@ def make_bank(
     generator_options: Mapping[str, Any] | None = None,
     labeller_options: Mapping[str, Any] | None = None,
     photographs: LatentBank | None = None,
+    unstored: bool = False,
     progress: Progress = silent,
 ) -> LatentBank:
     """Sample codes, estimate the attributes of their images, and write them as a bank.
@@ -52,6 +53,7 @@ def make_bank(
         space: where codes are sampled; the generator's home space if not given.
         truncation_psi: 1 samples the generator's whole distribution.
         photographs: a bank by ``latentedit invert``, whose images replace `n_test` sampled ones.
+        unstored: keep of the images to edit only the seeds; see `drawable`.
 
     Raises:
         InputError: a number of images is below 1, `seed` or `truncation_psi` is out of range, or
@@ -80,15 +82,13 @@ def make_bank(
     drawn = [("fit", n_fit, seed), ("test", n_test, seed + TEST_SEED_OFFSET)]
     if photographs is not None:
         _check_photographs(photographs, model, estimator)
-        drawn = drawn[:1]
+    undrawn = _undrawn(drawn.pop(), estimator) if unstored else []
+    drawn = drawn if photographs is None else drawn[:1]
     sampling: dict[str, Any] = {
-        "seed": seed,
-        "truncation_psi": truncation_psi,
-        "fit": n_fit,
-        "test": n_test,
-    }
-    if space is not None:
-        sampling["space"] = space
+        "seed": seed, "truncation_psi": truncation_psi, "fit": n_fit, "test": n_test,
+        **({} if space is None else {"space": space}),
+        **({"unstored": True} if unstored else {}),
+    }  # fmt: skip
     left_out = partial(_count_left_out, sampling)
     splits: dict[str, Shards] = {}
     done, total = 0, sum(n for _, n, _ in drawn)
@@ -113,7 +113,20 @@ def make_bank(
         sampling=sampling,
         inversion=None if photographs is None else photographs.inversion,
         files=None if photographs is None else photographs.files(),
+        undrawn=undrawn,
     )
+
+
+def _undrawn(split: tuple[str, int, int], estimator: AttributeEstimator) -> list[dict[str, Any]]:
+    """The records of shards that are drawn where they are needed."""
+    name, n, seed = split
+    if estimator.recorded(name, n) is not None:
+        raise InputError("the labeller reads its labels from a file, so that images must be stored")
+    starts = range(0, n, SHARD_ROWS)
+    return [
+        {"split": name, "rows": min(SHARD_ROWS, n - start), "seed": shard_seed(seed, i)}
+        for i, start in enumerate(starts)
+    ]
 
 
 def _count_left_out(sampling: dict[str, Any], images: int) -> None:

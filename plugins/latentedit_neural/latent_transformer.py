@@ -69,7 +69,8 @@ class LatentTransformer(NetworkEditor):
         self.scale.take(data.codes.to(device), data.attributes.to(device))
         regressor, explained = train_regressor(self.scale, data, o, runtime)
         x = self.scale.encode(data.codes.to(device))
-        apart = 1 - torch.corrcoef(data.attributes.T).nan_to_num(0).abs().to(device)
+        together = torch.atleast_2d(torch.corrcoef(data.attributes.T))  # a number for one column
+        apart = 1 - together.nan_to_num(0).abs().to(device)
         with torch.random.fork_rng():
             torch.manual_seed(runtime.rng(4).initial_seed())
             self.net = self.build(x.shape[1], len(apart)).to(device)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Tensor, nn
 
-from latentedit import Editor, InputError, NotFitted, loaded_module
+from latentedit import ANY_FLAT, Editor, InputError, NotFitted, loaded_module
 from latentedit_neural.regressor import Scale
 
 
@@ -17,6 +18,7 @@ class NetworkEditor(Editor):
     A subclass builds the networks, trains them in `fit`, and moves codes in `edit`.
     """
 
+    spaces: ClassVar[tuple[str, ...]] = ("w", ANY_FLAT)
     net: nn.Module
     scale: Scale
 

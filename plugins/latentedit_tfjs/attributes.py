@@ -39,7 +39,7 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """The readings whose mean, in standard deviations, is an attribute."""
 LIMIT = 10.0
 """Values are clamped to so many standard deviations."""
-POINTS_MARGIN, EXPRESSION_MARGIN, PERSON_MARGIN = 0.25, 0.15, 0.25
+POINTS_MARGIN, EXPRESSION_MARGIN, PERSON_MARGIN = 0.25, 0.15, 0.15
 """Margins around a face that each kind of network is shown."""
 HAPPY = {"human": 3, "face-api": 1}
 """Place of the happy class."""
@@ -92,12 +92,13 @@ class FamilyAttributes(AttributeEstimator):
                 for name in self.options.attributes
             )
         )
-        scales = self._calibration.scales.get(self.FAMILY, {})
+        self._scales = self._calibration.scales.get(self.FAMILY, {})
+        read = {part for name in self.options.attributes for part in (name, *PARTS[name])}
         self.fingerprint = fingerprint(
             {
                 "estimator": self.NAME,
                 "weights": self._record.weights_sha256,
-                "scales": {name: scale.model_dump() for name, scale in scales.items()},
+                "scales": {n: scale.model_dump() for n, scale in self._scales.items() if n in read},
                 **self.options.model_dump(mode="json", include={"attributes", "face"}),
             }
         )
@@ -107,8 +108,7 @@ class FamilyAttributes(AttributeEstimator):
         """(N, 3, H, W) in [-1, 1] → (N, A) in standard deviations."""
         names = {part for name in self.options.attributes for part in PARTS[name]}
         raw = self.raw(images, names)
-        scales = self._calibration.scales.get(self.FAMILY, {})
-        values = []
+        scales, values = self._scales, []
         for name in self.options.attributes:
             parts = [scaled(raw[part], part, scales, self.NAME) for part in PARTS[name]]
             mean = torch.stack(parts).mean(0)

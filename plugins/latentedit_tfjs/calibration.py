@@ -23,6 +23,22 @@ class Scale(StrictRecord):
     deviation: float
 
 
+class Verification(StrictRecord):
+    """How well a recogniser tells faces apart whose identity is known.
+
+    Args:
+        area: under the ROC curve of pairs of one face and of two, for faces of the generator.
+        threshold: the cosine at a false accept rate of 1e-3.
+        people: the area for people of `synthface` in two pictures each.
+        portrait: the least cosine of a photograph with variations of it.
+    """
+
+    area: float
+    threshold: float
+    people: float
+    portrait: float
+
+
 class Calibration(StrictRecord):
     """What ``calibration.json`` holds; ``benchmarks/real_faces.py calibrate`` writes it.
 
@@ -32,8 +48,7 @@ class Calibration(StrictRecord):
         scales: by family and reading.
         agreement: Spearman's ρ of both families by attribute, on other faces.
         error: root mean square difference of both families, in standard deviations.
-        thresholds: by recogniser, the cosine at a false accept rate of 1e-3.
-        verification: by recogniser, the area under the ROC curve of same and different faces.
+        recognisers: by name.
     """
 
     generator: str
@@ -43,8 +58,7 @@ class Calibration(StrictRecord):
     scales: dict[str, dict[str, Scale]]
     agreement: dict[str, float]
     error: dict[str, float]
-    thresholds: dict[str, float]
-    verification: dict[str, float]
+    recognisers: dict[str, Verification]
 
 
 def read_calibration(path: Path | None) -> Calibration:

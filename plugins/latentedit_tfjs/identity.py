@@ -52,11 +52,10 @@ class HumanRecogniser(IdentityEncoder):
     def __init__(self, options: RecogniserOptions | None = None) -> None:
         self.options = RecogniserOptions() if options is None else options
         self._record = record_of(HUMAN_MODELS, self.options.path, self.NAME)
-        calibration = read_calibration(None)
-        self._area = calibration.verification.get(self.NAME)
-        stated = self.options.same_person_threshold
-        measured = calibration.thresholds.get(self.NAME)
-        threshold = measured if stated is None else stated
+        self._measured = read_calibration(None).recognisers.get(self.NAME)
+        threshold = self.options.same_person_threshold
+        if threshold is None and self._measured is not None:
+            threshold = self._measured.threshold
         if threshold is None:
             raise InputError(
                 f"{self.NAME} needs the option same_person_threshold: the calibration has none"
@@ -80,11 +79,10 @@ class HumanRecogniser(IdentityEncoder):
 
     def card(self) -> dict[str, Any]:
         """Terms, and how well it tells generated faces apart."""
-        held_out = {} if self._area is None else {"auc": self._area}
         return {
             "licence": self._record.licence,
             "source": self._record.package,
-            "held_out": held_out,
+            "held_out": {} if self._measured is None else {"auc": self._measured.area},
         }
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from latentedit import InputError
 from latentedit_tfjs.graph import Node
+from latentedit_tfjs.network import TOGETHER
 from latentedit_tfjs.operations import run
 
 SIDE = 112
@@ -45,6 +46,9 @@ class SeparableNetwork:
     @torch.no_grad()
     def dense(self, images: Tensor) -> Tensor:
         """Four dense blocks and a linear map: (N, 7) expressions, or (N, 136) places of points."""
+        return torch.cat([self._dense(part) for part in images.split(TOGETHER)])
+
+    def _dense(self, images: Tensor) -> Tensor:
         x = _centred(images)
         for block in range(4):
             name = f"dense{block}"
@@ -60,6 +64,11 @@ class SeparableNetwork:
     @torch.no_grad()
     def ages_and_genders(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(N,) years, and (N,) log-odds of a male face."""
+        found = torch.cat([self._person(part) for part in images.split(TOGETHER)])
+        return found[:, 0], found[:, 1] - found[:, 2]
+
+    def _person(self, images: Tensor) -> Tensor:
+        """(N, 3): years, and the scores of a male and of a female face."""
         x = self.conv(_centred(images), "entry_flow/conv_in", 2).relu()
         x = self._reduced(x, "entry_flow/reduction_block_0", x)
         x = self._reduced(x, "entry_flow/reduction_block_1", x.relu())
@@ -72,7 +81,7 @@ class SeparableNetwork:
         features = _pooled(self.separable(x, "exit_flow/separable_conv").relu())
         age = features @ self["fc/age/weights"] + self["fc/age/bias"]
         gender = features @ self["fc/gender/weights"] + self["fc/gender/bias"]
-        return age[:, 0], gender[:, 0] - gender[:, 1]
+        return torch.cat([age, gender], 1)
 
     def _reduced(self, x: Tensor, name: str, active: Tensor) -> Tensor:
         inner = self.separable(active, f"{name}/separable_conv0").relu()

@@ -58,7 +58,7 @@ SUITE: dict[str, Any] = {
     "controls": [],
     "tasks": [{"attribute": "age", "change": 10}, {"attribute": "glasses", "change": "flip"}],
     "sequences": [{"name": "both", "edits": ["age", "glasses"]}],
-    "show_faces": 2,
+    "show_images": 2,
 }
 
 

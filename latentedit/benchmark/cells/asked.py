@@ -16,27 +16,36 @@ from latentedit.errors import InputError
 from latentedit.interfaces.editor import Edited
 from latentedit.measures.metrics import achieved_change, match_effect
 
+FEWEST = 2
+"""Faces that a task must leave."""
+
 
 def requested(
-    task: Task, labels: Tensor, fit_labels: Tensor, schema: AttributeSchema
+    task: Task, labels: Tensor, fit_labels: Tensor, schema: AttributeSchema, fewest: int = FEWEST
 ) -> tuple[Tensor, Tensor]:
     """Which images a task edits, and by how much.
 
     Args:
         labels: (N, A) of the test images.
         fit_labels: (M, A) of the fit split, for its median, standard deviation and quantiles.
+        fewest: faces that must be left.
 
     Returns:
         (K,) image indices and (K,) changes Δ in natural units.
+
+    Raises:
+        InputError: fewer images are left, or the task cannot be asked of them.
     """
     keep = torch.ones(len(labels), dtype=torch.bool)
     for name, (low, high) in task.among.items():
         column = labels[:, schema.columns(name)][:, 0]
         keep &= (column >= low) & (column <= high)
     faces = keep.nonzero()[:, 0]
-    if len(faces) < 2:
+    if len(faces) < fewest:
+        those = "its `among` leaves" if task.among else "it is asked of"
         raise InputError(
-            f"task {task.name!r}: its `among` leaves {len(faces)} of {len(labels)} images"
+            f"task {task.name!r}: {those} {len(faces)} of {len(labels)} images, and a comparison "
+            f"needs {fewest}"
         )
     return faces, requested_change(task, labels[faces], fit_labels, schema)
 

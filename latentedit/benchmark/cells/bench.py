@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from latentedit.benchmark.cells.asked import FEWEST
 from latentedit.benchmark.cells.kept import KeptBatches
 from latentedit.benchmark.suite import Suite
 from latentedit.data.bank import LatentBank
@@ -22,6 +24,7 @@ from latentedit.interfaces.runtime import Progress
 from latentedit.measures.likelihood import CodeDensity
 from latentedit.measures.metrics import pixel_error
 from latentedit.registry import Registry
+from latentedit.sampling.drawing import drawable
 
 BATCH = 64
 """Images synthesized and judged together; part of every cell's key."""
@@ -70,8 +73,22 @@ class Bench:
     """The models of a suite and the images it edits."""
 
     def __init__(self, suite: Suite, bank: LatentBank, registry: Registry) -> None:
-        self.suite, self.bank, self.registry = suite, bank, registry
+        self.suite, self.bank, self.registry = suite, drawable(bank, registry), registry
         self.kept_images, self.kept_readings = KeptBatches(KEPT_BYTES), KeptBatches(KEPT_BYTES)
+
+    def of_shard(self, shard: int | None) -> Bench:
+        """The same models, with only the test faces of a shard of the suite; where cells of a
+        suite with shards have none, those of its first."""
+        if self.suite.shard is None:
+            return self
+        part = copy(self)
+        part.bank = self.bank.with_test(self.suite.shards[shard or 0])
+        return part
+
+    @property
+    def fewest(self) -> int:
+        """Faces that a task must leave in a cell; other shards may have what one lacks."""
+        return FEWEST if self.suite.shard is None else 0
 
     @cached_property
     def generator(self) -> Generator:

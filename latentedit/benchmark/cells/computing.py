@@ -30,6 +30,8 @@ def faces_arrays(
     test = bench.bank.split("test")
     observed = bench.look(test.codes, test.space, progress=progress, features=True)
     arrays = {field.name: getattr(observed, field.name) for field in fields(observed)}
+    if bench.suite.shard is not None:
+        arrays["labels"] = test.attributes
     if known is None:
         arrays |= possible_images(bench, observed.judged)
     elif POSSIBLE in known:
@@ -67,6 +69,9 @@ def edit_arrays(
 
     Args:
         before: of `faces_arrays`.
+
+    Returns:
+        The arrays, of which a shard without any faces of the task has ``faces`` alone.
     """
     suite = bench.suite
     if cell.kind == "sequence":
@@ -91,5 +96,7 @@ def arrays_again(
     """
     if cell.kind != "edit":
         return {}
+    if not len(kept[0]["faces"]):
+        return dict(kept[0])
     task = next(task for task in bench.suite.tasks if task.name == cell.task)
     return EditsKept(bench, task, faces, *kept, cell.seed, replaced).arrays()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +13,7 @@ from latentedit.measures.realism import frechet_distance, kernel_distance_by_ima
 
 
 def distances(
-    unedited: Tensor, edited: Tensor, reached: Tensor, spread: Tensor
+    unedited: Tensor, edited: Tensor, reached: Tensor, spread: Tensor, at_once: int | None = None
 ) -> dict[str, Tensor]:
     """Kernel and Fréchet distance between the images that reached an effect and themselves before.
 
@@ -21,6 +22,7 @@ def distances(
         reached: (N,) which images count.
         spread: (F,) standard deviation of each feature over all unedited images. Features are
             measured in it; those that never change are left out.
+        at_once: images in one kernel distance; all if None. More are parted into equal sets.
 
     Returns:
         ``kernel`` (N,) pseudo-values, NaN for images that do not count and everywhere where there
@@ -32,7 +34,10 @@ def distances(
     )
     kernel, frechet = torch.full((len(reached),), float("nan")), float("nan")
     with suppress(InputError):
-        kernel[reached] = torch.from_numpy(kernel_distance_by_image(before, after)).float()
+        sets = 1 if at_once is None else max(1, -(-len(before) // at_once))
+        pairs = zip(np.array_split(before, sets), np.array_split(after, sets), strict=True)
+        found = [kernel_distance_by_image(*pair) for pair in pairs]
+        kernel[reached] = torch.from_numpy(np.concatenate(found)).float()
     with suppress(InputError):
         frechet = frechet_distance(before, after)
     return {

@@ -8,15 +8,15 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from latentedit.benchmark.cells.asked import StrengthSearch, requested
+from latentedit.benchmark.cells.asked import StrengthSearch
 from latentedit.benchmark.cells.bench import Bench
 from latentedit.benchmark.cells.observing import TaskObserver, stacked
+from latentedit.benchmark.cells.possible import images_asked
 from latentedit.benchmark.task import Task
 from latentedit.data.bank import LatentBank
 from latentedit.editing.fitted import FittedEditor
 from latentedit.editing.generators import codes_for
 from latentedit.editing.layers import space_after
-from latentedit.errors import InputError
 from latentedit.interfaces.editor import Edited
 from latentedit.interfaces.runtime import Progress
 
@@ -36,7 +36,10 @@ def measure_edits(
     Returns:
         Arrays over strengths S, effects R, images N, columns A, recognisers E, and what it cost.
     """
-    suite, edits = bench.suite, TaskEdits(bench, editor, task, before)
+    faces, change = images_asked(bench, task, before)
+    if not len(faces):  # of a shard
+        return {"faces": faces}, dict(NOTHING)
+    suite, edits = bench.suite, TaskEdits(bench, editor, task, before, faces, change)
     steps = len(suite.strengths) + len(suite.effects)
     grid, matched = [], []
     for i, strength in enumerate(suite.strengths):
@@ -49,6 +52,10 @@ def measure_edits(
     return stacked(edits.unedited() | edits.undone(), grid, matched), edits.cost
 
 
+NOTHING = {"edit_seconds": 0.0, "edits": 0.0, "nfe": 0.0, "edit_calls": 0.0}
+"""What no edit costs: seconds, faces, function evaluations and calls."""
+
+
 class TimedEditor:
     """An editor that records what its edits cost.
 
@@ -58,7 +65,7 @@ class TimedEditor:
 
     def __init__(self, editor: FittedEditor) -> None:
         self.editor = editor
-        self.cost = {"edit_seconds": 0.0, "edits": 0.0, "nfe": 0.0, "edit_calls": 0.0}
+        self.cost = dict(NOTHING)
 
     def edit(
         self, codes: Tensor, source: Tensor, target: Tensor, layers: tuple[int, ...] | str | None
@@ -78,21 +85,19 @@ class TaskEdits(TaskObserver):
 
     Args:
         before: see `measure_edits`.
+        faces, change: of `images_asked`.
     """
 
     def __init__(
-        self, bench: Bench, editor: FittedEditor, task: Task, before: Mapping[str, Tensor]
+        self,
+        bench: Bench,
+        editor: FittedEditor,
+        task: Task,
+        before: Mapping[str, Tensor],
+        faces: Tensor,
+        change: Tensor,
     ) -> None:
-        test, labels = bench.bank.split("test"), bench.bank.split("fit").attributes
-        faces, change = requested(task, test.attributes, labels, test.schema)
-        if "possible" in before:
-            done = before["possible"][bench.suite.tasks.index(task), faces]
-            if int(done.sum()) < 2:
-                raise InputError(
-                    f"task {task.name!r}: {int(done.sum())} of {len(done)} images can show the "
-                    "largest effect at all, with only this attribute changed; ask for less"
-                )
-            faces, change = faces[done], change[done]
+        test = bench.bank.split("test")
         self._codes, home = codes_for(
             editor.space, test.rows(faces)[0], test.space, bench.generator
         )

@@ -56,9 +56,9 @@ class CellKeys:
         key = plugin_key(self.registry, kind, use.plugin, use.options)
         return key | {"fingerprint": fingerprint}
 
-    def faces(self) -> Key:
+    def faces(self, shard: int | None = None) -> Key:
         """Of the unedited images; with the tasks, if these decide which images take part."""
-        faces = self.base | self.observers
+        faces = self.base | self.observers | self._rows(shard)
         if not self.suite.only_possible:
             return faces
         tasks = [task.model_dump(mode="json") for task in self.suite.tasks]
@@ -108,19 +108,31 @@ class CellKeys:
         alike = self.suite.tune is None and not loaded.seeded
         return self.suite.seeds[0] if alike else seed
 
-    def edit(self, fit: Key, task: Task) -> Key:
+    def _rows(self, shard: int | None) -> Key:
+        """The first and the last test image of a shard; empty where one cell has all of them."""
+        rows = self.suite.shards[shard]
+        return {} if shard is None else {"shard": [rows[0], rows[-1]]}
+
+    def edit(self, fit: Key, task: Task, shard: int | None = None) -> Key:
         """Of a task with the fit that has the key `fit`."""
         asked = {"task": task.model_dump(mode="json")} | self._reached()
-        return fit | self.observers | asked | self._presets([task]) | self._metrics()
+        return (
+            fit
+            | self.observers
+            | asked
+            | self._presets([task])
+            | self._metrics()
+            | (self._rows(shard))
+        )
 
-    def sequence(self, fit: Key, sequence: Sequence) -> Key:
+    def sequence(self, fit: Key, sequence: Sequence, shard: int | None = None) -> Key:
         """Of a sequence of tasks with the fit that has the key `fit`."""
         edited = [task for task in self.suite.tasks if task.name in sequence.edits]
         asked = {
             "sequence": sequence.model_dump(mode="json"),
             "tasks": [task.model_dump(mode="json") for task in edited],
         }
-        return fit | self.observers | asked | self._presets(edited)
+        return fit | self.observers | asked | self._presets(edited) | self._rows(shard)
 
     def _metrics(self) -> Key:
         """The metrics that the suite adds; empty where there are none."""

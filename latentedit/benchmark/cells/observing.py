@@ -26,6 +26,8 @@ from latentedit.measures.metrics import (
 
 SPACE = "codes_space"
 """Of a cell that keeps codes: their space, by its place among the generator's."""
+SEEN = "seen"
+"""Of a cell of a shard, after ``matched_``: the judge's features of edited faces."""
 PICTURES = "pictures"
 """End of the names of arrays that hold every image as bytes."""
 
@@ -70,7 +72,7 @@ class TaskObserver:
         column = test.schema.columns(task.attribute).start
         self.asked = Asked(source, judged, change, column)
         self._truth = before["truth"][faces] if self._identity.shape[1] else None
-        self._spread = before["features"].std(0)
+        self._all_features = before["features"]
         self._embeddings = before["embeddings"][:, faces]
         photos = before.get("photo_embeddings")
         self._photos = None if photos is None else photos[:, faces]
@@ -216,8 +218,13 @@ class TaskObserver:
         return found
 
     def distances(self, features: Tensor, reached: Tensor) -> dict[str, Tensor]:
-        """Of the judge's features (N, F) of edited images, as sets; see `distances`."""
-        return distances(self._features, features, reached, self._spread)
+        """Of the judge's features (N, F) of edited images, as sets; see `distances`.
+
+        A shard is no set of its own: its features are kept, and compared with those of all shards.
+        """
+        if self.bench.suite.shard is not None:
+            return {SEEN: features}
+        return distances(self._features, features, reached, self._all_features.std(0))
 
     def lost_in_identity(self, embeddings: Tensor, served: Tensor) -> Tensor:
         """(E, N) by which edits that were undone show another individual; NaN where not served."""

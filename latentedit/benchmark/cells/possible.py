@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -9,11 +11,33 @@ from latentedit.benchmark.cells.asked import requested
 from latentedit.benchmark.cells.bench import Bench
 from latentedit.benchmark.cells.extending import extended
 from latentedit.benchmark.task import Task
-from latentedit.errors import Unsupported
+from latentedit.errors import InputError, Unsupported
 from latentedit.measures.metrics import achieved_change
 
 POSSIBLE = "possible"
 """Of the images' cell: which images each task may be asked of."""
+
+
+def images_asked(bench: Bench, task: Task, before: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """The images that a task edits, (K,) rows of the test split, and (K,) by how much.
+
+    Args:
+        before: what was observed on the unedited test images, by name.
+
+    Raises:
+        InputError: too few images are left.
+    """
+    test, labels = bench.bank.split("test"), bench.bank.split("fit").attributes
+    faces, change = requested(task, test.attributes, labels, test.schema, bench.fewest)
+    if POSSIBLE not in before:
+        return faces, change
+    done = before[POSSIBLE][bench.suite.tasks.index(task), faces]
+    if int(done.sum()) < bench.fewest:
+        raise InputError(
+            f"task {task.name!r}: {int(done.sum())} of {len(done)} images can show the "
+            "largest effect at all, with only this attribute changed; ask for less"
+        )
+    return faces[done], change[done]
 
 
 def possible_images(bench: Bench, judged: Tensor) -> dict[str, Tensor]:
@@ -42,7 +66,10 @@ def _of_task(bench: Bench, task: Task, judged: Tensor) -> Tensor:
     """(N,) of one task."""
     suite, test = bench.suite, bench.bank.split("test")
     fit_labels = bench.bank.split("fit").attributes
-    faces, change = requested(task, test.attributes, fit_labels, test.schema)
+    faces, change = requested(task, test.attributes, fit_labels, test.schema, bench.fewest)
+    found = torch.zeros(len(judged), dtype=torch.bool)
+    if not len(faces):
+        return found
     codes = test.rows(faces)[0]
     truth = bench.generator.truth(codes, test.space)
     known, column = truth.schema.columns(task.attribute), test.schema.columns(task.attribute).start
@@ -59,6 +86,5 @@ def _of_task(bench: Bench, task: Task, judged: Tensor) -> Tensor:
     limit = suite.strength_limit or suite.strengths[-1]
     effects = torch.stack([effect_at(s.expand(len(faces)), every) for s in strengths])
     _, effects = extended(effect_at, strengths, effects, wanted, limit)
-    found = torch.zeros(len(judged), dtype=torch.bool)
     found[faces] = (effects >= wanted).any(0)
     return found

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latentedit.benchmark.cells.asked import requested
 from latentedit.benchmark.cells.bench import Bench
-from latentedit.benchmark.cells.edits import TimedEditor
+from latentedit.benchmark.cells.edits import NOTHING, TimedEditor
 from latentedit.benchmark.cells.observing import where_served
 from latentedit.benchmark.suite_parts import Sequence
 from latentedit.benchmark.task import Task
@@ -54,6 +54,8 @@ def measure_sequence(
     """
     test = bench.bank.split("test")
     faces, requests = _requests(bench, sequence)
+    if not len(faces) and bench.suite.shard is not None:
+        return {"faces": faces}, dict(NOTHING)
     codes, source = test.rows(faces)
     codes, space = codes_for(editor.space, codes, test.space, bench.generator)
     by_rows = any(request.layers is not None for request in requests)
@@ -109,7 +111,7 @@ def _requests(bench: Bench, sequence: Sequence) -> tuple[Tensor, list[Request]]:
     tasks = [_task(bench, name) for name in sequence.edits]
     schema, labels = bench.bank.schema, bench.bank.split("test").attributes
     fit_labels = bench.bank.split("fit").attributes
-    asked = [requested(task, labels, fit_labels, schema) for task in tasks]
+    asked = [requested(task, labels, fit_labels, schema, bench.fewest) for task in tasks]
     common = sorted(set.intersection(*(set(faces.tolist()) for faces, _ in asked)))
     faces = torch.tensor(common, dtype=torch.long)
     return faces, [

@@ -60,6 +60,7 @@ class Cell:
         entrant: the editor or control, by its name in the suite.
         seed: the fit seed.
         task: the suite's name of it, or of the sequence.
+        shard: of the test faces, by number; None where one cell has all of them.
         key: everything that decides the outcome; equal keys, equal results.
     """
 
@@ -68,6 +69,7 @@ class Cell:
     entrant: str = ""
     seed: int = 0
     task: str = ""
+    shard: int | None = None
 
     @property
     def id(self) -> str:
@@ -76,6 +78,7 @@ class Cell:
             self.entrant,
             f"seed{self.seed}" if self.entrant else "",
             self.task,
+            "" if self.shard is None else f"shard{self.shard:05d}",
         ]
         return "--".join(part for part in parts if part)
 

@@ -81,6 +81,10 @@ def fit_id(entrant: str, seed: int) -> str:
     return Cell("fit", {}, entrant, seed).id
 
 
+def faces_id(shard: int | None) -> str:
+    return Cell("faces", {}, shard=shard).id
+
+
 def check_code(job: Job) -> Registry:
     """The plugins of this process, compared with those that the run was started with.
 
@@ -127,7 +131,7 @@ def _computed(
     job: Job, bench: Bench, store: CellStore, progress: Callable[[float, str], None]
 ) -> tuple[FittedEditor | None, dict[str, Tensor], dict[str, float]]:
     """The editor, if the cell fits one, its arrays, and what it cost."""
-    cell = job.cell
+    cell, bench = job.cell, bench.of_shard(job.cell.shard)
     if job.rescored is not None:
         return None, *_again(job, job.rescored, bench, progress)
     if cell.kind == "faces":
@@ -138,7 +142,8 @@ def _computed(
     saved = store.path(fit_id(cell.entrant, cell.seed)) / "editor"
     device = job.suite.device or "cpu"
     fitted = load_editor(bench.registry, saved, generator=bench.generator, device=device)
-    return None, *edit_arrays(bench, cell, fitted, store.arrays("faces"), progress)
+    before = store.arrays(faces_id(cell.shard))
+    return None, *edit_arrays(bench, cell, fitted, before, progress)
 
 
 def _copied(job: Job, bench: Bench) -> Path:
@@ -161,7 +166,7 @@ def _again(
     if cell.kind == "faces":
         return faces_arrays(bench, progress, before.arrays(cell.id)), timings
     kept = before.arrays(cell.id), before.pictures(cell.id)
-    faces = CellStore(job.run_folder).arrays("faces")
+    faces = CellStore(job.run_folder).arrays(faces_id(cell.shard))
     return arrays_again(bench, cell, faces, kept, rescored.replaced), timings
 
 
@@ -191,6 +196,7 @@ def make_run_bank(
                 seed=plan.seed,
                 space=plan.space,
                 truncation_psi=plan.truncation_psi,
+                unstored=plan.unstored,
                 photographs=None if photographs is None else LatentBank.open(photographs),
                 progress=lambda fraction, message: pipe.send((fraction, message)),
             )

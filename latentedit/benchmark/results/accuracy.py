@@ -27,15 +27,16 @@ from latentedit.measures.metrics import identity_similarity
 
 def estimator_errors(run: Run) -> dict[Role, EstimatorErrors]:
     """Of judge and labeller; empty where the truth is not known."""
-    reference = run.reference
-    if not reference.knows_truth:
+    reference, truth = run.first.reference, run.unedited("truth")
+    judged = run.unedited("judged")
+    if not reference.knows_truth or truth is None or judged is None:
         return {}
-    truth, sigma, schema = reference.faces["truth"], reference.sigma, reference.schema
-    labels = run.bank.split("test").attributes
+    sigma, schema = reference.sigma, reference.schema
+    labels = run.labels
     return {
         "judge": EstimatorErrors(
             str(run.suite.judge),
-            reading_errors(reference.faces["judged"], truth, sigma, schema),
+            reading_errors(judged, truth, sigma, schema),
         ),
         "labeller": EstimatorErrors(
             run.bank.labeller.name, reading_errors(labels, truth, sigma, schema)
@@ -45,8 +46,9 @@ def estimator_errors(run: Run) -> dict[Role, EstimatorErrors]:
 
 def agreement(run: Run) -> dict[str, float]:
     """Spearman's ρ between judge and labeller on the unedited test images, by single attribute."""
-    schema, judged = run.bank.schema, run.reference.faces["judged"]
-    labels = run.bank.split("test").attributes
+    schema, judged, labels = run.bank.schema, run.unedited("judged"), run.labels
+    if judged is None:
+        return {}
     found = {}
     for attribute in schema:
         column = schema.columns(attribute.name).start
@@ -58,7 +60,7 @@ def agreement(run: Run) -> dict[str, float]:
 
 def recogniser_figures(run: Run) -> tuple[RecogniserFigures, ...]:
     """Each recogniser with its card, and how it agrees with the truth on these images."""
-    faces = run.reference.faces
+    faces = run.first.reference.faces
     return tuple(
         RecogniserFigures(
             entry.name,

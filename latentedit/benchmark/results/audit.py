@@ -18,10 +18,10 @@ from latentedit.benchmark.suite import Suite
 
 def left_out(run: Run) -> tuple[LeftOut, ...]:
     """Images that tasks ask and that no edit could do; empty where the run has not looked."""
-    possible = run.reference.faces.get("possible")
+    possible = run.unedited("possible")
     if possible is None:
         return ()
-    labels, schema = run.bank.split("test").attributes, run.bank.schema
+    labels, schema = run.labels, run.bank.schema
     fitted = run.bank.split("fit").attributes
     asked = [len(requested(task, labels, fitted, schema)[0]) for task in run.suite.tasks]
     return tuple(

@@ -20,7 +20,7 @@ from latentedit.measures.definitions import Metric
 from latentedit.measures.headline import brief, headlines
 
 if TYPE_CHECKING:
-    from latentedit.benchmark.results.paired import Faces, Scores, SeedScores
+    from latentedit.benchmark.results.tally import Faces, Scores, SeedScores
 
 CSV_COLUMNS = (
     *("bank", "editor", "run", "task", "metric", "recogniser", "effect"),

@@ -7,13 +7,9 @@ from pathlib import Path
 
 from latentedit.benchmark.results.comparison import Comparison
 from latentedit.benchmark.results.means import per_face
-from latentedit.benchmark.results.paired import (
-    Scores,
-    SeedScores,
-    comparisons,
-    family,
-)
+from latentedit.benchmark.results.paired import comparisons, family
 from latentedit.benchmark.results.reading import Run
+from latentedit.benchmark.results.tally import Scores, SeedScores
 from latentedit.errors import FingerprintMismatch, InputError, UnknownName
 
 

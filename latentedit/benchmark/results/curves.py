@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from latentedit.benchmark.results.keys import MetricKey
-from latentedit.benchmark.results.paired import Faces, mean_known
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.rows import Curve
+from latentedit.benchmark.results.tally import Faces, mean_known
 from latentedit.benchmark.results.values import FinishedEdits, Reference
 from latentedit.measures.metrics import along_effect, attribute_leakage
 
@@ -25,15 +27,20 @@ OverStrengths = Callable[[FinishedEdits], Tensor]
 
 def curves(run: Run) -> tuple[Curve, ...]:
     """Identity similarity and attribute leakage of every editor and task."""
+    found: dict[Of, Band] = {}
+    for part in run.parts():
+        for of, band in _bands(part):
+            found[of] = found[of] + band if of in found else band
+    return tuple(_curve(of, band) for of, band in found.items())
+
+
+def _bands(run: Run) -> Iterator[tuple[Of, Band]]:
     metrics = _curve_metrics(run.reference)
     strengths = torch.tensor(run.suite.strengths)
-    return tuple(
-        _curve((name, task.name, metric), strengths, fits, values, start)
-        for name in run.suite.entrants
-        for task in run.suite.tasks
-        if (fits := run.finished(name, task.name))
-        for metric, (start, values) in metrics.items()
-    )
+    for name, task in product(run.suite.entrants, run.suite.tasks):
+        if fits := run.finished(name, task.name):
+            for metric, (start, values) in metrics.items():
+                yield (name, task.name, metric), _band(strengths, fits, values, start)
 
 
 def _curve_metrics(reference: Reference) -> dict[MetricKey, tuple[float, OverStrengths]]:
@@ -55,35 +62,67 @@ def _curve_metrics(reference: Reference) -> dict[MetricKey, tuple[float, OverStr
     return found | {MetricKey("attribute leakage"): (0.0, leakage)}
 
 
-def _curve(
-    of: tuple[str, str, MetricKey],
-    strengths: Tensor,
-    fits: list[FinishedEdits],
-    values: OverStrengths,
-    start: float,
-) -> Curve:
+Of = tuple[str, str, MetricKey]
+"""What a curve is of."""
+
+
+@dataclass(frozen=True)
+class Band:
+    """What a curve is made of.
+
+    Args:
+        images: N.
+        n: (R,) how many of them have a number.
+        mean: (R,) of these; NaN where there are none.
+        square: (R,) Σ of squared distances from it.
+    """
+
+    images: int
+    n: Faces
+    mean: Faces
+    square: Faces
+
+    @classmethod
+    def of(cls, values: Faces) -> Band:
+        """Of (R, N)."""
+        known, mean = ~np.isnan(values.T), mean_known(values.T)
+        squares = np.where(known, (values.T - mean) ** 2, 0.0)
+        return cls(values.shape[1], known.sum(0), mean, squares.sum(0))
+
+    def __add__(self, other: Band) -> Band:
+        n = self.n + other.n
+        first, second = (np.nan_to_num(band.mean) for band in (self, other))
+        square = self.square + other.square
+        with np.errstate(invalid="ignore", divide="ignore"):
+            square = square + np.nan_to_num(self.n * other.n / n) * (second - first) ** 2
+            mean = (self.n * first + other.n * second) / n
+        return Band(self.images + other.images, n, mean, square)
+
+
+def _band(
+    strengths: Tensor, fits: list[FinishedEdits], values: OverStrengths, start: float
+) -> Band:
     """Seeds are averaged image by image first."""
     along = [
         along_effect(strengths, edits.arrays["effect"], values(edits), EFFECTS, start)
         for edits in fits
     ]
-    mean, half, reach = _band(torch.stack(along).nanmean(0).double().numpy())
+    return Band.of(torch.stack(along).nanmean(0).double().numpy())
+
+
+def _curve(of: Of, band: Band) -> Curve:
+    """Mean over images, 1.96 standard errors, and the share of images with a number."""
+    n = band.n
+    with np.errstate(invalid="ignore", divide="ignore"):
+        half = 1.96 * np.sqrt(band.square / n) / np.sqrt(np.maximum(n - 1, 1))
     return Curve(
         *of,
         effect=tuple(EFFECTS.tolist()),
-        mean=_plain(mean),
-        low=_plain(mean - half),
-        high=_plain(mean + half),
-        reach=_plain(reach),
+        mean=_plain(band.mean),
+        low=_plain(band.mean - half),
+        high=_plain(band.mean + half),
+        reach=_plain(n / band.images),
     )
-
-
-def _band(values: Faces) -> tuple[Faces, Faces, Faces]:
-    """Of (R, N): mean over images, 1.96 standard errors, and the share of images with a number."""
-    n = (~np.isnan(values)).sum(1)
-    mean = mean_known(values.T)
-    spread = np.sqrt(mean_known((values.T - mean) ** 2))
-    return mean, 1.96 * spread / np.sqrt(np.maximum(n - 1, 1)), n / values.shape[1]
 
 
 def _plain(values: Faces) -> tuple[float | None, ...]:

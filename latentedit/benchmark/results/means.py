@@ -8,22 +8,23 @@ import numpy as np
 
 from latentedit.benchmark.cells.suite_metrics import ARRAY
 from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
-from latentedit.benchmark.results.paired import (
-    Faces,
-    Refits,
-    Scores,
-    SeedScores,
-    by_task,
-    known,
-    mean_known,
-    refits,
-)
+from latentedit.benchmark.results.paired import Refits, known, refits
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.rows import Measure
+from latentedit.benchmark.results.tally import (
+    Of,
+    Scores,
+    SeedScores,
+    SeedTotals,
+    Tally,
+    mean_known,
+    tallied,
+)
 from latentedit.benchmark.results.values import face_values
 from latentedit.benchmark.statistics_plan import StatisticsPlan
 from latentedit.measures.definitions import SHARE
-from latentedit.measures.statistics import interval
+from latentedit.measures.statistics import interval_of
+from latentedit.measures.sums import FaceSums
 
 
 def per_face(run: Run) -> tuple[Scores, SeedScores]:
@@ -50,21 +51,24 @@ def measures(
     scores: Scores, by_seed: SeedScores, tasks: list[str], plan: StatisticsPlan
 ) -> tuple[Measure, ...]:
     """One mean an editor, metric, effect and task that has any image."""
-    rows = []
-    for (name, metric, effect), table in scores.items():
-        fits = [dict(by_task(fit, tasks)) for fit in by_seed[name, metric, effect]]
-        spread = refits(by_seed[name, metric, effect], tasks)
-        for task, faces in by_task(table, tasks):
-            if not np.isnan(faces).all():
-                of = (name, task, metric, effect)
-                rows.append(_measure(of, faces, [f[task] for f in fits], spread[task], plan))
-    return tuple(rows)
+    return means_of(tallied(scores, by_seed, tasks), plan)
+
+
+def means_of(tally: Tally, plan: StatisticsPlan) -> tuple[Measure, ...]:
+    """The same from sums over images."""
+    return tuple(
+        _measure(of, faces, tally.seeds[of], refits(tally.fits.get(of)), plan)
+        for of, faces in tally.faces.items()
+        if faces.n
+    )
 
 
 def set_measures(run: Run) -> tuple[Measure, ...]:
     """The metrics of sets that the suite adds: one number an editor, effect and task, the mean over
     seeds, without an interval; over all tasks, the mean of the tasks."""
-    rows = []
+    rows = list[Measure]()
+    if run.suite.shard is not None:  # which cannot have such metrics
+        return ()
     for name, added, (i, effect) in product(
         run.suite.entrants, run.reference.added, enumerate(run.suite.effects)
     ):
@@ -88,18 +92,21 @@ def _of_set(of: tuple[str, str, MetricKey, float], values: list[float], faces: i
 
 
 def _measure(
-    of: tuple[str, str, MetricKey, float],
-    faces: Faces,
-    fits: list[Faces],
+    of: Of,
+    faces: FaceSums,
+    fits: SeedTotals,
     refitted: Refits,
     plan: StatisticsPlan,
 ) -> Measure:
-    """Of (N,) values, of those of each fit, and of how far they move with the fit."""
-    share = of[2].metric.unit == SHARE
-    found = interval(faces, confidence=plan.confidence, spreads=refitted.spreads, share=share)
-    means = [float(np.nanmean(fit)) for fit in fits if not np.isnan(fit).all()]
+    """Of each face's number, of those of each fit, and of how far they move with the fit."""
+    share = of.metric.metric.unit == SHARE
+    found = interval_of(faces, confidence=plan.confidence, spreads=refitted.spreads, share=share)
+    means = [fit.mean for fit in fits.seeds if fit.n]
     return Measure(
-        *of,
+        of.editor,
+        of.task,
+        of.metric,
+        of.effect,
         mean=found.mean,
         low=known(found.low),
         high=known(found.high),

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from latentedit.benchmark.results.comparison import ENOUGH_FITS, ENOUGH_IMAGES, Comparison
 from latentedit.benchmark.results.keys import ALL_TASKS, MetricKey
+from latentedit.benchmark.results.tally import (
+    Of,
+    Pair,
+    Scores,
+    SeedScores,
+    Tally,
+    tallied,
+)
 from latentedit.benchmark.statistics_plan import ENDPOINTS, StatisticsPlan
 from latentedit.measures.definitions import SHARE
-from latentedit.measures.statistics import Spread, fit_spread, holm, paired_difference
-
-Faces = NDArray[np.float64]
-"""One number a test image, NaN where there is none."""
-
-Scores = dict[tuple[str, MetricKey, float], Faces]
-"""(editor, metric, effect) → (T, N); effect 0 is 'not matched'."""
-
-SeedScores = dict[tuple[str, MetricKey, float], list[Faces]]
-"""The same, seed by seed."""
+from latentedit.measures.statistics import Spread, difference_of, holm, spread_of
+from latentedit.measures.sums import FaceSums, FitSums
 
 
 @dataclass(frozen=True)
@@ -62,30 +61,21 @@ class Refits(NamedTuple):
 ONE_FIT = Refits(1, ())
 
 
-def by_task(table: Faces, tasks: list[str]) -> Iterator[tuple[str, Faces]]:
-    """Each task's images of (T, N), then all tasks with each image's cases averaged first."""
-    yield from zip(tasks, table, strict=True)
-    yield ALL_TASKS, mean_known(table)
-
-
-def mean_known(values: Faces) -> Faces:
-    """Mean over the first axis of what is not NaN; NaN only where all are."""
-    known = ~np.isnan(values)
-    total = np.where(known, values, 0.0).sum(0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean: Faces = total / known.sum(0)
-    return mean
-
-
 def known(value: float) -> float | None:
     """None for NaN, which JSON does not have."""
     return None if np.isnan(value) else value
 
 
-def family(plan: StatisticsPlan, scores: Scores, effect: float, controls: Iterable[str]) -> Family:
+def family(
+    plan: StatisticsPlan,
+    scores: Iterable[tuple[str, MetricKey, float]],
+    effect: float,
+    controls: Iterable[str],
+) -> Family:
     """The plan's primary endpoints; by default leakage in truth where it is known, else as judged.
 
     Args:
+        scores: editor, metric and effect of everything measured.
         effect: the first matched effect.
     """
     metrics = plan.endpoints
@@ -96,21 +86,14 @@ def family(plan: StatisticsPlan, scores: Scores, effect: float, controls: Iterab
     return Family(frozenset(metrics), effect, frozenset(controls))
 
 
-def refits(tables: Iterable[Faces], tasks: list[str]) -> dict[str, Refits]:
-    """By task, of the (T, N) tables of each fit."""
-    found: dict[str, list[Faces]] = {}
-    for table in tables:
-        for task, faces in by_task(table, tasks):
-            if not np.isnan(faces).all():
-                found.setdefault(task, []).append(faces)
-    return {task: _refits(np.stack(fits)) for task, fits in found.items()}
-
-
-def _refits(fits: Faces) -> Refits:
-    if len(fits) < ENOUGH_FITS:
-        return Refits(len(fits), ())
-    spread = fit_spread(fits)
-    return ONE_FIT if spread is None else Refits(len(fits), (spread,))
+def refits(fits: FitSums | None) -> Refits:
+    """Of the faces under each fit that has a number; None where no fit has."""
+    if fits is None:
+        return ONE_FIT
+    if len(fits.means) < ENOUGH_FITS:
+        return Refits(len(fits.means), ())
+    spread = spread_of(fits)
+    return ONE_FIT if spread is None else Refits(len(fits.means), (spread,))
 
 
 def comparisons(
@@ -125,17 +108,15 @@ def comparisons(
 
     Those of the family that have enough images get a verdict, with Holm's p-values over them all.
     """
-    fits = {key: refits(tables, tasks) for key, tables in (by_seed or {}).items()}
+    return compared(tallied(scores, by_seed or {}, tasks, pairs), plan, of)
+
+
+def compared(tally: Tally, plan: StatisticsPlan, of: Family) -> list[Comparison]:
+    """The same from sums over faces."""
     rows = [
-        _comparison((first, second), task, (metric, effect), faces, both, plan)
-        for first, second in pairs
-        for (name, metric, effect), table in scores.items()
-        if name == first and (second, metric, effect) in scores
-        for task, faces in by_task(table - scores[second, metric, effect], tasks)
-        if not np.isnan(faces).all()
-        for both in [
-            [fits.get((n, metric, effect), {}).get(task, ONE_FIT) for n in (first, second)]
-        ]
+        _comparison(pair, what, gaps, [refits(tally.fits.get(n)) for n in what.both(pair)], plan)
+        for (pair, what), gaps in tally.gaps.items()
+        if gaps.n
     ]
     return _decided(rows, plan, of)
 
@@ -150,26 +131,25 @@ def _decided(rows: list[Comparison], plan: StatisticsPlan, of: Family) -> list[C
 
 
 def _comparison(
-    pair: tuple[str, str],
-    task: str,
-    of: tuple[MetricKey, float],
-    faces: Faces,
+    pair: Pair,
+    of: Of,
+    gaps: FaceSums,
     both: list[Refits],
     plan: StatisticsPlan,
 ) -> Comparison:
-    """Of (N,) differences and both editors' fits; exploratory until it is decided."""
+    """Of each face's difference and both editors' fits; exploratory until it is decided."""
     fits = min(one.number for one in both)
-    found = paired_difference(
-        faces,
-        np.zeros_like(faces),
+    found = difference_of(
+        gaps,
         confidence=plan.confidence,
         spreads=[s for one in both for s in one.spreads] if fits >= ENOUGH_FITS else (),
-        share=of[0].metric.unit == SHARE,
+        share=of.metric.metric.unit == SHARE,
     )
     return Comparison(
         *pair,
-        task,
-        *of,
+        of.task,
+        of.metric,
+        of.effect,
         difference=found.mean,
         low=known(found.low),
         high=known(found.high),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,9 +19,15 @@ from latentedit.files.regular import usable_name
 from latentedit.measures.added import declare
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from latentedit.benchmark.results.listed import Listed
     from latentedit.benchmark.results.records import Results
     from latentedit.benchmark.results.values import FinishedEdits, Reference
+
+
+AT_ONCE = 16_384
+"""Images whose figures are in memory at once, where a run has shards."""
 
 
 def suite_of(folder: Path) -> Suite:
@@ -40,18 +48,24 @@ def suite_of(folder: Path) -> Suite:
 class Run:
     """A run folder.
 
+    Attributes:
+        shards: of the test images that are read, by number.
+
     Raises:
         InputError: it has no suite.
         CorruptArtefact: a record in it was changed.
         InputError: it adds a metric that another run defines otherwise.
     """
 
+    at_once = AT_ONCE
+    _known: dict[str, bool] | None = None
+
     def __init__(self, folder: Path) -> None:
         suite = suite_of(folder)
         self.folder = folder
         bank = LatentBank.open(folder / "bank")
         store = CellStore(folder)
-        store.checked("faces")
+        store.checked(Cell("faces", {}, shard=next(iter(suite.shards))).id)
         self._read(suite, bank, store, read_provenance(folder))
 
     @classmethod
@@ -68,17 +82,19 @@ class Run:
         self, suite: Suite, bank: LatentBank, store: FinishedCells, provenance: Provenance
     ) -> None:
         self.suite, self.bank, self.store, self.provenance = suite, bank, store, provenance
+        self.shards = suite.shards
         declare(entry.definition for entry in self.provenance.metrics)
 
     @cached_property
     def reference(self) -> Reference:
         """What edits are measured against; its arrays are read when first used."""
+        from latentedit.benchmark.results.joining import joined_faces
         from latentedit.benchmark.results.values import Reference
 
         return Reference(
             self.suite,
             self.bank.schema,
-            self.store.arrays("faces"),
+            joined_faces([self.store.arrays(cell_id) for cell_id in self._unedited]),
             self.bank.split("fit").attributes.std(0).clamp_min(1e-6),
             {entry.name: entry.threshold for entry in self.provenance.identity},
         )
@@ -86,7 +102,74 @@ class Run:
     @property
     def n(self) -> int:
         """The number of test images."""
-        return len(self.reference.faces["judged"])
+        if self.suite.shard is None:
+            return len(self.reference.faces["judged"])
+        return sum(map(len, self.shards.values()))
+
+    @property
+    def _unedited(self) -> list[str]:
+        """The cells of the unedited images."""
+        return [Cell("faces", {}, shard=shard).id for shard in self.shards]
+
+    def parts(self) -> Iterator[Run]:
+        """The run as runs of some of its shards, of `at_once` images or one shard each.
+
+        Figures are sums over parts, so that memory does not grow with the run.
+        """
+        group, known = dict[int | None, range](), dict[str, bool]()
+        for shard, rows in self.shards.items():
+            if group and rows.stop - next(iter(group.values())).start > self.at_once:
+                yield self._of(group, known)
+                group = {}
+            group[shard] = rows
+        yield self._of(group, known)
+
+    def _of(self, shards: Mapping[int | None, range], known: dict[str, bool]) -> Run:
+        """This run with some of its shards; `known` says which cells finished, once asked."""
+        if shards == self.shards:
+            return self
+        part = copy(self)
+        part.shards, part._known = dict(shards), known
+        part.__dict__.pop("reference", None)
+        part.__dict__["spread"] = self.spread
+        return part
+
+    def _finished(self, cell_id: str) -> bool:
+        if self._known is None:
+            return self.store.finished(cell_id)
+        if cell_id not in self._known:
+            self._known[cell_id] = self.store.finished(cell_id)
+        return self._known[cell_id]
+
+    @cached_property
+    def first(self) -> Run:
+        """The first part."""
+        return next(self.parts())
+
+    @cached_property
+    def spread(self) -> Tensor:
+        """(F,) standard deviation over all unedited images of the judge's features."""
+        from latentedit.benchmark.results.joining import feature_spread
+
+        if self.n <= self.at_once:
+            return self.reference.faces["features"].std(0)
+        return feature_spread(self.store.arrays(cell_id)["features"] for cell_id in self._unedited)
+
+    def unedited(self, name: str) -> Tensor | None:
+        """One array of all unedited images; None where their cells have none of the name."""
+        from latentedit.benchmark.results.joining import OF_UNEDITED, joined_faces
+
+        if self.n <= self.at_once:
+            return self.reference.faces.get(name)
+        unread = OF_UNEDITED - {name}
+        found = [self.store.arrays(cell_id, unread) for cell_id in self._unedited]
+        return joined_faces(found).get(name)
+
+    @property
+    def labels(self) -> Tensor:
+        """(N, A) of the test images."""
+        kept = self.unedited("labels")
+        return self.bank.split("test").attributes if kept is None else kept
 
     @cached_property
     def sequences(self) -> list[str]:
@@ -132,9 +215,28 @@ class Run:
 
         attribute = next((t.attribute for t in self.suite.tasks if t.name == task), "")
         kind: Literal["edit", "sequence"] = "edit" if attribute else "sequence"
-        cells = {seed: Cell(kind, {}, entrant, seed, task).id for seed in self.suite.seeds}
-        return {
-            seed: FinishedEdits(self.store.arrays(cell_id, KEPT_CODES), task, attribute)
-            for seed, cell_id in cells.items()
-            if self.store.finished(cell_id)
+        cells = {
+            seed: {k: Cell(kind, {}, entrant, seed, task, k).id for k in self.suite.shards}
+            for seed in self.suite.seeds
         }
+        found = {
+            seed: self._edits([ids[k] for k in self.shards])
+            for seed, ids in cells.items()
+            if all(self._finished(cell_id) for cell_id in ids.values())
+        }
+        return {
+            seed: FinishedEdits(arrays, task, attribute) for seed, arrays in found.items() if arrays
+        }
+
+    def _edits(self, cell_ids: list[str]) -> dict[str, Tensor]:
+        """The arrays of the cells of one fit and task; empty where shards have no face of it."""
+        found = [self.store.arrays(cell_id, KEPT_CODES) for cell_id in cell_ids]
+        if self.suite.shard is None:
+            return found[0]
+        from latentedit.benchmark.results.joining import MATCHED_SEEN, joined_edits, with_distances
+
+        starts = [rows[0] for rows in self.shards.values()]
+        edits = joined_edits(found, [at - starts[0] for at in starts], self.suite.show_images)
+        if MATCHED_SEEN not in edits:
+            return edits
+        return with_distances(edits, self.reference.faces["features"], self.spread)

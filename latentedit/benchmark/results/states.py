@@ -43,13 +43,13 @@ def states_in(folder: Path) -> list[CellState]:
 
 def planned_cells(suite: Suite) -> Iterator[Cell]:
     """Every cell of a suite, without its key, each after those that it needs."""
-    yield Cell("faces", {})
+    yield from (Cell("faces", {}, shard=k) for k in suite.shards)
     for name, seed in itertools.product(suite.entrants, suite.seeds):
         yield Cell("fit", {}, name, seed)
-        for task in suite.tasks:
-            yield Cell("edit", {}, name, seed, task.name)
-        for sequence in suite.sequences:
-            yield Cell("sequence", {}, name, seed, sequence.name)
+        for task, k in itertools.product(suite.tasks, suite.shards):
+            yield Cell("edit", {}, name, seed, task.name, k)
+        for sequence, k in itertools.product(suite.sequences, suite.shards):
+            yield Cell("sequence", {}, name, seed, sequence.name, k)
 
 
 def _state(store: FinishedCells, cell: Cell) -> CellState:

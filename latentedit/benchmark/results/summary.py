@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 from latentedit.benchmark.folder import RunFolder
@@ -20,11 +22,12 @@ from latentedit.benchmark.results.changes import leakage, realism
 from latentedit.benchmark.results.costs import write_costs
 from latentedit.benchmark.results.curves import curves
 from latentedit.benchmark.results.listed import write_listed
-from latentedit.benchmark.results.means import measures, per_face, set_measures
-from latentedit.benchmark.results.paired import comparisons, family
+from latentedit.benchmark.results.means import means_of, per_face, set_measures
+from latentedit.benchmark.results.paired import compared, family
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.records import Results, write_results
 from latentedit.benchmark.results.rows import Measure
+from latentedit.benchmark.results.tally import Tally, tallied
 from latentedit.benchmark.results.ways import ways
 from latentedit.benchmark.suite import Suite
 from latentedit.files.artefacts import write_bytes
@@ -53,13 +56,12 @@ def summarise(folder: Path) -> Results:
 def results_of(run: Run) -> Results:
     """Every figure of `run`, computed from its cells."""
     suite = run.suite
-    scores, by_seed = per_face(run)
+    tally = reduce(add, (_tally(part) for part in run.parts()))
     errors, recognisers = estimator_errors(run), recogniser_figures(run)
     judged = errors["judge"].attributes if errors else {}
     plan = suite.statistics
-    of = family(plan, scores, suite.effects[0], suite.control_names)
-    compared = comparisons(scores, compared_pairs(suite), run.tasks, plan, of, by_seed)
-    means = measures(scores, by_seed, run.tasks, plan)
+    of = family(plan, (key[:3] for key in tally.faces), suite.effects[0], suite.control_names)
+    means = means_of(tally, plan)
     return Results(
         suite=suite,
         bank_hash=run.bank.hash,
@@ -74,13 +76,18 @@ def results_of(run: Run) -> Results:
         photographs=photographs(run),
         tuning=tuning(suite, run.store),
         measures=means + set_measures(run),
-        comparisons=tuple(compared),
+        comparisons=tuple(compared(tally, plan, of)),
         curves=curves(run),
         leakage=leakage(run),
         metrics=METRICS | {row.name: row.definition for row in run.provenance.metrics},
         left_out=left_out(run),
         ways=ways(means, run.provenance.bounds, suite.effects[0]),
     )
+
+
+def _tally(run: Run) -> Tally:
+    """Of the images of a run or of a part of it."""
+    return tallied(*per_face(run), run.tasks, compared_pairs(run.suite))
 
 
 def compared_pairs(suite: Suite) -> list[tuple[str, str]]:
