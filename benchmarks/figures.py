@@ -40,7 +40,14 @@ from latentedit.files.artefacts import write_bytes
 from workshop.synthface.worlds import written
 
 BLOCK = re.compile(r"(<!-- ([a-z -]+ of [a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-WITHOUT_FIGURES = {"README.md": "Results", "docs/field.md": "", "docs/styleflow.md": ""}
+WITHOUT_FIGURES = {
+    "README.md": "Results",
+    "docs/field.md": "",
+    "docs/invert.md": "Accuracy",
+    "docs/reliability.md": "",
+    "docs/scale.md": "",
+    "docs/styleflow.md": "",
+}
 """Pages, and the beginning of the heading of the section, where all figures are generated."""
 FIGURE = re.compile(r"(?<![\w./-])[+−-]?\d+(?:\.\d+(?!\w|\.\d)| ?%)")
 """A decimal number or a percentage."""
@@ -54,6 +61,8 @@ def speeds() -> str:
     return speed.page(speed.table())
 
 
+PUBLISHED = ("real-quick", "real-field")
+"""Runs on published networks, which are compared with the field of the embedded world."""
 WHOLE: dict[str, Callable[[], str]] = {"docs/worlds.md": worlds, "docs/speed.md": speeds}
 """Pages that are generated as a whole."""
 
@@ -87,8 +96,9 @@ def blocks() -> dict[str, Callable[[], str]]:
         others["million"] = {"run": million.table}
     if photograph.KEPT.is_file():
         others["photograph"] = photograph.tables()
-    if "real-quick" in runs:
-        others["real-quick"] = two_worlds.tables(_shipped("field"), _shipped("real-quick"))
+    for name in PUBLISHED:
+        if name in runs:
+            others[name] = two_worlds.tables(_shipped("field"), _shipped(name))
     for result, tables in others.items():
         found |= {f"{title} of {result}": write for title, write in tables.items()}
     return found

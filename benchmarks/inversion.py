@@ -135,8 +135,9 @@ def measured(name: str, n: int) -> Iterator[Inverted]:
 def tables(path: Path = FIGURES) -> dict[str, Callable[[], str]]:
     """What writes each block, by the name that a page asks for."""
     found = read_rows(path, Inverted)
-    return {name: partial(_table, [r for r in found if r.world == name]) for name in WORLDS} | {
-        "facts": partial(_facts, found)
+    measured_in = [name for name in WORLDS if any(row.world == name for row in found)]
+    return {"facts": partial(_facts, found)} | {
+        name: partial(_table, [r for r in found if r.world == name]) for name in measured_in
     }
 
 
@@ -149,10 +150,10 @@ def _facts(rows: Sequence[Inverted]) -> str:
 
 
 def _table(rows: Sequence[Inverted]) -> str:
-    own = WORLDS[rows[0].world].own
+    own, tuned = WORLDS[rows[0].world].own, any(row.tuning_steps for row in rows)
     lines = [
         [
-            *map(str, [r.w_steps, r.rows_steps, *([] if own else [r.tuning_steps])]),
+            *map(str, [r.w_steps, r.rows_steps, *([r.tuning_steps] if tuned else [])]),
             f"{r.seconds:.1f}",
             f"{r.psnr:.1f}",
             *(f"{value:.3g}" for value in (r.levels, r.contrastive, r.regression)),
@@ -160,7 +161,7 @@ def _table(rows: Sequence[Inverted]) -> str:
         ]
         for r in rows
     ]
-    heads = ["W", "W+", *([] if own else ["tuning"]), "seconds a photo", "PSNR, dB", "levels"]
+    heads = ["W", "W+", *(["tuning"] if tuned else []), "seconds a photo", "PSNR, dB", "levels"]
     last = ["code error", "true identity drift"] if own else []
     return table([*heads, "A", "B", *last], lines)
 

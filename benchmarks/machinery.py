@@ -42,7 +42,7 @@ import torch
 from shipped import RESULTS
 
 from latentedit import LatentBank, ModelReference, Registry, Split, fit_editor
-from latentedit.benchmark.cells.bench import BATCH, Bench
+from latentedit.benchmark.cells.bench import BATCH, KEPT_BYTES, Bench
 from latentedit.benchmark.cells.computing import faces_arrays
 from latentedit.benchmark.cells.edits import edit_milliseconds, measure_edits
 from latentedit.benchmark.cells.kept import KeptBatches
@@ -308,7 +308,10 @@ def task(arguments: argparse.Namespace) -> list[Row]:
         asked, started = 0, time.process_time()
         for one in suite.tasks[:2]:
             # Another bench has none of the pictures of the task before.
-            bench.kept_images, bench.kept_readings = KeptBatches(0), KeptBatches(0)
+            bench.kept_images, bench.kept_readings = (
+                KeptBatches(KEPT_BYTES),
+                KeptBatches(KEPT_BYTES),
+            )
             arrays, _ = measure_edits(bench, editor, one, before, lambda fraction, message: None)
             asked += len(arrays["faces"])
         taken = time.process_time() - started

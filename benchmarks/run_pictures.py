@@ -37,9 +37,10 @@ def field(folder: Path) -> None:
     """One face in every task, unedited and under the editors of `SHOWN`: the shown face that most
     of them edit. A failed edit is crossed out."""
     run = Run(folder)
+    editors = [name for name in SHOWN if name in run.suite.editors]
     rows, titles, captions = [], [], []
     for task in run.suite.tasks:
-        cells = [run.finished(name, task.name)[0].arrays for name in SHOWN]
+        cells = [run.finished(name, task.name)[0].arrays for name in editors]
         shown = cells[0]["matched_images"].shape[1]
         failed = [c["matched_strength"][0, :shown].isnan().tolist() for c in cells]
         face = min(range(shown), key=lambda i: sum(own[i] for own in failed))
@@ -50,7 +51,7 @@ def field(folder: Path) -> None:
         rows.append([cells[0]["images"][face], *crossed])
         titles.append(task.name)
         captions.append(["", *marks])
-    save_grid(ROOT / "docs" / "field.png", rows, ["unedited", *SHOWN], titles, captions)
+    save_grid(ROOT / "docs" / "field.png", rows, ["unedited", *editors], titles, captions)
 
 
 PICTURES: dict[str, Callable[[Path], None]] = {

@@ -11,6 +11,7 @@ from study_shares import has_study, share_of, share_of_all
 from suite_tables import FLOWS, OURS, SHOWN, bounded, difference, named
 
 from latentedit.benchmark.results.comparison import ENOUGH_FITS, ENOUGH_IMAGES, Comparison
+from latentedit.benchmark.results.keys import MetricKey
 from latentedit.benchmark.results.rows import Measure
 
 Standing = Literal["loses", "trade", "tie", "wins"]
@@ -34,16 +35,29 @@ def standing(rows: Sequence[Comparison]) -> Standing:
 def facts(run: Shipped) -> str:
     """What was compared."""
     f = run.facts
-    fits = "one fit" if len(f.seeds) == 1 else f"{len(f.seeds)} fits"
     noise = ", ".join(f"{name} {error:.2f}" for name, error in f.judge_errors.items())
     tuned = "Options were tuned." if f.tuned else "No options were tuned in the run."
     return paragraph(
         f"{len(f.editors)} editors and {len(f.controls)} controls, {len(f.tasks)} tasks, {f.faces} "
-        f"faces to edit, {f.n_fit} to fit on, {fits} of each editor, compared at {f.effect:.0%} of "
+        f"faces to edit, {f.n_fit} to fit on, {_fits(run)}, compared at {f.effect:.0%} of "
         f"the requested change. {tuned} Bank `{f.bank[:12]}`; latentedit "
         f"{f.versions['latentedit']}, torch {f.versions['torch']}."
         + (f" Mean error of the judge, in σ: {noise}." if noise else "")
     )
+
+
+def _fits(run: Shipped) -> str:
+    """How many fits each editor has."""
+    key = MetricKey("reach")
+    found = {name: m.seeds for name in run.facts.editors if (m := run.mean(name, key))}
+    most = max(found.values(), default=len(run.facts.seeds))
+    fewer: dict[int, list[str]] = {}
+    for name, fits in found.items():
+        if fits < most:
+            fewer.setdefault(fits, []).append(name)
+    said = f"{_counted_fits(most, most)} of each editor"
+    but = [f"{_counted_fits(fits, fits)} of {_listed(names)}" for fits, names in fewer.items()]
+    return f"{said} (but {listed(but)})" if but else said
 
 
 def findings(run: Shipped) -> str:
@@ -149,10 +163,16 @@ def _figure(row: Comparison, studied: bool) -> str:
 
 
 def _basis(rows: Sequence[Comparison]) -> str:
-    faces, fits = [row.faces for row in rows], min(row.fits for row in rows)
+    faces, fits = [row.faces for row in rows], [row.fits for row in rows]
     few, most = min(faces), max(faces)
     count = f"{few}" if few == most else f"{few} to {most}"
-    return f"{count} faces, {'one fit' if fits == 1 else f'{fits} fits'}"
+    return f"{count} faces, {_counted_fits(min(fits), max(fits))}"
+
+
+def _counted_fits(few: int, most: int) -> str:
+    if few == most:
+        return "one fit" if few == 1 else f"{few} fits"
+    return f"{'one' if few == 1 else few} to {most} fits"
 
 
 def _limits(run: Shipped, pairs: dict[str, list[Comparison]]) -> str:

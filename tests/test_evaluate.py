@@ -128,14 +128,6 @@ def test_a_fitted_editor_takes_part_and_no_file_is_written(bank: LatentBank) -> 
     assert sorted(path.name for path in bank.folder.iterdir()) == before
 
 
-def test_a_bar_goes_to_the_whole_on_request(
-    bank: LatentBank, capsys: pytest.CaptureFixture[str]
-) -> None:
-    evaluated(bank, editors=["exact"], tasks={"age": 5}, sequences=[], progress=True)
-    told = capsys.readouterr().out
-    assert "100%" in told.splitlines()[-1]
-
-
 @pytest.mark.parametrize(
     ("changed", "error", "said"),
     [

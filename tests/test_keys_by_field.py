@@ -64,7 +64,7 @@ DECIDES: dict[str, tuple[Any, set[str]]] = {
     "statistics": ({"confidence": 0.9}, set()),
     "limits": ({"seconds": 5}, set()),
 }  # fmt: skip
-"""By field of a suite: another value, and the cells that it decides. Seeds and shards name cells."""
+"""By field of a suite: another value, and the cells that it decides. Seeds and shards name them."""
 
 
 class Extended(Changed):

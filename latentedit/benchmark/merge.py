@@ -139,7 +139,7 @@ def _sources(folders: Sequence[Path], names: Mapping[tuple[Path, str], str]) -> 
 
 
 def _check_same(first: Source, other: Source) -> None:
-    """Refuse runs of other faces, other models, or another protocol."""
+    """Refuse runs of other images, other models, or another protocol."""
     for what, of in _MADE_WITH.items():
         _refuse(what, first, of(first.run), other, of(other.run))
     one, two = (_protocol(source.run.suite) for source in (first, other))

@@ -29,14 +29,14 @@ def cell_states(run: Run) -> list[CellState]:
 
 
 def states_in(folder: Path) -> list[CellState]:
-    """The same of a run that need not have got as far as its bank or its faces.
+    """The same of a run that need not have got as far as its bank or its images.
 
     Raises:
         InputError: `folder` is not a run.
         CorruptArtefact: a record in it was changed.
     """
     suite, store = suite_of(folder), CellStore(folder)
-    if store.finished("faces"):
+    if store.finished(Cell("faces", {}, shard=next(iter(suite.shards))).id):
         return cell_states(Run(folder))
     return [_state(store, cell) for cell in planned_cells(suite)]
 
