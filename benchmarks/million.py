@@ -314,7 +314,9 @@ def table(path: Path = RESULT) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--faces", type=int, default=1_000_000)
     parser.add_argument("--summarise", action="store_true", help="only read FOLDER's figures")

@@ -252,7 +252,7 @@ def run_of(labels: Tensor, judged: Tensor) -> Any:
     attributes = tuple(Attribute(name, "continuous", -9, 9, "σ") for name in ("yaw", "smile"))
     split = SimpleNamespace(attributes=labels)
     faces = SimpleNamespace(schema=AttributeSchema(attributes), split=lambda name: split)
-    return SimpleNamespace(bank=faces, reference=SimpleNamespace(faces={"judged": judged}))
+    return SimpleNamespace(bank=faces, labels=labels, unedited={"judged": judged}.get)
 
 
 def test_agreement_is_the_rank_correlation_of_labels_and_judge() -> None:

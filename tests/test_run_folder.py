@@ -179,6 +179,22 @@ def test_a_bank_of_other_faces_takes_the_place_of_the_runs_own(run: Path) -> Non
     assert not (run / "set-aside").exists()
 
 
+def test_a_bank_that_was_whole_before_a_stop_is_recorded_as_the_runs_own(
+    tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(RunFolder, "record_bank", stopped)
+        carry_out(tmp_path / "run")
+    assert (tmp_path / "run" / "run.json").read_bytes() != (finished / "run.json").read_bytes()
+    quiet = Quiet()
+    carry_out(tmp_path / "run", quiet)
+    assert not any("labelling" in message for message in quiet.messages)
+    assert (tmp_path / "run" / "run.json").read_bytes() == (finished / "run.json").read_bytes()
+
+
 @pytest.mark.parametrize("name", ["labels.csv", "deep/er/labels.csv", ".hidden", "fit-00001.csv"])
 def test_a_bank_that_holds_a_users_file_is_moved_aside_whole(run: Path, name: str) -> None:
     (run / "bank" / name).parent.mkdir(parents=True, exist_ok=True)

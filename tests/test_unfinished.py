@@ -16,7 +16,7 @@ import pytest
 from latentedit.files.artefacts import new_folder, read_json, write_json
 from latentedit.files.staging import remove_abandoned, unfinished_file, unfinished_folder
 
-KILLS = int(os.environ.get("LATENTEDIT_KILLS", "4"))
+KILLS = int(os.environ.get("LATENTEDIT_KILLS", "1"))
 """``make torture`` kills each command 50 times."""
 
 
@@ -111,7 +111,7 @@ def test_commands_that_are_killed_leave_no_part_under_the_targets_name(tmp_path:
     )
     assert found.returncode == 0, found.stdout + found.stderr
     outcomes = [json.loads(line) for line in found.stdout.splitlines()]
-    commands = ("bank make", "fit", "edit", "import", "fetch", "invert")
+    commands = ("bank make", "fit", "edit", "import", "fetch", "invert", "bench run")
     stops = list(product(commands, ("kill", "interrupt", "terminate")))
     assert [(outcome["command"], outcome["how"]) for outcome in outcomes] == stops
     for outcome in outcomes:

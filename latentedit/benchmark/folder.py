@@ -138,10 +138,21 @@ class RunFolder:
             return None
         return move_aside(self.bank, self.path / SET_ASIDE)
 
+    def begin_bank(self, models: Mapping[str, Any]) -> None:
+        """Record that `models` are about to make a bank, so that one that is whole after a stop is
+        known to be the run's own."""
+        write_json(self.path / MARK, RunMark(models=dict(models)).model_dump())
+
     def record_bank(self, bank: LatentBank, models: Mapping[str, Any]) -> None:
         """Record a bank that was made just now, and the `models` that made it."""
         mark = RunMark(bank=bank.hash, models=dict(models))
         write_json(self.path / MARK, mark.model_dump())
+
+    def own_bank(self, bank: LatentBank, models: Mapping[str, Any]) -> None:
+        """Record a whole bank whose making was stopped before it was recorded."""
+        mark = self.mark()
+        if mark.bank is None and mark.models == models:
+            self.record_bank(bank, models)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -59,8 +59,10 @@ def copy_bank(bank: LatentBank, run: RunFolder, models: Mapping[str, Any]) -> La
     """
     kept = run.whole_bank()
     if kept is not None and kept.hash == bank.hash:
+        run.own_bank(kept, models)
         return kept
     run.clear_bank()
+    run.begin_bank(models)
     if bank.root:
         run.bank.mkdir(parents=True)
         shutil.copyfile(bank.folder / "bank.json", run.bank / "bank.json")
@@ -111,9 +113,11 @@ def bank_of_run(
         current = (models["generator"]["fingerprint"], models["labeller"]["fingerprint"])
         same = current == (kept.generator.fingerprint, kept.labeller.fingerprint)
         if same and run.mark().models in (None, models):
+            run.own_bank(kept, models)
             return kept
     if (moved := run.clear_bank()) is not None:
         observer.progressed("bank", 0.0, f"what was in its place is now {moved}")
+    run.begin_bank(models)
     in_process(
         make_run_bank,
         (run.path, suite, photographs, registry),

@@ -84,17 +84,17 @@ def main() -> None:
     Exit codes: 0 success, 1 failed cells, broken rules or nothing done, 2 invalid input,
     3 environment or plugin, 4 a bug in latentedit, 130 after Ctrl-C, 143 after SIGTERM.
     """
+    if not _IS_PROGRAM:
+        _run()
+    # Records are read by the same rules on every machine, and faster without a search for plugins.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         _run()
     except SystemExit as end:
-        if not _IS_PROGRAM:
-            raise
         leave(end.code)
 
 
 def _run() -> None:
-    # Records are read by the same rules on every machine, and faster without a search for plugins.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     open_streams()
     try:
         check_addresses()
