@@ -75,6 +75,8 @@ class Command:
         timed: patterns of files that record how long something took, or for whom, so that their
             bytes differ.
         parts: of a target that grows: patterns of folders in it that are whole or absent.
+        grows: files of the target that say how far it is, so that only a whole run has the last
+            content of them.
     """
 
     arguments: tuple[str, ...]
@@ -84,6 +86,7 @@ class Command:
     again: bool = False
     timed: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
+    grows: frozenset[str] = frozenset()
 
     def run(self) -> int:
         """The exit code of the command."""
@@ -289,7 +292,8 @@ def examine(command: Command, folder: Path, whole: Tree, outcome: Outcome) -> No
     found, target = command.tree(folder), command.target
     unfinished = {name for name in found if ".unfinished." in name}
     empty = {name for name in found if command.parts and (folder / name).is_dir()}
-    of_target = {k: v for k, v in command.within(found).items() if k not in unfinished | empty}
+    left_out = unfinished | empty | command.grows
+    of_target = {k: v for k, v in command.within(found).items() if k not in left_out}
     parts = {command.part(name) for name in of_target}
     expected = {k: v for k, v in command.within(whole).items() if command.part(k) in parts}
     if of_target != expected:
@@ -423,6 +427,7 @@ def commands(folder: Path, url: str, data: bytes) -> dict[str, Command]:
                 *("*/editor/config.json", "*/editor/README.md"),
             ),
             parts=("run/bank", "run/cells/*"),
+            grows=frozenset({"run/run.json"}),
         ),
     }
 
