@@ -137,17 +137,16 @@ def _opened(
     from latentedit.data.bank import LatentBank
     from latentedit.studio.session.workbench import Workbench
 
-    if (run is None) == (bank_folder is None):
+    registry = Registry.discover()
+    if run is not None and bank_folder is None:
+        if judge or recognisers:
+            raise InputError(f"{run} has its own judge and recognisers; leave these options out")
+        return Workbench.of_run(registry, run, editors or None, device)
+    if run is not None or bank_folder is None:
         raise InputError(
             "give the folder of a run, or --bank with one --editor or more; for a run: "
             "latentedit bench run quickstart --out runs/quickstart"
         )
-    registry = Registry.discover()
-    if run is not None:
-        if judge or recognisers:
-            raise InputError(f"{run} has its own judge and recognisers; leave these options out")
-        return Workbench.of_run(registry, run, editors or None, device)
-    assert bank_folder is not None  # noqa: S101  (one of the two is given)
     names = [Path(folder).resolve().name for folder in editors]
     if len(set(names)) != len(names):
         raise InputError(f"two editors have the same folder name, received {', '.join(names)}")

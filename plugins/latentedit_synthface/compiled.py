@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -101,8 +102,7 @@ def surface(
 
 def _call(name: str, s: Shape, arrays: list[Tensor], last: ctypes._CData) -> None:
     """Call a function of the library; its heads are shared by torch's number of threads."""
-    found = library(FOLDER)
-    assert found is not None  # noqa: S101
+    found = cast(ctypes.CDLL, library(FOLDER))  # `usable` asks whether it is there
     faces, rays = arrays[0].shape
     shapes = torch.cat(s, dim=1)
     pointers = [ctypes.c_void_p(array.data_ptr()) for array in (shapes, *arrays)]
