@@ -197,9 +197,10 @@ def _studied(run: Shipped, pairs: Mapping[str, Sequence[Comparison]]) -> str:
         return ""
     missing = [name for name, rows in pairs.items() if share_of_all(rows) is None]
     return (
-        " A count such as *17 of 18* says in how many settings of the study the same holds, with "
-        "other worlds, banks and fits; behind the name of an editor, all that is said of it at "
-        "once." + (f" The study does not have {_listed(missing)}." if missing else "")
+        " A count such as *17 of 18* says in how many settings of the study the same holds. A "
+        "setting has another world, bank and fits. Behind the name of an editor, the count is of "
+        "all that is said of it at once."
+        + (f" The study does not have {_listed(missing)}." if missing else "")
     )
 
 
