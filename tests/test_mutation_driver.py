@@ -80,6 +80,27 @@ def test_that_waits():
         process = subprocess.Popen([sys.executable, "-c", SLEEP.format(Path.home() / "pid")])
         process.wait()
 """
+TOLD = """\
+from pathlib import Path
+
+from shapes.seen import area
+from shapes.unseen import perimeter
+
+
+def tell(name):
+    with open(Path.home() / "asked", "a") as asked:
+        asked.write(name + " ")
+
+
+def test_perimeter():
+    tell("perimeter")
+    assert perimeter(3, 4) > 0
+
+
+def test_area():
+    tell("area")
+    assert area(3, 4) == 12
+"""
 AREAS = """\
 [settings]
 factor = 3
@@ -202,6 +223,18 @@ def test_a_run_goes_on_where_it_was_and_asks_new_tests_about_survivors(tmp_path:
     assert this.printed[-1].count("[shapes ") == 3  # the killed one is not tried again
     figure = this.figures[-1]
     assert (figure.killed, figure.share, figure.enough) == (4, 1.0, True)
+
+
+def test_tests_that_run_the_line_are_asked_first_and_all_others_where_it_survives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    root, asked = project(tmp_path / "p", TOLD), tmp_path / "asked"
+    [figure] = trial(root, tmp_path / "out", paths=["shapes/seen.py"]).run(["shapes"], workers=1)
+    without_a_fault, told = "perimeter area ", asked.read_text()
+    assert (figure.killed, told) == (1, without_a_fault + "area ")
+    trial(root, tmp_path / "out", paths=["shapes/unseen.py"], count=1).run(["shapes"], workers=1)
+    assert asked.read_text() == told + "perimeter area "
 
 
 def test_an_accepted_survivor_does_not_count(tried: Tried, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """A process that has loaded the libraries, and runs pytest in a fork of itself for each request.
 
-A request is a line of JSON on standard input (`pytest` arguments, a limit in seconds), an answer a
-line on standard output. Nothing of the code under test is loaded here: each fork reads it anew, and
-so does every process that a test starts, by the ``PYTHONPATH`` that this one was started with.
+A request is a line of JSON on standard input: `pytest` arguments, a limit in seconds, a file for
+the lines that tests run. An answer is a line on standard output. Nothing of the code under test is
+loaded here. Each fork reads it anew, and so does every process that a test starts, by the
+``PYTHONPATH`` that this one was started with.
 """
 
 from __future__ import annotations
@@ -29,16 +30,23 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 class Watcher:
-    """What pytest tells while it runs: the tests that failed, and seconds of each file."""
+    """What pytest tells while it runs: the tests that failed, and seconds of each.
 
-    def __init__(self) -> None:
+    With a file for it, also the lines of code that each test runs in this process.
+    """
+
+    def __init__(self, lines: str) -> None:
         self.failed: list[str] = []
         self.seconds: dict[str, float] = {}
         self.passed = 0
+        self.coverage = _coverage(lines) if lines else None
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        if self.coverage:
+            self.coverage.switch_context(nodeid)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        file = report.nodeid.split("::")[0]
-        self.seconds[file] = self.seconds.get(file, 0.0) + report.duration
+        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
         if report.failed and report.nodeid not in self.failed:
             self.failed.append(report.nodeid)
         self.passed += report.when == "call" and report.passed
@@ -46,6 +54,21 @@ class Watcher:
     def pytest_collectreport(self, report: Any) -> None:
         if report.failed:
             self.failed.append(report.nodeid)
+
+    def pytest_unconfigure(self) -> None:
+        if self.coverage:
+            self.coverage.stop()
+            self.coverage.save()
+
+
+def _coverage(file: str) -> Any:
+    """Begun, of all code of the copy but its tests."""
+    from coverage import Coverage
+
+    found = Coverage(data_file=file, config_file=False, source=["."], omit=["tests/*"])
+    found.set_option("run:relative_files", True)
+    found.start()
+    return found
 
 
 def main() -> None:
@@ -98,7 +121,7 @@ def _run(copy: str, request: dict[str, Any]) -> dict[str, Any]:
     started = time.monotonic()
     child = os.fork()
     if child == 0:
-        _test(copy, request["arguments"], scratch)
+        _test(copy, request["arguments"], request["lines"], scratch)
     code, timed_out = None, False
     while code is None:
         ended, status = os.waitpid(child, os.WNOHANG)
@@ -122,7 +145,7 @@ def _run(copy: str, request: dict[str, Any]) -> dict[str, Any]:
     return told | {"code": code, "timed_out": timed_out, "wall": seconds, "output": output}
 
 
-def _test(copy: str, arguments: list[str], scratch: Path) -> None:
+def _test(copy: str, arguments: list[str], lines: str, scratch: Path) -> None:
     """The fork: never returns."""
     code = 70
     try:
@@ -145,7 +168,7 @@ def _test(copy: str, arguments: list[str], scratch: Path) -> None:
         sys.modules["__main__"] = types.ModuleType("__main__")  # read anew by processes of tests
         import pytest
 
-        watcher = Watcher()
+        watcher = Watcher(lines)
         base = f"--basetemp={scratch / 'base'}"
         code = int(pytest.main([*arguments, base], plugins=[watcher]))
         told = {"failed": watcher.failed, "seconds": watcher.seconds, "passed": watcher.passed}

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from mutation.lines import Lines
 from mutation.mutants import Mutant, places, sample
 from mutation.plan import Group, Plan, chosen, touched
 from mutation.session import Accepted, Figures, Session, Verdict, figures, surviving, table
@@ -42,6 +43,7 @@ class Trial:
         self.seed, self.count, self.fresh = seed, count, fresh
         self.lines = None if changed is None else touched(root, changed)
         self.paths = list(paths)
+        self.lines_run = Lines(out / "lines")
 
     def sample(self, name: str) -> list[Mutant]:
         """The faults that a group is tried with."""
@@ -120,12 +122,15 @@ class Trial:
         unknown = [file for file in sorted(files) if found.get(file, {}).get("key") != keys[file]]
 
         def look(worker: Worker, file: str) -> tuple[str, dict[str, Any]]:
-            return file, worker.run([file], FAR, stop=False)
+            told = worker.run([file], FAR, stop=False, lines=self.lines_run.forget(file))
+            if told["code"]:  # a record of lines makes tests slower, and some may fail for it
+                told = worker.run([file], FAR, stop=False)
+            return file, told
 
         for file, told in pool.each(unknown, look):
             unread = told["code"] not in {0, 1} or not told["passed"]
             found[file] = {"key": keys[file], "seconds": told["wall"], "failed": told["failed"]}
-            found[file]["unread"] = unread
+            found[file] |= {"unread": unread, "tests": told["seconds"]}
             print(f"[without a fault] {told['wall']:5.1f} s  {file}", flush=True)
             if unread:
                 print(f"  left out, it has no test that passes: {told['output'][-800:]}")
@@ -152,16 +157,32 @@ class Trial:
         leave_out = [name for file in asked for name in clean[file]["failed"]]
         seconds = sum(clean[file]["seconds"] for file in asked)
         limit = self.plan.factor * seconds + self.plan.slack_seconds
+        likely = [name for file in asked for name in self._likely(file, clean[file], mutant)]
+        spent = 0.0
         with worker.with_code(mutant.place.path, mutant.code):
+            if likely:
+                told = worker.run(likely, limit, stop=True)
+                if told["failed"]:
+                    return Verdict(True, told["failed"][0], told["wall"], digest)
+                if told["code"] == 0:
+                    leave_out += likely
+                spent = told["wall"]
             told = worker.run(asked, limit, leave_out=leave_out, stop=True)
             if told.get("lost"):  # by the fault, or by chance
                 told = worker.run(asked, limit, leave_out=leave_out, stop=True)
-        if told["code"] == 0:
-            return Verdict(False, "", told["wall"], digest)
+        spent += told["wall"]
+        if told["code"] == 0 or (told["code"] == NOTHING_RAN and likely):
+            return Verdict(False, "", spent, digest)
         if told["code"] == NOTHING_RAN:
             raise SystemExit(f"no test ran for {mutant.place.path}: {told['output']}")
         by = "took too long" if told["timed_out"] else "".join(told["failed"][:1])
-        return Verdict(True, by or f"pytest left with {told['code']}", told["wall"], digest)
+        return Verdict(True, by or f"pytest left with {told['code']}", spent, digest)
+
+    def _likely(self, file: str, clean: dict[str, Any], mutant: Mutant) -> list[str]:
+        """The tests of a file that run the line of the fault, the quickest first."""
+        place = mutant.place
+        found = set(self.lines_run.tests(file, place.path, place.start[0]))
+        return sorted(found - set(clean["failed"]), key=lambda name: clean["tests"].get(name, 0))
 
     def _tell(self, sessions: dict[str, Session]) -> list[Figures]:
         found, parts = [], ["# Faults that no test notices\n"]

@@ -40,14 +40,26 @@ class Worker:
         self.server: subprocess.Popen[str] | None = None
 
     def run(
-        self, tests: Iterable[str], limit: float, *, leave_out: Iterable[str] = (), stop: bool
+        self,
+        tests: Iterable[str],
+        limit: float,
+        *,
+        leave_out: Iterable[str] = (),
+        stop: bool,
+        lines: Path | None = None,
     ) -> dict[str, Any]:
-        """What pytest made of some test files. `stop`: at the first failure."""
+        """What pytest made of some tests, or files of them.
+
+        Args:
+            stop: at the first failure.
+            lines: a file that is to say, as `coverage` does, which lines each test runs.
+        """
         options = OPTIONS if stop else OPTIONS[1:]
         deselected = [f"--deselect={name}" for name in leave_out]
         request = {
             "arguments": [*options, *deselected, *tests],
             "limit": limit,
+            "lines": str(lines or ""),
             "scratch": str(self.scratch),
         }
         server = self.server or self._start()
