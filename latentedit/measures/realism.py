@@ -118,8 +118,8 @@ def kernel_distance_by_image(unedited: Features, edited: Features) -> Features:
     n = len(unedited)
     if n < MINIMUM_IMAGES:
         raise InputError(f"a kernel distance needs at least {MINIMUM_IMAGES} images, received {n}")
-    rows = _kernel_sums(unedited, unedited) + _kernel_sums(edited, edited)
-    rows -= _kernel_sums(unedited, edited) + _kernel_sums(edited, unedited)
+    rows = (_kernel_sums(unedited, unedited) + _kernel_sums(edited, edited)) / 2
+    rows -= _kernel_sums(unedited, edited)
     total = rows.sum()
     distance = total / (n * (n - 1))
     # The sum over pairs without image i, for all i at once: h is symmetric, so row = column i.
@@ -129,11 +129,13 @@ def kernel_distance_by_image(unedited: Features, edited: Features) -> Features:
 
 
 def _kernel_sums(x: Features, y: Features, block: int = 1024) -> Features:
-    """(N,) Σ_{j ≠ i} k(x_i, y_j), by blocks of rows: the whole kernel matrix is never in memory."""
-    sums = np.empty(len(x))
+    """(N,) Σ_{j ≠ i} k(x_i, y_j) + k(x_j, y_i), by blocks of rows of the kernel matrix."""
+    sums = np.zeros(len(x))
     for start in range(0, len(x), block):
         part = slice(start, start + block)
-        kernel = (x[part] @ y.T / x.shape[1] + 1) ** 3
+        kernel = x[part] @ y.T / x.shape[1] + 1
+        kernel *= kernel * kernel
         own = np.arange(start, start + len(kernel))
-        sums[part] = kernel.sum(1) - kernel[own - start, own]
+        sums[part] += kernel.sum(1) - 2 * kernel[own - start, own]
+        sums += kernel.sum(0)
     return sums

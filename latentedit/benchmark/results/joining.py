@@ -77,8 +77,10 @@ def _axis(name: str) -> int:
     return 0 if name.startswith(ONCE) else 1
 
 
-def with_distances(edits: dict[str, Tensor], features: Tensor, spread: Tensor) -> dict[str, Tensor]:
-    """The edits of shards with the distances that cells without shards have themselves.
+def joined_distances(
+    edits: dict[str, Tensor], features: Tensor, spread: Tensor
+) -> dict[str, Tensor]:
+    """Of the edits of shards, the distances that cells without shards have themselves.
 
     Args:
         features: (N, F) of the unedited faces, by the judge.
@@ -89,4 +91,4 @@ def with_distances(edits: dict[str, Tensor], features: Tensor, spread: Tensor) -
         distances(features[edits["faces"]], seen, here, spread, KERNEL_IMAGES)
         for seen, here in zip(edits[MATCHED_SEEN], reached, strict=True)
     ]
-    return edits | {f"matched_{name}": torch.stack([f[name] for f in found]) for name in found[0]}
+    return {f"matched_{name}": torch.stack([f[name] for f in found]) for name in found[0]}

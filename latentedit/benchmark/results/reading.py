@@ -83,6 +83,7 @@ class Run:
     ) -> None:
         self.suite, self.bank, self.store, self.provenance = suite, bank, store, provenance
         self.shards = suite.shards
+        self._distances: dict[tuple[str, ...], dict[str, Tensor]] = {}
         declare(entry.definition for entry in self.provenance.metrics)
 
     @cached_property
@@ -233,10 +234,18 @@ class Run:
         found = [self.store.arrays(cell_id, KEPT_CODES) for cell_id in cell_ids]
         if self.suite.shard is None:
             return found[0]
-        from latentedit.benchmark.results.joining import MATCHED_SEEN, joined_edits, with_distances
+        from latentedit.benchmark.results.joining import (
+            MATCHED_SEEN,
+            joined_distances,
+            joined_edits,
+        )
 
         starts = [rows[0] for rows in self.shards.values()]
         edits = joined_edits(found, [at - starts[0] for at in starts], self.suite.show_images)
         if MATCHED_SEEN not in edits:
             return edits
-        return with_distances(edits, self.reference.faces["features"], self.spread)
+        key = tuple(cell_ids)
+        if key not in self._distances:
+            features = self.reference.faces["features"]
+            self._distances[key] = joined_distances(edits, features, self.spread)
+        return edits | self._distances[key]
