@@ -202,6 +202,17 @@ def test_curves_are_those_of_the_entries(runs: Path, board: Board) -> None:
         assert row.mean[at] == pytest.approx(wanted, abs=1e-3)
 
 
+def test_the_headline_has_no_metric_of_single_tasks_alone(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = "target error"
+    rows = [m for m in board.measures() if m.metric.name != lost or m.task != ALL_TASKS]
+    expected = [key for key in headline(board) if key.name != lost]
+    assert expected != headline(board)
+    monkeypatch.setattr(Board, "measures", lambda _: rows)
+    assert headline(board) == expected
+
+
 def test_the_headline_is_in_the_order_of_the_protocol(board: Board) -> None:
     assert list(map(str, headline(board))) == [
         "reach",

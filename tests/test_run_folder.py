@@ -12,7 +12,7 @@ import pytest
 import toy_editors
 from click.testing import CliRunner
 
-from latentedit import CorruptArtefact, EnvironmentFault, InputError
+from latentedit import CorruptArtefact, EnvironmentFault, InputError, LatentBank
 from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.results.summary import summarise
 from latentedit.benchmark.run import RunOutcome, run_suite
@@ -193,6 +193,15 @@ def test_a_bank_that_was_whole_before_a_stop_is_recorded_as_the_runs_own(
     carry_out(tmp_path / "run", quiet)
     assert not any("labelling" in message for message in quiet.messages)
     assert (tmp_path / "run" / "run.json").read_bytes() == (finished / "run.json").read_bytes()
+
+
+def test_a_recorded_bank_is_not_replaced_by_another_of_the_same_models(
+    run: Path, tmp_path: Path
+) -> None:
+    carry_out(tmp_path / "other", bank=SUITE["bank"] | {"seed": 2})
+    before, folder = (run / "run.json").read_bytes(), RunFolder(run)
+    folder.own_bank(LatentBank.open(tmp_path / "other" / "bank"), folder.mark().models)
+    assert (run / "run.json").read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["labels.csv", "deep/er/labels.csv", ".hidden", "fit-00001.csv"])

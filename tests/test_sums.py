@@ -9,6 +9,7 @@ from operator import add
 import numpy as np
 import pytest
 
+from latentedit.benchmark.results.curves import Band
 from latentedit.measures.realism import Gaussian, frechet_distance, frechet_of
 from latentedit.measures.statistics import (
     difference_of,
@@ -66,3 +67,18 @@ def test_the_distance_between_gaussians_of_parts_is_that_of_the_whole() -> None:
     x, y = RNG.normal(size=(200, 3)), RNG.normal(size=(200, 3)) * [1, 2, 3] + 1
     first, second = (reduce(add, (Gaussian.of(of[a:b]) for a, b in PARTS)) for of in (x, y))
     assert frechet_of(first, second) == pytest.approx(frechet_distance(x, y), rel=1e-9)
+
+
+def test_the_bands_of_parts_make_the_band_of_the_whole() -> None:
+    values = np.where(RNG.random((5, 200)) > 0.3, RNG.normal(size=(5, 200)) + 3, np.nan)
+    values[0] = np.nan
+    parts = reduce(add, (Band.of(values[:, slice(*part)]) for part in PARTS))
+    for found in (parts, Band.of(values)):
+        known = [row[~np.isnan(row)] for row in values]
+        assert found.images == 200
+        assert list(found.n) == [len(row) for row in known]
+        assert np.isnan(found.mean[0])
+        assert list(found.mean[1:]) == pytest.approx([row.mean() for row in known[1:]])
+        assert list(found.square) == pytest.approx(
+            [row.var() * len(row) if len(row) else 0 for row in known]
+        )

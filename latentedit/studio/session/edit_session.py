@@ -223,7 +223,8 @@ class EditSession:
         """Pictures of `steps` by title, and milliseconds of their readings."""
         images, milliseconds = self._drawn(steps)
         started = time.perf_counter()
-        wanted = torch.cat([torch.zeros_like(change), *[change] * (len(steps) - 1)])
+        wanted = change.repeat(len(images), 1)
+        wanted[0] = 0
         readings = read_pictures(self.bench, torch.cat(images), wanted, edited)
         judge_ms = 1000 * (time.perf_counter() - started)
         parts = zip(steps.items(), images, readings, milliseconds, strict=True)
