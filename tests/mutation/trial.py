@@ -155,15 +155,17 @@ class Trial:
         if not asked:
             raise SystemExit(f"no test speaks for {mutant.place.path}")
         leave_out = [name for file in asked for name in clean[file]["failed"]]
-        seconds = sum(clean[file]["seconds"] for file in asked)
-        limit = self.plan.factor * seconds + self.plan.slack_seconds
+        seconds = {name: s for file in asked for name, s in clean[file]["tests"].items()}
         likely = [name for file in asked for name in self._likely(file, clean[file], mutant)]
+        limit = self._limit(clean[file]["seconds"] for file in asked)
+        soon = self._limit(seconds.get(name, 0.0) for name in likely)
         spent = 0.0
         with worker.with_code(mutant.place.path, mutant.code):
             if likely:
-                told = worker.run(likely, limit, stop=True)
-                if told["failed"]:
-                    return Verdict(True, told["failed"][0], told["wall"], digest)
+                told = worker.run(likely, soon, stop=True)
+                if told["failed"] or told["timed_out"]:
+                    by = "took too long" if told["timed_out"] else told["failed"][0]
+                    return Verdict(True, by, told["wall"], digest)
                 if told["code"] == 0:
                     leave_out += likely
                 spent = told["wall"]
@@ -177,6 +179,9 @@ class Trial:
             raise SystemExit(f"no test ran for {mutant.place.path}: {told['output']}")
         by = "took too long" if told["timed_out"] else "".join(told["failed"][:1])
         return Verdict(True, by or f"pytest left with {told['code']}", spent, digest)
+
+    def _limit(self, seconds: Iterable[float]) -> float:
+        return self.plan.factor * sum(seconds) + self.plan.slack_seconds
 
     def _likely(self, file: str, clean: dict[str, Any], mutant: Mutant) -> list[str]:
         """The tests of a file that run the line of the fault, the quickest first."""
