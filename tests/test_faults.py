@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,7 @@ class _Inline:
         return [PluginSpec("executor", "inline", "test_faults:Inline", "for tests")]
 
 
+@cache
 def inline_registry() -> Registry:
     return toy_registry(toy_editors.plugins, _Inline())
 

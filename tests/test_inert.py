@@ -75,7 +75,8 @@ def refused(folder: Path, data: bytes) -> RefusedFile:
 
 
 EXECUTING = sorted(pickles.executing(""))
-MALFORMED = sorted(pickles.malformed())
+OPCODES = pickles.malformed()
+MALFORMED = sorted(OPCODES)
 
 
 def test_the_corpus_is_large() -> None:
@@ -101,11 +102,11 @@ def test_nothing_that_a_file_names_is_run(
 
 @pytest.mark.parametrize("name", MALFORMED)
 def test_bombs_and_nonsense_are_refused_within_bounds(tmp_path: Path, name: str) -> None:
-    opcodes = pickles.malformed()[name]
+    opcodes = OPCODES[name]
     large = len(opcodes) > 20_000
-    chosen = ["protocol 2"] if large else list(pickles.vehicles(b""))
-    for vehicle in chosen:
-        data = pickles.vehicles(opcodes)[vehicle]
+    vehicles = pickles.vehicles(opcodes)
+    for vehicle in ["protocol 2"] if large else list(vehicles):
+        data = vehicles[vehicle]
         file = pickles.write(tmp_path / "file", data)
         tracemalloc.start()
         try:

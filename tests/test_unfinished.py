@@ -108,6 +108,7 @@ def test_commands_that_are_killed_leave_no_part_under_the_targets_name(tmp_path:
         capture_output=True,
         text=True,
         cwd=tmp_path,
+        env=os.environ | {"TMPDIR": str(tmp_path)},  # in memory, where flushing takes no time
     )
     assert found.returncode == 0, found.stdout + found.stderr
     outcomes = [json.loads(line) for line in found.stdout.splitlines()]

@@ -7,7 +7,6 @@ import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -43,6 +42,7 @@ from latentedit.editing.keys import Key
 from latentedit.errors import LatentEditError, PluginFault, UnknownName
 from latentedit.files.artefacts import write_json
 from latentedit.files.records import read_record
+from latentedit.plugin_source import installed_version
 from latentedit.registry import Registry, parse_options
 
 
@@ -225,7 +225,7 @@ def provenance(
     return Provenance(
         latentedit=latentedit.__version__,
         python=platform.python_version(),
-        packages={name: version(name) for name in packages},
+        packages={name: installed_version(name) for name in packages},
         bank=BankProvenance(
             hash=bank.hash,
             **bank.sampling,

@@ -8,7 +8,6 @@ content of its file or folder.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from pydantic_core import to_jsonable_python
 from latentedit import __version__
 from latentedit.errors import PluginFault
 from latentedit.files.digests import content_digest
-from latentedit.plugin_source import imported_versions
+from latentedit.plugin_source import imported_versions, installed_version
 from latentedit.registry import Registry, parse_options
 
 Key = dict[str, Any]
@@ -26,7 +25,7 @@ Key = dict[str, Any]
 
 def core_versions() -> dict[str, str]:
     """Versions of what computes every result."""
-    return {"latentedit": __version__, "torch": version("torch")}
+    return {"latentedit": __version__, "torch": installed_version("torch")}
 
 
 def code_key(registry: Registry, kind: str, name: str) -> Key:

@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,6 +45,7 @@ import latentedit_linear
 import latentedit_styleflow
 import latentedit_stylegan
 from latentedit import Registry, fit_editor, make_bank
+from latentedit.benchmark.execution.processes import ensure_server
 from latentedit.cli import interrupts, main
 from latentedit.downloads.catalogue import PublishedNetwork
 
@@ -186,7 +188,7 @@ def rehearse(command: Command, folder: Path) -> Undisturbed:
     """A run that nobody stops.
 
     It runs once here before, so that no kill is spent on the loading of modules; but for a run,
-    whose server of processes the others would take for their own.
+    which loads them in processes of its own.
     """
     (folder / "first").mkdir(parents=True)
     if not command.parts:
@@ -362,6 +364,17 @@ _PR_SET_CHILD_SUBREAPER = 36
 """The option of prctl(2) by which what a child leaves behind becomes this process's own."""
 
 
+def share_server() -> None:
+    """Start the server of processes that all runs here use, as each takes seconds to load torch."""
+    before = set(family(os.getpid()))
+    ensure_server()
+    SERVERS.update(set(family(os.getpid())) - before)
+    # It would look for the server among the children of the process that calls it.
+    module: Any = forkserver
+    server = module.connect_to_new_process.__self__
+    module.ensure_running = server.ensure_running = lambda: None
+
+
 @contextmanager
 def served(data: bytes) -> Iterator[str]:
     """The address of `data`, served slowly by another process: forks need a single thread here."""
@@ -455,6 +468,7 @@ def torture_all() -> None:
     Registry.discover = staticmethod(registry)  # type: ignore[method-assign]
     data, rng = random.Random(0).randbytes(1_500_000), random.Random(given.seed)
     faults = 0
+    share_server()
     with tempfile.TemporaryDirectory() as name, served(data) as url:
         for what, command in commands(Path(name), url, data).items():
             if given.command and what not in given.command:
