@@ -80,6 +80,22 @@ def test_that_waits():
         process = subprocess.Popen([sys.executable, "-c", SLEEP.format(Path.home() / "pid")])
         process.wait()
 """
+SPOILING = """\
+import shutil
+
+from shapes.seen import area
+from shapes.unseen import perimeter
+
+
+def test_that_removes_everything():
+    if area(3, 4) != 12:
+        shutil.rmtree("shapes")
+        raise AssertionError
+
+
+def test_perimeter_is_positive():
+    assert perimeter(3, 4) > 0
+"""
 TOLD = """\
 from pathlib import Path
 
@@ -279,6 +295,15 @@ def test_a_fault_that_never_ends_is_ended_with_what_it_started(
         assert found["timed_out"]
         assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()
         assert worker.run(["test_shapes.py"], 60, stop=True)["code"] == 0
+        with worker.with_code("shapes/seen.py", SEEN.replace("*", "+")):
+            found = worker.run(["test_shapes.py"], 600, stop=True, limits={"test_shapes.py": 3})
+        assert found["timed_out"]
+
+
+def test_a_copy_that_a_test_spoils_is_made_anew(tmp_path: Path) -> None:
+    root = project(tmp_path / "p", SPOILING)
+    [figure] = trial(root, tmp_path / "out").run(["shapes"], workers=1)
+    assert (figure.tried, figure.killed) == (4, 1)
 
 
 def test_a_run_without_time_left_says_what_it_has_not_tried(tmp_path: Path) -> None:

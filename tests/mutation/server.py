@@ -1,9 +1,9 @@
 """A process that has loaded the libraries, and runs pytest in a fork of itself for each request.
 
-A request is a line of JSON on standard input: `pytest` arguments, a limit in seconds, a file for
-the lines that tests run. An answer is a line on standard output. Nothing of the code under test is
-loaded here. Each fork reads it anew, and so does every process that a test starts, by the
-``PYTHONPATH`` that this one was started with.
+A request is a line of JSON on standard input: `pytest` arguments, a limit in seconds, another for
+one test of each file, and a file for the lines that tests run. An answer is a line on standard
+output. Nothing of the code under test is loaded here. Each fork reads it anew, and so does every
+process that a test starts, by the ``PYTHONPATH`` that this one was started with.
 """
 
 from __future__ import annotations
@@ -35,13 +35,16 @@ class Watcher:
     With a file for it, also the lines of code that each test runs in this process.
     """
 
-    def __init__(self, lines: str) -> None:
+    def __init__(self, lines: str, limits: dict[str, float]) -> None:
         self.failed: list[str] = []
         self.seconds: dict[str, float] = {}
         self.passed = 0
         self.coverage = _coverage(lines) if lines else None
+        self.limits = limits
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
+        file = nodeid.partition("::")[0]
+        signal.setitimer(signal.ITIMER_REAL, self.limits.get(file, 0))
         if self.coverage:
             self.coverage.switch_context(nodeid)
 
@@ -121,12 +124,13 @@ def _run(copy: str, request: dict[str, Any]) -> dict[str, Any]:
     started = time.monotonic()
     child = os.fork()
     if child == 0:
-        _test(copy, request["arguments"], request["lines"], scratch)
+        _test(copy, request, scratch)
     code, timed_out = None, False
     while code is None:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             code = os.waitstatus_to_exitcode(status)
+            timed_out = code == -signal.SIGALRM
         elif time.monotonic() - started > request["limit"]:
             timed_out, code = True, -signal.SIGKILL
             _end(child)
@@ -145,11 +149,12 @@ def _run(copy: str, request: dict[str, Any]) -> dict[str, Any]:
     return told | {"code": code, "timed_out": timed_out, "wall": seconds, "output": output}
 
 
-def _test(copy: str, arguments: list[str], lines: str, scratch: Path) -> None:
+def _test(copy: str, request: dict[str, Any], scratch: Path) -> None:
     """The fork: never returns."""
     code = 70
     try:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in (signal.SIGTERM, signal.SIGALRM):
+            signal.signal(number, signal.SIG_DFL)
         os.setsid()
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -168,9 +173,9 @@ def _test(copy: str, arguments: list[str], lines: str, scratch: Path) -> None:
         sys.modules["__main__"] = types.ModuleType("__main__")  # read anew by processes of tests
         import pytest
 
-        watcher = Watcher(lines)
+        watcher = Watcher(request["lines"], request["limits"])
         base = f"--basetemp={scratch / 'base'}"
-        code = int(pytest.main([*arguments, base], plugins=[watcher]))
+        code = int(pytest.main([*request["arguments"], base], plugins=[watcher]))
         told = {"failed": watcher.failed, "seconds": watcher.seconds, "passed": watcher.passed}
         (scratch / "told.json").write_text(json.dumps(told))
         sys.stdout.flush()

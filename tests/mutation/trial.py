@@ -159,19 +159,20 @@ class Trial:
         likely = [name for file in asked for name in self._likely(file, clean[file], mutant)]
         limit = self._limit(clean[file]["seconds"] for file in asked)
         soon = self._limit(seconds.get(name, 0.0) for name in likely)
+        limits = {file: self._limit([max(clean[file]["tests"].values())]) for file in asked}
         spent = 0.0
         with worker.with_code(mutant.place.path, mutant.code):
             if likely:
-                told = worker.run(likely, soon, stop=True)
+                told = worker.run(likely, soon, stop=True, limits=limits)
                 if told["failed"] or told["timed_out"]:
                     by = "took too long" if told["timed_out"] else told["failed"][0]
                     return Verdict(True, by, told["wall"], digest)
                 if told["code"] == 0:
                     leave_out += likely
                 spent = told["wall"]
-            told = worker.run(asked, limit, leave_out=leave_out, stop=True)
+            told = worker.run(asked, limit, leave_out=leave_out, stop=True, limits=limits)
             if told.get("lost"):  # by the fault, or by chance
-                told = worker.run(asked, limit, leave_out=leave_out, stop=True)
+                told = worker.run(asked, limit, leave_out=leave_out, stop=True, limits=limits)
         spent += told["wall"]
         if told["code"] == 0 or (told["code"] == NOTHING_RAN and likely):
             return Verdict(False, "", spent, digest)

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -47,12 +47,14 @@ class Worker:
         leave_out: Iterable[str] = (),
         stop: bool,
         lines: Path | None = None,
+        limits: Mapping[str, float] | None = None,
     ) -> dict[str, Any]:
         """What pytest made of some tests, or files of them.
 
         Args:
             stop: at the first failure.
             lines: a file that is to say, as `coverage` does, which lines each test runs.
+            limits: by test file, the seconds that one of its tests may take.
         """
         options = OPTIONS if stop else OPTIONS[1:]
         deselected = [f"--deselect={name}" for name in leave_out]
@@ -60,6 +62,7 @@ class Worker:
             "arguments": [*options, *deselected, *tests],
             "limit": limit,
             "lines": str(lines or ""),
+            "limits": dict(limits or {}),
             "scratch": str(self.scratch),
         }
         server = self.server or self._start()
@@ -83,14 +86,18 @@ class Worker:
 
     @contextlib.contextmanager
     def with_code(self, path: str, code: str) -> Iterator[None]:
-        """Other code in a file of the copy, for a while."""
+        """Other code in a file of the copy, for a while. With a fault a test may remove files."""
         file = self.copy / path
         before = file.read_bytes()
         file.write_text(code, encoding="utf-8")
         try:
             yield
         finally:
-            file.write_bytes(before)
+            if all((self.copy / name).is_file() for name in kept(self.root)):
+                file.write_bytes(before)
+            else:
+                self.close()
+                copy_checkout(self.root, self.copy, self.plan.built)
 
     def close(self) -> None:
         if self.server:
