@@ -35,13 +35,12 @@ from latentedit import (
 from latentedit_faces.installed import RECOGNISER as DLIB_WEIGHTS
 from latentedit_faces.installed import installed_model
 from latentedit_tfjs.bundle import parsed_json, read_files
-from latentedit_tfjs.graph import Node, read_graph
+from latentedit_tfjs.graph import Graph, Node, read_graph
 from latentedit_tfjs.importing import HumanModels
 from latentedit_tfjs.loading import digest_of, read_human, read_residual, read_separable
 from latentedit_tfjs.manifest import read_weights
 from latentedit_tfjs.network import Network
 from latentedit_tfjs.onnx_model import check_libraries
-from latentedit_tfjs.operations import run
 from latentedit_tfjs.packages import FACE_API, HUMAN_MODELS
 from latentedit_tfjs.residual_network import ResidualNetwork
 from latentedit_tfjs.separable_networks import SeparableNetwork
@@ -75,6 +74,14 @@ def test_a_graph_gives_what_onnxruntime_gives() -> None:
         assert network(images[:0], ["scores"])[0].shape == (0, 5)
 
 
+def computed(node: Node, inputs: list[Tensor]) -> Tensor:
+    """A network of one node, whose first input is the image and whose others are weights."""
+    weights = {f"weight{i}": tensor for i, tensor in enumerate(inputs[1:])}
+    read = node.model_copy(update={"inputs": ("image", *weights)})
+    graph = Graph(nodes=(Node(name="image", op="Placeholder"), read))
+    return Network(graph, weights)(inputs[0], [node.name])[0]
+
+
 @pytest.mark.parametrize(
     ("op", "inputs", "options", "expected"),
     [
@@ -82,6 +89,9 @@ def test_a_graph_gives_what_onnxruntime_gives() -> None:
         ("Mul", [[3.0, 1.0], [2.0, 4.0]], {}, [6.0, 4.0]),
         ("Maximum", [[3.0, 1.0], [2.0, 4.0]], {}, [3.0, 4.0]),
         ("Minimum", [[3.0, 1.0], [2.0, 4.0]], {}, [2.0, 1.0]),
+        ("ClipByValue", [[-1.0, 0.5, 7.0], 0.0, 6.0], {}, [0.0, 0.5, 6.0]),
+        ("Relu", [[-1.0, 7.0]], {}, [0.0, 7.0]),
+        ("Mean", [[[1.0, 3.0], [3.0, 5.0]], [1]], {}, [2.0, 4.0]),
         ("Abs", [[-3.0, 1.0]], {}, [3.0, 1.0]),
         ("Square", [[-3.0, 1.0]], {}, [9.0, 1.0]),
         ("Rsqrt", [[4.0, 0.25]], {}, [0.5, 2.0]),
@@ -98,13 +108,50 @@ def test_a_graph_gives_what_onnxruntime_gives() -> None:
 def test_an_operation_is_that_of_tensorflow(
     op: Any, inputs: list[Any], options: dict[str, Any], expected: Any
 ) -> None:
-    found = run(Node(name="n", op=op, **options), [torch.tensor(value) for value in inputs])
+    found = computed(Node(name="n", op=op, **options), [torch.tensor(value) for value in inputs])
     torch.testing.assert_close(found, torch.tensor(expected))
+
+
+@pytest.mark.parametrize(
+    ("low", "expected"), [(0.0, [0.0, 0.5, 6.0]), ([0.0, 1.0, 2.0], [0, 1, 6])]
+)
+def test_the_maximum_of_a_minimum_clips(low: Any, expected: list[float]) -> None:
+    weights = {"low": torch.tensor(low), "high": torch.tensor(6.0)}
+    nodes = (
+        Node(name="image", op="Placeholder"),
+        Node(name="least", op="Minimum", inputs=("image", "high")),
+        Node(name="clipped", op="Maximum", inputs=("least", "low")),
+    )
+    found = Network(Graph(nodes=nodes), weights)(
+        torch.tensor([[-1.0, 0.5, 7.0]]), ["clipped", "least"]
+    )
+    torch.testing.assert_close(found[0][0], torch.tensor(expected).float())
+    torch.testing.assert_close(found[1][0], torch.tensor([-1.0, 0.5, 6.0]))
+
+
+@pytest.mark.parametrize(
+    ("node", "told"),
+    [
+        (Node(name="n", op="Conv2D", inputs=("image", "image")), "'image' is computed, and has to"),
+        (Node(name="n", op="Conv2D", inputs=("image",)), "node 'n' does not run"),
+        (Node(name="n", op="Conv2D", inputs=("image", "flat")), "node 'n' does not run"),
+        (
+            Node(name="n", op="MaxPool", inputs=("image",), padding="SAME", dilations=(2, 2)),
+            "node 'n' has dilations and padding SAME",
+        ),
+        (Node(name="n", op="Pad", inputs=("image", "below")), "node 'n' pads by"),
+    ],
+)
+def test_a_node_that_cannot_be_written_is_an_error_with_its_name(node: Node, told: str) -> None:
+    weights = {"flat": torch.ones(3), "below": torch.tensor([[0, -1]] * 4)}
+    graph = Graph(nodes=(Node(name="image", op="Placeholder"), node))
+    with pytest.raises(InputError, match=told):
+        Network(graph, weights)(torch.ones(1, 4, 4, 3), ["n"])
 
 
 def test_an_average_leaves_padding_out() -> None:
     node = Node(name="n", op="AvgPool", padding="SAME", window=(2, 2), strides=(2, 2))
-    found = run(node, [torch.arange(9.0).reshape(1, 3, 3, 1)])
+    found = computed(node, [torch.arange(9.0).reshape(1, 3, 3, 1)])
     assert found.flatten().tolist() == [2.0, 3.5, 6.5, 8.0]
 
 
@@ -208,7 +255,7 @@ def test_what_is_no_graph_is_refused(topology: Any) -> None:
 
 def test_shapes_that_do_not_fit_are_an_error_with_the_name_of_the_node() -> None:
     network, _ = small()
-    with pytest.raises(InputError, match="node 'first' does not run"):
+    with pytest.raises(InputError, match=r"does not run: .*first"):
         network(torch.zeros(1, 8, 8, 2), ["scores"])
     with pytest.raises(UnknownName, match="scoers"):
         network(torch.zeros(1, 8, 8, 3), ["scoers"])

@@ -22,7 +22,7 @@ from latentedit import (
 from latentedit_tfjs.calibration import read_calibration, scaled
 from latentedit_tfjs.crops import FACE, GREY, Box, cropped, mirrored
 from latentedit_tfjs.loading import digest_of, read_human, read_separable, record_of
-from latentedit_tfjs.onnx_model import check_libraries
+from latentedit_tfjs.onnx_model import COMPUTED
 from latentedit_tfjs.packages import FACE_API, HUMAN_MODELS, Package
 from latentedit_tfjs.readings import MESH, SIXTY_EIGHT, of_mirror, point_readings
 
@@ -77,7 +77,6 @@ class FamilyAttributes(AttributeEstimator):
         FAMILY: as the calibration names it.
         PACKAGE: where the networks come from.
         NETWORKS: their names.
-        COMPUTED: the library that runs them.
     """
 
     Options: ClassVar[type[FamilyOptions]] = FamilyOptions
@@ -85,7 +84,6 @@ class FamilyAttributes(AttributeEstimator):
     NAME: ClassVar[str]
     PACKAGE: ClassVar[Package]
     NETWORKS: ClassVar[tuple[str, ...]]
-    COMPUTED: ClassVar[str]
 
     def __init__(self, options: FamilyOptions | None = None) -> None:
         self.options = FamilyOptions() if options is None else options
@@ -102,7 +100,7 @@ class FamilyAttributes(AttributeEstimator):
         self.fingerprint = fingerprint(
             {
                 "estimator": self.NAME,
-                "computed": self.COMPUTED,
+                "computed": COMPUTED,
                 "weights": {
                     name: digest_of(self.PACKAGE, name, self.options.path) for name in self.NETWORKS
                 },
@@ -155,7 +153,6 @@ class HumanAttributes(FamilyAttributes):
     FAMILY: ClassVar[str] = "human"
     PACKAGE: ClassVar[Package] = HUMAN_MODELS
     NETWORKS: ClassVar[tuple[str, ...]] = ("emotion", "facemesh", "faceres")
-    COMPUTED: ClassVar[str] = "torch"
     selective: ClassVar[bool] = True
 
     def _readings(self, images: Tensor, names: set[str]) -> Mapping[str, Tensor]:
@@ -193,11 +190,6 @@ class FaceApiAttributes(FamilyAttributes):
     FAMILY: ClassVar[str] = "face-api"
     PACKAGE: ClassVar[Package] = FACE_API
     NETWORKS: ClassVar[tuple[str, ...]] = ("age_gender", "face_expression", "face_landmark_68")
-    COMPUTED: ClassVar[str] = "onnxruntime"
-
-    def __init__(self, options: FamilyOptions | None = None) -> None:
-        super().__init__(options)
-        check_libraries(self.NAME)
 
     def _readings(self, images: Tensor, names: set[str]) -> Mapping[str, Tensor]:
         found: dict[str, Tensor] = {}

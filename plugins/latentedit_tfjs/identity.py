@@ -15,7 +15,7 @@ from latentedit import IdentityEncoder, InputError, Options, fingerprint
 from latentedit_tfjs.calibration import read_calibration
 from latentedit_tfjs.crops import FACE, Box, cropped
 from latentedit_tfjs.loading import RECOGNISER, digest_of, read_human, read_residual, record_of
-from latentedit_tfjs.onnx_model import check_libraries
+from latentedit_tfjs.onnx_model import COMPUTED
 from latentedit_tfjs.packages import FACE_API, HUMAN_MODELS, Package
 
 
@@ -65,6 +65,7 @@ class CropRecogniser(IdentityEncoder):
         self.fingerprint = fingerprint(
             {
                 "recogniser": self.NAME,
+                "computed": COMPUTED,
                 "weights": digest_of(self.PACKAGE, self.NETWORK, self.options.path),
                 "threshold": self.same_person_threshold,
                 "face": list(self.options.face),
@@ -139,10 +140,6 @@ class FaceApiResnet(CropRecogniser):
     NETWORK: ClassVar[str] = RECOGNISER
     SIDE: ClassVar[int] = 150
     MARGIN: ClassVar[float] = 0.05
-
-    def __init__(self, options: RecogniserOptions | None = None) -> None:
-        super().__init__(options)
-        check_libraries(self.NAME)
 
     def _embedded(self, shown: Tensor) -> Tensor:
         return read_residual(self.options.path).embedded(shown)

@@ -10,6 +10,7 @@ from torch import Tensor
 from latentedit import CorruptArtefact, check_digest, read_record, read_tensors
 from latentedit_tfjs.graph import Graph
 from latentedit_tfjs.network import Network
+from latentedit_tfjs.onnx_model import check_libraries
 from latentedit_tfjs.packages import (
     FACE_API,
     HUMAN_MODELS,
@@ -24,7 +25,10 @@ RECOGNISER = "face_recognition"
 
 
 def record_of(package: Package, path: Path | None, needed_by: str) -> PackageRecord:
-    return installed(package, path, needed_by)[1]
+    """The record of a package, if it and what runs its networks are installed."""
+    record = installed(package, path, needed_by)[1]
+    check_libraries(needed_by)
+    return record
 
 
 @lru_cache(maxsize=8)

@@ -7,7 +7,8 @@ takes as a sequence of torch's operations.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentedit import EnvironmentFault
+from latentedit import EnvironmentFault, InputError
 
 Array = NDArray[np.float32]
+COMPUTED = "onnxruntime"
+"""What runs the networks; a part of every fingerprint."""
 TOGETHER = 8
 """Images of one pass, which stay in the processor's cache."""
 OPSET, FORMAT = 17, 9
@@ -27,13 +30,18 @@ INSTALL = "pip install 'latentedit[faces]', or pip install onnx onnxruntime"
 class OnnxModel:
     """A model of images (N, H, W, C), to which nodes are added in order.
 
-    Every method that adds a node returns the name of its output. Images are (N, C, H, W) between
-    nodes.
+    Every method that adds a node returns the name of its output. Images are (N, C, H, W) for
+    convolutions and pools.
+
+    Attributes:
+        image: the name of the input.
+        label: of the nodes that are added next, for messages.
     """
 
     image = "image"
 
     def __init__(self) -> None:
+        self.label = ""
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
         self._helper = importlib.import_module("onnx.helper")
@@ -41,7 +49,10 @@ class OnnxModel:
     def add(self, operation: str, *inputs: str, **attributes: Any) -> str:
         """An operation of ONNX."""
         output = f"{operation.lower()}{len(self._nodes)}"
-        self._nodes.append(self._helper.make_node(operation, inputs, [output], **attributes))
+        name = f"{self.label} {output}"
+        self._nodes.append(
+            self._helper.make_node(operation, inputs, [output], name=name, **attributes)
+        )
         return output
 
     def constant(self, array: NDArray[Any]) -> str:
@@ -97,35 +108,49 @@ class OnnxModel:
         made = self.add("MatMul", x, self.constant(weights))
         return made if bias is None else self.add("Add", made, self.constant(bias))
 
-    def session(self, side: int, output: str) -> OnnxSession:
-        """What computes the node `output` of images (N, side, side, 3)."""
+    def session(self, shape: Sequence[int], outputs: Sequence[str]) -> OnnxSession:
+        """What computes the nodes `outputs` of images (N, *shape)."""
         helper, number = self._helper, importlib.import_module("onnx").TensorProto.FLOAT
-        shown = helper.make_tensor_value_info(self.image, number, ["N", side, side, 3])
-        found = helper.make_tensor_value_info(output, number, None)
-        graph = helper.make_graph(self._nodes, "network", [shown], [found], self._constants)
+        shown = helper.make_tensor_value_info(self.image, number, ["N", *shape])
+        found = [helper.make_tensor_value_info(output, number, None) for output in outputs]
+        graph = helper.make_graph(self._nodes, "network", [shown], found, self._constants)
         opset = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=opset, ir_version=FORMAT)
-        return OnnxSession(model.SerializeToString(), self.image, side)
+        return OnnxSession(model.SerializeToString(), self.image, outputs)
 
 
 class OnnxSession:
     """A model that is ready to run, on one thread, so that a forked process can use it."""
 
-    def __init__(self, model: bytes, image: str, side: int) -> None:
+    def __init__(self, model: bytes, image: str, outputs: Sequence[str]) -> None:
         runtime = importlib.import_module("onnxruntime")
         options = runtime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        self._image, self._side = image, side
+        options.log_severity_level = 4
+        self._image, self._outputs = image, list(outputs)
+        with _explained():
+            self._session = runtime.InferenceSession(
+                model, options, providers=["CPUExecutionProvider"]
+            )
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """(N, side, side, 3) → (N, F)."""
+    def __call__(self, images: Tensor) -> list[Tensor]:
+        """(N, H, W, C) → the values of the outputs, a row an image."""
         if not len(images):
-            return self(images.new_zeros(1, self._side, self._side, 3))[:0]
-        parts = (part.contiguous().numpy() for part in images.split(TOGETHER))
-        found = [self._session.run(None, {self._image: part})[0] for part in parts]
-        return torch.from_numpy(np.concatenate(found))
+            return [found[:0] for found in self(images.new_zeros(1, *images.shape[1:]))]
+        with _explained():
+            parts = [
+                self._session.run(self._outputs, {self._image: part.contiguous().numpy()})
+                for part in images.split(TOGETHER)
+            ]
+        return [torch.from_numpy(np.concatenate(found)) for found in zip(*parts, strict=True)]
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # onnxruntime has one class per fault, none of them public
+        raise InputError(f"a network does not run: {str(error)[:300]}") from None
 
 
 def check_libraries(needed_by: str) -> None:

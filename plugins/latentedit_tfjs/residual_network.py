@@ -15,7 +15,7 @@ from torch import Tensor
 from latentedit_tfjs.onnx_model import OnnxModel, OnnxSession
 from latentedit_tfjs.separable_networks import MEANS, SCALE, weight
 
-SIDE, WIDTH = 150, 128
+SHAPE = (150, 150, 3)
 FIRST_SIDE = 35
 """Of what the first convolution and its pooling leave."""
 BLOCKS: tuple[tuple[str, ...], ...] = (
@@ -37,7 +37,7 @@ class ResidualNetwork:
 
     def embedded(self, images: Tensor) -> Tensor:
         """(N, 128), of any norm."""
-        return self._session(images)
+        return self._session(images)[0]
 
     @cached_property
     def _session(self) -> OnnxSession:
@@ -52,7 +52,7 @@ class ResidualNetwork:
                 inner = model.add("Relu", self._conv(model, x, f"{name}/conv1"))
                 inner = self._conv(model, inner, f"{name}/conv2")
                 x = model.add("Relu", model.add("Add", inner, x))
-        return model.session(SIDE, model.linear(model.pooled(x), weight(self.weights, "fc")))
+        return model.session(SHAPE, [model.linear(model.pooled(x), weight(self.weights, "fc"))])
 
     def _halved(self, model: OnnxModel, x: str, name: str, side: int) -> str:
         """A block on half the sides, added to the means of 2 × 2 pixels.

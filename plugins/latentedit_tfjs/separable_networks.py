@@ -15,7 +15,7 @@ from torch import Tensor
 from latentedit import InputError
 from latentedit_tfjs.onnx_model import Array, OnnxModel, OnnxSession
 
-SIDE = 112
+SHAPE = (112, 112, 3)
 MEANS = (122.782, 117.001, 104.298)
 """Of the channels, which the networks expect to be subtracted."""
 SCALE = 255
@@ -32,11 +32,11 @@ class SeparableNetwork:
 
     def dense(self, images: Tensor) -> Tensor:
         """Four dense blocks and a linear map: (N, 7) expressions, or (N, 136) places of points."""
-        return self._dense(images)
+        return self._dense(images)[0]
 
     def ages_and_genders(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(N,) years, and (N,) log-odds of a male face."""
-        found = self._person(images)
+        (found,) = self._person(images)
         return found[:, 0], found[:, 1] - found[:, 2]
 
     @cached_property
@@ -52,9 +52,8 @@ class SeparableNetwork:
                 total = model.add("Add", total, self._separable(model, step, f"{name}/conv{i}"))
                 step = model.add("Relu", total)
             x = step
-        return model.session(
-            SIDE, model.linear(model.pooled(x), self["fc/weights"], self["fc/bias"])
-        )
+        found = model.linear(model.pooled(x), self["fc/weights"], self["fc/bias"])
+        return model.session(SHAPE, [found])
 
     @cached_property
     def _person(self) -> OnnxSession:
@@ -77,7 +76,7 @@ class SeparableNetwork:
             model.linear(features, self[f"fc/{head}/weights"], self[f"fc/{head}/bias"])
             for head in ("age", "gender")
         ]
-        return model.session(SIDE, model.add("Concat", *heads, axis=1))
+        return model.session(SHAPE, [model.add("Concat", *heads, axis=1)])
 
     def _conv(self, model: OnnxModel, x: str, name: str, stride: int) -> str:
         return model.conv(x, self[f"{name}/filters"], self[f"{name}/bias"], stride)
