@@ -37,7 +37,7 @@ from latentedit_tfjs.calibration import Calibration, Scale, Verification, read_c
 from latentedit_tfjs.crops import FACE, Box
 
 FAMILIES = {"human": HumanAttributes, "face-api": FaceApiAttributes}
-RECOGNISERS = ("human-mobileface", "human-faceres", "faces-dlib-identity")
+RECOGNISERS = ("human-mobileface", "human-faceres", "face-api-resnet", "faces-dlib-identity")
 BATCH, SEED, PEOPLE = 64, 11, 150
 BEGIN, END = "<!-- calibration -->", "<!-- end calibration -->"
 PERSONS = Path(__file__).parents[1] / "docs" / "results" / "persons.csv"
@@ -161,8 +161,8 @@ def face_box(images: Tensor) -> Box:
 
 
 def recogniser(name: str, box: Box) -> IdentityEncoder:
-    """Some take the place of faces; dlib's finds it."""
-    place = {"face": list(box)} if name.startswith("human-") else {}
+    """Some take the place of faces; dlib's own finds it."""
+    place = {} if name.startswith("faces-") else {"face": list(box)}
     return Registry.discover().identity(name, {"same_person_threshold": 0.0, **place})
 
 

@@ -23,6 +23,18 @@ SHOWN = (
     "stylespace",
 )
 """Editors of the picture of the field."""
+SHOWN_REAL = (
+    "styleflow",
+    "coupling-flow",
+    "latent-transformer",
+    "surrogate-gradient",
+    "conditional-mean",
+    "min-norm",
+    "interfacegan",
+    "ganspace",
+    "sefa",
+)
+"""Editors of the picture of the long run on published networks."""
 
 
 def quickstart(folder: Path) -> None:
@@ -34,10 +46,18 @@ def real_quick(folder: Path) -> None:
 
 
 def field(folder: Path) -> None:
-    """One face in every task, unedited and under the editors of `SHOWN`: the shown face that most
-    of them edit. A failed edit is crossed out."""
+    one_face_a_task(folder, SHOWN, ROOT / "docs" / "field.png")
+
+
+def real(folder: Path) -> None:
+    one_face_a_task(folder, SHOWN_REAL, ROOT / "docs" / "real.png")
+
+
+def one_face_a_task(folder: Path, shown_editors: tuple[str, ...], picture: Path) -> None:
+    """One face in every task, unedited and under each of the editors that the run has: the shown
+    face that most of them edit. A failed edit is crossed out."""
     run = Run(folder)
-    editors = [name for name in SHOWN if name in run.suite.editors]
+    editors = [name for name in shown_editors if name in run.suite.editors]
     rows, titles, captions = [], [], []
     for task in run.suite.tasks:
         cells = [run.finished(name, task.name)[0].arrays for name in editors]
@@ -51,12 +71,13 @@ def field(folder: Path) -> None:
         rows.append([cells[0]["images"][face], *crossed])
         titles.append(task.name)
         captions.append(["", *marks])
-    save_grid(ROOT / "docs" / "field.png", rows, ["unedited", *editors], titles, captions)
+    save_grid(picture, rows, ["unedited", *editors], titles, captions)
 
 
 PICTURES: dict[str, Callable[[Path], None]] = {
     "quickstart": quickstart,
     "field": field,
     "real-quick": real_quick,
+    "real": real,
 }
 """By the name of the suite."""

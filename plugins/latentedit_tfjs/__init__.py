@@ -44,6 +44,12 @@ _PLUGINS: list[tuple[PluginKind, str, str, str]] = [
         "identity:FaceRes",
         "features of human-models, from which it also reads age and gender",
     ),
+    (
+        "identity",
+        "face-api-resnet",
+        "identity:FaceApiResnet",
+        "dlib's recogniser, as face-api has it",
+    ),
 ]
 """Kind, name, target within this package, and summary of each."""
 

@@ -21,7 +21,8 @@ from latentedit import (
 )
 from latentedit_tfjs.calibration import read_calibration, scaled
 from latentedit_tfjs.crops import FACE, GREY, Box, cropped, mirrored
-from latentedit_tfjs.loading import read_human, read_separable, record_of
+from latentedit_tfjs.loading import digest_of, read_human, read_separable, record_of
+from latentedit_tfjs.onnx_model import COMPUTED
 from latentedit_tfjs.packages import FACE_API, HUMAN_MODELS, Package
 from latentedit_tfjs.readings import MESH, SIXTY_EIGHT, of_mirror, point_readings
 
@@ -75,12 +76,14 @@ class FamilyAttributes(AttributeEstimator):
     Class attributes:
         FAMILY: as the calibration names it.
         PACKAGE: where the networks come from.
+        NETWORKS: their names.
     """
 
     Options: ClassVar[type[FamilyOptions]] = FamilyOptions
     FAMILY: ClassVar[str]
     NAME: ClassVar[str]
     PACKAGE: ClassVar[Package]
+    NETWORKS: ClassVar[tuple[str, ...]]
 
     def __init__(self, options: FamilyOptions | None = None) -> None:
         self.options = FamilyOptions() if options is None else options
@@ -97,7 +100,10 @@ class FamilyAttributes(AttributeEstimator):
         self.fingerprint = fingerprint(
             {
                 "estimator": self.NAME,
-                "weights": self._record.weights_sha256,
+                "computed": COMPUTED,
+                "weights": {
+                    name: digest_of(self.PACKAGE, name, self.options.path) for name in self.NETWORKS
+                },
                 "scales": {n: scale.model_dump() for n, scale in self._scales.items() if n in read},
                 **self.options.model_dump(mode="json", include={"attributes", "face"}),
             }
@@ -146,6 +152,7 @@ class HumanAttributes(FamilyAttributes):
     NAME: ClassVar[str] = "human-attributes"
     FAMILY: ClassVar[str] = "human"
     PACKAGE: ClassVar[Package] = HUMAN_MODELS
+    NETWORKS: ClassVar[tuple[str, ...]] = ("emotion", "facemesh", "faceres")
     selective: ClassVar[bool] = True
 
     def _readings(self, images: Tensor, names: set[str]) -> Mapping[str, Tensor]:
@@ -182,6 +189,7 @@ class FaceApiAttributes(FamilyAttributes):
     NAME: ClassVar[str] = "face-api-attributes"
     FAMILY: ClassVar[str] = "face-api"
     PACKAGE: ClassVar[Package] = FACE_API
+    NETWORKS: ClassVar[tuple[str, ...]] = ("age_gender", "face_expression", "face_landmark_68")
 
     def _readings(self, images: Tensor, names: set[str]) -> Mapping[str, Tensor]:
         found: dict[str, Tensor] = {}

@@ -22,8 +22,8 @@ LARGEST_STEP = 64
 """Of strides, dilations and windows."""
 
 Operation = Literal[
-    "Abs", "Add", "AddV2", "AvgPool", "BiasAdd", "Conv2D", "DepthwiseConv2dNative", "Elu",
-    "FusedDepthwiseConv2dNative", "Identity", "MatMul", "Max", "Maximum", "MaxPool", "Mean",
+    "Abs", "Add", "AddV2", "AvgPool", "BiasAdd", "ClipByValue", "Conv2D", "DepthwiseConv2dNative",
+    "Elu", "FusedDepthwiseConv2dNative", "Identity", "MatMul", "Max", "Maximum", "MaxPool", "Mean",
     "Minimum", "Mul", "Pad", "Placeholder", "Prelu", "Relu", "Relu6", "Reshape", "Rsqrt",
     "Sigmoid", "Softmax", "Square", "Squeeze", "Sub", "Sum", "_FusedConv2D", "_FusedMatMul",
 ]  # fmt: skip

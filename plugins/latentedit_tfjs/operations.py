@@ -1,154 +1,203 @@
-"""The operations of a graph in torch, with TensorFlow's layout and padding.
+"""The operations of a graph as nodes of ONNX, with TensorFlow's layout and padding.
 
-Images are (N, H, W, C), filters (H, W, C, O), depthwise filters (H, W, C, M). With padding SAME, an
-output has ⌈side / stride⌉ pixels, and the odd pixel of padding is after the image.
+Images are (N, H, W, C), filters (H, W, C, O), depthwise filters (H, W, C, 1). With padding SAME, an
+output has ⌈side / stride⌉ pixels, and the odd pixel of padding is after the image. Convolutions and
+pools of ONNX take (N, C, H, W). onnxruntime removes transpositions that cancel each other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+import numpy as np
+from numpy.typing import NDArray
 
 from latentedit import InputError
 from latentedit_tfjs.graph import Node
+from latentedit_tfjs.onnx_model import OnnxModel
 
-Inputs = list[Tensor]
-
-
-def run(node: Node, inputs: Inputs) -> Tensor:
-    """The output of one node."""
-    made = _RUN[node.op](node, inputs)
-    return _fused(node, made, inputs[2:]) if node.fused else made
+Weights = Mapping[str, NDArray[Any]]
+STEPS = {"BiasAdd": "Add", "Prelu": "PRelu"}
+"""Steps after an operation that have an input."""
+PADDING = {"SAME": "SAME_UPPER", "VALID": "VALID"}
 
 
-def _fused(node: Node, made: Tensor, more: Inputs) -> Tensor:
-    for step in node.fused:
-        made = made + more.pop(0) if step == "BiasAdd" else _ACTIVATIONS[step](made, more)
-    return made
+class Written:
+    """A graph that is being written into a model.
+
+    Attributes:
+        names: of the values in the model, by their names in the graph.
+    """
+
+    def __init__(self, model: OnnxModel, weights: Weights) -> None:
+        self.model, self._weights = model, weights
+        self.names = dict[str, str]()
+
+    def add(self, node: Node) -> None:
+        """Write one node, whose inputs were written before.
+
+        Raises:
+            InputError: it lacks an input, or a weight has too few axes.
+        """
+        self.model.label = node.name
+        try:
+            self.names[node.name] = self._fused(node)
+        except (IndexError, ValueError) as error:
+            raise InputError(f"node {node.name!r} does not run: {str(error)[:200]}") from None
+
+    def _fused(self, node: Node) -> str:
+        made, more = _WRITE[node.op](self, node), list(node.inputs[2:])
+        for step in node.fused:
+            if step in STEPS:
+                made = self.model.add(STEPS[step], made, self.name(more.pop(0)))
+            else:
+                made = _activated(self, step, made)
+        return made
+
+    def name(self, of: str) -> str:
+        if of not in self.names:
+            self.names[of] = self.model.constant(self.weight(of))
+        return self.names[of]
+
+    def weight(self, name: str) -> NDArray[Any]:
+        if name not in self._weights:
+            raise InputError(f"{name!r} is computed, and has to be a weight")
+        return self._weights[name]
+
+    def numbers(self, name: str) -> list[int]:
+        return [int(number) for number in self.weight(name).flatten()]
 
 
-def _prelu(x: Tensor, more: Inputs) -> Tensor:
-    """max(x, 0) + slope · min(x, 0), with slopes that broadcast to x."""
-    slope = more.pop(0)
-    if x.ndim == 4 and slope.numel() == x.shape[3] == slope.shape[-1]:
-        return functional.prelu(x.permute(0, 3, 1, 2), slope.flatten()).permute(0, 2, 3, 1)
-    return x.clamp_min(0) + slope * x.clamp_max(0)
+def _activated(written: Written, step: str, x: str) -> str:
+    if step == "Relu6":
+        bounds = (written.model.constant(np.array(n, np.float32)) for n in (0, 6))
+        return written.model.add("Clip", x, *bounds)
+    return written.model.add(step, x)
 
 
-_ACTIVATIONS: Mapping[str, Callable[[Tensor, Inputs], Tensor]] = {
-    "Relu": lambda x, more: x.clamp_min(0),
-    "Relu6": lambda x, more: x.clamp(0, 6),
-    "Elu": lambda x, more: functional.elu(x),
-    "Sigmoid": lambda x, more: x.sigmoid(),
-    "Prelu": _prelu,
-}
+def _channels_first(written: Written, node: Node) -> str:
+    return written.model.add("Transpose", written.name(node.inputs[0]), perm=[0, 3, 1, 2])
 
 
-def _padded(node: Node, image: Tensor, kernel: tuple[int, int], value: float = 0.0) -> Tensor:
-    """(N, C, H, W) with what SAME adds at the edges."""
-    if node.padding == "VALID":
-        return image
-    sides = []
-    for side, size, stride, dilation in zip(
-        image.shape[2:], kernel, node.strides, node.dilations, strict=True
-    ):
-        reach = dilation * (size - 1) + 1
-        total = max((-(-side // stride) - 1) * stride + reach - side, 0)
-        sides.append((total // 2, total - total // 2))
-    (top, bottom), (left, right) = sides
-    if top + bottom + left + right == 0:
-        return image
-    return functional.pad(image, (left, right, top, bottom), value=value)
-
-
-def _conv(node: Node, inputs: Inputs) -> Tensor:
-    image, kernel = inputs[0].permute(0, 3, 1, 2), inputs[1].permute(3, 2, 0, 1)
-    padded = _padded(node, image, (kernel.shape[2], kernel.shape[3]))
-    made = functional.conv2d(padded, kernel, stride=node.strides, dilation=node.dilations)
-    return made.permute(0, 2, 3, 1)
-
-
-def _depthwise(node: Node, inputs: Inputs) -> Tensor:
-    image = inputs[0].permute(0, 3, 1, 2)
-    height, width, channels, multiplier = inputs[1].shape
-    kernel = inputs[1].permute(2, 3, 0, 1).reshape(channels * multiplier, 1, height, width)
-    made = functional.conv2d(
-        _padded(node, image, (height, width)),
-        kernel,
-        stride=node.strides,
-        dilation=node.dilations,
-        groups=channels,
+def _windowed(written: Written, node: Node, operation: str, *inputs: str, **more: Any) -> str:
+    """A convolution or a pool."""
+    if node.padding == "SAME" and node.dilations != (1, 1):
+        raise InputError(f"node {node.name!r} has dilations and padding SAME, which are not run")
+    made = written.model.add(
+        operation,
+        _channels_first(written, node),
+        *inputs,
+        strides=list(node.strides),
+        auto_pad=PADDING[node.padding],
+        **more,
     )
-    return made.permute(0, 2, 3, 1)
+    return written.model.add("Transpose", made, perm=[0, 2, 3, 1])
 
 
-def _max_pool(node: Node, inputs: Inputs) -> Tensor:
-    image = _padded(node, inputs[0].permute(0, 3, 1, 2), node.window, float("-inf"))
-    return functional.max_pool2d(image, node.window, node.strides).permute(0, 2, 3, 1)
+def _conv(written: Written, node: Node) -> str:
+    kernel = written.model.constant(written.weight(node.inputs[1]).transpose(3, 2, 0, 1))
+    return _windowed(written, node, "Conv", kernel, dilations=list(node.dilations))
 
 
-def _average_pool(node: Node, inputs: Inputs) -> Tensor:
-    """The mean of the pixels of the image, without those of the padding."""
-    image = inputs[0].permute(0, 3, 1, 2)
-    pooled, share = (
-        functional.avg_pool2d(_padded(node, x, node.window), node.window, node.strides)
-        for x in (image, torch.ones_like(image[:1, :1]))
+def _depthwise(written: Written, node: Node) -> str:
+    filters = written.weight(node.inputs[1])
+    height, width, channels, multiplier = filters.shape
+    kernel = filters.transpose(2, 3, 0, 1).reshape(channels * multiplier, 1, height, width)
+    return _windowed(
+        written, node, "Conv", written.model.constant(kernel),
+        dilations=list(node.dilations), group=channels,
+    )  # fmt: skip
+
+
+def _pool(operation: str) -> Callable[[Written, Node], str]:
+    return lambda written, node: _windowed(written, node, operation, kernel_shape=list(node.window))
+
+
+def _pad(written: Written, node: Node) -> str:
+    sides = np.array(written.weight(node.inputs[1]), np.int64)
+    if sides.min(initial=0) < 0:
+        raise InputError(f"node {node.name!r} pads by {sides.tolist()}")
+    ends = written.model.constant(sides.T.flatten())
+    return written.model.add("Pad", written.name(node.inputs[0]), ends)
+
+
+def _plain(operation: str, **attributes: Any) -> Callable[[Written, Node], str]:
+    """All inputs in the same operation."""
+    return lambda written, node: written.model.add(
+        operation, *map(written.name, node.inputs), **attributes
     )
-    return (pooled / share).permute(0, 2, 3, 1)
 
 
-def _pad(node: Node, inputs: Inputs) -> Tensor:
-    sides = [int(n) for pair in inputs[1].flip(0).tolist() for n in pair]
-    if min(sides) < 0:
-        raise InputError(f"node {node.name!r} pads by {sides}")
-    return functional.pad(inputs[0], sides)
+def _product(written: Written, node: Node) -> str:
+    return written.model.add("MatMul", *map(written.name, node.inputs[:2]))
 
 
-def _axes(inputs: Inputs) -> list[int]:
-    return [int(axis) for axis in inputs[1].flatten().tolist()]
+def _reduced(operation: str) -> Callable[[Written, Node], str]:
+    def write(written: Written, node: Node) -> str:
+        x, axes = written.name(node.inputs[0]), written.numbers(node.inputs[1])
+        keep = {"keepdims": int(node.keep_dims)}
+        if operation == "ReduceSum":
+            return written.model.add(
+                operation, x, written.model.constant(np.array(axes, np.int64)), **keep
+            )
+        return written.model.add(operation, x, axes=axes, **keep)
+
+    return write
 
 
-def _reshape(node: Node, inputs: Inputs) -> Tensor:
-    return inputs[0].reshape([int(side) for side in inputs[1].flatten().tolist()])
+def _reshape(written: Written, node: Node) -> str:
+    sides = np.array(written.numbers(node.inputs[1]), np.int64)
+    return written.model.add("Reshape", written.name(node.inputs[0]), written.model.constant(sides))
 
 
-def _squeeze(node: Node, inputs: Inputs) -> Tensor:
-    return inputs[0].squeeze(node.axes) if node.axes else inputs[0].squeeze()
+def _squeeze(written: Written, node: Node) -> str:
+    axes = [written.model.constant(np.array(node.axes, np.int64))] if node.axes else []
+    return written.model.add("Squeeze", written.name(node.inputs[0]), *axes)
 
 
-_RUN: Mapping[str, Callable[[Node, Inputs], Tensor]] = {
+def _square(written: Written, node: Node) -> str:
+    x = written.name(node.inputs[0])
+    return written.model.add("Mul", x, x)
+
+
+def _inverse_root(written: Written, node: Node) -> str:
+    root = written.model.add("Sqrt", written.name(node.inputs[0]))
+    return written.model.add("Reciprocal", root)
+
+
+_WRITE: Mapping[str, Callable[[Written, Node], str]] = {
+    "Placeholder": lambda written, node: written.model.image,
     "Conv2D": _conv,
     "_FusedConv2D": _conv,
     "DepthwiseConv2dNative": _depthwise,
     "FusedDepthwiseConv2dNative": _depthwise,
-    "MatMul": lambda node, x: x[0] @ x[1],
-    "_FusedMatMul": lambda node, x: x[0] @ x[1],
-    "MaxPool": _max_pool,
-    "AvgPool": _average_pool,
-    "Add": lambda node, x: x[0] + x[1],
-    "AddV2": lambda node, x: x[0] + x[1],
-    "BiasAdd": lambda node, x: x[0] + x[1],
-    "Sub": lambda node, x: x[0] - x[1],
-    "Mul": lambda node, x: x[0] * x[1],
-    "Maximum": lambda node, x: torch.maximum(x[0], x[1]),
-    "Minimum": lambda node, x: torch.minimum(x[0], x[1]),
-    "Relu": lambda node, x: x[0].clamp_min(0),
-    "Relu6": lambda node, x: x[0].clamp(0, 6),
-    "Elu": lambda node, x: functional.elu(x[0]),
-    "Prelu": lambda node, x: _prelu(x[0], x[1:]),
-    "Abs": lambda node, x: x[0].abs(),
-    "Square": lambda node, x: x[0].square(),
-    "Rsqrt": lambda node, x: x[0].rsqrt(),
-    "Sigmoid": lambda node, x: x[0].sigmoid(),
-    "Softmax": lambda node, x: x[0].softmax(-1),
-    "Mean": lambda node, x: x[0].mean(_axes(x), node.keep_dims),
-    "Sum": lambda node, x: x[0].sum(_axes(x), node.keep_dims),
-    "Max": lambda node, x: x[0].amax(_axes(x), node.keep_dims),
+    "MatMul": _product,
+    "_FusedMatMul": _product,
+    "MaxPool": _pool("MaxPool"),
+    "AvgPool": _pool("AveragePool"),
+    "Add": _plain("Add"),
+    "AddV2": _plain("Add"),
+    "BiasAdd": _plain("Add"),
+    "Sub": _plain("Sub"),
+    "Mul": _plain("Mul"),
+    "Maximum": _plain("Max"),
+    "Minimum": _plain("Min"),
+    "Relu": _plain("Relu"),
+    "Relu6": lambda written, node: _activated(written, "Relu6", written.name(node.inputs[0])),
+    "ClipByValue": _plain("Clip"),
+    "Elu": _plain("Elu"),
+    "Prelu": _plain("PRelu"),
+    "Abs": _plain("Abs"),
+    "Square": _square,
+    "Rsqrt": _inverse_root,
+    "Sigmoid": _plain("Sigmoid"),
+    "Softmax": _plain("Softmax", axis=-1),
+    "Mean": _reduced("ReduceMean"),
+    "Sum": _reduced("ReduceSum"),
+    "Max": _reduced("ReduceMax"),
     "Pad": _pad,
     "Reshape": _reshape,
     "Squeeze": _squeeze,
-    "Identity": lambda node, x: x[0],
+    "Identity": _plain("Identity"),
 }

@@ -69,11 +69,12 @@ FACE_API = Package(
     size=12_677_476,
     networks={
         name: f"package/model/{name}_model"
-        for name in ("age_gender", "face_expression", "face_landmark_68")
+        for name in ("age_gender", "face_expression", "face_landmark_68", "face_recognition")
     },
     licence=(
         "MIT for the package and its weights. They were trained on data sets of photographs with "
-        "terms of their own, which the package does not restate. Use them for research"
+        "terms of their own, which the package does not restate. Use them for research. "
+        "face_recognition is dlib's recogniser, which its author put into the public domain"
     ),
 )
 
