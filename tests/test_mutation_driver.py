@@ -253,6 +253,19 @@ def test_tests_that_run_the_line_are_asked_first_and_all_others_where_it_survive
     assert asked.read_text() == told + "perimeter area "
 
 
+def test_shipped_verdicts_hold_for_sources_that_are_as_they_were(
+    tried: Tried, tmp_path: Path
+) -> None:
+    root = project(tmp_path / "p")
+    (root / "docs" / "results").mkdir(parents=True)
+    shutil.copy(tried.out / "verdicts.csv", root / "docs" / "results" / "mutants.csv")
+    (root / "shapes" / "unseen.py").write_text(UNSEEN + "\n\nSIDES = 4\n")
+    sampled = trial(root, tmp_path / "out").sample("shapes")
+    [figure] = trial(root, tmp_path / "out").run(["shapes"], workers=1, until=0.0)
+    seen = [mutant for mutant in sampled if mutant.place.path == "shapes/seen.py"]
+    assert (figure.sampled, figure.tried, figure.killed) == (len(sampled), len(seen), 1)
+
+
 def test_an_accepted_survivor_does_not_count(tried: Tried, tmp_path: Path) -> None:
     out = shutil.copytree(tried.out, tmp_path / "out")
     entries = [

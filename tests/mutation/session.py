@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -33,18 +34,21 @@ class Verdict:
 class Session:
     """A database of cosmic-ray, so that its own tools read it too."""
 
-    def __init__(self, path: Path, mutants: Iterable[Mutant], *, fresh: bool = False) -> None:
-        """Results of the same mutants are kept; what is not in the sample is dropped."""
+    def __init__(
+        self, path: Path, mutants: Iterable[Mutant], shipped: Path, *, fresh: bool = False
+    ) -> None:
+        """Results of the same mutants are kept, here or as shipped; no others are."""
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self.mutants = {mutant.id: mutant for mutant in mutants}
         with use_db(path, WorkDB.Mode.create) as db:
-            kept = {} if fresh else {job: r for job, r in db.results if job in self.mutants}
+            kept = {} if fresh else read_verdicts(shipped)
+            kept |= {} if fresh else {job: _verdict(result) for job, result in db.results}
             db.clear()
             db.add_work_items(_item(mutant) for mutant in self.mutants.values())
-            for job, result in kept.items():
-                db.set_result(job, result)
-        self.verdicts = {job: _verdict(result) for job, result in kept.items()}
+        self.verdicts = dict[str, Verdict]()
+        for job in self.mutants.keys() & kept.keys():
+            self.keep(self.mutants[job], kept[job])
 
     def pending(self, tests: dict[str, str]) -> list[Mutant]:
         """Not yet tried; and survivors whose tests are others now (`tests`: digest by source)."""
@@ -62,6 +66,43 @@ class Session:
         result = WorkResult(WorkerOutcome.NORMAL, json.dumps(asdict(verdict)), outcome, diff)
         with use_db(self.path, WorkDB.Mode.open) as db:
             db.set_result(mutant.id, result)
+
+
+COLUMNS = ("id", "group", "killed", "by", "seconds", "tests", "file", "original", "mutated")
+
+
+def write_verdicts(path: Path, sessions: dict[str, Session]) -> None:
+    """Of every group, what became of each mutant, as CSV."""
+    rows = [
+        {"id": job, "group": group, "file": mutant.place.path}
+        | asdict(session.verdicts[job])
+        | {"seconds": f"{session.verdicts[job].seconds:.1f}"}
+        | {"original": mutant.original, "mutated": mutant.mutated}
+        for group, session in sessions.items()
+        for job, mutant in sorted(session.mutants.items(), key=_at)
+        if job in session.verdicts
+    ]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_verdicts(path: Path) -> dict[str, Verdict]:
+    """By the id of the mutant; of no mutant where there is no file."""
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        return {
+            row["id"]: Verdict(
+                row["killed"] == "True", row["by"], float(row["seconds"]), row["tests"]
+            )
+            for row in csv.DictReader(file)
+        }
+
+
+def _at(item: tuple[str, Mutant]) -> tuple[str, tuple[int, int], str]:
+    return item[1].place.path, item[1].place.start, item[0]
 
 
 class Accepted:

@@ -12,9 +12,20 @@ from typing import Any
 from mutation.lines import Lines
 from mutation.mutants import Mutant, places, sample
 from mutation.plan import Group, Plan, chosen, touched
-from mutation.session import Accepted, Figures, Session, Verdict, figures, surviving, table
+from mutation.session import (
+    Accepted,
+    Figures,
+    Session,
+    Verdict,
+    figures,
+    surviving,
+    table,
+    write_verdicts,
+)
 from mutation.workers import Pool, Worker, kept
 
+SHIPPED = "docs/results/mutants.csv"
+"""Verdicts that the project ships: they hold for sources that are as they were."""
 FAR = 1800.0
 """Seconds that one test file may take without a fault."""
 NOTHING_RAN = 5
@@ -44,6 +55,7 @@ class Trial:
         self.lines = None if changed is None else touched(root, changed)
         self.paths = list(paths)
         self.lines_run = Lines(out / "lines")
+        self.shipped = root / SHIPPED
 
     def sample(self, name: str) -> list[Mutant]:
         """The faults that a group is tried with."""
@@ -58,7 +70,9 @@ class Trial:
     def run(self, names: list[str], workers: int, until: float | None = None) -> list[Figures]:
         """Try what is not tried yet, as far as there is time (`until`, of the monotonic clock)."""
         sessions = {
-            name: Session(self.out / f"{name}.sqlite", self.sample(name), fresh=self.fresh)
+            name: Session(
+                self.out / f"{name}.sqlite", self.sample(name), self.shipped, fresh=self.fresh
+            )
             for name in names
         }
         with Pool(self.root, self.plan, workers) as pool:
@@ -205,6 +219,7 @@ class Trial:
                     )
         self.out.mkdir(parents=True, exist_ok=True)
         (self.out / "survivors.md").write_text("\n".join(parts), encoding="utf-8")
+        write_verdicts(self.out / "verdicts.csv", sessions)
         return found
 
     def _digest(self, files: Iterable[str]) -> str:
