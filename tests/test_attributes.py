@@ -246,3 +246,9 @@ def test_the_bundled_schemas_name_lights_and_genders(schema: AttributeSchema) ->
     )
     assert lights.value("up-to-down").tolist() == pytest.approx([0.85, 0, 0.5, 0, 0, 0, 0, 0, 0])
     assert (schema["gender"].value("female"), schema["gender"].value("male")) == (0, 1)
+
+
+@pytest.mark.parametrize("value", [None, object(), {}, [None], "a word"])
+def test_what_is_no_number_is_refused(value: Any) -> None:
+    with pytest.raises((InputError, UnknownName), match="age"):
+        SCHEMA.changed(torch.zeros(2, 5), age=value)

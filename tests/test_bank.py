@@ -69,6 +69,8 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert torch.equal(opened.split("fit").codes, split(7, 5).codes)
     assert torch.equal(opened.split("fit").attributes, split(7, 5).attributes)
     assert len(opened.split("test")) == 3
+    assert len(opened) == len(opened.split("fit")) + 3
+    assert opened
 
 
 def test_equal_banks_have_equal_hashes_and_others_have_not(tmp_path: Path) -> None:

@@ -96,6 +96,7 @@ def test_frames_hold_means_and_the_values_that_they_are_of(results: Any, run: Pa
     pd = pytest.importorskip("pandas")
     means, values = results.to_frame(), results.to_frame(per_image=True)
     assert len(means) == len(results.measures)
+    assert set(means["images"]) == {measure.faces for measure in results.measures}
     one = {"editor": "leaky", "task": "age", "metric": "attribute leakage", "effect": 0.8}
     mean = means.loc[(means[list(one)] == pd.Series(one)).all(axis=1), "mean"]
     of = values.loc[(values[list(one)] == pd.Series(one)).all(axis=1)]

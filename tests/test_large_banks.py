@@ -46,6 +46,15 @@ def test_a_larger_bank_begins_with_the_shards_of_a_smaller_one(tmp_path: Path) -
     assert torch.equal(made(tmp_path / "one", 64).split("fit").codes, small.split("fit").codes[:64])
 
 
+@pytest.mark.parametrize("rows", [range(3, 7), range(60, 70), range(130, 150), range(150)])
+def test_rows_of_the_test_split_are_read_alone(tmp_path: Path, rows: range) -> None:
+    bank = made(tmp_path / "bank", 10, n_test=150)
+    whole, part = bank.split("test"), bank.with_test(rows).split("test")
+    assert torch.equal(part.codes, whole.codes[rows.start : rows.stop])
+    assert torch.equal(part.attributes, whole.attributes[rows.start : rows.stop])
+    assert torch.equal(bank.with_test(rows).split("fit").codes, bank.split("fit").codes)
+
+
 def test_the_test_faces_are_none_of_the_faces_to_fit_on(tmp_path: Path) -> None:
     bank = made(tmp_path / "bank", 150, n_test=150)
     every = torch.cat([bank.split("fit").codes, bank.split("test").codes])
