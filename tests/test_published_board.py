@@ -145,6 +145,9 @@ def test_the_diagram_shows_the_ranks_the_difference_and_the_groups(
     for name, mean in found.means.items():
         assert f"{name} {mean:.2f}" in texts
         assert any(rank(line["x1"]) == pytest.approx(mean, abs=0.01) for line in ticks)
+    height = float(svg.attributes["height"])
+    rows = {float(text.attributes["y"]) for text in svg.all("text")}
+    assert 0 < min(rows) < max(rows) < height
     axis = max(lines, key=lambda line: float(line["x2"]) - float(line["x1"]))
     assert (float(axis["x1"]), float(axis["x2"])) == pytest.approx((one, last))
     bars = [line for line in lines if line["stroke-width"] == "5"]

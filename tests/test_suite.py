@@ -137,6 +137,10 @@ def test_a_suite_survives_its_own_json() -> None:
     assert Suite.model_validate(suite.model_dump(mode="json")) == suite
 
 
+def test_a_run_can_be_scored_again_unless_its_suite_says_otherwise() -> None:
+    assert (parsed().keep_codes, parsed().keep_images) == (True, False)
+
+
 def test_models_are_named_alone_or_with_options() -> None:
     alone = parsed()
     options = parsed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from latentedit import InputError, Unsupported
 from latentedit.benchmark.cells import edits
 from latentedit.benchmark.cells.asked import requested
 from latentedit.benchmark.cells.bench import Bench
-from latentedit.benchmark.cells.edits import edit_milliseconds, measure_edits
+from latentedit.benchmark.cells.edits import TimedEditor, edit_milliseconds, measure_edits
 from latentedit.benchmark.cells.store import CellStore
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.states import cell_states
@@ -339,3 +340,13 @@ def test_a_run_without_truth_reports_no_errors_of_its_own(telling: Told) -> None
     run = Run(telling.folder)
     assert run.reference.knows_truth
     assert [state.id for state in cell_states(run)][:2] == ["faces", "fit--straight--seed0"]
+
+
+def test_the_cost_of_edits_is_a_sum_of_seconds_images_and_evaluations() -> None:
+    edited = SimpleNamespace(nfe=7)
+    timed = TimedEditor(SimpleNamespace(edit=lambda *_, **__: edited))  # type: ignore[arg-type]
+    codes, values = torch.zeros(3, 4), torch.zeros(3, 2)
+    for _ in range(2):
+        assert timed.edit(codes, values, values, None) is edited
+    assert 0 <= timed.cost.pop("edit_seconds") < 60
+    assert timed.cost == {"edits": 6, "edit_calls": 2, "nfe": 14}
