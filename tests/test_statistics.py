@@ -17,6 +17,7 @@ from statsmodels.stats.proportion import proportion_confint
 from latentedit.measures.statistics import (
     FEWEST,
     Interval,
+    Part,
     Spread,
     fit_spread,
     holm,
@@ -222,14 +223,25 @@ def test_the_spread_of_fits_joins_the_variance_with_satterthwaites_freedom(
 ) -> None:
     """Of symmetric values, so that both intervals are Student's."""
     values = np.array([*range(-6, 7)], dtype=float)
-    faces, spreads = values.var(ddof=1) / 13, (Spread(0.7, 4.0), Spread(0.2, 2.0))
-    total = faces + 0.7 + 0.2
-    freedom = total**2 / (faces**2 / 12 + 0.7**2 / 4 + 0.2**2 / 2)
+    faces = values.var(ddof=1) / 13
+    spreads = (
+        Spread(Part(0.9, 4.0), Part(-0.2, 48.0)),
+        Spread(Part(0.2, 2.0), Part(-0.3, 24.0)),
+    )
+    total = faces + 0.9 - 0.2 + 0.2 - 0.3
+    squares = faces**2 / 12 + 0.9**2 / 4 + 0.2**2 / 48 + 0.2**2 / 2 + 0.3**2 / 24
+    freedom = total**2 / squares
     half = stats.t.isf((1 - confidence) / 2, freedom) * np.sqrt(total)
     found = interval(values, confidence=confidence, spreads=spreads)
     assert (found.low, found.high) == pytest.approx((-half, half), rel=0.002)
     moved = paired_difference(values + 2, np.zeros(13), spreads=spreads)
     assert moved.p == pytest.approx(2 * stats.t.sf(2 / np.sqrt(total), freedom), rel=0.01)
+
+
+def test_fits_that_differ_less_than_their_noise_add_nothing() -> None:
+    values = np.array([*range(-6, 7)], dtype=float)
+    less = (Spread(Part(0.2, 4.0), Part(-0.1, 48.0)), Spread(Part(0.1, 4.0), Part(-0.21, 48.0)))
+    assert interval(values, spreads=less) == interval(values)
 
 
 @pytest.mark.parametrize(("fits", "faces"), [(2, 5), (5, 12), (3, 2)])
@@ -245,23 +257,27 @@ def test_the_spread_of_fits_is_the_component_of_a_two_way_table(fits: int, faces
     holes = np.full((fits, 1), np.nan)
     holes[0] = 99.0
     found = fit_spread(np.concatenate([table, holes], 1))
-    assert found == pytest.approx(((between - error) / (fits * faces), fits - 1))
+    assert found is not None
+    count = fits * faces
+    assert found.between == pytest.approx((between / count, fits - 1))
+    assert found.noise == pytest.approx((-error / count, (fits - 1) * (faces - 1)))
+    assert found.variance == pytest.approx((between - error) / count)
 
 
 def test_fits_that_differ_by_noise_alone_have_no_spread_on_average() -> None:
-    """The component is cut at 0 in half of the tables, and small in the other half."""
+    """The component is below 0 in half of the tables, and above in the other half."""
     rng = np.random.default_rng(4)
     found = [fit_spread(rng.normal(size=(5, 40))) for _ in range(200)]
     variances = np.array([one.variance for one in found if one is not None])
-    assert 0.3 < (variances == 0).mean() < 0.8
-    assert variances.mean() < 0.4 / (5 * 40)
+    assert 0.3 < (variances < 0).mean() < 0.8
+    assert abs(variances.mean()) < 0.2 / (5 * 40)
 
 
 def test_one_fit_or_one_face_has_no_known_spread() -> None:
     assert fit_spread(np.ones((1, 9))) is None
     assert fit_spread(np.ones((3, 1))) is None
     assert fit_spread(np.array([[1.0, np.nan, 2.0], [np.nan, 1.0, 2.0]])) is None
-    assert fit_spread(np.ones((3, 2))) == (0.0, 2.0)
+    assert fit_spread(np.ones((3, 2))) == ((0.0, 2.0), (0.0, 2.0))
 
 
 def test_intervals_over_faces_and_fits_cover_the_truth_of_new_fits() -> None:
@@ -278,6 +294,20 @@ def test_intervals_over_faces_and_fits_cover_the_truth_of_new_fits() -> None:
         alone += plain.low <= 0 <= plain.high
     assert 0.93 <= covered / 1000 <= 0.97
     assert alone < 930
+
+
+def test_intervals_over_fits_that_differ_little_cover_the_truth_of_new_fits() -> None:
+    """If the spread itself had S − 1 degrees of freedom, fewer than 93 % would cover."""
+    rng = np.random.default_rng(8)
+    covered = 0
+    for _ in range(2000):
+        table = 0.2 * rng.normal(size=(5, 1)) + 0.2 * rng.normal(size=50)
+        table += 1.2 * rng.normal(size=(5, 50))
+        spread = fit_spread(table)
+        assert spread is not None
+        found = interval(table.mean(0), spreads=[spread])
+        covered += found.low <= 0 <= found.high
+    assert 0.93 <= covered / 2000 <= 0.97
 
 
 P_VALUES = st.lists(st.floats(1e-12, 1), min_size=1, max_size=30)

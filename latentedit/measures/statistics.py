@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,11 +43,27 @@ class Bounds(NamedTuple):
     high: float
 
 
-class Spread(NamedTuple):
-    """Variance of a mean that comes from refitting, and its degrees of freedom."""
+class Part(NamedTuple):
+    """What a mean square adds to the variance of a mean, and its degrees of freedom."""
 
     variance: float
     freedom: float
+
+
+class Spread(NamedTuple):
+    """How far a mean moves with the fit: the mean square between fits, less that of the noise.
+
+    Args:
+        noise: its variance is 0 or less.
+    """
+
+    between: Part
+    noise: Part
+
+    @property
+    def variance(self) -> float:
+        """Without bias. So it is below 0 in about half of all cases where fits do not differ."""
+        return self.between.variance + self.noise.variance
 
 
 class _Mean(NamedTuple):
@@ -72,8 +89,9 @@ def interval(
     variance, λ its skewness and t the quantile of Student's distribution, Hall's ends are
     x̄ − √V h(±t), where h(t) = 3 ((1 + λ t − λ² / 6)^⅓ − 1) / λ.
 
-    V is s² / n over the n images plus the variance of each of `spreads`. Its degrees of freedom are
-    Satterthwaite's (1946).
+    V is s² / n over the n images, plus the sum of `spreads` where it is above 0. So it is a sum of
+    parts Vᵢ, one for each mean square. With fᵢ degrees of freedom each, it has Satterthwaite's
+    (1946), V² / Σ (Vᵢ² / fᵢ).
 
     Args:
         values: (N,) one number per image, fits averaged; NaN for images without one.
@@ -153,7 +171,7 @@ def fit_spread(fits: FloatArray) -> Spread | None:
     """How much the mean over S fits moves with the fit, beyond the noise of each image.
 
     With M the mean square between fits and E that of the residuals of images × fits, the variance
-    is max(M − E, 0) / (n S). It has S − 1 degrees of freedom.
+    is (M − E) / (n S). M has S − 1 degrees of freedom, and E (n − 1) (S − 1).
 
     Args:
         fits: (S, N) the same images under each fit. Those without a number in a fit are left out.
@@ -161,8 +179,8 @@ def fit_spread(fits: FloatArray) -> Spread | None:
     Returns:
         None for fewer than two fits or two images, whose spread is unknown.
 
-    >>> fit_spread(np.array([[1.0, 2.0], [3.0, 4.0]]))
-    Spread(variance=1.0, freedom=1.0)
+    >>> fit_spread(np.array([[1.0, 2.0], [3.0, 4.0]])).between
+    Part(variance=1.0, freedom=1.0)
     """
     return spread_of(FitSums.of(fits))
 
@@ -172,9 +190,10 @@ def spread_of(fits: FitSums) -> Spread | None:
     count, n = len(fits.means), fits.n
     if min(count, n) < 2:
         return None
-    error = fits.error / ((n - 1) * (count - 1))
-    between = n * float(np.var(fits.means, ddof=1))
-    return Spread(max(between - error, 0.0) / (n * count), float(count - 1))
+    freedom = count - 1.0
+    between = float(np.var(fits.means, ddof=1)) / count
+    noise = fits.error / ((n - 1) * freedom) / (n * count)
+    return Spread(Part(between, freedom), Part(-noise, (n - 1) * freedom))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -197,17 +216,20 @@ def _mean(of: FaceSums, spreads: Sequence[Spread]) -> _Mean:
     # Rounding of equal values is no spread.
     if square <= n * (1e-12 * mean) ** 2:
         square = 0.0
-    faces = Spread(square / (n - 1) / n, n - 1.0)
-    variance = faces.variance + sum(part.variance for part in spreads)
+    faces = Part(square / (n - 1) / n, n - 1.0)
+    parts = [faces]
+    if sum(spread.variance for spread in spreads) > 0:
+        parts += itertools.chain.from_iterable(spreads)
+    variance = sum(part.variance for part in parts)
     if variance == 0:
         return _Mean(mean, 0.0, faces.freedom, 0.0)
-    parts = sum(part.variance**2 / part.freedom for part in (faces, *spreads))
+    freedom = variance**2 / sum(part.variance**2 / part.freedom for part in parts)
     skewness = 0.0
     if square > 0:
         # Fisher's G₁, which is less biased for few images; of their mean it is smaller by √n.
         of_faces = math.sqrt(n * (n - 1)) / (n - 2) * of.cube / square**1.5
         skewness = of_faces * (faces.variance / variance) ** 1.5
-    return _Mean(mean, variance, variance**2 / parts, skewness)
+    return _Mean(mean, variance, freedom, skewness)
 
 
 def _bounds(mean: _Mean, confidence: float) -> Bounds:
