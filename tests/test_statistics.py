@@ -16,6 +16,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 from latentedit.measures.statistics import (
     FEWEST,
+    FEWEST_DIFFERING,
+    MANY,
     Interval,
     Part,
     Spread,
@@ -145,14 +147,90 @@ def test_an_interval_of_yes_and_no_is_wilsons(yes: int, n: int, confidence: floa
 
 
 def test_the_interval_of_a_mean_share_is_cut_to_0_and_1_and_nothing_else() -> None:
-    nearly_all = np.array([1.0] * 11 + [0.5])
+    nearly_all = np.array([1.0] * (MANY - 1) + [0.5])
     plain, found = interval(nearly_all), interval(nearly_all, share=True)
     assert plain.high > 1
     assert (found.low, found.high) == (plain.low, 1.0)
     other = interval(1 - nearly_all, share=True)
     assert (other.low, other.high) == (0.0, pytest.approx(1 - plain.low))
-    middling = np.array([0.5, 0.25, 0.75, 0.5, 0.4, 0.6] * 2)
+    middling = np.array([0.5, 0.25, 0.75, 0.5, 0.4, 0.6, 0.5, 0.55] * 5)
     assert interval(middling, share=True) == interval(middling)
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95])
+@pytest.mark.parametrize("n", [10, 16, MANY - 1])
+def test_mean_shares_of_few_faces_have_wilsons_interval_of_as_many_as_their_variance_says(
+    n: int, confidence: float
+) -> None:
+    """Of x̄ (1 − x̄) / V faces, with Student's quantile."""
+    values = np.random.default_rng(n).binomial(3, 0.8, n) / 3
+    mean = values.mean()
+    of = mean * (1 - mean) / stats.sem(values) ** 2
+    alpha = 2 * stats.norm.sf(stats.t.isf((1 - confidence) / 2, n - 1))
+    found = interval(np.append(values, np.nan), share=True, confidence=confidence)
+    expected = proportion_confint(mean * of, of, alpha=alpha, method="wilson")
+    assert (found.low, found.high) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(("n", "fits"), [(10, 3), (20, 3), (20, 2), (10, 5)])
+def test_intervals_of_shares_near_1_cover_the_truth_as_often_as_they_say(n: int, fits: int) -> None:
+    """The wider one of Student's and Hall's covers 97 to 99 % of these."""
+    rng = np.random.default_rng(6)
+    covered = 0
+    for _ in range(2000):
+        found = interval(rng.binomial(fits, rng.beta(6, 2, n)) / fits, share=True)
+        covered += found.low <= 0.75 <= found.high
+    assert 0.93 <= covered / 2000 <= 0.97
+
+
+def test_few_faces_that_differ_have_no_interval() -> None:
+    def found(differing: int, n: int) -> tuple[float, float]:
+        first = np.array([1.0] * differing + [0.0] * (n - differing))
+        gap = paired_difference(first, np.zeros(n), share=True)
+        assert (gap.mean, gap.n) == (differing / n, n)
+        assert np.isnan(gap.low) == np.isnan(gap.high)
+        return gap.low, gap.p
+
+    few, enough = found(FEWEST_DIFFERING - 1, MANY - 1), found(FEWEST_DIFFERING, MANY - 1)
+    assert np.isnan(few[0])
+    assert few[1] == 1
+    assert enough[0] > 0
+    assert enough[1] < 0.05
+    assert np.isfinite(found(0, MANY)[0])
+    assert stats.binomtest(FEWEST_DIFFERING, FEWEST_DIFFERING).pvalue < 0.05
+    assert stats.binomtest(FEWEST_DIFFERING - 1, FEWEST_DIFFERING - 1).pvalue > 0.05
+
+
+@pytest.mark.parametrize("n", [10, 15, 20, 30, 50])
+@pytest.mark.parametrize("odds", [(0.17, 0.17), (0.2, 0.15)])
+def test_intervals_of_yes_and_no_that_are_shown_cover_the_truth_as_often_as_they_say(
+    n: int, odds: tuple[float, float]
+) -> None:
+    """By counting. All intervals of 10 faces, of few that differ too, cover 98 to 99 %."""
+    shown, covered = 0.0, 0.0
+    for more, less in itertools.product(range(n + 1), repeat=2):
+        if more + less <= n:
+            gaps = np.array([1.0] * more + [-1.0] * less + [0.0] * (n - more - less))
+            gap = paired_difference(gaps, np.zeros(n), share=True)
+            counts = [more, less, n - more - less]
+            chance = stats.multinomial.pmf(counts, n, [*odds, 1 - sum(odds)])
+            shown += chance * (not np.isnan(gap.low))
+            covered += chance * (gap.low <= odds[0] - odds[1] <= gap.high)
+    assert 0.93 <= round(covered / shown, 2) <= 0.97
+
+
+def test_shares_of_few_faces_over_fits_have_no_interval() -> None:
+    shares = np.random.default_rng(7).binomial(5, 0.8, MANY) / 5
+    spreads = [Spread(Part(1e-3, 4.0), Part(-1e-4, 100.0))]
+    few = interval(shares[1:], share=True, spreads=spreads)
+    gap = paired_difference(shares[1:], np.zeros(MANY - 1), share=True, spreads=spreads)
+    assert np.isnan([few.low, few.high, gap.low, gap.high]).all()
+    assert gap.p == 1
+    enough = interval(shares, share=True, spreads=spreads)
+    assert enough.high - enough.low > 2 * 2 * 1e-3**0.5
+    gap = paired_difference(shares, np.zeros(MANY), share=True, spreads=spreads)
+    assert gap.low > 0
+    assert np.isfinite(interval(shares[1:], spreads=spreads).low)
 
 
 def test_pairing_finds_a_small_constant_difference_in_a_wide_spread() -> None:
