@@ -244,7 +244,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--faces", type=int, nargs="+", default=[5, 10, 20, 50, 200])
-    parser.add_argument("--fits", type=int, nargs="+", default=[1, 3, 5])
+    parser.add_argument("--fits", type=int, nargs="+", default=[1, 5])
     parser.add_argument("--runs", type=int, default=400, help="reports of each kind (default 400)")
     parser.add_argument("--intervals", type=int, default=2000, help="of each kind (default 2000)")
     parser.add_argument("--seed", type=int, default=0)
