@@ -16,7 +16,7 @@ COVERED = (0.93, 0.97)
 
 
 class Figure(NamedTuple):
-    """A share of `simulated` intervals or reports."""
+    """A share of `simulated` intervals or reports, and its standard error over reports."""
 
     table: str
     metric: str
@@ -25,6 +25,7 @@ class Figure(NamedTuple):
     faces: int
     share: float
     simulated: int
+    error: float
 
 
 def written(found: list[Figure]) -> str:
@@ -33,13 +34,14 @@ def written(found: list[Figure]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(Figure._fields)
     for figure in found:
-        writer.writerow([*figure[:5], f"{figure.share:.4f}", figure.simulated])
+        numbers = f"{figure.share:.4f}", figure.simulated, f"{figure.error:.4f}"
+        writer.writerow([*figure[:5], *numbers])
     return text.getvalue()
 
 
 def read(path: Path = FIGURES) -> list[Figure]:
     """The figures that `written` wrote."""
-    kinds = (str, str, str, int, int, float, int)
+    kinds = (str, str, str, int, int, float, int, float)
     with path.open(encoding="utf-8") as file:
         _, *rows = csv.reader(file)
     return [Figure(*(kind(cell) for kind, cell in zip(kinds, row, strict=True))) for row in rows]
@@ -86,5 +88,5 @@ def _missed(figure: Figure) -> bool:
     """Whether a share is outside the bar of coverage by more than two standard errors."""
     if figure.table == "verdicts":
         return False
-    error = 2 * (figure.share * (1 - figure.share) / figure.simulated) ** 0.5
-    return not COVERED[0] - error <= figure.share <= COVERED[1] + error
+    low, high = COVERED
+    return not low - 2 * figure.error <= figure.share <= high + 2 * figure.error

@@ -7,7 +7,8 @@ tails. Every fit of an editor differs by an offset of its own, and every edit by
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 
@@ -50,7 +51,6 @@ EDITORS = {
     "worse": Simulated(worse=0.2),
     "much worse": Simulated(worse=0.8),
 }
-CONTROLS = {"no-edit": Simulated(worse=2.0, refit=0.0)}
 EQUALS = ("equal", "wild equal")
 
 
@@ -86,20 +86,20 @@ class Faces:
 
 
 def measured(
-    editor: Simulated, faces: Faces, fits: int, rng: np.random.Generator, shared: bool = True
+    editor: Simulated, faces: Faces, fits: int, rng: np.random.Generator, reports: int = 1
 ) -> dict[tuple[MetricKey, float], Array]:
     """What the fits of an editor leave of each metric: (S, T, N), NaN where a face is not reached.
 
     Args:
-        shared: whether all faces of a fit have its offset, as in a run; or each one its own, which
-            gives expectations over fits.
+        reports: each has N / reports of the faces, one after the other, and fits of its own. As
+            many reports as faces give expectations over fits.
     """
     n = len(faces.hard)
-    size, offsets = (fits, len(TASKS), n), (fits, 1, 1 if shared else n)
+    size, offsets = (fits, len(TASKS), n), (fits, 1, reports)
 
     def refit() -> Array:
         drawn: Array = editor.refit * rng.normal(size=offsets)
-        return drawn
+        return drawn.repeat(n // reports, axis=2)
 
     logits = DIFFICULTY[:, None] + faces.hard + editor.worse + refit()
     reached = logits + 0.7 * rng.logistic(size=size) < 0
@@ -124,17 +124,26 @@ def _mean_one(noise: float, size: tuple[int, int, int], rng: np.random.Generator
     return drawn
 
 
-def report(n: int, fits: int, rng: np.random.Generator, refit: bool) -> tuple[Scores, SeedScores]:
-    """All entrants on the same n faces, as `per_face` reads them from a run.
+def reports(
+    n: int,
+    fits: int,
+    rng: np.random.Generator,
+    refit: bool,
+    editors: Iterable[str] = EDITORS,
+    count: int = 1,
+) -> tuple[Scores, SeedScores]:
+    """Editors on the same n faces, as `per_face` reads them from a run; or `count` such reports,
+    whose faces stand one after the other.
 
     Args:
         refit: whether fits differ.
     """
-    faces = Faces.drawn(n, rng)
+    faces = Faces.drawn(count * n, rng)
     by_seed: SeedScores = {}
-    for name, editor in (EDITORS | CONTROLS).items():
-        one = editor if refit else Simulated(editor.worse, editor.wild, 0.0)
-        for (metric, effect), tables in measured(one, faces, fits, rng).items():
+    for name in editors:
+        editor = EDITORS[name]
+        one = editor if refit else replace(editor, refit=0.0)
+        for (metric, effect), tables in measured(one, faces, fits, rng, count).items():
             by_seed[name, metric, effect] = list(tables)
     return {key: mean_known(np.stack(tables)) for key, tables in by_seed.items()}, by_seed
 
@@ -151,8 +160,8 @@ def truth(fits: int, refit: bool, pairs: tuple[tuple[str, str], ...]) -> Truth:
     tables: dict[str, dict[tuple[MetricKey, float], Array]] = {}
     for name in dict.fromkeys(name for pair in pairs for name in pair):
         editor = EDITORS[name]
-        one = editor if refit else Simulated(editor.worse, editor.wild, 0.0)
-        found = measured(one, faces, fits, rng, shared=False)
+        one = editor if refit else replace(editor, refit=0.0)
+        found = measured(one, faces, fits, rng, POPULATION)
         tables[name] = {key: mean_known(values) for key, values in found.items()}
     means: Truth = {}
     for name, values in tables.items():

@@ -165,7 +165,7 @@ class Finished:
                     mean=rounded(found.mean),
                     faces=found.n,
                     fits=len(fits),
-                    fit_sd=spread and rounded((spread.variance * len(fits)) ** 0.5),
+                    fit_sd=spread and rounded((max(spread.variance, 0.0) * len(fits)) ** 0.5),
                 )
 
     def differences(self) -> Iterator[Difference]:
@@ -178,7 +178,7 @@ class Finished:
                 found = interval(faces, spreads=[spread] if spread else [])
                 if found.n < 2:
                     continue
-                variance = spread.variance * len(fits) if spread else None
+                variance = max(spread.variance, 0.0) * len(fits) if spread else None
                 if len(fits) == 1:
                     variance = None if self._seeded(*pair) else 0.0
                 yield Difference(

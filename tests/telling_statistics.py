@@ -9,6 +9,7 @@ import numpy as np
 import telling_world as world
 from numpy.typing import NDArray
 from scipy import optimize, stats
+from statsmodels.stats.proportion import proportion_confint
 
 Array = NDArray[np.float64]
 
@@ -27,6 +28,10 @@ def interval(values: Array, share: bool) -> Bounds | None:
     if share and set(kept.tolist()) <= {0.0, 1.0}:
         found = stats.binomtest(int(kept.sum()), n).proportion_ci(world.CONFIDENCE, "wilson")
         return Bounds(found.low, found.high)
+    if share and n < 40:
+        mean, level = kept.mean(), 2 * stats.norm.sf(stats.t.isf((1 - world.CONFIDENCE) / 2, n - 1))
+        of = mean * (1 - mean) / stats.sem(kept) ** 2
+        return Bounds(*proportion_confint(mean * of, of, level, "wilson"))
     low, high = _wider(kept)
     return Bounds(max(low, 0.0), min(high, 1.0)) if share else Bounds(low, high)
 
@@ -37,6 +42,8 @@ def difference(gaps: Array, share: bool) -> tuple[Bounds | None, float]:
     if len(kept) < 10:
         return None, 1.0
     if share and set(kept.tolist()) <= {-1.0, 0.0, 1.0}:
+        if len(kept) < 40 and np.count_nonzero(kept) < 6:
+            return None, 1.0
         n = len(kept) + 2
         more, less = ((kept == 1).sum() + 1) / n, ((kept == -1).sum() + 1) / n
         error = np.sqrt((more + less - (more - less) ** 2) / n)

@@ -16,7 +16,10 @@ from statsmodels.stats.proportion import proportion_confint
 
 from latentedit.measures.statistics import (
     FEWEST,
+    FEWEST_DIFFERING,
+    MANY,
     Interval,
+    Part,
     Spread,
     fit_spread,
     holm,
@@ -144,14 +147,90 @@ def test_an_interval_of_yes_and_no_is_wilsons(yes: int, n: int, confidence: floa
 
 
 def test_the_interval_of_a_mean_share_is_cut_to_0_and_1_and_nothing_else() -> None:
-    nearly_all = np.array([1.0] * 11 + [0.5])
+    nearly_all = np.array([1.0] * (MANY - 1) + [0.5])
     plain, found = interval(nearly_all), interval(nearly_all, share=True)
     assert plain.high > 1
     assert (found.low, found.high) == (plain.low, 1.0)
     other = interval(1 - nearly_all, share=True)
     assert (other.low, other.high) == (0.0, pytest.approx(1 - plain.low))
-    middling = np.array([0.5, 0.25, 0.75, 0.5, 0.4, 0.6] * 2)
+    middling = np.array([0.5, 0.25, 0.75, 0.5, 0.4, 0.6, 0.5, 0.55] * 5)
     assert interval(middling, share=True) == interval(middling)
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95])
+@pytest.mark.parametrize("n", [10, 16, MANY - 1])
+def test_mean_shares_of_few_faces_have_wilsons_interval_of_as_many_as_their_variance_says(
+    n: int, confidence: float
+) -> None:
+    """Of x̄ (1 − x̄) / V faces, with Student's quantile."""
+    values = np.random.default_rng(n).binomial(3, 0.8, n) / 3
+    mean = values.mean()
+    of = mean * (1 - mean) / stats.sem(values) ** 2
+    alpha = 2 * stats.norm.sf(stats.t.isf((1 - confidence) / 2, n - 1))
+    found = interval(np.append(values, np.nan), share=True, confidence=confidence)
+    expected = proportion_confint(mean * of, of, alpha=alpha, method="wilson")
+    assert (found.low, found.high) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(("n", "fits"), [(10, 3), (20, 3), (20, 2), (10, 5)])
+def test_intervals_of_shares_near_1_cover_the_truth_as_often_as_they_say(n: int, fits: int) -> None:
+    """The wider one of Student's and Hall's covers 97 to 99 % of these."""
+    rng = np.random.default_rng(6)
+    covered = 0
+    for _ in range(2000):
+        found = interval(rng.binomial(fits, rng.beta(6, 2, n)) / fits, share=True)
+        covered += found.low <= 0.75 <= found.high
+    assert 0.93 <= covered / 2000 <= 0.97
+
+
+def test_few_faces_that_differ_have_no_interval() -> None:
+    def found(differing: int, n: int) -> tuple[float, float]:
+        first = np.array([1.0] * differing + [0.0] * (n - differing))
+        gap = paired_difference(first, np.zeros(n), share=True)
+        assert (gap.mean, gap.n) == (differing / n, n)
+        assert np.isnan(gap.low) == np.isnan(gap.high)
+        return gap.low, gap.p
+
+    few, enough = found(FEWEST_DIFFERING - 1, MANY - 1), found(FEWEST_DIFFERING, MANY - 1)
+    assert np.isnan(few[0])
+    assert few[1] == 1
+    assert enough[0] > 0
+    assert enough[1] < 0.05
+    assert np.isfinite(found(0, MANY)[0])
+    assert stats.binomtest(FEWEST_DIFFERING, FEWEST_DIFFERING).pvalue < 0.05
+    assert stats.binomtest(FEWEST_DIFFERING - 1, FEWEST_DIFFERING - 1).pvalue > 0.05
+
+
+@pytest.mark.parametrize("n", [10, 15, 20, 30, 50])
+@pytest.mark.parametrize("odds", [(0.17, 0.17), (0.2, 0.15)])
+def test_intervals_of_yes_and_no_that_are_shown_cover_the_truth_as_often_as_they_say(
+    n: int, odds: tuple[float, float]
+) -> None:
+    """By counting. All intervals of 10 faces, of few that differ too, cover 98 to 99 %."""
+    shown, covered = 0.0, 0.0
+    for more, less in itertools.product(range(n + 1), repeat=2):
+        if more + less <= n:
+            gaps = np.array([1.0] * more + [-1.0] * less + [0.0] * (n - more - less))
+            gap = paired_difference(gaps, np.zeros(n), share=True)
+            counts = [more, less, n - more - less]
+            chance = stats.multinomial.pmf(counts, n, [*odds, 1 - sum(odds)])
+            shown += chance * (not np.isnan(gap.low))
+            covered += chance * (gap.low <= odds[0] - odds[1] <= gap.high)
+    assert 0.93 <= round(covered / shown, 2) <= 0.97
+
+
+def test_shares_of_few_faces_over_fits_have_no_interval() -> None:
+    shares = np.random.default_rng(7).binomial(5, 0.8, MANY) / 5
+    spreads = [Spread(Part(1e-3, 4.0), Part(-1e-4, 100.0))]
+    few = interval(shares[1:], share=True, spreads=spreads)
+    gap = paired_difference(shares[1:], np.zeros(MANY - 1), share=True, spreads=spreads)
+    assert np.isnan([few.low, few.high, gap.low, gap.high]).all()
+    assert gap.p == 1
+    enough = interval(shares, share=True, spreads=spreads)
+    assert enough.high - enough.low > 2 * 2 * 1e-3**0.5
+    gap = paired_difference(shares, np.zeros(MANY), share=True, spreads=spreads)
+    assert gap.low > 0
+    assert np.isfinite(interval(shares[1:], spreads=spreads).low)
 
 
 def test_pairing_finds_a_small_constant_difference_in_a_wide_spread() -> None:
@@ -222,14 +301,25 @@ def test_the_spread_of_fits_joins_the_variance_with_satterthwaites_freedom(
 ) -> None:
     """Of symmetric values, so that both intervals are Student's."""
     values = np.array([*range(-6, 7)], dtype=float)
-    faces, spreads = values.var(ddof=1) / 13, (Spread(0.7, 4.0), Spread(0.2, 2.0))
-    total = faces + 0.7 + 0.2
-    freedom = total**2 / (faces**2 / 12 + 0.7**2 / 4 + 0.2**2 / 2)
+    faces = values.var(ddof=1) / 13
+    spreads = (
+        Spread(Part(0.9, 4.0), Part(-0.2, 48.0)),
+        Spread(Part(0.2, 2.0), Part(-0.3, 24.0)),
+    )
+    total = faces + 0.9 - 0.2 + 0.2 - 0.3
+    squares = faces**2 / 12 + 0.9**2 / 4 + 0.2**2 / 48 + 0.2**2 / 2 + 0.3**2 / 24
+    freedom = total**2 / squares
     half = stats.t.isf((1 - confidence) / 2, freedom) * np.sqrt(total)
     found = interval(values, confidence=confidence, spreads=spreads)
     assert (found.low, found.high) == pytest.approx((-half, half), rel=0.002)
     moved = paired_difference(values + 2, np.zeros(13), spreads=spreads)
     assert moved.p == pytest.approx(2 * stats.t.sf(2 / np.sqrt(total), freedom), rel=0.01)
+
+
+def test_fits_that_differ_less_than_their_noise_add_nothing() -> None:
+    values = np.array([*range(-6, 7)], dtype=float)
+    less = (Spread(Part(0.2, 4.0), Part(-0.1, 48.0)), Spread(Part(0.1, 4.0), Part(-0.21, 48.0)))
+    assert interval(values, spreads=less) == interval(values)
 
 
 @pytest.mark.parametrize(("fits", "faces"), [(2, 5), (5, 12), (3, 2)])
@@ -245,23 +335,27 @@ def test_the_spread_of_fits_is_the_component_of_a_two_way_table(fits: int, faces
     holes = np.full((fits, 1), np.nan)
     holes[0] = 99.0
     found = fit_spread(np.concatenate([table, holes], 1))
-    assert found == pytest.approx(((between - error) / (fits * faces), fits - 1))
+    assert found is not None
+    count = fits * faces
+    assert found.between == pytest.approx((between / count, fits - 1))
+    assert found.noise == pytest.approx((-error / count, (fits - 1) * (faces - 1)))
+    assert found.variance == pytest.approx((between - error) / count)
 
 
 def test_fits_that_differ_by_noise_alone_have_no_spread_on_average() -> None:
-    """The component is cut at 0 in half of the tables, and small in the other half."""
+    """The component is below 0 in half of the tables, and above in the other half."""
     rng = np.random.default_rng(4)
     found = [fit_spread(rng.normal(size=(5, 40))) for _ in range(200)]
     variances = np.array([one.variance for one in found if one is not None])
-    assert 0.3 < (variances == 0).mean() < 0.8
-    assert variances.mean() < 0.4 / (5 * 40)
+    assert 0.3 < (variances < 0).mean() < 0.8
+    assert abs(variances.mean()) < 0.2 / (5 * 40)
 
 
 def test_one_fit_or_one_face_has_no_known_spread() -> None:
     assert fit_spread(np.ones((1, 9))) is None
     assert fit_spread(np.ones((3, 1))) is None
     assert fit_spread(np.array([[1.0, np.nan, 2.0], [np.nan, 1.0, 2.0]])) is None
-    assert fit_spread(np.ones((3, 2))) == (0.0, 2.0)
+    assert fit_spread(np.ones((3, 2))) == ((0.0, 2.0), (0.0, 2.0))
 
 
 def test_intervals_over_faces_and_fits_cover_the_truth_of_new_fits() -> None:
@@ -278,6 +372,20 @@ def test_intervals_over_faces_and_fits_cover_the_truth_of_new_fits() -> None:
         alone += plain.low <= 0 <= plain.high
     assert 0.93 <= covered / 1000 <= 0.97
     assert alone < 930
+
+
+def test_intervals_over_fits_that_differ_little_cover_the_truth_of_new_fits() -> None:
+    """If the spread itself had S − 1 degrees of freedom, fewer than 93 % would cover."""
+    rng = np.random.default_rng(8)
+    covered = 0
+    for _ in range(2000):
+        table = 0.2 * rng.normal(size=(5, 1)) + 0.2 * rng.normal(size=50)
+        table += 1.2 * rng.normal(size=(5, 50))
+        spread = fit_spread(table)
+        assert spread is not None
+        found = interval(table.mean(0), spreads=[spread])
+        covered += found.low <= 0 <= found.high
+    assert 0.93 <= covered / 2000 <= 0.97
 
 
 P_VALUES = st.lists(st.floats(1e-12, 1), min_size=1, max_size=30)

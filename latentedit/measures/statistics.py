@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,11 @@ from latentedit.measures.sums import FaceSums, FitSums, FloatArray
 
 FEWEST = 10
 """Smallest number of images for an interval: below it, simulated coverage falls under 93 %."""
+MANY = 40
+"""Shares of fewer images have few different values. Their intervals need more care."""
+FEWEST_DIFFERING = 6
+"""Smallest number of differing images for an interval of yes and no over fewer than `MANY`: a sign
+test over five differing images has no p-value below 5 %."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +48,27 @@ class Bounds(NamedTuple):
     high: float
 
 
-class Spread(NamedTuple):
-    """Variance of a mean that comes from refitting, and its degrees of freedom."""
+class Part(NamedTuple):
+    """What a mean square adds to the variance of a mean, and its degrees of freedom."""
 
     variance: float
     freedom: float
+
+
+class Spread(NamedTuple):
+    """How far a mean moves with the fit: the mean square between fits, less that of the noise.
+
+    Args:
+        noise: its variance is 0 or less.
+    """
+
+    between: Part
+    noise: Part
+
+    @property
+    def variance(self) -> float:
+        """Without bias. So it is below 0 in about half of all cases where fits do not differ."""
+        return self.between.variance + self.noise.variance
 
 
 class _Mean(NamedTuple):
@@ -72,15 +94,18 @@ def interval(
     variance, λ its skewness and t the quantile of Student's distribution, Hall's ends are
     x̄ − √V h(±t), where h(t) = 3 ((1 + λ t − λ² / 6)^⅓ − 1) / λ.
 
-    V is s² / n over the n images plus the variance of each of `spreads`. Its degrees of freedom are
-    Satterthwaite's (1946).
+    V is s² / n over the n images, plus the sum of `spreads` where it is above 0. So it is a sum of
+    parts Vᵢ, one for each mean square. With fᵢ degrees of freedom each, it has Satterthwaite's
+    (1946), V² / Σ (Vᵢ² / fᵢ).
 
     Args:
         values: (N,) one number per image, fits averaged; NaN for images without one.
         confidence: level of the interval, in (0, 1).
         spreads: of `fit_spread`; without them the interval is of these fits alone.
         share: whether values are shares, so that the interval stays in [0, 1]. If all values are 0
-            or 1 it is Wilson's interval, which does not shrink to a point if they are equal.
+            or 1 it is Wilson's interval, which does not shrink to a point if they are equal. Other
+            shares of fewer than `MANY` images have Wilson's interval of x̄ (1 − x̄) / V images, with
+            t for the normal quantile. With `spreads`, no shares of fewer images have one.
 
     >>> found = interval(np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, np.nan]))
     >>> found.mean, found.n
@@ -97,12 +122,17 @@ def interval_of(
     share: bool = False,
 ) -> Interval:
     """The same from sums over faces."""
-    if faces.n < FEWEST:
+    few_shares = share and faces.n < MANY
+    if faces.n < FEWEST or (few_shares and spreads):
         return Interval(faces.mean, float("nan"), float("nan"), faces.n)
+    mean = _mean(faces, spreads)
     if share and faces.shares:
-        low, high = _wilson(faces, confidence)
+        low, high = _wilson(mean.value, 1 / faces.n, _normal(confidence))
+    elif few_shares:
+        of_one = mean.variance / (mean.value * (1 - mean.value))
+        low, high = _wilson(mean.value, of_one, _student(mean.freedom, confidence))
     else:
-        low, high = _bounds(_mean(faces, spreads), confidence)
+        low, high = _bounds(mean, confidence)
         if share:
             low, high = max(0.0, low), min(1.0, high)
     return Interval(faces.mean, float(low), float(high), faces.n)
@@ -127,7 +157,8 @@ def paired_difference(
         share: whether values are shares. If all are 0 or 1, the interval is the adjusted one of
             Bonett and Price (2012, "Adjusted Wald confidence interval for a difference of binomial
             proportions based on paired data", JEBS 37): as if the editors differed on two more
-            images, once each way.
+            images, once each way. Of fewer than `MANY` images there is none where fewer than
+            `FEWEST_DIFFERING` differ, and none of any shares with `spreads`.
     """
     gaps = FaceSums.of(first - second)
     return difference_of(gaps, confidence=confidence, spreads=spreads, share=share)
@@ -141,11 +172,13 @@ def difference_of(
     share: bool = False,
 ) -> Difference:
     """The same from sums over each face's difference."""
-    if gaps.n < FEWEST:
+    signs = share and gaps.signs
+    few = share and gaps.n < MANY and (bool(spreads) or (signs and gaps.squares < FEWEST_DIFFERING))
+    if gaps.n < FEWEST or few:
         return Difference(gaps.mean, float("nan"), float("nan"), gaps.n, 1.0)
-    mean = _mean(gaps, spreads)
-    if share and gaps.signs:
+    if signs:
         return _adjusted(gaps, confidence)
+    mean = _mean(gaps, spreads)
     return Difference(mean.value, *_bounds(mean, confidence), gaps.n, _p_value(mean, gaps.n))
 
 
@@ -153,7 +186,7 @@ def fit_spread(fits: FloatArray) -> Spread | None:
     """How much the mean over S fits moves with the fit, beyond the noise of each image.
 
     With M the mean square between fits and E that of the residuals of images × fits, the variance
-    is max(M − E, 0) / (n S). It has S − 1 degrees of freedom.
+    is (M − E) / (n S). M has S − 1 degrees of freedom, and E (n − 1) (S − 1).
 
     Args:
         fits: (S, N) the same images under each fit. Those without a number in a fit are left out.
@@ -161,8 +194,8 @@ def fit_spread(fits: FloatArray) -> Spread | None:
     Returns:
         None for fewer than two fits or two images, whose spread is unknown.
 
-    >>> fit_spread(np.array([[1.0, 2.0], [3.0, 4.0]]))
-    Spread(variance=1.0, freedom=1.0)
+    >>> fit_spread(np.array([[1.0, 2.0], [3.0, 4.0]])).between
+    Part(variance=1.0, freedom=1.0)
     """
     return spread_of(FitSums.of(fits))
 
@@ -172,9 +205,10 @@ def spread_of(fits: FitSums) -> Spread | None:
     count, n = len(fits.means), fits.n
     if min(count, n) < 2:
         return None
-    error = fits.error / ((n - 1) * (count - 1))
-    between = n * float(np.var(fits.means, ddof=1))
-    return Spread(max(between - error, 0.0) / (n * count), float(count - 1))
+    freedom = count - 1.0
+    between = float(np.var(fits.means, ddof=1)) / count
+    noise = fits.error / ((n - 1) * freedom) / (n * count)
+    return Spread(Part(between, freedom), Part(-noise, (n - 1) * freedom))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -197,22 +231,25 @@ def _mean(of: FaceSums, spreads: Sequence[Spread]) -> _Mean:
     # Rounding of equal values is no spread.
     if square <= n * (1e-12 * mean) ** 2:
         square = 0.0
-    faces = Spread(square / (n - 1) / n, n - 1.0)
-    variance = faces.variance + sum(part.variance for part in spreads)
+    faces = Part(square / (n - 1) / n, n - 1.0)
+    parts = [faces]
+    if sum(spread.variance for spread in spreads) > 0:
+        parts += itertools.chain.from_iterable(spreads)
+    variance = sum(part.variance for part in parts)
     if variance == 0:
         return _Mean(mean, 0.0, faces.freedom, 0.0)
-    parts = sum(part.variance**2 / part.freedom for part in (faces, *spreads))
+    freedom = variance**2 / sum(part.variance**2 / part.freedom for part in parts)
     skewness = 0.0
     if square > 0:
         # Fisher's G₁, which is less biased for few images; of their mean it is smaller by √n.
         of_faces = math.sqrt(n * (n - 1)) / (n - 2) * of.cube / square**1.5
         skewness = of_faces * (faces.variance / variance) ** 1.5
-    return _Mean(mean, variance, variance**2 / parts, skewness)
+    return _Mean(mean, variance, freedom, skewness)
 
 
 def _bounds(mean: _Mean, confidence: float) -> Bounds:
     """The wider one of Student's and Hall's interval on each side."""
-    t = float(special.stdtrit(mean.freedom, (1 + confidence) / 2))
+    t = _student(mean.freedom, confidence)
     far = [max(t, _hall_inverse(t, mean.skewness)), min(-t, _hall_inverse(-t, mean.skewness))]
     low, high = (mean.value - math.sqrt(mean.variance) * z for z in far)
     return Bounds(low, high)
@@ -244,15 +281,23 @@ def _adjusted(gaps: FaceSums, confidence: float) -> Difference:
     n = gaps.n + 2
     centre = gaps.total / n
     error = math.sqrt(((gaps.squares + 2) / n - centre**2) / n)
-    half = float(special.ndtri((1 + confidence) / 2)) * error
+    half = _normal(confidence) * error
     p = min(1.0, 2 * float(special.ndtr(-abs(centre) / error)))
     low, high = max(-1.0, centre - half), min(1.0, centre + half)
     return Difference(gaps.mean, low, high, gaps.n, p)
 
 
-def _wilson(of: FaceSums, confidence: float) -> Bounds:
-    """Wilson's score interval of a share (1927)."""
-    n, share, z = of.n, of.mean, special.ndtri((1 + confidence) / 2)
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+def _wilson(share: float, of_one: float, z: float) -> Bounds:
+    """Wilson's score interval (1927) of a share with the variance `of_one` · share (1 − share)."""
+    added = z**2 * of_one
+    centre = (share + added / 2) / (1 + added)
+    half = z * math.sqrt(share * (1 - share) * of_one + added * of_one / 4) / (1 + added)
     return Bounds(max(0.0, centre - half), min(1.0, centre + half))
+
+
+def _normal(confidence: float) -> float:
+    return float(special.ndtri((1 + confidence) / 2))
+
+
+def _student(freedom: float, confidence: float) -> float:
+    return float(special.stdtrit(freedom, (1 + confidence) / 2))

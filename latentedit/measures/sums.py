@@ -47,8 +47,8 @@ class FaceSums:
             float((kept**2).sum()),
             float(gaps @ gaps),
             float(gaps**2 @ gaps),
-            bool(np.isin(kept, (0.0, 1.0)).all()),
-            bool(np.isin(kept, (-1.0, 0.0, 1.0)).all()),
+            bool(((kept == 0) | (kept == 1)).all()),
+            bool(((kept == 0) | (np.abs(kept) == 1)).all()),
         )
 
     @property
@@ -92,6 +92,8 @@ class FitSums:
         if not known.shape[1]:
             return cls(0, (0.0,) * len(fits), 0.0)
         means = known.mean(1)
+        if len(means) == 1:
+            return cls(known.shape[1], (float(means[0]),), 0.0)
         residuals = known - means[:, None] - known.mean(0) + known.mean()
         return cls(known.shape[1], tuple(means.tolist()), float((residuals**2).sum()))
 
