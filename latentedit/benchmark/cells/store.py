@@ -18,7 +18,6 @@ from latentedit.files.artefacts import (
     file_digest,
     publish,
     read_json,
-    read_tensors,
     read_tensors_but,
     remove_unpublished,
     staged_folder,
@@ -253,8 +252,7 @@ class CellStore:
         return self._tensors(cell_id, name, unread) if kept else {}
 
     def _tensors(self, cell_id: str, name: str, unread: Collection[str] = ()) -> dict[str, Tensor]:
-        data = self.checked(cell_id, name)
-        return read_tensors_but(data, unread) if unread else read_tensors(data)
+        return read_tensors_but(self.checked(cell_id, name), unread)
 
     def checked(self, cell_id: str, name: str = ARRAYS) -> Path:
         """The path of a file of a finished cell, which has the recorded digest.
