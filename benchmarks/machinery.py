@@ -347,7 +347,7 @@ def sizes(arguments: argparse.Namespace) -> list[Row]:
         run_suite(on_bank(suite, folder), run, Silent(), workers=1)
         cells = [path.parent for path in run.glob("cells/edit*/cell.json")]
         faces = len(CellStore(run).arrays(cells[0].name)["faces"])
-        kept = (cells[0] / "arrays.safetensors").stat().st_size
+        kept = sum(file.stat().st_size for file in cells[0].glob("*.safetensors"))
         row = shard.stat().st_size / suite.bank.n_fit
     return [{"bytes a row": row, "bytes a second": speed, "bytes a face of a task": kept / faces}]
 

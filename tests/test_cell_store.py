@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.errors import CorruptArtefact, InputError
+from latentedit.files.artefacts import canonical_json, file_digest, write_tensors
 
 CELL = Cell("edit", {"a": 1, "b": {"c": [1, 2]}}, "mine", 3, "age")
 ARRAYS = {"x": torch.arange(6.0).view(2, 3)}
@@ -81,6 +83,42 @@ def test_arrays_that_were_changed_are_refused_when_they_are_read(store: CellStor
     with pytest.raises(CorruptArtefact, match="is not what"):
         store.arrays(CELL.id)
     assert not store.is_done(CELL)
+
+
+CODES = {name: torch.ones(2) for name in ("codes", "matched_codes", "round_trip_codes")}
+
+
+def test_kept_codes_are_read_and_checked_with_everything_and_not_without(store: CellStore) -> None:
+    store.commit(CELL, Outcome("ok", 1.5, arrays=ARRAYS | CODES))
+    assert set(store.arrays(CELL.id)) == {"x", *CODES}
+    assert set(store.arrays(CELL.id, ["codes"])) == {"x", "matched_codes", "round_trip_codes"}
+    store.check(CELL.id)
+    path = store.path(CELL.id) / "codes.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-2] ^= 64
+    path.write_bytes(data)
+    assert set(store.arrays(CELL.id, CODES)) == {"x"}
+    for read in (store.arrays, store.check, lambda cell_id: store.arrays(cell_id, ["codes"])):
+        with pytest.raises(CorruptArtefact, match=r"codes\.safetensors is not what"):
+            read(CELL.id)
+    assert not store.is_done(CELL)
+
+
+def test_a_cell_without_codes_has_no_file_of_them(store: CellStore) -> None:
+    assert not (store.path(CELL.id) / "codes.safetensors").exists()
+    assert set(store.arrays(CELL.id, ["codes"])) == {"x"}
+
+
+def test_codes_beside_the_other_arrays_of_an_older_run_are_read(store: CellStore) -> None:
+    folder = store.path(CELL.id)
+    write_tensors(folder / "arrays.safetensors", ARRAYS | CODES)
+    record = json.loads((folder / "cell.json").read_text())
+    del record["self"]
+    record["files"]["arrays.safetensors"] = file_digest(folder / "arrays.safetensors")
+    record["self"] = hashlib.sha256(canonical_json(record)).hexdigest()
+    (folder / "cell.json").write_text(json.dumps(record))
+    assert set(store.arrays(CELL.id)) == {"x", *CODES}
+    assert set(store.arrays(CELL.id, CODES)) == {"x"}
 
 
 @pytest.mark.parametrize(

@@ -341,6 +341,17 @@ def test_values_are_read_off_at_the_strength_of_each_effect() -> None:
     assert found.numpy() == pytest.approx(np.array(expected), abs=1e-6, nan_ok=True)
 
 
+def test_several_metrics_are_read_off_as_each_alone_with_its_own_start() -> None:
+    rng = np.random.default_rng(16)
+    effects, values = rng.normal(0.4, 0.5, (5, 12)), rng.normal(size=(3, 5, 12))
+    s, r, at = torch.tensor(GRID), torch.tensor(effects), torch.tensor([0.0, 0.3, 0.9])
+    start, values = torch.tensor([0.7, 0.0, -1.0]), torch.tensor(values)
+    found = m.along_effect(s, r, values, at, start)
+    assert found.shape == (3, 3, 12)
+    for of_one, v, began in zip(found, values, start, strict=True):
+        assert of_one.nan_to_num(9).equal(m.along_effect(s, r, v, at, float(began)).nan_to_num(9))
+
+
 def test_a_value_at_the_greatest_strength_is_the_last_one() -> None:
     values = torch.tensor([[0.9], [0.8], [0.6]])
     effects = torch.tensor([[0.2], [0.4], [0.75]])

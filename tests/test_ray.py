@@ -99,7 +99,8 @@ def test_a_killed_nodes_cells_are_computed_again_and_results_are_the_same(
     assert far.computed == near.computed == 2 + 5 * (1 + 3 * 2)  # two shards
     for folder in (tmp_path / "ray", tmp_path / "local"):
         summarise(folder)
-    for kind in ("results.json", "**/arrays.safetensors", "**/model.safetensors"):
+    tensors = (f"**/{name}.safetensors" for name in ("arrays", "codes", "model"))
+    for kind in ("results.json", *tensors):
         found = {
             name: [(tmp_path / name / f).read_bytes() for f in files]
             for name, files in (

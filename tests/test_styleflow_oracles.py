@@ -414,7 +414,8 @@ def test_layers_of_a_coupling_flow_move_different_halves() -> None:
 @pytest.mark.parametrize("coupling", ["independent", "optimal-transport"])
 def test_flow_matching_regresses_the_straight_velocity_from_codes_to_noise(coupling: Any) -> None:
     flow, w, a = a_flow(1, whiten=True), double(7, D, seed=4), double(7, A, seed=5)
-    found = FlowMatching(coupling).loss(flow, w, a, rng(11))
+    objective = FlowMatching(coupling)
+    found = objective.loss(flow, objective.prepared(flow, w), a, rng(11))
     drawn = rng(11)
     z = torch.randn(7, D, generator=drawn).double().numpy()
     state = {k: v.numpy() for k, v in flow.state_dict().items()}
@@ -575,6 +576,34 @@ def test_training_is_adam_by_hand_and_keeps_the_average_with_the_least_loss(clip
     assert np.allclose(theta, averages[2::3][best], atol=1e-6)
     assert not any(p.requires_grad for p in one.flow.parameters())
     assert not one.flow.training
+
+
+class Prepared(Watched):
+    """Notes how many codes were prepared at a time, and sees them with their numbers moved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.together: list[int] = []
+
+    def prepared(self, flow: Any, w: Tensor) -> Tensor:
+        self.together.append(len(w))
+        return w + 100
+
+
+def test_codes_are_prepared_once_or_batch_by_batch_where_they_are_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    once, by_batch = Prepared(), Prepared()
+    trainer(once).train()
+    monkeypatch.setattr("latentedit_styleflow.training.PREPARED_BYTES", 40 * 3 * 8 - 1)
+    trainer(by_batch).train()
+    assert once.together == [40]
+    assert by_batch.together == [n for _ in range(10) for n in (6, 6, 6, 4)]
+    assert once.trained == by_batch.trained
+    assert once.measured == by_batch.measured
+    plain = Watched()
+    trainer(plain).train()
+    assert once.trained == [([row + 100 for row in rows], seed) for rows, seed in plain.trained]
 
 
 def test_held_out_codes_are_never_trained_on_and_the_others_once_an_epoch() -> None:

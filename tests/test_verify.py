@@ -23,7 +23,7 @@ CELL = "edit--exact--seed0--age"
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "toy"
     editors = {"exact": {"plugin": "exact"}}
-    carry_out(folder, editors=editors, sequences=[], controls=[])
+    carry_out(folder, editors=editors, sequences=[], controls=[], keep_images=True)
     summarise(folder)
     return folder
 
@@ -43,6 +43,9 @@ def test_a_run_is_what_it_says(run: Path) -> None:
     [
         ("bank/test-00000.safetensors", "was changed or cut"),
         (f"cells/{CELL}/arrays.safetensors", "is not what cell.json records"),
+        (f"cells/{CELL}/codes.safetensors", "is not what cell.json records"),
+        (f"cells/{CELL}/pictures.safetensors", "is not what cell.json records"),
+        ("cells/fit--exact--seed0/editor/model.safetensors", "is not what cell.json records"),
     ],
 )
 def test_a_changed_file_is_named(copy: Path, file: str, said: str) -> None:

@@ -17,7 +17,8 @@ from latentedit.benchmark.cells.computing import (
     faces_arrays,
     fitted_entrant,
 )
-from latentedit.benchmark.cells.store import Cell, CellMemory, Outcome
+from latentedit.benchmark.cells.memory import CellMemory
+from latentedit.benchmark.cells.store import Cell, Outcome
 from latentedit.benchmark.controls import with_controls
 from latentedit.benchmark.execution.worker import THREADS, faces_id, fit_id
 from latentedit.benchmark.plugin_use import PluginUse

@@ -31,7 +31,7 @@ def verify_run(folder: Path) -> list[str]:
         InputError: `folder` is not a run.
         CorruptArtefact: its suite, provenance or results are not as they were written.
     """
-    run = Run(folder)
+    run, store = Run(folder), CellStore(folder)
     found = []
     try:
         run.bank.verify()
@@ -42,7 +42,7 @@ def verify_run(folder: Path) -> list[str]:
             found.append(f"{state.id} has no result: {state.status}")
             continue
         try:
-            run.store.arrays(state.id)
+            store.check(state.id)
         except LatentEditError as error:
             found.append(str(error))
     return found or _other_figures(run)

@@ -256,7 +256,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_tensors_but(path: Path, unread: Collection[str]) -> dict[str, Tensor]:
-    """The tensors of a safetensors file whose names are not `unread`; raises as `read_tensors`."""
+    """The tensors of a safetensors file whose names are not `unread`; raises as `read_tensors`.
+
+    They are memory-mapped: what nobody looks at takes no memory. Writes do not change the file.
+    """
     from safetensors import SafetensorError, safe_open
 
     with opened(path) as file:

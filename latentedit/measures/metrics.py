@@ -117,51 +117,55 @@ def strength_reaching(strengths: Tensor, effects: Tensor, wanted: float) -> Tens
     s = torch.cat([strengths.new_zeros(1), strengths])
     r = torch.cat([effects.new_zeros(1, effects.shape[1]), effects])
     reached = r >= wanted
-    first = torch.ones(r.shape[1], dtype=torch.long, device=r.device)
-    for i in range(len(s) - 1, 0, -1):  # much faster than an argmax over so few rows
-        first = torch.where(reached[i], i, first)
-    first = first.where(~reached[0], 1)
-    low, high = (r.gather(0, index[None])[0] for index in (first - 1, first))
-    share = ((wanted - low) / (high - low)).clamp(0, 1).where(high != low, 0.0)
-    found = s[first - 1] + share * (s[first] - s[first - 1])
-    return torch.where(reached.any(0), found, found.new_tensor(float("nan")))
+    reached[1] |= reached[0]
+    found = torch.full_like(effects[0], float("nan"))
+    for i in range(len(s) - 1, 0, -1):  # much faster than to pick each image's own interval
+        rise = r[i] - r[i - 1]
+        share = ((wanted - r[i - 1]) / rise).clamp(0, 1).where(rise != 0, 0.0)
+        found = torch.where(reached[i], s[i - 1] + share * (s[i] - s[i - 1]), found)
+    return found
 
 
 def along_effect(
-    strengths: Tensor, effects: Tensor, values: Tensor, at: Tensor, start: float
+    strengths: Tensor, effects: Tensor, values: Tensor, at: Tensor, start: Tensor | float
 ) -> Tensor:
-    """`values` (S, N) interpolated at achieved effects `at`: (R, N), NaN where not reached.
+    """`values` (…, S, N) interpolated at achieved effects `at`: (…, R, N), NaN where not reached.
 
     Args:
         at: (R,) effects.
-        start: the value of an unedited image, at effect 0.
+        start: (…) the values of an unedited image, at effect 0, or one number.
     """
     s = torch.cat([strengths.new_zeros(1), strengths])
-    v = torch.cat([values.new_full((1, values.shape[1]), start), values])
-    return torch.stack(
-        [_interpolated(s, v, strength_reaching(strengths, effects, float(r))) for r in at]
-    )
+    first = torch.as_tensor(start).to(values)[..., None, None].expand_as(values[..., :1, :])
+    v = torch.cat([first, values], -2)
+    wanted = [strength_reaching(strengths, effects, float(r)) for r in at]
+    return torch.stack([_interpolated(s, v, strength) for strength in wanted], -2)
 
 
 def _interpolated(s: Tensor, values: Tensor, wanted: Tensor) -> Tensor:
-    """`values` (S, N) at strengths `wanted` (N,), linear in between; NaN stays NaN."""
-    safe = wanted.nan_to_num(0.0).contiguous()
-    right = torch.bucketize(safe, s).clamp(1, len(s) - 1)
-    low, high = (values.gather(0, index[None])[0] for index in (right - 1, right))
-    share = (safe - s[right - 1]) / (s[right] - s[right - 1])
-    return torch.where(wanted.isnan(), wanted, low + share * (high - low))
+    """`values` (…, S, N) at strengths `wanted` (N,), linear in between: (…, N); NaN stays NaN."""
+    rows = values.unbind(-2)
+
+    def between(i: int) -> Tensor:
+        share = (wanted - s[i - 1]) / (s[i] - s[i - 1])
+        return rows[i - 1] + share * (rows[i] - rows[i - 1])
+
+    found = between(1)
+    for i in range(2, len(s)):
+        found = torch.where(wanted > s[i - 1], between(i), found)
+    return found
 
 
 AREA_EFFECTS = torch.linspace(0, 1, 21)
 
 
 def edit_identity_area(strengths: Tensor, effects: Tensor, similarity: Tensor) -> Tensor:
-    """Area under the curve of identity similarity over r in [0, 1]: (S,), (S, N), (S, N) → (N,).
+    """Area under the curve of identity similarity over r in [0, 1]: (…, S, N) → (…, N).
 
     Effects that are not reached count 0.
     """
     curve = along_effect(strengths, effects, similarity, AREA_EFFECTS, start=1.0)
-    return torch.trapezoid(curve.nan_to_num(0.0), AREA_EFFECTS, dim=0)
+    return torch.trapezoid(curve.nan_to_num(0.0), AREA_EFFECTS, dim=-2)
 
 
 REGULA_FALSI = 2

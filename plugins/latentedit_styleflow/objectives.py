@@ -19,9 +19,13 @@ Flow = ContinuousFlow | CouplingFlow
 class Objective(ABC):
     """A loss over a batch: lower is better."""
 
+    def prepared(self, flow: Flow, w: Tensor) -> Tensor:
+        """What `loss` takes of codes (N, D), which training does not change."""
+        return w
+
     @abstractmethod
-    def loss(self, flow: Flow, w: Tensor, a: Tensor, rng: torch.Generator) -> Tensor:
-        """Scalar loss of codes (N, D) under attributes (N, A); `rng` draws its noise."""
+    def loss(self, flow: Flow, x: Tensor, a: Tensor, rng: torch.Generator) -> Tensor:
+        """Scalar loss of prepared codes (N, D) under attributes (N, A); `rng` draws its noise."""
 
 
 class Likelihood(Objective):
@@ -35,15 +39,15 @@ class Likelihood(Objective):
     def __init__(self, trace: Literal["hutchinson", "exact"] = "hutchinson", adjoint: bool = False):
         self.trace, self.adjoint = trace, adjoint
 
-    def loss(self, flow: Flow, w: Tensor, a: Tensor, rng: torch.Generator) -> Tensor:
+    def loss(self, flow: Flow, x: Tensor, a: Tensor, rng: torch.Generator) -> Tensor:
         if isinstance(flow, CouplingFlow):
-            return -flow.log_prob(w, a).mean() / flow.dim
+            return -flow.log_prob(x, a).mean() / flow.dim
         probes = (
-            basis_probes(len(w), flow.dim, w)
+            basis_probes(len(x), flow.dim, x)
             if self.trace == "exact"
-            else noise(1, *w.shape, rng=rng, like=w)
+            else noise(1, *x.shape, rng=rng, like=x)
         )
-        return -flow.log_prob(w, a, probes, self.adjoint).mean() / flow.dim
+        return -flow.log_prob(x, a, probes, self.adjoint).mean() / flow.dim
 
 
 class FlowMatching(Objective):
@@ -62,9 +66,13 @@ class FlowMatching(Objective):
     def __init__(self, coupling: Literal["independent", "optimal-transport"] = "independent"):
         self.coupling = coupling
 
-    def loss(self, flow: Flow, w: Tensor, a: Tensor, rng: torch.Generator) -> Tensor:
-        norm, field = flow.matching()
-        x = norm.encode(w).detach()
+    def prepared(self, flow: Flow, w: Tensor) -> Tensor:
+        """The normalised codes (N, D)."""
+        norm, _ = flow.matching()
+        return norm.encode(w).detach()
+
+    def loss(self, flow: Flow, x: Tensor, a: Tensor, rng: torch.Generator) -> Tensor:
+        _, field = flow.matching()
         z = noise(*x.shape, rng=rng, like=x)
         if self.coupling == "optimal-transport":
             z = z[optimal_pairs(x, z)]

@@ -16,6 +16,10 @@ from latentedit_styleflow.objectives import Flow, Objective, log_likelihood
 VALIDATION_ROWS = 256
 SHOWN_ROWS = 64
 """Number of held-out codes for the log-likelihood in progress messages."""
+PREPARED_BYTES = 64 * 2**20
+"""Codes of so many bytes are prepared once. Those of a larger split are prepared batch by batch."""
+_AT_ONCE = 4_096
+"""Rows that are prepared together."""
 _ORDER, _NOISE, _HELD_OUT = 10, 1_000_000, 2
 """Separate random streams for data order (by epoch), noise (by step) and the split.
 
@@ -120,6 +124,7 @@ class Trainer:
         self.average = {name: p.detach().clone() for name, p in flow.named_parameters()}
         self.best = {name: p.clone() for name, p in self.average.items()}
         self.best_loss, self.stale, self.step = float("inf"), 0, 0
+        self._whole: tuple[Tensor, Tensor] | None = None
 
     def train(self) -> dict[str, float]:
         """Train until the plan ends or the held-out loss stops falling.
@@ -130,6 +135,7 @@ class Trainer:
             Number of steps, and the best held-out loss.
         """
         self._resume()
+        self._prepare()
         every = max(1, self.plan.steps // self.plan.evaluations)
         while self.step < self.plan.steps and self.stale < self.plan.patience:
             self._step()
@@ -165,9 +171,28 @@ class Trainer:
         if i == 0 or not hasattr(self, "_shuffled"):
             rng = self.runtime.rng(_ORDER + epoch)
             self._shuffled = kept[torch.randperm(len(kept), generator=rng)]
-        return self._load(self._shuffled[i * self.plan.batch : (i + 1) * self.plan.batch])
+        return self._prepared(self._shuffled[i * self.plan.batch : (i + 1) * self.plan.batch])
+
+    @torch.no_grad()
+    def _prepare(self) -> None:
+        """Prepare all codes, unless they take too much memory."""
+        rows = torch.arange(len(self.data))
+        codes, _ = self._load(rows[:1])
+        if codes.nbytes * len(rows) <= PREPARED_BYTES:
+            parts = [self._prepared(part) for part in rows.split(_AT_ONCE)]
+            codes, scores = (torch.cat(part) for part in zip(*parts, strict=True))
+            self._whole = codes, scores
+
+    def _prepared(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Of some rows, what the objective takes, and the conditions."""
+        if self._whole is not None:
+            codes, scores = self._whole
+            return codes[index], scores[index]
+        codes, scores = self._load(index)
+        return self.objective.prepared(self.flow, codes), scores
 
     def _load(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes without the effects of their attributes, and the conditions."""
         codes, attributes = self.data.rows(index)
         device = self.runtime.device
         scores = self.condition(attributes.to(device))
@@ -179,7 +204,7 @@ class Trainer:
         self.flow.load_state_dict(self.average, strict=False)
         with torch.no_grad():
             rng = self.runtime.rng(_HELD_OUT + 1)
-            loss = float(self.objective.loss(self.flow, *self._load(self.rows.stopping), rng))
+            loss = float(self.objective.loss(self.flow, *self._prepared(self.rows.stopping), rng))
         seen = self._load(self.rows.measured[:SHOWN_ROWS])
         nats = float(log_likelihood(self.flow, *seen, self.runtime.rng(_HELD_OUT + 1)).mean())
         self.flow.load_state_dict(live, strict=False)

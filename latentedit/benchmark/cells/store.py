@@ -18,7 +18,6 @@ from latentedit.files.artefacts import (
     file_digest,
     publish,
     read_json,
-    read_tensors,
     read_tensors_but,
     remove_unpublished,
     staged_folder,
@@ -42,10 +41,12 @@ PLAN = "plan.json"
 RECORD, ARRAYS = "cell.json", "arrays.safetensors"
 PICTURES = "pictures.safetensors"
 """Of a cell: all its images, apart from the arrays that results are read from."""
+CODES = "codes.safetensors"
+"""Of a cell that keeps codes: `KEPT_CODES`, so that readers of figures need not check them."""
 OUTPUT = "output.txt"
 """What a cell that did not finish had printed: its end."""
-KEPT_CODES = ("codes", "matched_codes", "round_trip_codes")
-"""Of a cell that keeps codes: by far its largest arrays, which no figure is made of."""
+KEPT_CODES = frozenset(("codes", "matched_codes", "round_trip_codes"))
+"""Names of by far the largest arrays of a cell, which no figure is made of."""
 SET_ASIDE = "set-aside"
 """Of a run: where folders go that hold more than the run wrote there."""
 
@@ -157,30 +158,6 @@ class FinishedCells(Protocol):
     def timings(self, cell_id: str) -> dict[str, float]: ...
 
 
-class CellMemory:
-    """Cells of an evaluation, by id, which no file holds."""
-
-    def __init__(self) -> None:
-        self.outcomes: dict[str, Outcome] = {}
-
-    def record(self, cell_id: str) -> CellRecord | None:
-        """What is known of a cell; None where nothing is."""
-        found = self.outcomes.get(cell_id)
-        if found is None:
-            return None
-        return CellRecord(cell_id, "", found.status, found.seconds, found.error)
-
-    def finished(self, cell_id: str) -> bool:
-        return cell_id in self.outcomes and self.outcomes[cell_id].status == "ok"
-
-    def arrays(self, cell_id: str, unread: Collection[str] = ()) -> dict[str, Tensor]:
-        found = self.outcomes[cell_id].arrays
-        return {name: array for name, array in found.items() if name not in unread}
-
-    def timings(self, cell_id: str) -> dict[str, float]:
-        return dict(self.outcomes[cell_id].timings)
-
-
 class CellStore:
     """The folder ``cells/`` of a run."""
 
@@ -245,12 +222,16 @@ class CellStore:
         """The tensors of a finished cell, refused unless they are those that it wrote.
 
         Args:
-            unread: names of tensors that are left out.
+            unread: names of tensors that are left out. Without all of `KEPT_CODES`, their file is
+                neither read nor checked.
 
         Raises:
             InputError: it did not finish; tells why.
         """
-        return self._tensors(cell_id, ARRAYS, unread)
+        found = self._tensors(cell_id, ARRAYS, unread)
+        if KEPT_CODES.issubset(unread):
+            return found
+        return found | self._kept(cell_id, CODES, unread)
 
     def pictures(self, cell_id: str) -> dict[str, Tensor]:
         """The images that a finished cell kept, as bytes; empty where it kept none.
@@ -258,12 +239,20 @@ class CellStore:
         Raises:
             InputError: it did not finish; tells why.
         """
-        kept = PICTURES in self._read(cell_id).files
-        return self._tensors(cell_id, PICTURES) if kept else {}
+        return self._kept(cell_id, PICTURES)
+
+    def check(self, cell_id: str) -> None:
+        """Raise `CorruptArtefact` unless every file of a finished cell is the one it recorded."""
+        for name in self._read(cell_id).files:
+            self.checked(cell_id, name)
+
+    def _kept(self, cell_id: str, name: str, unread: Collection[str] = ()) -> dict[str, Tensor]:
+        """The tensors of a file that not every cell has."""
+        kept = name in self._read(cell_id).files
+        return self._tensors(cell_id, name, unread) if kept else {}
 
     def _tensors(self, cell_id: str, name: str, unread: Collection[str] = ()) -> dict[str, Tensor]:
-        data = self.checked(cell_id, name)
-        return read_tensors_but(data, unread) if unread else read_tensors(data)
+        return read_tensors_but(self.checked(cell_id, name), unread)
 
     def checked(self, cell_id: str, name: str = ARRAYS) -> Path:
         """The path of a file of a finished cell, which has the recorded digest.
@@ -272,7 +261,7 @@ class CellStore:
             InputError: the cell did not finish; tells why.
             CorruptArtefact: the file is not the one that was recorded.
         """
-        found, data = self._read(cell_id), self.path(cell_id) / name
+        found, data = self._read(cell_id), within(self.path(cell_id), name)
         record = self._record(cell_id, found)
         if record.status != "ok":
             raise InputError(f"{cell_id} has no results: {record.status}, {record.error}")
@@ -289,9 +278,12 @@ class CellStore:
     def stage(self, cell: Cell, outcome: Outcome, editor: Any = None) -> Path:
         """Write a cell beside its place, for `publish` to move there; returns where."""
         with staged_folder(self.path(cell.id)) as temporary:
-            write_tensors(temporary / ARRAYS, outcome.arrays)
-            if outcome.pictures:
-                write_tensors(temporary / PICTURES, outcome.pictures)
+            arrays = dict(outcome.arrays)
+            codes = {name: arrays.pop(name) for name in [*arrays] if name in KEPT_CODES}
+            write_tensors(temporary / ARRAYS, arrays)
+            for name, kept in ((CODES, codes), (PICTURES, outcome.pictures)):
+                if kept:
+                    write_tensors(temporary / name, kept)
             if editor is not None:
                 editor.save(temporary / "editor")
             if outcome.output:

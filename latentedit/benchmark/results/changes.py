@@ -130,7 +130,7 @@ def _sets(edits: FinishedEdits, i: int, run: Run, parted: bool) -> _Sets:
         gaussians = before, after
     return _Sets(
         int(reached.sum()),
-        arrays["matched_frechet"][i],
+        arrays["matched_frechet"][i].clone(),  # a view would hold all arrays of the cell
         Counted(int((~kernel.isnan()).sum()), kernel.nanmean()),
         int(arrays["matched_features"][i]),
         gaussians,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -21,9 +21,6 @@ from latentedit.measures.metrics import along_effect, attribute_leakage
 EFFECTS = torch.linspace(0, 1, 21)
 """(R,) where curves are evaluated."""
 
-OverStrengths = Callable[[FinishedEdits], Tensor]
-"""(S, N) values of a metric at every strength."""
-
 
 def curves(run: Run) -> tuple[Curve, ...]:
     """Identity similarity and attribute leakage of every editor and task."""
@@ -35,31 +32,28 @@ def curves(run: Run) -> tuple[Curve, ...]:
 
 
 def _bands(run: Run) -> Iterator[tuple[Of, Band]]:
-    metrics = _curve_metrics(run.reference)
-    strengths = torch.tensor(run.suite.strengths)
+    recognisers = map(str, run.suite.identity)
+    metrics = [MetricKey("identity similarity", name) for name in recognisers]
+    metrics.append(MetricKey("attribute leakage"))
     for name, task in product(run.suite.entrants, run.suite.tasks):
-        if fits := run.finished(name, task.name):
-            for metric, (start, values) in metrics.items():
-                yield (name, task.name, metric), _band(strengths, fits, values, start)
+        along = [_along_effect(edits, run.reference) for edits in run.finished(name, task.name)]
+        if along:
+            values = along[0] if len(along) == 1 else torch.stack(along).nanmean(0)
+            for metric, of_one in zip(metrics, values.double().numpy(), strict=True):
+                yield (name, task.name, metric), Band.of(of_one)
 
 
-def _curve_metrics(reference: Reference) -> dict[MetricKey, tuple[float, OverStrengths]]:
-    """By metric, the value of an unedited image, and the values at every strength."""
-
-    def similarity(e: int) -> OverStrengths:
-        return lambda edits: edits.arrays["similarity"][:, e]
-
-    def leakage(edits: FinishedEdits) -> Tensor:
-        before = reference.faces["judged"][edits.arrays["faces"]]
-        return attribute_leakage(
-            before, edits.arrays["judged"], reference.sigma, reference.schema, edits.attribute
-        )
-
-    found: dict[MetricKey, tuple[float, OverStrengths]] = {
-        MetricKey("identity similarity", name): (1.0, similarity(e))
-        for e, name in enumerate(map(str, reference.suite.identity))
-    }
-    return found | {MetricKey("attribute leakage"): (0.0, leakage)}
+def _along_effect(edits: FinishedEdits, reference: Reference) -> Tensor:
+    """(M, R, N) identity similarity by each recogniser, then attribute leakage."""
+    arrays, strengths = edits.arrays, torch.tensor(reference.suite.strengths)
+    before = reference.faces["judged"][arrays["faces"]]
+    leakage = attribute_leakage(
+        before, arrays["judged"], reference.sigma, reference.schema, edits.attribute
+    )
+    similarity = arrays["similarity"].transpose(0, 1)
+    unedited = torch.tensor([1.0] * len(similarity) + [0.0])
+    values = torch.cat([similarity, leakage[None]])
+    return along_effect(strengths, arrays["effect"], values, EFFECTS, unedited)
 
 
 Of = tuple[str, str, MetricKey]
@@ -68,7 +62,7 @@ Of = tuple[str, str, MetricKey]
 
 @dataclass(frozen=True)
 class Band:
-    """What a curve is made of.
+    """What a curve is made of; the numbers of an image are means over fit seeds.
 
     Args:
         images: N.
@@ -97,17 +91,6 @@ class Band:
             square = square + np.nan_to_num(self.n * other.n / n) * (second - first) ** 2
             mean = (self.n * first + other.n * second) / n
         return Band(self.images + other.images, n, mean, square)
-
-
-def _band(
-    strengths: Tensor, fits: list[FinishedEdits], values: OverStrengths, start: float
-) -> Band:
-    """Seeds are averaged image by image first."""
-    along = [
-        along_effect(strengths, edits.arrays["effect"], values(edits), EFFECTS, start)
-        for edits in fits
-    ]
-    return Band.of(torch.stack(along).nanmean(0).double().numpy())
 
 
 def _curve(of: Of, band: Band) -> Curve:

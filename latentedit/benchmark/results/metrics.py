@@ -90,8 +90,7 @@ class EditIdentityArea(RunMetric):
         strengths, effect, similarity = (
             edits.recorded[name] for name in ("strengths", "effect", "similarity")
         )
-        areas = [edit_identity_area(strengths, effect, of_one) for of_one in similarity.unbind(1)]
-        return torch.stack(areas)
+        return edit_identity_area(strengths, effect, similarity.transpose(0, 1))
 
 
 class Reach(RunMetric):
