@@ -129,7 +129,7 @@ def test_cells_of_the_others_are_those_of_a_run_without_faults(
     folder, outcome = disturbed
     assert {record.id.split("--")[1] for record in outcome.failed} == set(FAULTS)
     files = sorted(p.relative_to(clean) for p in (clean / "cells").rglob("*.safetensors"))
-    assert len(files) == 1 + 4 * (2 + 3)
+    assert len(files) == 1 + 4 * (2 + 5)  # two cells of edits have a file of codes too
     for file in files:
         assert (folder / file).read_bytes() == (clean / file).read_bytes(), file
     summarise(folder)

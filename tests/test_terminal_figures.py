@@ -242,7 +242,9 @@ def test_two_editors_of_a_run_are_compared_first_minus_second(second: Path) -> N
     rows = flat(json.loads("\n".join(printed(*asked, "--json"))))
     assert len(table) == len(rows) > 40
     for line, row in zip(table, rows, strict=True):
-        bounds = f"({row['low']:+.3f} to {row['high']:+.3f})"
+        bounds = f"(of {row['faces']} faces)"
+        if row["low"] is not None:
+            bounds = f"({row['low']:+.3f} to {row['high']:+.3f})"
         assert line == [
             *("beta", "alpha", row["task"], row["metric"]),
             f"{row['difference']:+.3f} {bounds}",
