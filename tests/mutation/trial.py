@@ -92,7 +92,7 @@ class Trial:
             for mutant in session.pending(digests)
             if mutant.id not in session.verdicts or not self.accepted.reason(mutant)
         ]
-        if not pending:
+        if not pending or (until is not None and time.monotonic() > until):
             return
         needed = {file for mutant in pending for file in tests[mutant.place.path]}
         clean = self._clean(needed, pool)
