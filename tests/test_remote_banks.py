@@ -11,6 +11,7 @@ import pytest
 import toy_editors
 import yaml
 from in_process import CommandLine
+from moto.server import ThreadedMotoServer
 from test_benchmark import SUITE
 from toy import toy_registry
 
@@ -45,12 +46,36 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return cache_folder()
 
 
+@pytest.fixture(scope="module")
+def s3_server() -> Iterator[str]:
+    """The address of an S3 server in this process."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
 @pytest.fixture
-def url(local: LatentBank) -> Iterator[str]:
-    store = fsspec.filesystem("memory")
-    store.put(str(local.folder), "/bucket/bank", recursive=True)
-    yield "memory://bucket/bank"
-    store.rm("/bucket", recursive=True)
+def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials and the address of the server, as users set them: by environment."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+
+
+@pytest.fixture(params=["memory", "s3"])
+def url(local: LatentBank, request: pytest.FixtureRequest) -> Iterator[str]:
+    if request.param == "s3":
+        request.getfixturevalue("s3")
+    store = fsspec.filesystem(request.param, skip_instance_cache=True)
+    if request.param == "s3":
+        store.mkdir("bucket")
+    url = f"{request.param}://bucket/bank"
+    store.put(str(local.folder), url, recursive=True)
+    yield url
+    store.rm(f"{request.param}://bucket", recursive=True)
 
 
 def shards(cache: Path) -> set[str]:
@@ -83,7 +108,8 @@ def test_a_damaged_copy_is_fetched_again(local: LatentBank, url: str, cache: Pat
 
 def test_a_changed_shard_is_refused(url: str, cache: Path) -> None:
     bank = LatentBank.open(url)
-    fsspec.filesystem("memory").pipe("/bucket/bank/fit-00000.safetensors", b"other")
+    with fsspec.open(f"{url}/fit-00000.safetensors", "wb") as file:
+        file.write(b"other")
     with pytest.raises(CorruptArtefact, match="Upload it again"):
         bank.split("fit")
     assert not shards(cache)

@@ -92,8 +92,8 @@ def remote_bytes(url: str) -> bytes:
         raise InputError(f"there is no file {url}; check the address") from None
     except ImportError as error:
         raise EnvironmentFault(
-            f"{url} cannot be read: {error}. Install fsspec, and its package for this store, such "
-            "as s3fs: pip install 'latentedit[remote]' s3fs"
+            f"{url} cannot be read: {error}. Install fsspec, and its package for this store: pip "
+            "install 'latentedit[remote]', for S3 'latentedit[s3]'"
         ) from None
     except ValueError as error:
         raise InputError(f"{url} cannot be read: {error}") from None
