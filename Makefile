@@ -6,7 +6,7 @@ MUTANTS := 1000000
 SYNTHFACE := runs/synthface
 STUDY := runs/study
 WHEEL_SUITE := $(CURDIR)/tests/small_suite.yaml
-KERNEL := hatch_build.py $(addprefix plugins/latentedit_synthface/,march.c distance.h)
+KERNEL := hatch_build.py $(addprefix plugins/latentedit_synthface/,march.c distance.h paint.h)
 WORKSHOP := $(BIN)/python -m workshop.synthface
 
 .PHONY: help bench install demo demo-stylegan demo-real real-networks studio studio-pictures test lint types check mutants site \
@@ -118,8 +118,8 @@ synthface-net: install  ## train synthface-net into SYNTHFACE and export it ther
 	$(WORKSHOP).adversarial_training --data $(SYNTHFACE)/net
 	$(WORKSHOP).export_generator --data $(SYNTHFACE)/net --out $(SYNTHFACE)/network
 
-synthface-kernel: install  ## record the renderer's distance function in C, and compile it
-	$(WORKSHOP).distance_source
+synthface-kernel: install  ## record the renderer's formulas in C, and compile them
+	$(WORKSHOP).kernel_source
 	$(BIN)/python hatch_build.py
 
 synthface-card: install  ## write the card of the networks in the package

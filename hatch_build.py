@@ -22,7 +22,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FOLDER = Path("plugins", "latentedit_synthface")
-SOURCES = ("march.c", "distance.h")
+SOURCES = ("march.c", "distance.h", "paint.h")
 LIBRARY = "march.so"
 FLAGS = (
     "-O3",

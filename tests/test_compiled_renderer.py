@@ -1,4 +1,4 @@
-"""The compiled march of rays has the bits of the renderer's own operations in torch."""
+"""The compiled march and paint have the bits of the renderer's own operations in torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from latentedit_synthface import compiled
 from latentedit_synthface.factors import NAMES, factors_from_scores, sample_scores
 from latentedit_synthface.generator import SynthFace
 from latentedit_synthface.renderer import render, wave_phases
-from workshop.synthface.distance_source import HEADER, source
+from workshop.synthface.kernel_source import FOLDER, SOURCES
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / hatch_build.FOLDER
@@ -28,7 +28,9 @@ needs_a_compiler = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the sources and the library of them."""
+    """A folder with the sources and the library of them, which takes ten seconds to compile."""
+    if compiled.library(PACKAGE) is not None:
+        return PACKAGE
     folder = tmp_path_factory.mktemp("march")
     for name in compiled.SOURCES:
         shutil.copy(PACKAGE / name, folder)
@@ -53,9 +55,10 @@ def both(monkeypatch: pytest.MonkeyPatch, draw) -> tuple[torch.Tensor, torch.Ten
     return with_library, draw()
 
 
-def test_the_header_is_recorded_from_the_formula():
-    """`make synthface-kernel` writes it anew after a change of ``head.py``."""
-    assert HEADER.read_text("utf-8") == source()
+@pytest.mark.parametrize("name", sorted(SOURCES))
+def test_a_header_is_recorded_from_the_formulas(name):
+    """`make synthface-kernel` writes it anew after a change of ``head.py`` or ``painting.py``."""
+    assert (FOLDER / name).read_text("utf-8") == SOURCES[name]()
 
 
 def test_build_and_package_name_the_same_files():
@@ -91,6 +94,11 @@ class TestBits:
         assert torch.equal(pair[0].isnan(), pair[1].isnan())
         assert torch.equal(pair[0].nan_to_num(9), pair[1].nan_to_num(9))
 
+    def test_more_pixels_than_faces_of_one_row_are_padded(self, monkeypatch):
+        faces = factors_from_scores(sample_scores(6, 11))
+        apart = torch.cat([render(face[None], 32) for face in faces])
+        assert torch.equal(render(faces, 32), apart)
+
     def test_gradients_take_the_plain_path_to_an_equal_image(self):
         faces = factors_from_scores(sample_scores(2, 8))
         asked = faces.clone().requires_grad_()
@@ -99,15 +107,18 @@ class TestBits:
         assert torch.equal(drawn.detach(), render(faces, 16))
         assert asked.grad.abs().max() > 0
 
-    def test_the_library_is_what_draws(self, monkeypatch):
-        monkeypatch.setattr(compiled, "march", lambda *_: 1 / 0)
+    @pytest.mark.parametrize("name", ["march", "shade"])
+    def test_the_library_is_what_draws(self, monkeypatch, name):
+        monkeypatch.setattr(compiled, name, lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             render(factors_from_scores(sample_scores(1, 9)), 16)
 
 
 @needs_a_compiler
 def test_a_library_of_other_sources_is_not_used(built, tmp_path, monkeypatch):
-    folder = Path(shutil.copytree(built, tmp_path / "other"))
+    folder = tmp_path
+    for name in (*compiled.SOURCES, compiled.LIBRARY):
+        shutil.copy(built / name, folder)
     with (folder / "distance.h").open("a") as file:
         file.write("\n")
     assert compiled.library(folder) is None
@@ -122,7 +133,7 @@ def test_without_a_library_the_plain_path_draws(tmp_path, monkeypatch):
 
 
 def test_the_fingerprint_says_which_arithmetic():
-    assert SynthFace().describe()["arithmetic"] == 2
+    assert SynthFace().describe()["arithmetic"] == 3
 
 
 def test_a_wheel_without_a_compiler_fits_every_platform(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,8 @@ _COLUMN = {name: i for i, name in enumerate(NAMES)}
 PIVOT = (-0.35, -0.15)
 """Height and depth of the joint about which the head turns."""
 EAR_HEIGHT = 0.0
+_PI = (3.140625, 9.67502593994140625e-4, 1.509957990978376432e-7)
+"""Numbers with the sum π. The first two have at most 11 bits, so their multiples are exact."""
 
 
 class Shape(NamedTuple):
@@ -106,6 +109,28 @@ def root(x: Tensor) -> Tensor:
     `torch.sqrt` rounds otherwise with some libraries, and its last bit then depends on the machine.
     """
     return x * torch.rsqrt(x)
+
+
+def mix(a: Tensor, b: Tensor | float, share: Tensor | float) -> Tensor:
+    """a + share (b − a), of which each step is rounded, unlike `torch.lerp`."""
+    return a + share * (b - a)
+
+
+def sine(x: Tensor) -> Tensor:
+    """sin x to about 1e-7, in steps that are rounded as IEEE 754 says.
+
+    The nearest multiple of π is taken off in three parts. The rest r, at most π / 2, goes into the
+    Taylor series up to r¹¹, whose error is 6e-8 there. `torch.sin` depends on the machine in its
+    last bit.
+    """
+    half_turns = torch.round(x * (1 / torch.pi))
+    odd = half_turns - 2 * torch.round(half_turns * 0.5)
+    r = x - half_turns * _PI[0] - half_turns * _PI[1] - half_turns * _PI[2]
+    square = r * r
+    series: Tensor | float = 0.0
+    for order in (11, 9, 7, 5, 3):
+        series = (series + (-1) ** (order // 2) / math.factorial(order)) * square
+    return (r + r * series) * (1 - 2 * odd * odd)
 
 
 def shape_of(factors: Tensor) -> Shape:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
+
+from latentedit_synthface.head import root
 
 _BAND0 = math.pi * 0.5 / math.sqrt(math.pi)
 _BAND1 = (2 / 3) * math.pi * math.sqrt(3) / (2 * math.sqrt(math.pi))
@@ -41,4 +42,4 @@ def irradiance(x: Tensor, y: Tensor, z: Tensor, light: Tensor) -> Tensor:
     along_up = c[2] + 3 * c[6] * up
     total = (c[0] - c[6]) + right * along_right + away * along_away + up * along_up
     excess = (total - _AMBIENT_FLOOR) / 2
-    return _AMBIENT_FLOOR + excess + torch.sqrt(excess.square() + _FLOOR_WIDTH**2)
+    return _AMBIENT_FLOOR + excess + root(excess.square() + _FLOOR_WIDTH**2)

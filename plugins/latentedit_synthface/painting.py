@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from latentedit_synthface.head import Parts, Points, Shape, column, smoothstep
+from latentedit_synthface.head import Parts, Points, Shape, column, mix, root, sine, smoothstep
 from latentedit_synthface.selection import places_of
 
 _SKIN = ((0.98, 0.84, 0.76), (0.90, 0.68, 0.54), (0.68, 0.45, 0.31), (0.36, 0.23, 0.16))
@@ -75,18 +75,18 @@ def palette_of(factors: Tensor) -> Palette:
     light = f("hair_lightness") * (1 - 0.55 * f("skin"))
     hair = ramp(light, (_HAIR_DARK, _HAIR_BROWN, _HAIR_BLOND))
     red = smoothstep((f("hair_redness") - 0.45) / 0.55) * (0.45 + 0.55 * light)
-    hair = torch.lerp(hair, skin.new_tensor(_HAIR_RED).expand_as(hair), 0.85 * red)
+    hair = mix(hair, skin.new_tensor(_HAIR_RED), 0.85 * red)
     grey = smoothstep((f("age") - 34) / 26)
-    hair = torch.lerp(hair, skin.new_tensor(_HAIR_GREY).expand_as(hair), 0.94 * grey)
+    hair = mix(hair, skin.new_tensor(_HAIR_GREY), 0.94 * grey)
     blood = skin * skin.new_tensor([0.92, 0.52, 0.52])
     rouge = skin * skin.new_tensor([0.98, 0.36, 0.40])
     old = smoothstep((f("age") - 40) / 30)
-    lips = torch.lerp(rouge, blood, (0.15 + 0.85 * f("gender")))
+    lips = mix(rouge, blood, 0.15 + 0.85 * f("gender"))
     return Palette(
         skin=skin * (1 - 0.05 * old),
         hair=hair,
-        brow=torch.lerp(hair * 0.6, skin * 0.35, 0.15),
-        lips=torch.lerp(lips, skin * 0.85, 0.3 * old),
+        brow=mix(hair * 0.6, skin * 0.35, 0.15),
+        lips=mix(lips, skin * 0.85, 0.3 * old),
         iris=ramp(f("eye_hue"), _IRIS),
         clothes=hue_colour(
             f("clothes_hue"), 0.42 + 0 * skin[:, :1], 0.12 + 0.55 * f("clothes_lightness")
@@ -122,15 +122,33 @@ def surface_of(d: Parts, normal: tuple[Tensor, Tensor, Tensor], lit: Tensor) -> 
 
 def paint(s: Shape, palette: Palette, p: Points, surface: Surface) -> Tensor:
     """Colours (N, 3, K) in [0, 1] of surface points."""
-    face = places_of((surface.hair < 1) & (surface.neck < 1) & (surface.clothes < 1))
-    features = _face(s, palette, Points(*(axis.gather(1, face) for axis in p)))
+    face = places_of(is_face(surface))
+    features = face_colour(s, palette, Points(*(axis.gather(1, face) for axis in p)))
     colour = palette.skin[:, :, None].expand(-1, -1, p.x.shape[1])
     colour = colour.scatter(2, face[:, None].expand(-1, 3, -1), features)
-    colour = torch.lerp(colour, _hair(s, palette, p, surface.upward), surface.hair[:, None])
-    neck = palette.skin[:, :, None] * _occlusion(p)[:, None]
-    colour = torch.lerp(colour, neck, surface.neck[:, None])
-    clothes = palette.clothes[:, :, None].expand_as(colour)
-    colour = torch.lerp(colour, clothes, surface.clothes[:, None])
+    return finished(s, palette, p, surface, colour)
+
+
+def is_face(surface: Surface) -> Tensor:
+    """(N, K): whether any of the face is seen there."""
+    return (surface.hair < 1) & (surface.neck < 1) & (surface.clothes < 1)
+
+
+def face_colour(s: Shape, palette: Palette, p: Points) -> Tensor:
+    """Colours (N, 3, K) of a face without hair, before light falls on it."""
+    side = p.x.abs()
+    front = smoothstep(p.z * 4 - 0.4)
+    colour = _skin(s, palette, p, side, front)
+    colour = _beard(s, palette, p, side, colour)
+    colour = _eyes(s, palette, p, side, front, colour)
+    return _mouth(s, palette, p, front, colour)
+
+
+def finished(s: Shape, palette: Palette, p: Points, surface: Surface, face: Tensor) -> Tensor:
+    """Colours (N, 3, K) in [0, 1]: `face` where there is no hair, neck or clothes, in the light."""
+    colour = mix(face, _hair(s, palette, p, surface.upward), surface.hair[:, None])
+    colour = mix(colour, palette.skin[:, :, None] * _occlusion(p)[:, None], surface.neck[:, None])
+    colour = mix(colour, palette.clothes[:, :, None], surface.clothes[:, None])
     return (colour * surface.lit[:, None] + surface.gloss[:, None]).clamp(0, 1)
 
 
@@ -152,15 +170,6 @@ def waves(s: Shape, p: Points, surface: Surface) -> Tensor:
     ):
         phases[i] = torch.where(bare & there, phase - torch.pi / 2, phases[i])
     return torch.stack(phases, dim=1)
-
-
-def _face(s: Shape, palette: Palette, p: Points) -> Tensor:
-    side = p.x.abs()
-    front = smoothstep(p.z * 4 - 0.4)
-    colour = _skin(s, palette, p, side, front)
-    colour = _beard(s, palette, p, side, colour)
-    colour = _eyes(s, palette, p, side, front, colour)
-    return _mouth(s, palette, p, front, colour)
 
 
 def _step(x: Tensor) -> Tensor:
@@ -200,13 +209,13 @@ def _skin(s: Shape, palette: Palette, p: Points, side: Tensor, front: Tensor) ->
 def _wrinkles(s: Shape, p: Points, side: Tensor) -> Tensor:
     """Darkening in [0, 1] by folds: forehead, crow's feet, under the eyes, beside the mouth."""
     phase, forehead = _forehead(s, p, side)
-    forehead = torch.cos(phase).clamp(min=0) * forehead
+    forehead = sine(phase + torch.pi / 2).clamp(min=0) * forehead
     eye_y = p.y - s.eye_y
     (bag, below), (fold, beside) = _bag(s, p, side), _fold(s, p, side)
     bag = (1 - bag.square() - below).clamp(min=0)
     fold = (1 - fold.square() - beside).clamp(min=0)
     crow_x = side - s.eye_x - 0.24
-    crow = torch.cos(eye_y * 60 / (1 + 3 * crow_x.clamp(-0.1, 0.3))).clamp(min=0)
+    crow = sine(eye_y * 60 / (1 + 3 * crow_x.clamp(-0.1, 0.3)) + torch.pi / 2).clamp(min=0)
     crow = crow * (1 - (crow_x / 0.11).square() - (eye_y / 0.16).square()).clamp(min=0)
     age = s.old
     return age * (0.5 * forehead + 0.5 * bag + 0.45 * crow) + fold * (
@@ -237,8 +246,8 @@ def _fold(s: Shape, p: Points, side: Tensor) -> tuple[Tensor, Tensor]:
 
 def _grain(p: Points, frequency: float) -> Tensor:
     """Quasi-random texture in [-1, 1] of the position on the head."""
-    return torch.sin(p.x * frequency + 7 * torch.sin(p.y * frequency * 0.7)) * torch.sin(
-        p.y * frequency * 1.3 + 5 * torch.sin(p.z * frequency * 0.6)
+    return sine(p.x * frequency + 7 * sine(p.y * frequency * 0.7)) * sine(
+        p.y * frequency * 1.3 + 5 * sine(p.z * frequency * 0.6)
     )
 
 
@@ -256,8 +265,8 @@ def _beard(s: Shape, palette: Palette, p: Points, side: Tensor, skin: Tensor) ->
     area = torch.maximum(_step(jaw * 9), _step(moustache * 1.6)) * _step(p.z * 8 + 1.2)
     full = smoothstep(s.beard * 1.5)
     amount = area * full * (1.25 - 0.25 * full).clamp(0, 0.95) * (1 + 0.12 * _grain(p, 38.0))
-    colour = torch.lerp(palette.hair * 0.75, palette.skin * 0.45, (1 - full) * 0.5)
-    return torch.lerp(skin, colour[:, :, None].expand_as(skin), amount[:, None].clamp(0, 1))
+    colour = mix(palette.hair * 0.75, palette.skin * 0.45, (1 - full) * 0.5)
+    return mix(skin, colour[:, :, None], amount[:, None].clamp(0, 1))
 
 
 def _eyes(
@@ -272,16 +281,14 @@ def _eyes(
     lower = -0.42 * (1 - 0.25 * s.smile) * (1 - x2) + 0.06 * x
     inside = _step((upper - y) * 6) * _step((y - lower) * 6)
     iris_x = x - 0.22 * palette.gaze * sign
-    radius = torch.sqrt(iris_x * iris_x + (y - 0.05).square() + 1e-6)
+    radius = root(iris_x * iris_x + (y - 0.05).square() + 1e-6)
     white = skin.new_tensor(_WHITE)[:, None] * (1 - 0.25 * x2.clamp(max=1))[:, None]
-    ball = torch.lerp(
-        white, palette.iris[:, :, None].expand_as(skin), _step((0.56 - radius) * 9)[:, None]
-    )
+    ball = mix(white, palette.iris[:, :, None], _step((0.56 - radius) * 9)[:, None])
     ball = ball * (1 - _step((0.23 - radius) * 9))[:, None]
     spark_x, spark_y = p.x - sign * s.eye_x + 0.2 * e - 0.22 * e * palette.gaze, y - 0.22
-    spark = _step((0.14 - torch.sqrt((spark_x / e).square() + spark_y * spark_y + 1e-6)) * 9)
-    ball = torch.lerp(ball, torch.ones_like(ball), spark[:, None])
-    skin = torch.lerp(skin, ball, (inside * front)[:, None])
+    spark = _step((0.14 - root((spark_x / e).square() + spark_y * spark_y + 1e-6)) * 9)
+    ball = mix(ball, 1.0, spark[:, None])
+    skin = mix(skin, ball, (inside * front)[:, None])
     female = 1 - s.male
     lash_width = 0.10 + 0.11 * female * (1 - 0.6 * s.child)
     within = _step((1.16 + 0.16 * female - x) * 8) * _step((1.02 + x) * 8)
@@ -290,7 +297,7 @@ def _eyes(
     crease = (1 - (y - upper - 0.36).abs() / 0.12).clamp(0, 1) * within * 0.3
     under = (1 - (y - lower + 0.03).abs() / 0.10).clamp(0, 1) * within * 0.30
     line = torch.maximum(lash, torch.maximum(crease, under)) * front
-    skin = torch.lerp(skin, skin * 0.12 + 0.02, line[:, None])
+    skin = mix(skin, skin * 0.12 + 0.02, line[:, None])
     shadow = (1 - (y - 0.75).square() * 2.4 - x2 * 0.7).clamp(0, 1) * female * (1 - s.child) * 0.25
     skin = skin * (1 - (shadow * front * (1 - inside)))[:, None]
     brow_x = side - s.eye_x
@@ -298,7 +305,7 @@ def _eyes(
     taper = palette.brow_size * (1.0 - 1.1 * (brow_x + 0.02).clamp(min=0))
     brow = _step((taper - (p.y - arch).abs()) * 45)
     brow = brow * _step((0.20 - (brow_x - 0.01).abs()) * 18) * front * 0.92
-    return torch.lerp(skin, palette.brow[:, :, None].expand_as(skin), brow[:, None])
+    return mix(skin, palette.brow[:, :, None], brow[:, None])
 
 
 def _mouth(s: Shape, palette: Palette, p: Points, front: Tensor, skin: Tensor) -> Tensor:
@@ -314,11 +321,11 @@ def _mouth(s: Shape, palette: Palette, p: Points, front: Tensor, skin: Tensor) -
     bottom = -gap - s.lips * 0.10 * inside
     edge = _step((1 - x.abs()) * 12)
     lips = _step((top - y) * 40 + 0.2) * _step((y - bottom) * 40 + 0.2) * edge * front
-    skin = torch.lerp(skin, palette.lips[:, :, None].expand_as(skin), lips[:, None])
+    skin = mix(skin, palette.lips[:, :, None], lips[:, None])
     opening = _step((gap * 0.35 - y) * 60) * _step((y + gap) * 60) * (gap * 60).clamp(0, 1) * front
     teeth = skin.new_tensor(_TEETH)[:, None] * _step((y + 0.8 * gap) * 60)[:, None]
     teeth = teeth + skin.new_tensor(_MOUTH)[:, None] * (1 - _step((y + 0.8 * gap) * 60))[:, None]
-    skin = torch.lerp(skin, teeth, opening[:, None])
+    skin = mix(skin, teeth, opening[:, None])
     line = (1 - (y - gap * 0.35).abs() / 0.018).clamp(0, 1) * edge * front
     line = line * (0.75 - 0.45 * (gap * 18).clamp(0, 1))
     shadow_y = p.y - s.mouth_y + s.lips * 0.10 + 0.07
@@ -329,14 +336,14 @@ def _mouth(s: Shape, palette: Palette, p: Points, front: Tensor, skin: Tensor) -
 def _strands(s: Shape, p: Points) -> tuple[Tensor, Tensor]:
     """Phases of the waves that make strands, in radians."""
     across = p.x - 0.3 * s.parting
-    coarse = across * 26 + torch.sin(p.y * 5 + across * 9) * 1.3 - p.z * 14
+    coarse = across * 26 + sine(p.y * 5 + across * 9) * 1.3 - p.z * 14
     return coarse, coarse * 2.3 + p.y * 6
 
 
 def _hair(s: Shape, palette: Palette, p: Points, upward: Tensor) -> Tensor:
     """Hair with strands that fall from the parting."""
     coarse, fine = _strands(s, p)
-    strands = torch.sin(coarse) * 0.6 + torch.sin(fine) * 0.4
+    strands = sine(coarse) * 0.6 + sine(fine) * 0.4
     band = (1 - (upward - 0.45).square() * 9).clamp(min=0) * 0.22
     shine = 1 + 0.16 * strands + band * (1 + 0.8 * strands)
     return palette.hair[:, :, None] * shine[:, None]

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, max_pool2d
+from torch.nn.functional import avg_pool2d
 
 from latentedit_synthface import compiled
 from latentedit_synthface.factors import LIGHT, NAMES
 from latentedit_synthface.glasses import draw_glasses
-from latentedit_synthface.head import Parts, Points, Shape, parts, place, shape_of, union
+from latentedit_synthface.head import Points, Shape, parts, place, shape_of, union
 from latentedit_synthface.lighting import irradiance
 from latentedit_synthface.memory import keep_heap
 from latentedit_synthface.painting import Palette, background, paint, palette_of, surface_of, waves
@@ -84,12 +84,15 @@ def _render_chunk(factors: Tensor, resolution: int, supersampling: int) -> Tenso
     size = resolution * supersampling
     with torch.no_grad():
         pixels, samples = trace(shape, resolution, supersampling)
-    index, colours = shade(
-        shape, palette, factors[:, LIGHT], pixels, samples, (resolution, supersampling)
+    canvas = shade(
+        background(palette, size),
+        shape,
+        palette,
+        factors[:, LIGHT],
+        (pixels, samples),
+        (resolution, supersampling),
     )
-    canvas = background(palette, size).flatten(2)
-    canvas = canvas.scatter(2, index[:, None].expand(-1, 3, -1), colours)
-    canvas = draw_glasses(canvas.unflatten(2, (size, size)), shape, factors, EXTENT, CENTRE)
+    canvas = draw_glasses(canvas, shape, factors, EXTENT, CENTRE)
     return avg_pool2d(canvas, supersampling).clamp(0, 1) * 2 - 1
 
 
@@ -152,27 +155,40 @@ def trace(s: Shape, resolution: int, supersampling: int) -> tuple[Rays, Rays]:
 
 
 def shade(
-    s: Shape, palette: Palette, light: Tensor, pixels: Rays, samples: Rays, size: tuple[int, int]
-) -> tuple[Tensor, Tensor]:
+    canvas: Tensor,
+    s: Shape,
+    palette: Palette,
+    light: Tensor,
+    rays: tuple[Rays, Rays],
+    size: tuple[int, int],
+) -> Tensor:
     """Light pixels and outline samples, then paint all samples.
 
     Args:
+        canvas: (N, 3, side, side) in [0, 1], what lies behind the head.
         light: (N, 9).
-        pixels, samples: as from `trace`.
+        rays: pixels and samples, as from `trace`.
         size: resolution and supersampling.
 
     Returns:
-        Places (N, M) in the flattened, supersampled image, and colours (N, 3, M) in [0, 1].
+        A canvas with the head; it may be `canvas` itself.
     """
     resolution, supersampling = size
+    pixels, samples = rays
     unit = 2 * EXTENT / resolution
     fine = unit / supersampling
+    faces = (*s, *palette, light)
+    if compiled.usable(*faces):
+        screen = (EXTENT, CENTRE + EXTENT, _DIFFERENCE, 1 / _STEEPEST, resolution, supersampling)
+        compiled.shade(canvas, faces, ((pixels, supersampling, unit), (samples, 1, fine)), screen)
+        return canvas
     centres = [
         torch.cat(pair, dim=1)
         for pair in zip(_screen(pixels, unit), _screen(samples, fine), strict=True)
     ]
     p = _surface_points(s, centres[0], centres[1], torch.cat([pixels.near, samples.near], dim=1))
-    d, normal = _parts_and_normal(s, p)
+    d = parts(s, p)
+    normal = _normal(s, p, union(d))
     surface = surface_of(d, normal, irradiance(*normal, light))
     count, copies = pixels.near.shape[1], supersampling**2
 
@@ -188,7 +204,9 @@ def shade(
     near = spread(p.near) - tilt_x * (right - spread(p.right)) - tilt_y * (up - spread(p.up))
     fine_surface = type(surface)(*(spread(value) for value in surface))
     colours = paint(s, palette, place(s, right, up, near), fine_surface)
-    return row * (resolution * supersampling) + column, colours
+    index = row * (resolution * supersampling) + column
+    painted = canvas.flatten(2).scatter(2, index[:, None].expand(-1, 3, -1), colours)
+    return painted.view_as(canvas)
 
 
 def _separate_outlines(
@@ -220,13 +238,15 @@ def _find_outline(s: Shape, samples: Rays, behind: Tensor, unit: float) -> Rays:
 
 def _neighbour_range(depth: Tensor, resolution: int) -> tuple[Tensor, Tensor]:
     """Largest and smallest depth of each pixel and its four neighbours, (N, resolution²)."""
-    grid = depth.unflatten(1, (1, resolution, resolution))
-
-    def largest(values: Tensor) -> Tensor:
-        across = max_pool2d(values, (1, 3), 1, (0, 1))
-        return torch.maximum(across, max_pool2d(values, (3, 1), 1, (1, 0))).flatten(1)
-
-    return largest(grid), -largest(-grid)
+    grid = depth.unflatten(1, (resolution, resolution))
+    largest, smallest = grid.clone(), grid.clone()
+    for axis in (1, 2):
+        low, high = (grid.narrow(axis, start, resolution - 1) for start in (0, 1))
+        for to, other in ((1, low), (0, high)):
+            for found, extreme in ((largest, torch.maximum), (smallest, torch.minimum)):
+                part = found.narrow(axis, to, resolution - 1)
+                part.copy_(extreme(part, other))
+    return largest.flatten(1), smallest.flatten(1)
 
 
 def find_surface(s: Shape, rays: Rays, unit: float) -> tuple[Rays, Tensor]:
@@ -247,7 +267,7 @@ def march(s: Shape, rays: Rays, unit: float, radius: float, steps: int) -> tuple
     the secant method, with the slope of the distance along the ray kept within bounds.
     """
     right, up = _screen(rays, unit)
-    if compiled.usable(s):
+    if compiled.usable(*s):
         how = (radius, steps, _RELAXATION, _SLOPES)
         return compiled.march(s, (right, up, rays.near), *how)
     near, slope = rays.near, torch.ones_like(rays.near)
@@ -274,13 +294,6 @@ def _surface_points(s: Shape, right: Tensor, up: Tensor, near: Tensor) -> Points
         closer = union(parts(s, place(s, right, up, near + _DIFFERENCE)))
         slope = ((closer - distance) / _DIFFERENCE).clamp(min=0.15)
     return place(s, right, up, near - (distance - distance.detach()) / slope)
-
-
-def _parts_and_normal(s: Shape, p: Points) -> tuple[Parts, tuple[Tensor, Tensor, Tensor]]:
-    if compiled.usable(s):
-        return compiled.surface(s, (p.right, p.up, p.near), _DIFFERENCE)
-    d = parts(s, p)
-    return d, _normal(s, p, union(d))
 
 
 def _normal(s: Shape, p: Points, distance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
