@@ -193,50 +193,58 @@ class Writer:
 
     def __init__(self) -> None:
         self.constants: list[str] = []
-        self._face: list[str] = []
-        self._names: dict[str, str] = {}
+        self._face = _Statements("f")
 
     def function(self, results: Iterable[Any], last: Callable[[list[str]], list[str]]) -> str:
         """The body that computes `results`; `last` makes the closing lines from their names."""
-        body: list[str] = []
-        local: dict[str, str] = {}
-        symbols = [symbol for result in results for symbol in result.flat]
-        names = [self._written(symbol, body, local) for symbol in symbols]
-        return "\n".join(f"    {line}" for line in body + last(names))
+        points = _Statements("p", self._constant)
+        names = [points.name(symbol) for result in results for symbol in result.flat]
+        return "\n".join(f"    {line}" for line in points.lines + last(names))
 
     @property
     def face(self) -> str:
         """The body that computes all constants of a head."""
         stored = [f"c[{i}] = {name};" for i, name in enumerate(self.constants)]
-        return "\n".join(f"    {line}" for line in self._face + stored)
-
-    def _written(self, symbol: Symbol, body: list[str], local: dict[str, str]) -> str:
-        if not symbol.of_point:
-            return self._constant(symbol)
-        if not symbol.operands:
-            return symbol.text
-        text = symbol.text.format(*(self._written(s, body, local) for s in symbol.operands))
-        if text not in local:
-            local[text] = f"p{len(local)}"
-            body.append(f"const float {local[text]} = {text};")
-        return local[text]
+        return "\n".join(f"    {line}" for line in self._face.lines + stored)
 
     def _constant(self, symbol: Symbol) -> str:
-        name = self._face_name(symbol)
+        name = self._face.name(symbol)
         if not name.startswith(("f", "s")):
             return name
         if name not in self.constants:
             self.constants.append(name)
         return f"c[{self.constants.index(name)}]"
 
-    def _face_name(self, symbol: Symbol) -> str:
+
+class _Statements:
+    """Lines that compute symbols, each expression once, and the names of the results.
+
+    Args:
+        prefix: of the names.
+        constant: names what does not differ from point to point; without it, all is written here.
+    """
+
+    def __init__(self, prefix: str, constant: Callable[[Symbol], str] | None = None) -> None:
+        self.lines: list[str] = []
+        self._prefix, self._constant = prefix, constant
+        self._of_symbol: dict[Symbol, str] = {}
+        self._of_text: dict[str, str] = {}
+
+    def name(self, symbol: Symbol) -> str:
+        if symbol not in self._of_symbol:
+            self._of_symbol[symbol] = self._new_name(symbol)
+        return self._of_symbol[symbol]
+
+    def _new_name(self, symbol: Symbol) -> str:
+        if self._constant is not None and not symbol.of_point:
+            return self._constant(symbol)
         if not symbol.operands:
             return symbol.text
-        text = symbol.text.format(*(self._face_name(s) for s in symbol.operands))
-        if text not in self._names:
-            self._names[text] = f"f{len(self._names)}"
-            self._face.append(f"const float {self._names[text]} = {text};")
-        return self._names[text]
+        text = symbol.text.format(*map(self.name, symbol.operands))
+        if text not in self._of_text:
+            self._of_text[text] = f"{self._prefix}{len(self._of_text)}"
+            self.lines.append(f"const float {self._of_text[text]} = {text};")
+        return self._of_text[text]
 
 
 def _stored(to: str) -> Callable[[list[str]], list[str]]:
