@@ -88,14 +88,17 @@ class _Squashes:
     """Gates and shifts of `layers` under attributes (N, A), at any time."""
 
     def __init__(self, layers: list[ConcatSquash], a: Tensor) -> None:
-        gates = torch.cat([layer.gate.weight for layer in layers])
-        shifts = torch.cat([layer.shift.weight for layer in layers])
         self._widths = [len(layer.gate.weight) for layer in layers]
-        # Gates, and shifts, of all layers side by side: (N, Σ outputs).
-        bias = torch.cat([layer.gate.bias for layer in layers])
-        self._still = linear(a, gates[:, 1:], bias), linear(a, shifts[:, 1:])
-        # Copies, since sums with the column of a matrix take three times as long.
-        self._moving = gates[:, 0].contiguous(), shifts[:, 0].contiguous()
+        # Gates, and shifts, of all layers side by side: (N, Σ outputs). The results are joined,
+        # since the weights are larger: to join those takes as long as one evaluation of the field.
+        self._still = (
+            torch.cat([linear(a, at.gate.weight[:, 1:], at.gate.bias) for at in layers], 1),
+            torch.cat([linear(a, at.shift.weight[:, 1:]) for at in layers], 1),
+        )
+        self._moving = (
+            torch.cat([at.gate.weight[:, 0] for at in layers]),
+            torch.cat([at.shift.weight[:, 0] for at in layers]),
+        )
         self._kept: tuple[Tensor, ...] = ()
         self._views: list[Squash] = []
         self._time: float | None = None
