@@ -15,6 +15,7 @@ import hatch_build
 from latentedit_synthface import compiled
 from latentedit_synthface.factors import NAMES, factors_from_scores, sample_scores
 from latentedit_synthface.generator import SynthFace
+from latentedit_synthface.head import sine
 from latentedit_synthface.renderer import render, wave_phases
 from workshop.synthface.kernel_source import FOLDER, SOURCES
 
@@ -59,6 +60,17 @@ def both(monkeypatch: pytest.MonkeyPatch, draw) -> tuple[torch.Tensor, torch.Ten
 def test_a_header_is_recorded_from_the_formulas(name):
     """`make synthface-kernel` writes it anew after a change of ``head.py`` or ``painting.py``."""
     assert (FOLDER / name).read_text("utf-8") == SOURCES[name]()
+
+
+def test_the_sine_is_that_of_double_precision():
+    x = torch.linspace(-500, 500, 400_001)
+    torch.testing.assert_close(sine(x).double(), x.double().sin(), atol=2e-7, rtol=0)
+
+
+def test_the_slope_of_the_sine_is_the_cosine():
+    x = torch.linspace(-20, 20, 10_001, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(sine(x).sum(), x)
+    torch.testing.assert_close(slope, x.detach().cos(), atol=1e-6, rtol=0)
 
 
 def test_build_and_package_name_the_same_files():
