@@ -316,6 +316,26 @@ def test_the_spread_of_fits_joins_the_variance_with_satterthwaites_freedom(
     assert moved.p == pytest.approx(2 * stats.t.sf(2 / np.sqrt(total), freedom), rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("scale", "noise", "left_out"),
+    [(0.01, -0.09, True), (0.01, -0.0999999, True), (3.0, -0.08, False), (3.0, -0.02, False)],
+)
+def test_noise_is_taken_off_where_that_makes_an_interval_narrower(
+    scale: float, noise: float, left_out: bool
+) -> None:
+    """Where parts cancel, the sum has few degrees of freedom and Student's quantile no bound."""
+    values = np.array([*range(-25, 26)]) / 15 * scale
+    faces = values.var(ddof=1) / 51
+    found = interval(values, spreads=[Spread(Part(0.1, 4.0), Part(noise, 200.0))])
+    halves = []
+    for parts in ([(faces, 50), (0.1, 4)], [(faces, 50), (0.1, 4), (noise, 200)]):
+        total = sum(part for part, _ in parts)
+        freedom = total**2 / sum(part**2 / own for part, own in parts)
+        halves.append(stats.t.ppf(0.975, freedom) * np.sqrt(total))
+    assert (halves[0] < halves[1]) == left_out
+    assert (found.low, found.high) == pytest.approx((-min(halves), min(halves)))
+
+
 def test_fits_that_differ_less_than_their_noise_add_nothing() -> None:
     values = np.array([*range(-6, 7)], dtype=float)
     less = (Spread(Part(0.2, 4.0), Part(-0.1, 48.0)), Spread(Part(0.1, 4.0), Part(-0.21, 48.0)))

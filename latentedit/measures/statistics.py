@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,7 +95,8 @@ def interval(
 
     V is s² / n over the n images, plus the sum of `spreads` where it is above 0. So it is a sum of
     parts Vᵢ, one for each mean square. With fᵢ degrees of freedom each, it has Satterthwaite's
-    (1946), V² / Σ (Vᵢ² / fᵢ).
+    (1946), V² / Σ (Vᵢ² / fᵢ). Where parts cancel, these are few, even less than one. So the parts
+    of the noise, which are below 0, are left out where that makes the interval narrower.
 
     Args:
         values: (N,) one number per image, fits averaged; NaN for images without one.
@@ -232,19 +232,32 @@ def _mean(of: FaceSums, spreads: Sequence[Spread]) -> _Mean:
     if square <= n * (1e-12 * mean) ** 2:
         square = 0.0
     faces = Part(square / (n - 1) / n, n - 1.0)
-    parts = [faces]
+    choices = [[faces]]
     if sum(spread.variance for spread in spreads) > 0:
-        parts += itertools.chain.from_iterable(spreads)
-    variance = sum(part.variance for part in parts)
+        between = [faces, *(spread.between for spread in spreads)]
+        choices = [between, [*between, *(spread.noise for spread in spreads)]]
+    variance, freedom = min(map(_sum, choices), key=_width)
     if variance == 0:
         return _Mean(mean, 0.0, faces.freedom, 0.0)
-    freedom = variance**2 / sum(part.variance**2 / part.freedom for part in parts)
     skewness = 0.0
     if square > 0:
         # Fisher's G₁, which is less biased for few images; of their mean it is smaller by √n.
         of_faces = math.sqrt(n * (n - 1)) / (n - 2) * of.cube / square**1.5
         skewness = of_faces * (faces.variance / variance) ** 1.5
     return _Mean(mean, variance, freedom, skewness)
+
+
+def _sum(parts: Sequence[Part]) -> Part:
+    """With Satterthwaite's degrees of freedom (1946)."""
+    variance = sum(part.variance for part in parts)
+    if variance == 0:
+        return Part(0.0, parts[0].freedom)
+    return Part(variance, variance**2 / sum(part.variance**2 / part.freedom for part in parts))
+
+
+def _width(part: Part) -> float:
+    """Half the width of Student's interval of 95%."""
+    return _student(part.freedom, 0.95) * math.sqrt(part.variance)
 
 
 def _bounds(mean: _Mean, confidence: float) -> Bounds:
