@@ -51,7 +51,7 @@ depends on which one drew. `benchmarks/peers.py` says what exactly is compared w
 
 
 def render(turns: int) -> list[Figure]:
-    """Compiled marching of rays against torch alone."""
+    """Compiled march and paint against torch alone."""
     library = compiled.library(compiled.FOLDER)
     if library is None:
         note = "skipped: there is no compiled renderer; make synthface-kernel builds it"
