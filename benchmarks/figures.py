@@ -61,7 +61,7 @@ def speeds() -> str:
     return speed.page(speed.table())
 
 
-PUBLISHED = ("real-quick", "real-field", "real")
+PUBLISHED = ("real-quick", "real")
 """Runs on published networks, which are compared with the field of the embedded world."""
 WHOLE: dict[str, Callable[[], str]] = {"docs/worlds.md": worlds, "docs/speed.md": speeds}
 """Pages that are generated as a whole."""

@@ -109,7 +109,7 @@ def test_log_odds_do_not_saturate_where_a_probability_does() -> None:
     assert float(log_odds(scores, 0).diff()) == 40
 
 
-@pytest.mark.parametrize("name", ["real-quick", "real-field", "real"])
+@pytest.mark.parametrize("name", ["real-quick", "real"])
 def test_both_families_agree_on_each_attribute_of_a_suite(name: str) -> None:
     suite, found = load_suite(name), read_calibration(None)
     asked = suite.bank.labeller.options["attributes"]
@@ -119,7 +119,7 @@ def test_both_families_agree_on_each_attribute_of_a_suite(name: str) -> None:
     assert all(set(PARTS[a]) <= set(found.scales[f]) for a in asked for f in found.scales)
 
 
-@pytest.mark.parametrize("name", ["real-quick", "real-field", "real"])
+@pytest.mark.parametrize("name", ["real-quick", "real"])
 def test_every_editor_of_a_suite_edits_the_codes_of_its_generator(name: str) -> None:
     registry = Registry.discover()
     for use in load_suite(name).editors.values():
