@@ -111,29 +111,24 @@ def counted(embedded: Shipped, published: Shipped) -> str:
 
 
 def said(embedded: Shipped, published: Shipped, editor: str = "") -> str:
-    """Which findings hold in both worlds, and which do not."""
+    """Which findings hold in both worlds, and which do not: a sentence, and a row an outcome.
+
+    A leader of both worlds, or of the published networks alone, is named first. Where the leaders
+    differ, it is that of the embedded world.
+    """
     every = list(findings(embedded, published, editor))
     groups = {o: [f.title for f in every if f.outcome == o] for o in OUTCOMES}
     names = listed([f"`{name}`" for name in shared(embedded, published)])
-    heads = (
-        "The leader is the same in both worlds in",
-        "It is the other editor in",
-        "Only the embedded world has a leader in",
-        "Only the published networks have one in",
-        "Neither has one in",
-    )
-    parts = [
+    first = paragraph(
         f"{names} are in both runs with the same options. That makes {len(every)} comparisons of "
         + (f"`{editor}` with another editor" if editor else "a pair")
-        + " in an endpoint.",
-        *(
-            f"{head} {len(found)}" + (f": {'; '.join(found)}." if found and outcome else ".")
-            for head, outcome, found in zip(
-                heads, (*OUTCOMES[:-1], ""), groups.values(), strict=True
-            )
-        ),
+        + " in an endpoint. Where the leaders differ, that of the embedded world is named."
+    )
+    rows = [
+        [outcome, str(len(found)), "–" if outcome == OUTCOMES[-1] else "; ".join(found) or "–"]
+        for outcome, found in groups.items()
     ]
-    return paragraph(" ".join(parts))
+    return f"{first}\n\n{table(['finding', 'comparisons', 'which'], rows)}"
 
 
 def tables(embedded: Shipped, published: Shipped) -> dict[str, Callable[[], str]]:

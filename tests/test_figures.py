@@ -228,6 +228,8 @@ def test_findings_of_many_editors_are_counted_and_told_for_one(figures: ModuleTy
     assert counts == "| leakage | 3 | 0 | 0 | 0 | 0 | 3 |"
     told = " ".join(worlds.said(run, run, "styleflow").split())
     assert "2 comparisons of `styleflow` with another editor in an endpoint" in told
+    row = "`styleflow` before `svm` in leakage; `other` before `styleflow` in leakage"
+    assert f"| holds in both | 2 | {row} |" in told
     assert "`other` before `svm`" not in told
     assert "`other` before `svm`" in " ".join(worlds.said(run, run).split())
 

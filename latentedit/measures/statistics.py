@@ -248,7 +248,7 @@ def _mean(of: FaceSums, spreads: Sequence[Spread]) -> _Mean:
 
 
 def _sum(parts: Sequence[Part]) -> Part:
-    """With Satterthwaite's degrees of freedom (1946)."""
+    """The sum of parts, with Satterthwaite's degrees of freedom (1946)."""
     variance = sum(part.variance for part in parts)
     if variance == 0:
         return Part(0.0, parts[0].freedom)

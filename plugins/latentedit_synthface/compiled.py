@@ -143,9 +143,8 @@ def _pointer(array: Tensor) -> ctypes.c_void_p:
 
 def _call(name: str, faces: Sequence[Tensor], *arguments: Any) -> None:
     """Call a function of the library; the faces are shared by torch's number of threads."""
-    function = getattr(
-        cast(ctypes.CDLL, library(FOLDER)), name
-    )  # `usable` asks whether it is there
+    found = cast(ctypes.CDLL, library(FOLDER))  # `usable` asks whether it is there
+    function = getattr(found, name)
     measures = torch.cat(list(faces), dim=1)
 
     def part(first: int, end: int) -> None:
