@@ -69,7 +69,8 @@ class Whitening(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(dim))
-        self.register_buffer("basis", torch.eye(dim))
+        # Of a meta tensor torch.eye imports the compiler, which takes longer than an edit.
+        self.register_buffer("basis", torch.zeros(dim, dim).fill_diagonal_(1))
         self.register_buffer("variance", torch.ones(dim))
 
     @torch.no_grad()
