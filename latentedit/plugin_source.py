@@ -97,11 +97,21 @@ def _imports(file: Path, *stamp: int) -> frozenset[str]:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return frozenset()
-    names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import)
+    statements = list(_statements(tree))
+    names = [alias.name for node in statements if isinstance(node, ast.Import)
              for alias in node.names]  # fmt: skip
-    names += [node.module for node in ast.walk(tree)
+    names += [node.module for node in statements
               if isinstance(node, ast.ImportFrom) and node.module and not node.level]  # fmt: skip
     return frozenset(name.split(".", maxsplit=1)[0] for name in names)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Every statement in a node, at any depth. No expression is visited: none holds a statement,
+    and they are most of a file."""
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for inner in getattr(node, field, ()):
+            yield inner
+            yield from _statements(inner)
 
 
 @cache

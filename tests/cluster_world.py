@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 
-import toy_editors
-import toy_metrics
+from metric_worlds import toy_metrics_registry
 
 import latentedit_ray
 from latentedit import PluginSpec, Registry, hookimpl
@@ -22,8 +21,7 @@ class _OnNode:
 
 def registry() -> Registry:
     """The toy world, Ray, and an editor that a node has in a folder of its own."""
-    found = toy_editors.registry()
+    found = toy_metrics_registry()
     found.add(latentedit_ray, "ray")
-    found.add(toy_metrics.toy_metric_plugins, "toy-metrics", version="1")
     found.add(_OnNode(), "node", version=os.environ.get(VERSION, "1"))
     return found

@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import toy_editors
+from metric_worlds import bundled_metrics_registry as registry
 from test_benchmark import SUITE, Silent
 from torch import Tensor
 from toy import SCALE, SCHEMA, ToyGenerator
 
-import latentedit_inversion
-import latentedit_metrics
-from latentedit import EditsSeen, EnvironmentFault, InputError, Registry, Seen
+from latentedit import EditsSeen, EnvironmentFault, InputError, Seen
 from latentedit.benchmark.plugin_use import ModelUse
 from latentedit.benchmark.rescore import rescore
 from latentedit.benchmark.results.board import boards
@@ -28,13 +26,6 @@ from latentedit.report.page import write_report
 from latentedit.testing import check_metric
 
 NAMES = ("perceptual-distance", "ssim", "dci-disentanglement", "mutual-information-gap")
-
-
-def registry() -> Registry:
-    found = toy_editors.registry()
-    found.add(latentedit_metrics, "metrics")
-    found.add(latentedit_inversion, "inversion")
-    return found
 
 
 def seen(

@@ -17,10 +17,17 @@ from typing import Any
 import pytest
 import toy_editors
 from flat_results import summarise
-from test_benchmark import SUITE, Silent
-from toy import ToyEstimator, ToyGenerator, ToyIdentity, ToyJudge, toy_plugins
+from other_plugins import (
+    other_editors,
+    other_generator,
+    other_identity,
+    other_judge,
+    other_labeller,
+)
+from test_benchmark import SUITE as WHOLE
+from test_benchmark import Silent
 
-from latentedit import CellStore, EnvironmentFault, PluginSpec, Registry, fingerprint, hookimpl
+from latentedit import CellStore, EnvironmentFault, Registry
 from latentedit.benchmark.folder import RunFolder
 from latentedit.benchmark.results.reading import Run
 from latentedit.benchmark.results.states import cell_states
@@ -28,69 +35,9 @@ from latentedit.benchmark.run import explain, run_suite
 from latentedit.benchmark.suite import Suite
 from latentedit.editing import keys
 
-CELLS = {"faces": 1, "fit": 4, "edit": 8, "sequence": 4}
+SUITE = WHOLE | {"editors": {"exact": {"plugin": "exact"}}, "controls": []}
+CELLS = {"faces": 1, "fit": 1, "edit": 2, "sequence": 1}
 LOOKS = ("faces", "edit", "sequence")
-
-
-class OtherGenerator(ToyGenerator):
-    def __init__(self, options: Any = None) -> None:
-        super().__init__(options)
-        self.fingerprint = fingerprint({"world": "toy-2"})
-
-
-class OtherLabeller(ToyEstimator):
-    fingerprint = fingerprint({"estimator": "toy-labeller-2"})
-
-
-class OtherJudge(ToyJudge):
-    fingerprint = fingerprint({"estimator": "toy-judge-2"})
-
-
-class OtherIdentity(ToyIdentity):
-    fingerprint = fingerprint({"identity": "toy-identity-2"})
-
-
-class _With:
-    """The toy world with another class in place of one."""
-
-    def __init__(self, name: str, target: str) -> None:
-        self.name, self.target = name, target
-
-    @hookimpl
-    def latentedit_plugins(self) -> list[PluginSpec]:
-        return [
-            PluginSpec(spec.kind, spec.name, self.target, spec.summary)
-            if spec.name == self.name
-            else spec
-            for spec in toy_plugins.latentedit_plugins()
-        ]
-
-
-def _registry(world: object, editors_version: str = "") -> Registry:
-    made = Registry()
-    made.add(world, "toy")
-    made.add(toy_editors.plugins, "plugin-0", version=editors_version)
-    return made
-
-
-def other_generator() -> Registry:
-    return _registry(_With("toy", f"{__name__}:OtherGenerator"))
-
-
-def other_labeller() -> Registry:
-    return _registry(_With("toy-labeller", f"{__name__}:OtherLabeller"))
-
-
-def other_judge() -> Registry:
-    return _registry(_With("toy-judge", f"{__name__}:OtherJudge"))
-
-
-def other_identity() -> Registry:
-    return _registry(_With("toy-identity", f"{__name__}:OtherIdentity"))
-
-
-def other_editors() -> Registry:
-    return _registry(toy_plugins, "2")
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +150,7 @@ def test_whatever_a_suite_says_of_a_cell_is_part_of_its_key(
 def test_results_of_two_plans_are_never_mixed(run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
-    assert repeat(folder, toy_editors.registry, effects=[0.5]) == {"edit": 8}
+    assert repeat(folder, toy_editors.registry, effects=[0.5]) == {"edit": 2}
     old = run / "cells" / "edit--exact--seed0--age"
     shutil.rmtree(folder / "cells" / old.name)
     shutil.copytree(old, folder / "cells" / old.name)  # as if the second run had not come to it

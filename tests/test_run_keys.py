@@ -743,3 +743,24 @@ def test_every_plugin_and_option_that_a_suite_names_is_looked_up_first(
     check_names(Suite.model_validate(SUITE), harness_plugins.registry())
     with pytest.raises(error):
         check_names(Suite.model_validate(SUITE | changes), harness_plugins.registry())
+
+
+def test_imports_are_found_wherever_they_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deep_imports.py").write_text(
+        "try:\n    import numpy as n\n"
+        "except ImportError:\n    import torch\n"
+        "else:\n    import pluggy\n"
+        "finally:\n    from PIL import Image\n"
+        "class A:\n    def b(self):\n        for _ in ():\n            with c:\n"
+        "                from scipy.stats import norm\n"
+        "if n:\n    import json\nelif Image:\n    import pydantic\n"
+        "match n:\n    case 1:\n        import click, yaml\n"
+        "async def f():\n    while 1:\n        from sklearn import svm\n"
+        'text = """\nimport pandas\n"""\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert set(editing_keys.imported_versions("deep_imports:A")) == {
+        *("numpy", "torch", "pluggy", "PIL", "scipy", "pydantic", "click", "yaml", "sklearn"),
+    }

@@ -10,16 +10,14 @@ from typing import Any
 
 import pytest
 import torch
-import toy_editors
+from metric_worlds import toy_metrics_registry as registry
 from test_benchmark import SUITE, Silent
 from toy import toy_registry
-from toy_metrics import toy_metric_plugins
 
 from latentedit import (
     Evaluation,
     InputError,
     LatentBank,
-    Registry,
     SuiteError,
     evaluate,
     make_bank,
@@ -38,12 +36,6 @@ TASKS = [
 ]
 """Few faces are so young: some shards have none of the second task's."""
 N, MANY = 203, 27
-
-
-def registry() -> Registry:
-    found = toy_editors.registry()
-    found.add(toy_metric_plugins, "toy-metrics", version="1")
-    return found
 
 
 @pytest.fixture(scope="module")

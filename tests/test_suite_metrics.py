@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import toy_editors
 from in_process import CommandLine
+from metric_worlds import toy_metrics_registry as registry
 from test_benchmark import SUITE, Silent
 from toy import RESOLUTION, SCHEMA, ToyGenerator
-from toy_metrics import WRONG, metric_registry, toy_metric_plugins
+from toy_metrics import WRONG, metric_registry
 
 from latentedit import (
     EditsSeen,
@@ -44,12 +44,6 @@ from latentedit.report.page import write_report
 
 ADDED = ["move", "spread", {"plugin": "move", "options": {"scale": 2.0}, "name": "twice"}]
 ADDED += ["likeness", "recorded-likeness", "from-attributes", "outside"]
-
-
-def registry() -> Registry:
-    found = toy_editors.registry()
-    found.add(toy_metric_plugins, "toy-metrics", version="1")
-    return found
 
 
 def suite(**fields: Any) -> Suite:

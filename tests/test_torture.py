@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 import toy_editors
+from processes_of import family, lives
 from test_benchmark import SUITE, Silent
 
 from latentedit import CellStore
@@ -80,29 +81,6 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bin") / "run_toy.py"
     path.write_text(RUN.format(tests=str(Path(__file__).parent), suite=json.dumps(SUITE)))
     return path
-
-
-def family(pid: int) -> list[int]:
-    """A process and all that descend from it."""
-    parents: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        parents.setdefault(parent, []).append(int(stat.parent.name))
-    found = [pid]
-    for member in found:
-        found += parents.get(member, [])
-    return found
-
-
-def lives(pid: int) -> bool:
-    """Whether a process runs; one that nobody has waited for yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def nothing_lives_on(pids: list[int]) -> bool:

@@ -27,7 +27,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from cluster_world import VERSION, registry
-from test_torture import content, family, finished
+from processes_of import family
+from test_torture import content, finished
 
 from latentedit import LatentBank
 from latentedit.benchmark.results.summary import summarise
