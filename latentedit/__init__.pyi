@@ -47,6 +47,7 @@ from .interfaces.generator import Companions as Companions
 from .interfaces.device import models_on as models_on
 from .interfaces.spaces import CodeSpaces as CodeSpaces
 from .interfaces.estimators import AttributeEstimator as AttributeEstimator
+from .interfaces.estimators import Described as Described
 from .interfaces.estimators import IdentityEncoder as IdentityEncoder
 from .interfaces.estimators import EstimatorTrainer as EstimatorTrainer
 from .interfaces.estimators import TrainedEstimator as TrainedEstimator

@@ -359,6 +359,7 @@ CALLS: dict[str, tuple[str, type, Callable[[Any], Any]]] = {
     "truth": ("generator", ToyGenerator, lambda m: m.truth(CODES)),
     "estimate": ("estimator", ToyEstimator, lambda m: m.estimate(pictures())),
     "features": ("estimator", ToyEstimator, lambda m: m.features(pictures())),
+    "described": ("estimator", ToyEstimator, lambda m: m.described(pictures())),
     "embed": ("identity", ToyIdentity, lambda m: m.embed(pictures())),
 }
 """By method, the kind and class of the toy world that has it, and a call."""
@@ -386,7 +387,7 @@ WRONG: dict[str, tuple[Callable[[Any], Any], str]] = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-@pytest.mark.parametrize("method", [name for name in CALLS if name != "truth"])
+@pytest.mark.parametrize("method", [name for name in CALLS if name not in ("truth", "described")])
 def test_a_result_of_another_kind_is_refused(
     method: str, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -403,6 +404,9 @@ def test_a_result_of_another_kind_is_refused(
         ("synthesize", lambda r: r[..., :-1], rf"not \(2, 3, {RESOLUTION}, {RESOLUTION}\)"),
         ("embed", lambda r: 2 * r, "an embedding of norm 2; it must be 1"),
         ("estimate", lambda r: r[:, :-1], r"not \(2, "),
+        ("described", lambda r: r.values, "Tensor, not Described"),
+        ("described", lambda r: type(r)(r.values[:1], r.features), "values"),
+        ("described", lambda r: type(r)(r.values, _nan(r.features)), "features NaN"),
         ("truth", lambda r: r.attributes, "Tensor, not Truth"),
         ("truth", lambda r: type(r)(r.attributes[:1], r.identity, r.schema), "attributes"),
         ("truth", lambda r: type(r)(r.attributes, _nan(r.identity), r.schema), "identity NaN"),

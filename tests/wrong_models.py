@@ -11,6 +11,7 @@ from toy import SCHEMA
 
 from latentedit import (
     AttributeEstimator,
+    Described,
     IdentityEncoder,
     Options,
     PluginSpec,
@@ -67,6 +68,11 @@ class DividesByZero(Reads):
 class FeelsNothing(Reads):
     def features(self, images: Tensor) -> Tensor:
         return super().features(images) * float("nan")
+
+
+class DescribesOthers(Reads):
+    def described(self, images: Tensor) -> Described:
+        return super().described(images.flip(0))
 
 
 class Brightens(Reads):
@@ -157,6 +163,7 @@ ESTIMATORS: dict[str, tuple[type[Reads], str, str]] = {
     "reads-doubles": (ReadsDoubles, "reads images", "torch.float64"),
     "divides-by-zero": (DividesByZero, "reads images", "infinity"),
     "feels-nothing": (FeelsNothing, "describes images by features", "features returned NaN"),
+    "describes-others": (DescribesOthers, "describes images by features", "other numbers than"),
     "brightens": (Brightens, "changes nothing around it", "in place"),
     "guesses": (Guesses, "changes nothing around it", "global random state"),
     "normalises": (Normalises, "treats images one by one", "statistics over the batch"),

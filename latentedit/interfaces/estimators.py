@@ -15,6 +15,19 @@ from latentedit.data.attributes import AttributeSchema
 from latentedit.interfaces.runtime import Progress, silent
 
 
+@dataclass(frozen=True)
+class Described:
+    """What an estimator makes of N images.
+
+    Args:
+        values: (N, A) of `AttributeEstimator.estimate`.
+        features: (N, F) of `AttributeEstimator.features`.
+    """
+
+    values: Tensor
+    features: Tensor
+
+
 class AttributeEstimator(ABC):
     """Estimates attributes from images. One estimator labels a bank; another one judges edits.
 
@@ -40,6 +53,13 @@ class AttributeEstimator(ABC):
         A hidden layer if the estimator has one; by default its estimates.
         """
         return self.estimate(images)
+
+    def described(self, images: Tensor) -> Described:
+        """What `estimate` and `features` return for (N, 3, H, W) images.
+
+        An estimator whose features are a hidden layer can answer both in one pass.
+        """
+        return Described(self.estimate(images), self.features(images))
 
     def found(self, images: Tensor) -> Tensor:
         """(N,) bool, whether each of (N, 3, H, W) images shows what the estimator reads.

@@ -20,7 +20,7 @@ from latentedit.data.attributes import AttributeSchema
 from latentedit.errors import PluginFault
 from latentedit.guard import CHEAP, EVERY, GLOBALS, Part, guarded
 from latentedit.interfaces.device import chosen_device, moved
-from latentedit.interfaces.estimators import TrainedEstimator
+from latentedit.interfaces.estimators import Described, TrainedEstimator
 from latentedit.interfaces.generator import Generator, Truth
 from latentedit.interfaces.importers import ImportedCodes
 from latentedit.interfaces.inverter import Inverted
@@ -48,10 +48,10 @@ def _tensor(result: object, shape: tuple[int | None, ...], like: Tensor | None =
             f"{tuple(result.shape)} {result.dtype} on {result.device}, "
             f"not ({sizes}) {dtype} on {device}"
         )
+    if bool(result.detach().isfinite().all()):
+        return ""
     blamed = like is None or bool(like.isfinite().all())  # else the caller's NaN came back
-    if blamed and not bool(result.detach().isfinite().all()):
-        return "NaN or infinity"
-    return ""
+    return "NaN or infinity" if blamed else ""
 
 
 def _codes(owner: Any, result: object, n: int, space: str, like: Tensor | None = None) -> str:
@@ -97,8 +97,17 @@ def _estimated(owner: Any, result: object, images: Tensor) -> str:
     return _tensor(result, (len(images), owner.schema.width), images)
 
 
-def _described(owner: Any, result: object, images: Tensor) -> str:
+def _features(owner: Any, result: object, images: Tensor) -> str:
     return _tensor(result, (len(images), None), images)
+
+
+def _described(owner: Any, result: object, images: Tensor) -> str:
+    if not isinstance(result, Described):
+        return f"{type(result).__name__}, not Described"
+    return (
+        _of("values", _estimated(owner, result.values, images))
+        or _of("features", _features(owner, result.features, images))
+    )  # fmt: skip
 
 
 def _recorded(owner: Any, result: object, split: str, n: int) -> str:
@@ -144,12 +153,13 @@ METHODS: dict[str, dict[str, Check]] = {
     },
     "estimator": {
         "estimate": _estimated,
-        "features": _described,
+        "features": _features,
+        "described": _described,
         "recorded": _recorded,
         "card": _is(dict),
     },
     "identity": {"embed": _embedded, "card": _is(dict)},
-    "perceptual": {"features": _described},
+    "perceptual": {"features": _features},
     "metric": {"measure": _is(Tensor)},
     "trainer": {"train": _is(TrainedEstimator)},
     "inverter": {"invert": _is(Inverted)},
@@ -182,7 +192,10 @@ ATTRIBUTES: dict[str, dict[str, type | tuple[type, ...]]] = {
 """By kind, the attributes that an instance must have, and their types."""
 
 MANY = frozenset(
-    {"convert", "synthesize", "truth", "synthesize_with", "estimate", "features", "embed", "find"}
+    {
+        *("convert", "synthesize", "truth", "synthesize_with", "embed", "find"),
+        *("estimate", "features", "described"),
+    }
 )
 """Methods that are called once a batch or once a step: the guard leaves out its slowest parts."""
 

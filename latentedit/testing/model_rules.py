@@ -51,9 +51,17 @@ def reads_images(case: ModelCase) -> None:
 
 
 def describes_images_by_features(case: ModelCase) -> None:
-    """`features` returns finite float32 numbers (N, F)."""
+    """`features` returns finite float32 numbers (N, F); `described` returns them and the values."""
     with torch.no_grad():
-        _check_values("features", case.model.features(case.images), len(case.images), None)
+        found = case.model.features(case.images)
+        _check_values("features", found, len(case.images), None)
+        both, values = case.model.described(case.images), case.model.estimate(case.images)
+    if not (_alike(both.values, values) and _alike(both.features, found)):
+        raise Broken("described returns other numbers than estimate and features; return theirs")
+
+
+def _alike(numbers: Tensor, others: Tensor) -> bool:
+    return numbers.shape == others.shape and torch.allclose(numbers, others, rtol=1e-4, atol=1e-5)
 
 
 def returns_unit_vectors(case: ModelCase) -> None:

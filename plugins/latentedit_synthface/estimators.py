@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from latentedit import AttributeEstimator
+from latentedit import AttributeEstimator, Described
 from latentedit_synthface.pretrained import Pretrained
 from latentedit_synthface.schema import SCHEMA
 
@@ -54,6 +54,10 @@ class SynthFaceJudge(SynthFaceEstimator):
     def features(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] → (N, 256), the layer before the last."""
         return self._network.features(images)
+
+    def described(self, images: Tensor) -> Described:
+        """Values and features of one pass."""
+        return Described(*self._network.with_features(images))
 
 
 class SynthFaceNetJudge(SynthFaceJudge):

@@ -72,9 +72,13 @@ class ConvNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, 64, 64) in [-1, 1] → (N, outputs)."""
-        features = self.body(images.contiguous(memory_format=torch.channels_last))
-        out: Tensor = self.head(torch.relu(self.dense(features.flatten(1))))
+        out: Tensor = self.head(self.features(images))
         return out
+
+    def features(self, images: Tensor) -> Tensor:
+        """(N, 3, 64, 64) in [-1, 1] → (N, hidden), the non-negative input of the last layer."""
+        maps = self.body(images.contiguous(memory_format=torch.channels_last))
+        return torch.relu(self.dense(maps.flatten(1)))
 
     def activations(self, images: Tensor, dense: float = 1.0) -> Tensor:
         """(N, 3, 64, 64) → (N, F) activations: of each stage, scaled to unit norm at every pixel

@@ -43,17 +43,21 @@ class Pretrained:
 
     def __call__(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1], H and W at least 64 → (N, outputs); differentiable."""
-        images = _fitted(images)
-        if len(images) == 0:
-            return images.new_zeros(0, self.card["plan"]["outputs"])
-        net = self._on(images.device)
-        return torch.cat([net(part) for part in images.split(_BATCH)])
+        return self.with_features(images)[0]
 
     def features(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] → (N, hidden), the non-negative input of the last layer."""
+        return self.with_features(images)[1]
+
+    def with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) in [-1, 1], H and W at least 64 → (N, outputs), and (N, hidden) as of
+        `features`, of one pass; differentiable."""
+        images, plan = _fitted(images), self.card["plan"]
+        if len(images) == 0:
+            return images.new_zeros(0, plan["outputs"]), images.new_zeros(0, plan["hidden"])
         net = self._on(images.device)
-        parts = [net.body(part).flatten(1) for part in _fitted(images).split(_BATCH)]
-        return torch.relu(net.dense(torch.cat(parts)))
+        features = [net.features(part) for part in images.split(_BATCH)]
+        return torch.cat([net.head(part) for part in features]), torch.cat(features)
 
     def activations(self, images: Tensor, dense: float) -> Tensor:
         """(N, 3, H, W) in [-1, 1] → (N, F): activations of every stage, unit norm at each pixel and

@@ -161,13 +161,16 @@ class Bench:
         parts = []
         for start in range(0, len(codes), BATCH):
             batch = codes[start : start + BATCH]
-            judged, embeddings = self._judged(batch, space), self.embedded(batch, space)
-            images = self.images(batch, space)
+            if features:
+                judged, described = self._described(batch, space)
+            else:
+                judged = self._judged(batch, space)
+                described = judged[:, :0]
+            embeddings, images = self.embedded(batch, space), self.images(batch, space)
             if also is not None:
                 also(start, images, embeddings)
             shown = images_to_bytes(images[: max(0, show - start)])
             truth, identity = self._truth(batch, space, judged)
-            described = self._described(batch, space) if features else judged[:, :0]
             parts.append(Observation(judged, embeddings, truth, identity, described, shown))
             if progress is not None:
                 progress(min(start + BATCH, len(codes)) / len(codes), "looking")
@@ -202,10 +205,15 @@ class Bench:
             "judge", batch, space, lambda: self.judge.estimate(self.images(batch, space))
         )
 
-    def _described(self, batch: Tensor, space: str) -> Tensor:
-        return self.kept_readings.result(
-            "features", batch, space, lambda: self.judge.features(self.images(batch, space))
-        )
+    def _described(self, batch: Tensor, space: str) -> tuple[Tensor, Tensor]:
+        """(M, A) what the judge makes of a batch, and (M, F) its features."""
+
+        def both() -> Tensor:
+            found = self.judge.described(self.images(batch, space))
+            return torch.cat([found.values, found.features], 1)
+
+        found = self.kept_readings.result("judge and features", batch, space, both)
+        return found[:, : self.bank.schema.width], found[:, self.bank.schema.width :]
 
     def embeddings(self, images: Tensor) -> Tensor:
         """(E, N, D) by each recogniser, zero-padded to one width."""

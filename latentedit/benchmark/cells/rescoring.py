@@ -102,9 +102,12 @@ class EditsKept(TaskObserver):
         if not (self._replaced.judge or embedding):
             return _Looked(*[torch.empty(0)] * 3)
         for images in self._images(start, i):
-            if self._replaced.judge:
+            if self._replaced.judge and matched:
+                described = bench.judge.described(images)
+                judged.append(described.values)
+                features.append(described.features)
+            elif self._replaced.judge:
                 judged.append(bench.judge.estimate(images))
-                features += [bench.judge.features(images)] if matched else []
             if embedding:
                 embedded.append(bench.embeddings(images))
         return _Looked(_joined(judged), _joined(embedded, 1), _joined(features))
@@ -125,12 +128,12 @@ class EditsKept(TaskObserver):
         edits = self._kept_arrays[f"{start}codes"]
         return self.began + (edits if i is None else edits[i]).float()
 
-    def _images(self, start: str, i: int | None = None) -> Iterator[Tensor]:
+    def _images(self, start: str, i: int) -> Iterator[Tensor]:
         """Batches (M, 3, H, W) of the edits that were kept under names that begin with `start`."""
-        if f"{start}{PICTURES}" in self._pictures:
-            yield from self._shown_again(f"{start}{PICTURES}", i)
-        else:
-            yield from self._drawn(self._codes(start, i), self.space)
+        shown = self._pictures.get(f"{start}{PICTURES}")
+        if shown is not None:
+            return _batches(shown[i])
+        return self._drawn(self._codes(start, i), self.space)
 
     def _drawn(self, codes: Tensor, space: str) -> Iterator[Tensor]:
         """The same of codes; edits that no strength changes are drawn once."""
@@ -139,17 +142,15 @@ class EditsKept(TaskObserver):
 
     def _embeddings_undone(self) -> Tensor:
         """(E, N, D) of the edits that were undone."""
-        name = f"round_trip_{PICTURES}"
-        if name in self._pictures:
-            return self._embedded(self._shown_again(name, None))
         known = [(self.began, self._embeddings)]
-        return self._embeddings_of(self._codes("round_trip_", None), self.space, known)
+        shown = self._pictures.get(f"round_trip_{PICTURES}")
+        return self._embeddings_of(self._codes("round_trip_", None), self.space, known, shown)
 
     def _embeddings_of_counterfactuals(self, i: int, edited: Tensor) -> Tensor:
         """(E, N, D) of the counterfactuals at the i-th effect, where edits have `edited`."""
-        name = f"matched_counterfactual_{PICTURES}"
-        if name in self._pictures:
-            return self._embedded(self._shown_again(name, i))
+        shown = self._pictures.get(f"matched_counterfactual_{PICTURES}")
+        if shown is not None:
+            return self._embedded(_batches(shown[i]))
         codes, space = self._codes("matched_", i), self.counterfactuals.space
         others = self.counterfactuals.of(codes, self.space)
         if others is None:
@@ -159,27 +160,32 @@ class EditsKept(TaskObserver):
         return self._embeddings_of(others, space, known)
 
     def _embeddings_of(
-        self, codes: Tensor, space: str, known: Sequence[tuple[Tensor, Tensor]]
+        self,
+        codes: Tensor,
+        space: str,
+        known: Sequence[tuple[Tensor, Tensor]],
+        shown: Tensor | None = None,
     ) -> Tensor:
         """(E, N, D) of the images of codes (N, \\*shape) of `space`.
 
         Args:
             known: codes of that space, and their embeddings. If edits were kept in half precision,
-                an image of one of these, but for a negligible difference, is not drawn again.
+                an image of one of these, but for a negligible difference, is not looked at again.
+            shown: (N, 3, H, W) the images as bytes, where they were kept.
         """
-        found, drawn = known[0][1].clone(), torch.ones(len(codes), dtype=torch.bool)
+        found, unknown = known[0][1].clone(), torch.ones(len(codes), dtype=torch.bool)
         for others, embeddings in known if self._in_half else ():
             gap = (codes - others).flatten(1).abs().amax(1)
-            near = drawn & (gap < NEGLIGIBLE * self.began.std())
+            near = unknown & (gap < NEGLIGIBLE * self.began.std())
             found[:, near] = embeddings[:, near]
-            drawn &= ~near
-        if bool(drawn.any()):
-            found[:, drawn] = self._embedded(self._drawn(codes[drawn], space))
+            unknown &= ~near
+        if bool(unknown.any()):
+            if shown is None:
+                images = self._drawn(codes[unknown], space)
+            else:
+                images = _batches(shown[unknown])
+            found[:, unknown] = self._embedded(images)
         return found
-
-    def _shown_again(self, name: str, i: int | None) -> Iterator[Tensor]:
-        pictures = self._pictures[name]
-        yield from map(bytes_to_images, (pictures if i is None else pictures[i]).split(BATCH))
 
     def _embedded(self, images: Iterator[Tensor]) -> Tensor:
         return torch.cat([self.bench.embeddings(batch) for batch in images], 1)
@@ -191,6 +197,11 @@ class _Looked(NamedTuple):
     judged: Tensor
     embeddings: Tensor
     features: Tensor
+
+
+def _batches(shown: Tensor) -> Iterator[Tensor]:
+    """Batches (M, 3, H, W) of images (N, 3, H, W) of bytes."""
+    return map(bytes_to_images, shown.split(BATCH))
 
 
 def _joined(parts: list[Tensor], dim: int = 0) -> Tensor:
