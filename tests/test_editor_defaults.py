@@ -206,3 +206,10 @@ def test_the_last_number_is_taken_and_the_next_is_refused(editor: type[Editor]) 
             assert editor.Options.model_validate({name: inside})
             with pytest.raises(ValueError, match=name):
                 editor.Options.model_validate({name: outside})
+
+
+def test_a_seed_decides_the_edits_of_what_draws_random_numbers_alone() -> None:
+    """All others are fitted once for all fit seeds of a suite."""
+    drawing = {RandomDirection, Resample, LatentTransformer, SurrogateGradient}
+    flows = {CouplingEditor, StyleFlow}
+    assert {editor for editor, *_ in EDITORS if editor.seeded} == drawing | flows

@@ -420,6 +420,23 @@ def test_a_result_outside_its_range_is_refused(
         call(model(kind, base, method, act, monkeypatch))
 
 
+class Loud(ToyGenerator):
+    """Its images are far outside their range."""
+
+    def synthesize(self, codes: torch.Tensor, space: str = "w") -> torch.Tensor:
+        return super().synthesize(codes, space) * 0 + 3
+
+
+def test_a_tuned_generator_is_guarded_as_the_one_that_made_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    body = {"tuned": lambda self, tensors: Loud()}
+    monkeypatch.setattr(sys.modules[__name__], "Odd", type("Odd", (ToyGenerator,), body))
+    tuned = registered("generator", f"{__name__}:Odd").build("generator", "odd").tuned({})
+    with pytest.raises(PluginFault, match="plugin 'odd': synthesize returned images from 3 to 3"):
+        tuned.synthesize(CODES)
+
+
 @pytest.mark.parametrize("what", RAISED)
 @pytest.mark.parametrize("method", CALLS)
 def test_a_call_that_raises_names_its_plugin(

@@ -559,6 +559,16 @@ def test_options_are_checked(name: str, option: str) -> None:
         REGISTRY.editor(name, {f"{option}s": 0.5})
 
 
+@pytest.mark.parametrize("all_have", [0.0, 1.0])
+def test_what_all_have_or_none_has_no_logistic_direction(all_have: float) -> None:
+    data, editor = faces(60), REGISTRY.editor("logistic")
+    attributes = data.attributes.clone()
+    attributes[:, 1] = all_have  # glasses
+    normals, _ = editor.find_normals(Split("w", SCHEMA, ((data.codes, attributes),)), Runtime())
+    assert torch.equal(normals[1], torch.zeros_like(normals[1]))
+    assert torch.allclose(normals[0].norm(), torch.tensor(1.0, dtype=normals.dtype))
+
+
 def test_moments_are_those_of_the_whole_split() -> None:
     data = faces(9_000)
     found, both = moments(data), torch.cat([data.codes, data.attributes], 1).double()

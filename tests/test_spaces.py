@@ -23,11 +23,13 @@ from latentedit import (
     InputError,
     LatentBank,
     ModelReference,
+    PluginSpec,
     Runtime,
     Split,
     UnknownName,
     Unsupported,
     fit_editor,
+    hookimpl,
     load_editor,
     make_bank,
 )
@@ -105,6 +107,42 @@ def test_a_direction_of_reshaped_codes_is_that_of_the_same_codes_as_vectors(
 def test_generators_of_any_space_keep_every_rule(generator: str) -> None:
     verdicts = check_generator(generator, registry=registry())
     assert [verdict.fault for verdict in verdicts if not verdict.kept] == []
+
+
+class Shaped(Editor):
+    """Takes maps as they are; moves the first channel alone."""
+
+    spaces = ("h",)
+    needs = frozenset()
+    fitted = ("shape",)
+
+    def fit(self, data: Split, runtime: Runtime) -> FitStats:
+        self.shape = torch.tensor(data.codes.shape[1:])
+        return FitStats()
+
+    def edit(self, codes: Tensor, source: Tensor, target: Tensor, runtime: Runtime) -> Edited:
+        moved = codes.clone()
+        moved[:, 0] += (target - source).sum(1)[:, None, None]
+        return Edited(moved)
+
+
+class _Shaped:
+    @hookimpl
+    def latentedit_plugins(self) -> list[PluginSpec]:
+        return [PluginSpec("editor", "shaped", f"{__name__}:Shaped", "for tests")]
+
+
+def test_an_editor_that_names_a_space_takes_codes_of_its_shape(tmp_path: Path) -> None:
+    bank, found = bank_of("maps", tmp_path), registry()
+    found.add(_Shaped(), "shaped")
+    fitted = fit_editor(found, "shaped", bank)
+    codes, source = bank.split("test").rows(torch.arange(4))
+    target = source.clone()
+    target[:, 2] += 3
+    edited = fitted.edit(codes, source, target, extrapolate=True).codes
+    assert fitted.editor.shape.tolist() == [6, 2, 2]
+    assert torch.allclose((edited - codes)[:, 0], torch.full((4, 2, 2), 3.0), atol=1e-4)
+    assert torch.equal(edited[:, 1:], codes[:, 1:])
 
 
 def test_new_codes_of_a_flat_editor_have_the_shape_of_the_space(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from latentedit_styleflow.checkpoint import from_released, to_released
 from latentedit_styleflow.coupling import CouplingFlow
 from latentedit_styleflow.data import SCHEMA as DATA_SCHEMA
 from latentedit_styleflow.editor import CouplingEditor, FlowEditor, StyleFlow
-from latentedit_styleflow.flow import ContinuousFlow, Whitening
+from latentedit_styleflow.flow import Block, ContinuousFlow, Whitening
 from latentedit_styleflow.importing import import_checkpoint
 from latentedit_styleflow.objectives import Likelihood, optimal_pairs
 from latentedit_styleflow.presets import RELEASED_GAINS
@@ -418,6 +418,18 @@ def test_a_flow_that_whitens_has_no_released_layout() -> None:
     flow = ContinuousFlow(6, 2, (8,), 1, Solver(), whiten=True)
     with pytest.raises(InputError, match="fit with whiten=false"):
         to_released(flow)
+
+
+def test_what_whitens_nothing_yet_leaves_codes_as_they_are() -> None:
+    codes = torch.randn(3, 6, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(Whitening(6).encode(codes), codes)
+    assert torch.equal(Whitening(6).decode(codes), codes)
+
+
+def test_a_block_begins_with_the_times_from_0_to_1() -> None:
+    flow = ContinuousFlow(6, 2, (8,), 3, Solver())
+    ends = [float(at) for block in flow.modules() if isinstance(block, Block) for at in block.times]
+    assert ends == [0.0, 1.0] * 3
 
 
 def test_fewer_codes_than_dimensions_can_be_whitened() -> None:

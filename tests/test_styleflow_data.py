@@ -87,6 +87,30 @@ def test_other_columns_are_noticed(folder: Path) -> None:
         read(folder)
 
 
+PEOPLE = ("gender", "glasses", "yaw", "pitch", "baldness", "beard", "age", "expression")
+"""The columns of attributes.npy, in their order there."""
+RANGES = {"yaw": (-90, 90), "pitch": (-90, 90), "age": (0, 120), "lighting": (-3, 3)}
+
+
+@pytest.mark.parametrize("name", [*PEOPLE, "lighting"])
+def test_values_are_read_to_the_ends_of_their_range_and_refused_beyond(
+    folder: Path, name: str
+) -> None:
+    least, most = RANGES.get(name, (0, 1))
+    file = folder / ("attributes.npy" if name in PEOPLE else "lighting.npy")
+    array = np.load(file)
+    column = array.reshape(N, -1)[:, PEOPLE.index(name) if name in PEOPLE else 8]
+    for value in (least, most):
+        column[0] = value
+        np.save(file, array)
+        read(folder)
+    for value in (least - 0.1, most + 0.1):
+        column[0] = value
+        np.save(file, array)
+        with pytest.raises(OutOfRange, match=name):
+            read(folder)
+
+
 def npy(header: str, data: bytes = b"", length: int | None = None) -> bytes:
     text = header.encode()
     claimed = len(text) if length is None else length
