@@ -12,6 +12,8 @@ from importlib.metadata import Distribution, PackageNotFoundError, distributions
 from importlib.util import find_spec
 from pathlib import Path
 
+_CORE = __name__.partition(".")[0]
+
 
 def source_digest(target: str) -> str:
     """SHA-256 over the files of the package of ``"package.module:Class"``.
@@ -40,15 +42,19 @@ def imported_versions(target: str) -> dict[str, str]:
 
     The value is the version of an installed package, or the source digest of a package that was
     not installed. Python's own modules and packages that are missing are left out. Imports are
-    read from the source, and nothing is imported.
+    read from the source, and nothing is imported. Of a plugin in latentedit itself those of its
+    module count: what the command line imports decides no result.
 
-    >>> versions = imported_versions("latentedit.plugin:PluginSpec")
+    >>> versions = imported_versions("latentedit.data.images:pictures")
     >>> "click" in versions, versions["PIL"].partition(" ")[0]
-    (True, 'pillow')
+    (False, 'pillow')
     """
     package = _package(target)
+    module = target.split(":", maxsplit=1)[0].replace(".", "/")
     roots: set[str] = set()
-    for _, file in _files(package):
+    for name, file in _files(package):
+        if package == _CORE and name not in (f"{module}.py", f"{module}/__init__.py"):
+            continue
         if file.suffix == ".py":
             roots |= _imports(file, *_stamp(file))
     others = sorted(roots - {package} - set(sys.stdlib_module_names))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -117,3 +119,17 @@ def test_of_a_long_error_the_beginning_and_the_end_are_told(tmp_path: Path) -> N
 def test_limits_are_in_gibibytes_and_looked_at_some_times_a_second() -> None:
     assert GIB == 2**30
     assert pytest.approx(0.05) == WATCH_SECONDS
+
+
+def test_records_are_built_before_cells_are_forked() -> None:
+    """In place of once in every cell."""
+    told = (
+        "import sys, latentedit.benchmark.execution.preloaded\n"
+        "from latentedit.benchmark.cells.store import CellPlan\n"
+        "from latentedit.data.records import ModelRecord\n"
+        "from latentedit.editing.saved import EditorRecord\n"
+        "built = [m.__pydantic_complete__ for m in (CellPlan, ModelRecord, EditorRecord)]\n"
+        "print(all(built), 'safetensors.torch' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["True", "True"]

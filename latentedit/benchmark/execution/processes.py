@@ -39,9 +39,7 @@ def context() -> Any:
     # Not "fork": the caller may hold threads and locks, which a fork would copy in any state.
     # Not "spawn": every process would import torch again.
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(
-        ["latentedit.benchmark.execution.warm_process", "sklearn.svm", "scipy.stats"]
-    )
+    server.set_forkserver_preload(["latentedit.benchmark.execution.preloaded"])
     return server
 
 
