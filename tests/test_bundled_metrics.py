@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from test_benchmark import SUITE, Silent
 from torch import Tensor
 from toy import SCALE, SCHEMA, ToyGenerator
 
-from latentedit import EditsSeen, EnvironmentFault, InputError, Seen
+from latentedit import AttributeSchema, EditsSeen, EnvironmentFault, InputError, Seen
 from latentedit.benchmark.plugin_use import ModelUse
 from latentedit.benchmark.rescore import rescore
 from latentedit.benchmark.results.board import boards
@@ -81,6 +82,11 @@ def test_the_gap_is_one_where_codes_along_the_move_tell_of_one_attribute_alone()
     lowest = (codes[:, 0] >= codes[:, 0].sort().values[16]).float()  # tells the lowest bin apart
     entropy = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
     assert gap(lowest) == pytest.approx(1 - entropy / math.log(4), abs=1e-6)
+    alone = replace(
+        seen((codes, codes + along), (attributes[:, :1],) * 2, (images, images)),
+        schema=AttributeSchema((SCHEMA["age"],)),
+    )
+    assert float(metric.measure(alone)) == pytest.approx(1, abs=1e-6)  # nothing else is told
     few = seen((codes[:7], codes[:7] + along), (attributes[:7],) * 2, (images[:7],) * 2)
     assert math.isnan(float(metric.measure(few)))
 

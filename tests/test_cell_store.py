@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from latentedit.benchmark.cells.memory import CellMemory
 from latentedit.benchmark.cells.store import Cell, CellStore, Outcome
 from latentedit.errors import CorruptArtefact, InputError
 from latentedit.files.artefacts import canonical_json, file_digest, write_tensors
@@ -256,3 +257,15 @@ def test_the_files_of_another_cell_do_not_stand_for_it(store: CellStore) -> None
     shutil.rmtree(mine)
     shutil.copytree(theirs, mine)
     assert not store.is_done(CELL)
+
+
+def test_a_cell_in_memory_has_a_record_once_it_has_ended() -> None:
+    memory = CellMemory()
+    assert memory.record("faces") is None
+    memory.outcomes["faces"] = Outcome("failed", 2.5, "no faces", {}, {}, {})
+    found = memory.record("faces")
+    assert found is not None
+    assert (found.id, found.status, found.seconds, found.error) == (
+        "faces", "failed", 2.5, "no faces",
+    )  # fmt: skip
+    assert not memory.finished("faces")

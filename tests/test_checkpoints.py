@@ -23,6 +23,7 @@ from latentedit import (
     load_editor,
     make_bank,
 )
+from latentedit.editing.checkpoints import remove_checkpoint
 from latentedit.plugin import PluginSpec, hookimpl
 
 SMALL: dict[str, Any] = {
@@ -217,3 +218,13 @@ def test_the_command_says_that_another_fit_was_interrupted_there(
     assert found.returncode == 0
     assert "starting afresh: E.checkpoint/" in found.stderr
     assert len(list((tmp_path / "E.checkpoint").iterdir())) == 1
+
+
+def test_a_checkpoint_that_was_never_written_is_removed_without_a_word(tmp_path: Path) -> None:
+    remove_checkpoint(tmp_path / "nobody" / "wrote")
+    (tmp_path / "place" / "mine").mkdir(parents=True)
+    (tmp_path / "place" / "another").mkdir()
+    remove_checkpoint(tmp_path / "place" / "mine")
+    assert [left.name for left in (tmp_path / "place").iterdir()] == ["another"]
+    remove_checkpoint(tmp_path / "place" / "another")
+    assert not (tmp_path / "place").exists()
