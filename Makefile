@@ -57,7 +57,7 @@ studio-pictures: demo  ## draw the pictures of docs/studio.md from the demo's ru
 	$(BIN)/python benchmarks/studio_pictures.py --out docs/studio -- runs/quickstart
 
 test: install  ## run every test and every documented example
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: install  ## ruff and import-linter
 	$(BIN)/ruff check .

