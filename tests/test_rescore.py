@@ -7,12 +7,15 @@ from pathlib import Path
 
 import limited_world as world
 import pytest
+import telling_world
 import torch
 from click.testing import CliRunner
+from telling_runs import Told
 from telling_world import Silent
 from toy_metrics import toy_metric_plugins
 
 from latentedit import InputError, Registry
+from latentedit.benchmark.cells.store import CellStore
 from latentedit.benchmark.plugin_use import ModelUse
 from latentedit.benchmark.rescore import rescore
 from latentedit.benchmark.results.reading import Run
@@ -201,3 +204,18 @@ def test_rows_say_by_whom_they_are(first: Path, tmp_path: Path) -> None:
         with (folder / "results.csv").open(newline="") as file:
             found = {(row["judge"], row["matched by"]) for row in csv.DictReader(file)}
         assert found == {judges}
+
+
+def test_other_recognisers_see_undone_edits_anew(telling: Told, tmp_path: Path) -> None:
+    """The same two in the other order find the same, in the other order."""
+    swapped = [ModelUse(plugin="wide", name="broad"), ModelUse(plugin="narrow")]
+    outcome = rescore(
+        telling.folder, tmp_path / "again", Silent(), identity=swapped,
+        registry=telling_world.registry, workers=1,
+    )  # fmt: skip
+    assert not outcome.failed
+    first, again = CellStore(telling.folder), CellStore(tmp_path / "again")
+    for cell in ("edit--leaky--seed0--older", "edit--leaky--seed0--specs"):
+        before, after = (store.arrays(cell)["round_trip_identity"] for store in (first, again))
+        assert float(before[0].sub(before[1]).abs().max()) > 0.01
+        assert torch.allclose(after, before.flip(0), atol=1e-3)
