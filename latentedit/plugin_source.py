@@ -111,13 +111,16 @@ def _imports(file: Path, *stamp: int) -> frozenset[str]:
     return frozenset(name.split(".", maxsplit=1)[0] for name in names)
 
 
-def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    """Every statement in a node, at any depth. No expression is visited: none holds a statement,
-    and they are most of a file."""
-    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
-        for inner in getattr(node, field, ()):
-            yield inner
-            yield from _statements(inner)
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """Every statement of a file, at any depth.
+
+    No expression is visited: none holds a statement, and they are most of a file.
+    """
+    waiting: list[ast.AST] = [tree]  # a long chain of elif is deeper than calls may be
+    for node in waiting:
+        yield node
+        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+            waiting += getattr(node, field, ())
 
 
 @cache

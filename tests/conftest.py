@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 import signal
+from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, and for processes that tests start
 
@@ -56,6 +57,7 @@ def telling_photos(tmp_path_factory: pytest.TempPathFactory) -> Told:
     return photo_run(tmp_path_factory)
 
 
+HERE = Path(__file__).parent
 FIRST = (
     *("resume", "run_keys", "unfinished", "torture", "faults", "ray", "studio_page", "rescore"),
     *("pages", "wheel", "spaces", "out_of_tree", "processes", "site", "contract"),
@@ -67,6 +69,7 @@ FIRST = (
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files come first, whatever the order of the others."""
+    assert all((HERE / f"test_{name}.py").exists() for name in FIRST), "a file of FIRST has moved"
     items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in FIRST)
 
 

@@ -759,8 +759,10 @@ def test_imports_are_found_wherever_they_stand(
         "match n:\n    case 1:\n        import click, yaml\n"
         "async def f():\n    while 1:\n        from sklearn import svm\n"
         'text = """\nimport pandas\n"""\n'
+        "if n:\n    pass\n" + 2_000 * "elif n:\n    import safetensors\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert set(editing_keys.imported_versions("deep_imports:A")) == {
         *("numpy", "torch", "pluggy", "PIL", "scipy", "pydantic", "click", "yaml", "sklearn"),
+        "safetensors",
     }
